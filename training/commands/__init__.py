@@ -1,0 +1,1 @@
+"""One file a command; each turns its options into a call."""
