@@ -1,0 +1,25 @@
+"""Channels, networks, the model file, and the `Model` that people hold."""
+
+from napari_pgan.model.card import Card, Condition
+from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.latents import latents_of_seeds
+from napari_pgan.model.model import Batch, Model, load_model, shipped_models
+from napari_pgan.model.modelfile import read_card, read_model, write_model
+from napari_pgan.model.networks import Architecture, Critic, Generator
+
+__all__ = [
+    "Architecture",
+    "Batch",
+    "Card",
+    "Condition",
+    "Critic",
+    "Encoding",
+    "Generator",
+    "Model",
+    "latents_of_seeds",
+    "load_model",
+    "read_card",
+    "read_model",
+    "shipped_models",
+    "write_model",
+]

@@ -32,7 +32,9 @@ class Label:
 
     def __post_init__(self) -> None:
         if not 1 <= self.value <= 255:
-            raise InputError(f"label {self.name!r} has the value {self.value}; values go from 1 to 255 (0 is background)")
+            raise InputError(
+                f"label {self.name!r} has the value {self.value}; values go from 1 to 255 (0 is background)"
+            )
         if not re.fullmatch(r"#[0-9a-fA-F]{6}", self.color):
             raise InputError(f"label {self.name!r} has the colour {self.color!r}; write it as #rrggbb")
 

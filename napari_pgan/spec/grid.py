@@ -44,7 +44,9 @@ class Grid:
         if self.spacing is not None and (
             len(self.spacing) != dimensions or not all(np.isfinite(s) and s > 0 for s in self.spacing)
         ):
-            raise InputError(f"the spacing {self.spacing} does not fit the shape {self.shape}: one positive number an axis")
+            raise InputError(
+                f"the spacing {self.spacing} does not fit the shape {self.shape}: one positive number an axis"
+            )
         if self.orientation is not None:
             axes = [_AXIS_OF.get(letter) for letter in self.orientation]
             if len(axes) != dimensions or None in axes or len(set(axes)) != dimensions:

@@ -1,0 +1,175 @@
+"""What a model says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_pgan.errors import InputError
+from napari_pgan.model.encoding import Encoding, Kind
+from napari_pgan.model.networks import Architecture
+from napari_pgan.spec import Channels, Grid
+
+FORMAT_VERSION = 1
+LIMITS = "Synthetic images, not for diagnosis."
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something the generator is told beside the latent.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    levels
+        For a category, its values; they join the latent one-hot.
+    range
+        For a number, its least and greatest value; it joins the latent scaled to [-1, 1].
+    """
+
+    name: str
+    levels: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many numbers join the latent."""
+        return len(self.levels) if self.levels else 1
+
+    def encode(self, value: str | float) -> list[float]:
+        """The numbers for a value; raises InputError for one that is out of range or unknown."""
+        if self.levels:
+            if str(value) not in self.levels:
+                raise InputError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.levels)}")
+            return [float(level == str(value)) for level in self.levels]
+        low, high = self.range or (0.0, 1.0)
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise InputError(f"{self.name} cannot be {value!r}; it is a number from {low:g} to {high:g}")
+        return [2 * (number - low) / (high - low) - 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        kind = {"kind": "category", "levels": list(self.levels)}
+        if not self.levels:
+            kind = {"kind": "number", "range": list(self.range or (0.0, 1.0))}
+        return {"name": self.name, **kind}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Condition:
+        if data["kind"] == "category":
+            return cls(data["name"], levels=tuple(str(x) for x in data["levels"]))
+        if data["kind"] == "number":
+            return cls(data["name"], range=(float(data["range"][0]), float(data["range"][1])))
+        raise InputError(f"the condition {data['name']!r} is of the unknown kind {data['kind']!r}")
+
+
+@dataclass(frozen=True)
+class Card:
+    """The description that travels in a model file.
+
+    Parameters
+    ----------
+    name
+        A short name, shown to people.
+    architecture, channels, encoding, grid
+        What the generator makes; `grid` is that of the last stage.
+    intensity
+        Modality → what −1 and +1 mean: ``{"-1": …, "+1": …}``.
+    conditions
+        What the generator is told beside the latent.
+    training
+        Recipe, images seen, cohort, counts, salted subject hashes, code version, date, measures.
+    licence, limits
+        Under which terms it may be used, and what for it may not.
+    """
+
+    name: str
+    architecture: Architecture
+    channels: Channels
+    grid: Grid
+    encoding: Kind = "onehot"
+    intensity: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "not stated"
+    limits: str = LIMITS
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        a, count = self.architecture, Encoding(self.channels, self.encoding).channel_count
+        if a.channels != count:
+            raise InputError(f"the card names {count} channels, its networks make {a.channels}")
+        if self.grid.shape != a.shape(a.stages - 1):
+            raise InputError(f"the card's grid is {self.grid.shape}, its networks make {a.shape(a.stages - 1)}")
+        if a.conditions != sum(c.size for c in self.conditions):
+            raise InputError(f"the card's conditions do not fill the {a.conditions} numbers that its networks take")
+
+    def to_json(self) -> str:
+        """The card as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "format_version": self.format_version,
+            "name": self.name,
+            "architecture": self.architecture.to_dict(),
+            "channels": {**self.channels.to_dict(), "encoding": self.encoding},
+            "grid": self.grid.to_dict(),
+            "intensity": {k: dict(v) for k, v in self.intensity.items()},
+            "conditions": [c.to_dict() for c in self.conditions],
+            "training": dict(self.training),
+            "licence": self.licence,
+            "limits": self.limits,
+        }
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Card:
+        """Read and check a card.
+
+        Parameters
+        ----------
+        text
+            The JSON.
+        where
+            The file, for messages.
+
+        Raises
+        ------
+        InputError
+            The card is of a newer format, lacks something, or does not hold together.
+        """
+        try:
+            data = json.loads(text)
+            version = data["format_version"]
+        except (ValueError, TypeError, KeyError):
+            raise InputError(f"{where}: its card cannot be read; export the model again") from None
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{where}: its format is {version}, this version of napari-pgan reads {FORMAT_VERSION}; "
+                "update napari-pgan"
+            )
+        try:
+            return cls(
+                name=data["name"],
+                architecture=Architecture.from_dict(data["architecture"]),
+                channels=Channels.from_dict(data["channels"]),
+                grid=Grid.from_dict(data["grid"]),
+                encoding=data["channels"]["encoding"],
+                intensity=data["intensity"],
+                conditions=tuple(Condition.from_dict(c) for c in data["conditions"]),
+                training=data["training"],
+                licence=data["licence"],
+                limits=data["limits"],
+            )
+        except KeyError as missing:
+            raise InputError(f"{where}: its card lacks {missing}; export the model again") from None
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{where}: its card does not hold together ({error}); export the model again") from None
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None

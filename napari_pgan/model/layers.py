@@ -1,0 +1,134 @@
+"""The layers of the networks, for two and three dimensions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+_CONV = {2: F.conv2d, 3: F.conv3d}
+_CONV_TRANSPOSE = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
+_POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
+
+
+def down(x: torch.Tensor) -> torch.Tensor:
+    """Halve every spatial axis by box averages."""
+    return _POOL[x.ndim - 2](x, 2)
+
+
+def up(x: torch.Tensor) -> torch.Tensor:
+    """Double every spatial axis by repeating pixels."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def leaky(x: torch.Tensor) -> torch.Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def pixel_norm(x: torch.Tensor) -> torch.Tensor:
+    """Scale the feature vector of each pixel to unit mean square (Karras et al. 2017, section 4.2)."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class _Weighted(nn.Module):
+    """A weight with He's scale, applied at run time (equalised) or once at the start.
+
+    Equalised (Karras et al. 2017, section 4.1): weights are drawn from N(0, 1) and multiplied by gain / √fan_in at
+    every use, so that an adaptive optimiser moves all layers at one speed.
+    """
+
+    def __init__(self, shape: tuple[int, ...], gain: float, equalized: bool) -> None:
+        super().__init__()
+        std = gain / math.sqrt(math.prod(shape[1:]))
+        self.scale = std if equalized else 1.0
+        self.weight = nn.Parameter(torch.randn(shape) * (1.0 if equalized else std))
+        self.bias = nn.Parameter(torch.zeros(shape[0]))
+
+    def scaled(self) -> torch.Tensor:
+        return self.weight * self.scale if self.scale != 1.0 else self.weight
+
+
+class Dense(_Weighted):
+    """(N, I) → (N, O)."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2), equalized: bool = True) -> None:
+        super().__init__((outputs, inputs), gain, equalized)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.scaled(), self.bias)
+
+
+class Conv(_Weighted):
+    """Convolution of odd kernel that keeps the size, with an optional change of scale.
+
+    Parameters
+    ----------
+    scale
+        ``"up"``: the input is doubled first, pixels repeated. ``"down"``: the result is halved by box averages, before
+        the bias. Both run fused, as one strided convolution with the 4×4 kernel that amounts to the same (16
+        multiplications an output pixel instead of 36 for 3×3); `plain` is the unfused form, for tests.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        gain: float = math.sqrt(2),
+        equalized: bool = True,
+        scale: str | None = None,
+    ) -> None:
+        super().__init__((outputs, inputs, *[kernel] * dimensions), gain, equalized)
+        self.dimensions, self.padding, self.change = dimensions, kernel // 2, scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.scaled()
+        if self.change == "up":
+            kernel = _spread(weight).flip(list(range(2, weight.ndim))).transpose(0, 1)
+            return _CONV_TRANSPOSE[self.dimensions](x, kernel, self.bias, stride=2, padding=1)
+        if self.change == "down":
+            kernel = _spread(weight) / 2**self.dimensions
+            return _CONV[self.dimensions](x, kernel, self.bias, stride=2, padding=1)
+        return _CONV[self.dimensions](x, weight, self.bias, padding=self.padding)
+
+    def plain(self, x: torch.Tensor) -> torch.Tensor:
+        """The same function, one step at a time."""
+        if self.change == "up":
+            x = up(x)
+        x = _CONV[self.dimensions](x, self.scaled(), None, padding=self.padding)
+        if self.change == "down":
+            x = down(x)
+        return x + self.bias.reshape(-1, *[1] * self.dimensions)
+
+
+def _spread(weight: torch.Tensor) -> torch.Tensor:
+    """Sum a kernel of three over its two places along every axis: the kernel of four that sees a doubled grid."""
+    for axis in range(2, weight.ndim):
+        zero = torch.zeros_like(weight.narrow(axis, 0, 1))
+        weight = torch.cat([weight, zero], axis) + torch.cat([zero, weight], axis)
+    return weight
+
+
+class MinibatchStddev(nn.Module):
+    """Append one map that tells how much the images of a group differ (Karras et al. 2017, section 3).
+
+    Parameters
+    ----------
+    group
+        Images a group; 0 takes the whole batch as one group. A batch that the group does not divide is one group.
+    """
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[0]
+        group = self.group if self.group and n % self.group == 0 else n
+        y = x.float().reshape(group, n // group, -1)  # (G, N/G, features)
+        deviation = (y.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=1)  # (N/G,)
+        deviation = deviation.repeat(group).to(x.dtype).reshape(n, 1, *[1] * (x.ndim - 2))
+        return torch.cat([x, deviation.expand(n, 1, *x.shape[2:])], dim=1)
