@@ -1,0 +1,8 @@
+"""Generated samples as files: picture sheets, NIfTI with sidecars, NumPy archives."""
+
+from napari_pgan.samples.nifti import sample_files, write_sample
+from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.provenance import provenance
+from napari_pgan.samples.sheet import grid_sheet, sheet, write_sheet
+
+__all__ = ["grid_sheet", "provenance", "sample_files", "sheet", "write_npz", "write_sample", "write_sheet"]

@@ -1,0 +1,105 @@
+"""Samples as NIfTI files with a JSON sidecar that says what they are."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from napari_pgan.atomic import replacing, write_text
+from napari_pgan.errors import InputError
+from napari_pgan.model.card import LIMITS
+from napari_pgan.spec import Channels, Grid
+
+_ALIGNED = 2  # NIfTI's code for coordinates that agree with no scanner's
+
+
+def sample_files(folder: str | Path, stem: str, channels: Channels, labels: bool = True) -> list[Path]:
+    """The files that `write_sample` writes: one a modality, the segmentation, and last the sidecar."""
+    names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities]
+    if labels:
+        names.append("seg")
+    if len({name.lower() for name in names}) < len(names):
+        raise InputError(
+            f"the modalities {', '.join(channels.modalities)} do not make different file names; rename one"
+        )
+    return [*(Path(folder) / f"{stem}_{name}.nii.gz" for name in names), Path(folder) / f"{stem}.json"]
+
+
+def write_sample(
+    folder: str | Path,
+    stem: str,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    grid: Grid,
+    channels: Channels,
+    provenance: Mapping[str, Any],
+    intensity: Mapping[str, Mapping[str, str]] | None = None,
+    limits: str = LIMITS,
+) -> list[Path]:
+    """Write one sample: ``STEM_<modality>.nii.gz``, ``STEM_seg.nii.gz`` and ``STEM.json``.
+
+    Each file is there whole or not at all, the sidecar is written last, and equal samples give equal bytes. A slice
+    becomes a volume of one slice, whose thickness is the grid's slice spacing.
+
+    Parameters
+    ----------
+    folder, stem
+        Where, and how the names begin. The folder is made when it is missing.
+    images
+        (M, y, x) or (M, z, y, x), in [-1, 1], modalities in the order of `channels`; stored as float32.
+    labels
+        (y, x) or (z, y, x) in the original label values, stored as uint8; None where there is no segmentation.
+    grid
+        Where the pixels lie.
+    channels
+        What the channels and label values are.
+    provenance
+        What made the sample (`napari_pgan.samples.provenance`).
+    intensity
+        Modality → what −1 and +1 mean, as the model's card has it.
+    limits
+        For what the sample may not be used.
+
+    Returns
+    -------
+    list of Path
+        What was written, the sidecar last.
+    """
+    if images.shape != (len(channels.modalities), *grid.shape) or (labels is not None and labels.shape != grid.shape):
+        raise ValueError(f"images {images.shape} do not fit {len(channels.modalities)} modalities on {grid.shape}")
+    *files, sidecar = sample_files(folder, stem, channels, labels is not None)
+    volumes = [np.asarray(image, np.float32) for image in images]
+    if labels is not None:
+        volumes.append(np.asarray(labels, np.uint8))
+    for path, volume in zip(files, volumes, strict=True):
+        _write_nifti(path, volume, grid, limits)
+    described = {
+        "limits": limits,
+        "files": {m: path.name for m, path in zip(channels.modalities, files, strict=False)},
+        "segmentation": files[-1].name if labels is not None else None,
+        "channels": channels.to_dict(),
+        "grid": grid.to_dict(),
+        "intensity": {m: dict(ends) for m, ends in (intensity or {}).items()},
+        "provenance": dict(provenance),
+    }
+    write_text(sidecar, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+    return [*files, sidecar]
+
+
+def _write_nifti(path: Path, volume: np.ndarray, grid: Grid, limits: str) -> None:
+    if volume.ndim == 2:
+        volume = volume[None]
+    image = nib.Nifti1Image(volume.transpose(2, 1, 0), grid.affine())  # NIfTI counts x fastest
+    image.set_qform(grid.affine(), _ALIGNED)
+    image.set_sform(grid.affine(), _ALIGNED)
+    image.header.set_xyzt_units("mm" if grid.spacing is not None else "unknown")
+    image.header["descrip"] = limits.encode("ascii", "replace")[:79]
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(image.to_bytes(), 6, mtime=0))

@@ -1,0 +1,44 @@
+"""Samples as one NumPy archive, the same bytes for the same samples."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from napari_pgan.atomic import replacing
+from napari_pgan.model import Batch
+from napari_pgan.spec import Channels
+
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+
+
+def write_npz(path: str | Path, batch: Batch, channels: Channels) -> None:
+    """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
+
+    The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
+    samples give equal files; ``numpy.load`` reads it.
+
+    Parameters
+    ----------
+    path
+        Should end in ``.npz``.
+    batch
+        Images (N, M, …) float32 in [-1, 1], labels (N, …) uint8 in the original values, latents (N, L) float32.
+    channels
+        Whose modalities are named, in the order of the images' channels.
+    """
+    arrays: dict[str, np.ndarray] = {
+        "images": np.ascontiguousarray(batch.images, np.float32),
+        "labels": np.ascontiguousarray(batch.labels, np.uint8),
+        "latents": np.ascontiguousarray(batch.latents, np.float32),
+        "modalities": np.array(channels.modalities, dtype=np.str_),
+    }
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
+            entry.create_system = 3  # the same from Windows as from elsewhere
+            entry.external_attr = 0o644 << 16
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)

@@ -1,0 +1,203 @@
+"""Samples as one picture: a row a sample, a column a modality, the segmentation last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from napari_pgan.atomic import replacing
+from napari_pgan.model.card import LIMITS
+from napari_pgan.spec import Channels, DisplayGroup
+
+_MIN_SIDE = 128
+_GAP, _MARGIN, _BLOCK_GAP = 2, 12, 20
+_PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
+_TELLING = ("flair", "t2", "t1ce", "t1c")  # lesions stand out most on these
+_FILL = 0.4
+
+
+def sheet(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    channels: Channels,
+    rows_label: Sequence[str] | None = None,
+    scale: int | None = None,
+    blocks: int = 1,
+) -> Image.Image:
+    """Draw samples with column headings and a legend of the labels.
+
+    Parameters
+    ----------
+    images
+        (N, M, Y, X) in [-1, 1]; of volumes (N, M, Z, Y, X) the slice with the largest lesion is drawn, or the middle.
+    labels
+        (N, Y, X) or (N, Z, Y, X) in the original values; None leaves the segmentation's column out.
+    channels
+        What the channels and labels are; every display group is a column.
+    rows_label
+        What is written at the left of each row.
+    scale
+        How many pixels of the sheet an image pixel takes along an axis; by default enough for 128 a side.
+    blocks
+        Into how many columns of rows the samples are laid out.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+    """
+    images, labels = _flat(np.asarray(images), labels)
+    count, (height, width) = len(images), images.shape[-2:]
+    scale = scale or max(1, math.ceil(_MIN_SIDE / min(height, width)))
+    cell_h, cell_w = height * scale, width * scale
+    columns = [group.name for group in channels.groups]
+    if labels is not None and channels.labels:
+        columns.append("segmentation")
+    texts = list(rows_label) if rows_label is not None else None
+
+    size = int(np.clip(cell_w / 9, 11, 18))
+    font, small = _font(size), _font(max(10, size - 3))
+    gutter = max((int(small.getlength(t)) for t in texts), default=-8) + 8 if texts else 0
+    rows = math.ceil(count / blocks)
+    blocks = math.ceil(count / rows) if count else 1
+    block_w = gutter + len(columns) * (cell_w + _GAP) - _GAP
+    total_w = max(2 * _MARGIN + blocks * block_w + (blocks - 1) * _BLOCK_GAP, 260)
+    legend = _legend_lines(channels, font, total_w - 2 * _MARGIN) if labels is not None else []
+    head = _MARGIN + size + 8
+    legend_top = head + rows * (cell_h + _GAP) + 6
+    total_h = legend_top + len(legend) * (size + 8) + int(small.size) + 8 + _MARGIN
+
+    page = Image.new("RGB", (total_w, total_h), _PAPER)
+    draw = ImageDraw.Draw(page)
+    for block in range(blocks):
+        left = _MARGIN + block * (block_w + _BLOCK_GAP) + gutter
+        for column, name in enumerate(columns):
+            middle = left + column * (cell_w + _GAP) + cell_w / 2
+            draw.text((middle, head - 5), _fit(name, font, cell_w), _INK, font, anchor="ms")
+    for index in range(count):
+        block, row = divmod(index, rows)
+        left, top = _MARGIN + block * (block_w + _BLOCK_GAP) + gutter, head + row * (cell_h + _GAP)
+        if texts is not None:
+            draw.text((left - 6, top + cell_h / 2), texts[index], _FAINT, small, anchor="rm")
+        for column, cell in enumerate(
+            _cells(images[index], None if labels is None else labels[index], channels, scale)
+        ):
+            page.paste(Image.fromarray(cell), (left + column * (cell_w + _GAP), top))
+    for line, entries in enumerate(legend):
+        x, y = _MARGIN, legend_top + line * (size + 8)
+        for name, color, advance in entries:
+            draw.rectangle((x, y + 2, x + size, y + size + 2), fill=color)
+            draw.text((x + size + 6, y + 2 + size / 2), name, _INK, font, anchor="lm")
+            x += advance
+    draw.text((_MARGIN, total_h - _MARGIN), LIMITS, _FAINT, small, anchor="ls")
+    return page
+
+
+def grid_sheet(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    channels: Channels,
+    rows_label: Sequence[str] | None = None,
+    scale: int | None = None,
+) -> Image.Image:
+    """`sheet` for many samples: wrapped into as many blocks as make the picture about as wide as high."""
+    height, width = np.asarray(images).shape[-2:]
+    columns = len(channels.groups) + (labels is not None and len(channels.labels) > 0)
+    blocks = max(1, round(math.sqrt(1.3 * len(images) * height / (columns * width))))
+    return sheet(images, labels, channels, rows_label, scale, blocks)
+
+
+def write_sheet(
+    path: str | Path,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    channels: Channels,
+    rows_label: Sequence[str] | None = None,
+    scale: int | None = None,
+) -> None:
+    """Write a PNG of samples, whole or not at all; up to eight are one block of rows, more are wrapped."""
+    draw = sheet if len(images) <= 8 else grid_sheet
+    page = draw(images, labels, channels, rows_label, scale)
+    with replacing(path) as temporary:
+        page.save(temporary, format="PNG")
+
+
+def _flat(images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    if images.ndim == 4:
+        return images, labels
+    if labels is None:
+        return images[:, :, images.shape[2] // 2], None
+    extent = (labels > 0).sum(axis=(2, 3))  # (N, Z)
+    chosen = np.where(extent.max(axis=1) > 0, extent.argmax(axis=1), images.shape[2] // 2)
+    rows = np.arange(len(images))
+    return images[rows, :, chosen], labels[rows, chosen]
+
+
+def _cells(image: np.ndarray, labels: np.ndarray | None, channels: Channels, scale: int) -> list[np.ndarray]:
+    cells = [_picture(image, group, channels, scale) for group in channels.groups]
+    if labels is not None and channels.labels:
+        cells.append(_overlay(cells[_telling(channels)], _enlarge(labels, scale), channels))
+    return cells
+
+
+def _picture(image: np.ndarray, group: DisplayGroup, channels: Channels, scale: int) -> np.ndarray:
+    """(Y·s, X·s, 3) uint8."""
+    planes = [image[channels.modalities.index(name)] for name in group.modalities]
+    grey = np.nan_to_num(np.clip((np.stack(planes, axis=-1) + 1) / 2, 0, 1))
+    return _enlarge(np.broadcast_to(np.round(255 * grey), (*grey.shape[:2], 3)).astype(np.uint8), scale)
+
+
+def _telling(channels: Channels) -> int:
+    names = [group.name.lower() for group in channels.groups]
+    return next((names.index(name) for name in _TELLING if name in names), 0)
+
+
+def _overlay(picture: np.ndarray, labels: np.ndarray, channels: Channels) -> np.ndarray:
+    mixed = picture.astype(np.float32)
+    for label in channels.labels:
+        inside = labels == label.value
+        color = 255 * np.array(label.rgb, np.float32)
+        edge = inside & ~_shrunk(inside, 1 if min(inside.shape) < 200 else 2)
+        mixed[inside] += _FILL * (color - mixed[inside])
+        mixed[edge] = color
+    return np.round(mixed).astype(np.uint8)
+
+
+def _shrunk(mask: np.ndarray, by: int) -> np.ndarray:
+    for _ in range(by):
+        padded = np.pad(mask, 1, mode="edge")
+        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask
+
+
+def _enlarge(image: np.ndarray, scale: int) -> np.ndarray:
+    return image.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _font(size: float) -> ImageFont.FreeTypeFont:
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # Pillow's own, when a size is given
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text.rstrip(".")[:-1] + "."
+    return text
+
+
+def _legend_lines(channels: Channels, font: ImageFont.FreeTypeFont, width: int) -> list[list[tuple[str, str, int]]]:
+    """Lines of (name, colour, advance) that are no wider than `width`."""
+    lines: list[list[tuple[str, str, int]]] = []
+    used = width
+    for label in channels.labels:
+        advance = int(font.getlength(label.name)) + int(font.size) + 26
+        if used + advance > width + 20:
+            lines.append([])
+            used = 0
+        lines[-1].append((label.name, label.color, advance))
+        used += advance
+    return lines
