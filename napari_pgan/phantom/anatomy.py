@@ -1,0 +1,112 @@
+"""One person's healthy brain: the average one, deformed smoothly and invertibly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_pgan.phantom.fields import Lattice, exponential, flow_from_sources, random_field
+from napari_pgan.phantom.template import load_template
+
+FIELD_OF_VIEW = 216.0  # mm
+# Where shapes and growth are worked out, whatever the size of the images: holds the brain and some room.
+COARSE = Lattice((54, 62, 54), 3.375)
+# A brain of today's patients is smaller than the template, which grew in averaging: (z, y, x).
+_MEAN_SCALE = np.array([0.90, 0.935, 0.945])
+# (correlation length in mm, standard deviation of the displacement in mm)
+_WARPS = ((45.0, 3.0), (20.0, 2.0), (9.0, 1.1))
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A head before the tumour, on the grid `COARSE`.
+
+    Attributes
+    ----------
+    velocity
+        The stationary velocity whose flow, after `matrix`, carries the subject's points to the template's; mm.
+    displacement
+        That flow's displacement, (3, z, y, x) in mm.
+    matrix
+        3×3, subject to template millimetres (z, y, x).
+    fluid
+        Logarithm by which sulcal fluid is favoured; grows with age.
+    relief
+        (2, z, y, x) random fields that shift the borders of fluid and white matter from subject to subject.
+    ventricle_scale
+        How far the ventricles were blown up (1: as in the template).
+    """
+
+    velocity: np.ndarray
+    displacement: np.ndarray
+    matrix: np.ndarray
+    fluid: float
+    relief: np.ndarray
+    ventricle_scale: float
+
+    def to_template(self, points: np.ndarray) -> np.ndarray:
+        """Subject points (3, ...) in mm as template points."""
+        moved = points + COARSE.sample(self.displacement, points)
+        return np.tensordot(self.matrix, moved, 1).astype(np.float32)
+
+    def tissue(self, points: np.ndarray, template_points: np.ndarray) -> np.ndarray:
+        """Shares of white matter, grey matter and fluid at `points` (3, n) inside the brain; (3, n), sum 1.
+
+        The average of 152 brains is blurred at its borders; squaring the shares gives the crispness of one brain.
+        """
+        template = load_template()
+        at = template.lattice.indices(template_points)
+        white, grey = (
+            np.clip(ndimage.map_coordinates(c, at, output=np.float32, prefilter=False, mode="nearest"), 0, 1)
+            for c in (template.white, template.grey)
+        )
+        fluid = np.clip(1 - white - grey, 0, 1)
+        depth = template.lattice.sample(template.inside, template_points)
+        # The outermost millimetre is grey in the average, fluid in a person.
+        fluid += 0.5 * np.clip(1 - depth / 2.5, 0, 1)
+        relief = COARSE.sample(self.relief, points)
+        shares = np.stack([white, grey, fluid]) ** 2 + 1e-4
+        shares *= np.exp(np.stack([0.45 * relief[1], np.zeros_like(fluid), self.fluid + 0.5 * relief[0]]))
+        return shares / shares.sum(0)
+
+
+def make_anatomy(seed: int) -> Anatomy:
+    """Draw a head: size and proportions, ventricles, folding."""
+    rng = np.random.default_rng([seed, 1])
+    template = load_template()
+    age = rng.uniform()  # of no year: 0 has tight sulci and small ventricles, 1 wide ones
+    scale = _MEAN_SCALE * (1 + 0.022 * rng.standard_normal()) * (1 + 0.02 * rng.standard_normal(3))
+    matrix = _rotation(np.deg2rad(rng.normal(0, 2.0, 3))) @ np.diag(1 / scale)
+    matrix += np.triu(rng.normal(0, 0.012, (3, 3)), 1)
+
+    velocity = np.zeros((3, *COARSE.shape), np.float32)
+    for length, amount in _WARPS:
+        velocity += amount * np.stack([random_field(rng, COARSE, length) for _ in range(3)])
+    # Points are carried from the subject to the template, so wide ventricles need a flow inwards.
+    ventricles = template.lattice.sample(
+        template.ventricles, np.tensordot(matrix, COARSE.points(), 1).astype(np.float32)
+    )
+    swelling = float(np.log(0.75) + age * np.log(2.6 / 0.75) + rng.normal(0, 0.15))
+    velocity -= flow_from_sources(COARSE, 1.3 * swelling * ventricles)
+    relief = np.stack([random_field(rng, COARSE, 6.0) for _ in range(2)])
+    return Anatomy(
+        velocity=velocity,
+        displacement=exponential(COARSE, velocity),
+        matrix=matrix,
+        fluid=float(-0.1 + 0.7 * age + rng.normal(0, 0.1)),
+        relief=relief,
+        ventricle_scale=float(np.exp(swelling)),
+    )
+
+
+def _rotation(angles: np.ndarray) -> np.ndarray:
+    matrix = np.eye(3)
+    for axis, angle in enumerate(angles):
+        turn = np.eye(3)
+        a, b = [d for d in range(3) if d != axis]
+        turn[a, a] = turn[b, b] = np.cos(angle)
+        turn[a, b], turn[b, a] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    return matrix

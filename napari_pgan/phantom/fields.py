@@ -1,0 +1,122 @@
+"""Smooth fields on a grid in millimetres: random ones, flows and the deformations that flows make.
+
+All arrays are in (z, y, x) order; a vector field has its three components first, in millimetres, in the same order.
+Nothing here depends on the number of processor cores, so that a seed gives the same bytes everywhere on one machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, ndimage
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A grid of cubic voxels of `spacing` mm, whose middle is the origin."""
+
+    shape: tuple[int, int, int]
+    spacing: float
+
+    def axis(self, dimension: int) -> np.ndarray:
+        """The millimetres of the voxel centres along one axis, float32."""
+        count = self.shape[dimension]
+        return ((np.arange(count) - (count - 1) / 2) * self.spacing).astype(np.float32)
+
+    def points(self) -> np.ndarray:
+        """The millimetres of all voxel centres, (3, z, y, x) float32."""
+        return np.stack(np.meshgrid(*(self.axis(d) for d in range(3)), indexing="ij"))
+
+    def indices(self, points: np.ndarray) -> np.ndarray:
+        """Millimetres (3, ...) as fractional indices of this grid."""
+        middle = (np.array(self.shape, np.float32) - 1) / 2
+        return points / np.float32(self.spacing) + middle.reshape(3, *[1] * (points.ndim - 1))
+
+    def sample(self, field: np.ndarray, points: np.ndarray, order: int = 1, mode: str = "nearest") -> np.ndarray:
+        """The values of a scalar or vector `field` of this grid at `points` (3, ...) in mm, float32."""
+        where = self.indices(points)
+        if field.ndim == 4:
+            return np.stack([_at(component, where, order, mode) for component in field])
+        return _at(field, where, order, mode)
+
+    def resample(self, field: np.ndarray, axes: Sequence[np.ndarray]) -> np.ndarray:
+        """A field of this grid at the crossings of `axes` (three arrays of mm): linear, axis by axis, hence quick."""
+        for dimension, axis in enumerate(axes):
+            at = axis / np.float32(self.spacing) + np.float32((self.shape[dimension] - 1) / 2)
+            at = np.clip(at, 0, self.shape[dimension] - 1).astype(np.float32)
+            low = np.minimum(at.astype(np.intp), self.shape[dimension] - 2)
+            along = field.ndim - 3 + dimension
+            weight = (at - low).reshape([-1 if d == along else 1 for d in range(field.ndim)])
+            below, above = np.take(field, low, along), np.take(field, low + 1, along)
+            field = below + weight * (above - below)
+        return field
+
+    def wavenumbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Angular wave numbers (1/mm) of `scipy.fft.rfftn` of this grid, broadcastable."""
+        kz, ky = (2 * np.pi * fft.fftfreq(n, self.spacing) for n in self.shape[:2])
+        kx = 2 * np.pi * fft.rfftfreq(self.shape[2], self.spacing)
+        return kz[:, None, None], ky[None, :, None], kx[None, None, :]
+
+
+def _at(field: np.ndarray, where: np.ndarray, order: int, mode: str) -> np.ndarray:
+    return ndimage.map_coordinates(field, where, order=order, mode=mode, output=np.float32, prefilter=order > 1)
+
+
+def random_field(rng: np.random.Generator, lattice: Lattice, scale: float) -> np.ndarray:
+    """A periodic Gaussian random field of mean 0 and variance 1, correlated over `scale` mm; (z, y, x) float32."""
+    k2 = sum(k**2 for k in lattice.wavenumbers())
+    noise = fft.rfftn(rng.standard_normal(lattice.shape, np.float32))
+    noise *= np.exp(-k2 * (scale**2 / 4)).astype(np.float32)
+    noise[0, 0, 0] = 0
+    field = fft.irfftn(noise, lattice.shape).astype(np.float32)
+    return field / field.std()
+
+
+def flow_from_sources(lattice: Lattice, sources: np.ndarray, smooth: float = 3.0) -> np.ndarray:
+    """The irrotational flow whose divergence is `sources`: outwards where they are positive, inwards where negative.
+
+    Elsewhere it keeps volumes, as soft tissue does round a thing that grows. The Poisson equation is solved by Fourier
+    transform; sources are smoothed by a Gaussian of `smooth` mm.
+
+    Returns
+    -------
+    numpy.ndarray
+        (3, z, y, x) float32, mm.
+    """
+    k = lattice.wavenumbers()
+    k2 = sum(c**2 for c in k)
+    k2[0, 0, 0] = 1
+    potential = fft.rfftn(sources.astype(np.float32)) * (-np.exp(-k2 * (smooth**2 / 2)) / k2).astype(np.float32)
+    potential[0, 0, 0] = 0
+    flow = [fft.irfftn(1j * c.astype(np.float32) * potential, lattice.shape) for c in k]
+    return np.stack(flow).astype(np.float32)
+
+
+def exponential(lattice: Lattice, velocity: np.ndarray, steps: int = 4) -> np.ndarray:
+    """The displacement after following a stationary `velocity` (3, z, y, x) for unit time, by scaling and squaring.
+
+    A smooth velocity gives a diffeomorphism; the displacement of ``-velocity`` is its inverse.
+    Arsigny et al. 2006, MICCAI, "A log-Euclidean framework for statistics on diffeomorphisms".
+    """
+    displacement = (velocity / 2**steps).astype(np.float32)
+    points = lattice.points()
+    for _ in range(steps):
+        displacement = displacement + lattice.sample(displacement, points + displacement)
+    return displacement
+
+
+def follow(lattice: Lattice, velocity: np.ndarray, points: np.ndarray, steps: int = 8) -> np.ndarray:
+    """Where single `points` (3, n) in mm come to after following `velocity` for unit time (midpoint rule)."""
+    for _ in range(steps):
+        half = points + lattice.sample(velocity, points) / (2 * steps)
+        points = points + lattice.sample(velocity, half) / steps
+    return points
+
+
+def jacobian(lattice: Lattice, displacement: np.ndarray) -> np.ndarray:
+    """The Jacobian determinant of x → x + displacement(x): the change of volume, positive where nothing folds."""
+    gradient = np.stack([np.stack(np.gradient(component, lattice.spacing)) for component in displacement])
+    matrix = np.moveaxis(gradient, (0, 1), (-2, -1)) + np.eye(3, dtype=np.float32)
+    return np.linalg.det(matrix)
