@@ -1,0 +1,5 @@
+"""Is a model any good: one measure a file."""
+
+from napari_pgan.evaluation.swd import sliced_wasserstein
+
+__all__ = ["sliced_wasserstein"]
