@@ -1,0 +1,24 @@
+"""The prepared cohort on disk: OME-Zarr volumes of every subject, keyed, split, and served as slices of any size."""
+
+from napari_pgan.store.address import is_free
+from napari_pgan.store.keys import salt, salt_check, subject_key
+from napari_pgan.store.slices import Slices
+from napari_pgan.store.splits import SPLITS, SplitRule
+from napari_pgan.store.store import Store, Subject, open_store
+from napari_pgan.store.writer import StoreWriter, create_store, extend_store
+
+__all__ = [
+    "SPLITS",
+    "Slices",
+    "SplitRule",
+    "Store",
+    "StoreWriter",
+    "Subject",
+    "create_store",
+    "extend_store",
+    "is_free",
+    "open_store",
+    "salt",
+    "salt_check",
+    "subject_key",
+]

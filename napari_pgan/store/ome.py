@@ -1,0 +1,65 @@
+"""Metadata by which OME-Zarr readers open a subject as it is.
+
+OME-Zarr 0.5, https://ngff.openmicroscopy.org/0.5/ (Moore et al. 2023, doi:10.1007/s00418-023-02209-1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from napari_pgan.spec import Channels, Label
+
+VERSION = "0.5"
+IMAGE_AXES = ("c", "z", "y", "x")
+LABEL_AXES = ("z", "y", "x")
+
+
+def image_metadata(channels: Channels, spacing: Sequence[float]) -> dict[str, Any]:
+    """The ``ome`` attribute of a subject's group, whose image is the array ``0`` (c, z, y, x) in [-1, 1].
+
+    Parameters
+    ----------
+    channels
+        Names the channels for the display.
+    spacing
+        Millimetres in the order z, y, x.
+    """
+    window = {"min": -1.0, "max": 1.0, "start": -1.0, "end": 1.0}
+    return {
+        "version": VERSION,
+        "multiscales": [_multiscale(IMAGE_AXES, (1.0, *spacing))],
+        "omero": {
+            "channels": [
+                {"label": name, "color": "FFFFFF", "active": i == 0, "window": dict(window)}
+                for i, name in enumerate(channels.modalities)
+            ],
+            "rdefs": {"model": "greyscale"},
+        },
+    }
+
+
+def label_metadata(labels: Sequence[Label], spacing: Sequence[float]) -> dict[str, Any]:
+    """The ``ome`` attribute of the label image, whose map is the array ``0`` (z, y, x)."""
+    return {
+        "version": VERSION,
+        "multiscales": [_multiscale(LABEL_AXES, tuple(spacing))],
+        "image-label": {
+            "colors": [{"label-value": x.value, "rgba": [round(255 * c) for c in x.rgb] + [255]} for x in labels],
+            "properties": [{"label-value": x.value, "name": x.name} for x in labels],
+            "source": {"image": "../../"},
+        },
+    }
+
+
+def _multiscale(axes: Sequence[str], scale: Sequence[float]) -> dict[str, Any]:
+    return {
+        "name": "",
+        "axes": [
+            {"name": axis, "type": "channel"} if axis == "c" else {"name": axis, "type": "space", "unit": "millimeter"}
+            for axis in axes
+        ],
+        "datasets": [
+            {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [float(s) for s in scale]}]}
+        ],
+    }

@@ -1,0 +1,200 @@
+"""Reading a prepared cohort."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+
+from napari_pgan.errors import InputError
+from napari_pgan.spec import Channels, Grid
+from napari_pgan.store.address import IMAGES, LABELS, Address, open_root, subject_attributes
+from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below
+from napari_pgan.store.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One subject of a store.
+
+    Parameters
+    ----------
+    key
+        Its name here: a salted hash.
+    images
+        zarr array float16 (c, z, y, x) in [-1, 1]; read it by indexing.
+    labels
+        zarr array uint8 (z, y, x).
+    slices
+        z of the slices that the store's rule chose.
+    attributes
+        What `prepare` wrote: spacing, orientation, split, normalisation, clipped shares, provenance.
+    """
+
+    key: str
+    images: zarr.Array[Any]
+    labels: zarr.Array[Any]
+    slices: tuple[int, ...]
+    attributes: dict[str, Any]
+
+
+class Store:
+    """A prepared cohort; made by `open_store`.
+
+    A subject is in it once it is finished and has a split: what an interrupted `prepare` left half done is not seen.
+
+    Attributes
+    ----------
+    channels
+        Modalities and labels.
+    grid
+        The grid of one slice: shape, spacing in mm, orientation, and the spacing between slices.
+    name
+        The cohort's name.
+    intensity
+        For each modality, what "-1" and "+1" mean.
+    attributes
+        All that stands at the root.
+    """
+
+    def __init__(self, address: Address, root: zarr.Group, attributes: dict[str, Any]) -> None:
+        self.address = str(address)
+        self.attributes = attributes
+        self.name: str = attributes["name"]
+        self.channels = Channels.from_dict(attributes["channels"])
+        self.grid = Grid.from_dict(attributes["grid"])
+        self.intensity: Mapping[str, dict[str, str]] = attributes["intensity"]
+        self._root = root
+        self._subjects = {k: a for k, a in subject_attributes(root).items() if a.get("split") in SPLITS}
+
+    def keys(self, split: str | None = None) -> list[str]:
+        """The subjects of a split, or of all, sorted.
+
+        Raises
+        ------
+        InputError
+            There is no such split.
+        """
+        if split is not None and split not in SPLITS:
+            raise InputError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
+        return sorted(key for key, about in self._subjects.items() if split is None or about["split"] == split)
+
+    def counts(self) -> dict[str, int]:
+        """Subjects in each split."""
+        return {split: len(self.keys(split)) for split in SPLITS}
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sizes of slices that can be had, largest (the stored one) first."""
+        return sizes_below(self._shape)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when the content does: channels, grid, subjects, splits, slices or any pixel."""
+        content = {
+            "channels": self.channels.to_dict(),
+            "grid": self.grid.to_dict(),
+            "subjects": {k: [a["split"], a["slices"], a["digest"]] for k, a in sorted(self._subjects.items())},
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def subject(self, key: str) -> Subject:
+        """One subject, as arrays that are read when indexed.
+
+        Raises
+        ------
+        InputError
+            No such subject is finished here.
+        """
+        if key not in self._subjects:
+            raise InputError(f"{self.address} holds no finished subject {key!r}; Store.keys() lists those it holds")
+        group, about = self._root[key], self._subjects[key]
+        assert isinstance(group, zarr.Group)
+        images, labels = group[IMAGES], group[LABELS]
+        assert isinstance(images, zarr.Array)
+        assert isinstance(labels, zarr.Array)
+        return Subject(key, images, labels, tuple(about["slices"]), dict(about))
+
+    def load_slices(self, split: str | None, size: int | None = None) -> Slices:
+        """All chosen slices of a split (None: of all subjects).
+
+        Smaller sizes are exact: images the float32 mean of the stored values over boxes, labels the share of each box
+        that has the label. One subject is in memory at its stored size at a time, beside the result.
+
+        Parameters
+        ----------
+        split
+            ``"train"``, ``"val"``, ``"test"`` or None.
+        size
+            Pixels of the last axis; the stored size divided by a power of two. None: the stored size.
+
+        Raises
+        ------
+        InputError
+            There is no such split, nothing in it, or the size cannot be had; the sizes that can are named.
+        """
+        keys = self.keys(split)
+        if not keys:
+            raise InputError(f"{self.address} has no subject in the split {split!r}; prepare it with another --split")
+        factor = self._factor(size)
+        height, width = (n // factor for n in self._shape)
+        total = sum(len(self._subjects[key]["slices"]) for key in keys)
+        images = np.empty((total, len(self.channels.modalities), height, width), np.float32)
+        labels = np.empty((total, len(self.channels.labels), height, width), np.float32)
+        index = np.empty(total, np.int64)
+        position = np.empty(total, np.float32)
+        at = 0
+        for i, key in enumerate(keys):
+            subject = self.subject(key)
+            if not subject.slices:
+                continue
+            chosen = np.array(subject.slices)
+            place = slice(at, at + len(chosen))
+            low, high = int(chosen.min()), int(chosen.max()) + 1  # read as one run of chunks
+            volume = np.asarray(subject.images[:, low:high])[:, chosen - low]  # (C, n, Y, X)
+            images[place] = box_average(volume, factor).swapaxes(0, 1)
+            segmentation = np.asarray(subject.labels[low:high])[chosen - low]
+            labels[place] = label_shares(segmentation, self.channels.values, factor)
+            index[place] = i
+            first, last = subject.attributes["brain_slices"]
+            position[place] = np.clip((chosen - first) / max(last - first, 1), 0, 1)
+            at += len(chosen)
+        return Slices(images, labels, index, position, tuple(keys))
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        height, width = self.grid.shape
+        return height, width
+
+    def _factor(self, size: int | None) -> int:
+        if size is None:
+            return 1
+        if size not in self.sizes:
+            sizes = ", ".join(map(str, self.sizes))
+            raise InputError(f"{self.address} has no slices of size {size}; it has {sizes}")
+        return self._shape[-1] // size
+
+
+def open_store(address: Address) -> Store:
+    """Open a prepared cohort for reading.
+
+    Parameters
+    ----------
+    address
+        A folder, or any address that fsspec knows.
+
+    Raises
+    ------
+    InputError
+        It is no store, of a newer format, or holds no finished subject.
+    """
+    root, attributes = open_root(address, "r")
+    store = Store(address, root, attributes)
+    if not store.keys():
+        raise InputError(f"{address} holds no finished subject; run its `napari-pgan-train prepare` again")
+    return store

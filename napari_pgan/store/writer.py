@@ -1,0 +1,202 @@
+"""Writing a prepared cohort, subject by subject, so that any stop leaves something that can be gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from napari_pgan.errors import InputError
+from napari_pgan.spec import Channels, Grid
+from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, subject_attributes
+from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata
+from napari_pgan.store.splits import SplitRule, assign
+
+
+class StoreWriter:
+    """Adds subjects to a store; made by `create_store` or `extend_store`.
+
+    Several processes may hold one for the same store, as long as each subject is written by one of them and
+    `assign_splits` and `note` are called by one alone.
+    """
+
+    def __init__(self, address: Address, root: zarr.Group, attributes: dict[str, Any]) -> None:
+        self.address = address
+        self.attributes = attributes
+        self.channels = Channels.from_dict(attributes["channels"])
+        self.grid = Grid.from_dict(attributes["grid"])
+        self._root = root
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """The attributes of every subject that was written to its end, by key, whether it has a split yet or not."""
+        return subject_attributes(self._root)
+
+    def add_subject(
+        self,
+        key: str,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        spacing: Sequence[float],
+        slices: Sequence[int],
+        brain_slices: tuple[int, int],
+        split: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one subject; what was there under its key is replaced. The mark that it is finished comes last.
+
+        Parameters
+        ----------
+        key
+            A salted hash (see `subject_key`); never the subject's own name.
+        images
+            float (C, Z, Y, X) in [-1, 1]; kept as float16.
+        labels
+            uint8 (Z, Y, X), with the values that the channels declare.
+        spacing
+            Millimetres in the order z, y, x.
+        slices
+            The z that serve as slices.
+        brain_slices
+            First and last z with brain.
+        split
+            ``"train"``, ``"val"`` or ``"test"``; or None, and `assign_splits` says so later.
+        attributes
+            What else is to be known; must hold nothing that names the subject.
+
+        Raises
+        ------
+        InputError
+            The arrays do not fit the store.
+        """
+        shape = (len(self.channels.modalities), images.shape[1], *self.grid.shape)
+        if images.shape != shape or labels.shape != shape[1:]:
+            raise InputError(f"images {images.shape} and labels {labels.shape} do not fit the store's {shape}")
+        if undeclared := self.channels.undeclared(labels):
+            raise InputError(f"the segmentation holds the undeclared value {undeclared[0]}")
+        stored, segmentation = np.asarray(images, np.float16), np.asarray(labels, np.uint8)
+        orientation = self.attributes["volume_orientation"]
+        group = self._root.create_group(key, overwrite=True, attributes={"ome": image_metadata(self.channels, spacing)})
+        _array(group, stored, IMAGE_AXES, fill_value=-1.0)
+        maps = group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["segmentation"]}})
+        ome = label_metadata(self.channels.labels, spacing)
+        _array(maps.create_group("segmentation", attributes={"ome": ome}), segmentation, LABEL_AXES, fill_value=0)
+        about = {
+            **(attributes or {}),
+            "spacing": [float(s) for s in spacing],
+            "orientation": orientation,
+            "slices": [int(z) for z in slices],
+            "brain_slices": [int(z) for z in brain_slices],
+            "split": split,
+            "digest": _digest(stored, segmentation),
+            "finished": True,
+        }
+        group.update_attributes({ATTRIBUTE: about})
+
+    def assign_splits(self, rule: SplitRule) -> dict[str, str]:
+        """Give every finished subject without a split one; returns the split of each key."""
+        finished = self.finished()
+        existing = {key: about["split"] for key, about in finished.items() if about.get("split")}
+        splits = assign(finished, rule, existing)
+        for key, about in finished.items():
+            if about.get("split") != splits[key]:
+                self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})
+        return splits
+
+    def note(self, **attributes: Any) -> None:
+        """Set attributes of the root, such as the last report."""
+        self.attributes = {**self.attributes, **attributes}
+        self._root.update_attributes({ATTRIBUTE: self.attributes})
+
+
+def create_store(
+    address: Address,
+    *,
+    name: str,
+    channels: Channels,
+    grid: Grid,
+    intensity: Mapping[str, Mapping[str, str]],
+    volume_orientation: str = "SPL",
+    **attributes: Any,
+) -> StoreWriter:
+    """Begin a new store.
+
+    Parameters
+    ----------
+    address
+        A folder that does not exist or is empty, or any address that fsspec knows.
+    name
+        Of the cohort; goes into the cards of models trained on it.
+    channels
+        Modalities and labels of every subject.
+    grid
+        Of one slice.
+    intensity
+        For each modality, what "-1" and "+1" mean.
+    volume_orientation
+        Letters of the axes z, y, x of the volumes (see `Grid`).
+    attributes
+        What else stands at the root: rules of normalisation and slices, settings.
+
+    Raises
+    ------
+    InputError
+        Something is there already.
+    """
+    about = {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "channels": channels.to_dict(),
+        "grid": grid.to_dict(),
+        "intensity": {m: dict(meaning) for m, meaning in intensity.items()},
+        "volume_orientation": volume_orientation,
+        **attributes,
+    }
+    try:
+        root = zarr.create_group(os.fspath(address), zarr_format=3, attributes={ATTRIBUTE: about})
+    except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
+        raise InputError(f"{address} exists already; name a new store") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{address} is a file, or lies in one; name a folder for the store") from error
+    return StoreWriter(address, root, about)
+
+
+def extend_store(address: Address) -> StoreWriter:
+    """Open a store to add subjects.
+
+    Raises
+    ------
+    InputError
+        It is no store, or of a newer format.
+    """
+    return StoreWriter(address, *open_root(address, "r+"))
+
+
+def _array(group: zarr.Group, data: np.ndarray, axes: tuple[str, ...], fill_value: float) -> None:
+    """The array ``0``: a chunk is one slice with all channels, a shard the whole; slices of fill take no space."""
+    z = axes.index("z")
+    chunk = tuple(1 if axis == z else n for axis, n in enumerate(data.shape))
+    array = group.create_array(
+        "0",
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=chunk,
+        shards=data.shape,
+        compressors=ZstdCodec(level=1),
+        fill_value=fill_value,
+        dimension_names=axes,
+    )
+    array[...] = data
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
