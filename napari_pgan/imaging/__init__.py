@@ -1,0 +1,1 @@
+"""From files to the store: volumes, cohorts, intensities, fields of view, preparation."""

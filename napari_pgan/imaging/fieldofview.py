@@ -1,0 +1,131 @@
+"""A square field of view around the head, and its pixels by area averaging."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+MARGIN = 4.0  # mm on every side of the head
+STEP = 16.0  # mm; the chosen field of view is a multiple, so that common sizes give round spacings
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The box of a head in one volume.
+
+    Parameters
+    ----------
+    bounds
+        First and one past the last index for each axis, in array order.
+    spacing
+        Millimetres, in array order.
+    """
+
+    bounds: tuple[tuple[int, int], ...]
+    spacing: tuple[float, ...]
+
+    @property
+    def in_plane(self) -> float:
+        """Millimetres of the longer side in the slices' plane."""
+        return max((high - low) * step for (low, high), step in zip(self.bounds[1:], self.spacing[1:], strict=True))
+
+
+def head_extent(mask: np.ndarray, spacing: tuple[float, ...]) -> Extent:
+    """The box around a head.
+
+    A plane counts when it holds at least 0.2 % of what the fullest plane along that axis holds, so that a stray voxel
+    does not widen the box.
+
+    Parameters
+    ----------
+    mask
+        bool (z, y, x), not empty.
+    spacing
+        Millimetres, in array order.
+    """
+    by_slice = mask.sum(axis=0, dtype=np.int32)
+    counts = (mask.sum(axis=(1, 2)), by_slice.sum(axis=1), by_slice.sum(axis=0))
+    bounds = []
+    for count in counts:
+        planes = np.flatnonzero(count >= max(1, 0.002 * count.max()))
+        bounds.append((int(planes[0]), int(planes[-1]) + 1))
+    return Extent(tuple(bounds), spacing)
+
+
+def choose_field_of_view(largest: float) -> float:
+    """Millimetres of the square that holds a head of `largest` mm with a margin of 4 mm, rounded up to 16 mm."""
+    return STEP * math.ceil((largest + 2 * MARGIN) / STEP - 1e-6)
+
+
+def window_start(low: int, high: int, spacing: float, field_of_view: float) -> float:
+    """Where a field of view centred on the indices [low, high) begins, in voxels; on a voxel's edge.
+
+    Being on an edge makes a field of view that is a whole number of voxels an exact crop.
+    """
+    return float(round((low + high) / 2 - field_of_view / spacing / 2))
+
+
+def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.ndarray:
+    """Weights that turn `voxels` along an axis into `pixels`: float32 (pixels, voxels).
+
+    A pixel that is as large as a voxel or larger is the mean over its area (voxels count by their share in it), which
+    is what keeps fine detail from aliasing; a smaller one is interpolated linearly. Where the field of view leaves the
+    volume, weights are missing, so that a row sums to less than 1.
+
+    Parameters
+    ----------
+    voxels
+        Along the axis.
+    start, length
+        The field of view, in voxels.
+    pixels
+        Along the result.
+    """
+    step = length / pixels
+    if step >= 1:
+        edges = start + step * np.arange(pixels + 1)
+        index = np.arange(voxels)
+        overlap = np.minimum(edges[1:, None], index + 1) - np.maximum(edges[:-1, None], index)
+        return (np.clip(overlap, 0, None) / step).astype(np.float32)
+    centres = start + step * (np.arange(pixels) + 0.5) - 0.5
+    return np.clip(1 - np.abs(centres[:, None] - np.arange(voxels)), 0, None).astype(np.float32)
+
+
+def resample(volume: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Apply `pixel_weights` to the last two axes: (z, y, x) → float32 (z, rows, columns).
+
+    Missing weights count as 0: shift the volume so that its background is 0.
+    """
+    y, x = (np.flatnonzero(weights.any(axis=0)) for weights in (rows, columns))
+    if not y.size or not x.size:
+        return np.zeros((len(volume), len(rows), len(columns)), np.float32)
+    box = volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1].astype(np.float32, copy=False)
+    result: np.ndarray = rows[:, y[0] : y[-1] + 1] @ box @ columns[:, x[0] : x[-1] + 1].T
+    return result
+
+
+def resample_labels(labels: np.ndarray, values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Label maps at the pixels of `resample`, in two votes: uint8 (z, rows, columns).
+
+    First a pixel is lesion when lesion labels together cover half of it or more; then it gets the label that covers
+    most of it. In one vote a rim between two other labels would lose nearly everywhere. On equal cover the later label
+    in `values` wins: enhancing tumour, usually the smallest, stands last.
+    """
+    result = np.zeros((len(labels), len(rows), len(columns)), np.uint8)
+    z = np.flatnonzero(labels.any(axis=(1, 2)))
+    if not z.size:
+        return result
+    inside = slice(z[0], z[-1] + 1)
+    best = np.zeros_like(result[inside], np.float32)
+    total = np.zeros_like(best)
+    winner = np.zeros_like(result[inside])
+    for value in values:
+        share = resample(labels[inside] == value, rows, columns)
+        total += share
+        better = (share >= best) & (share > 0)
+        best[better] = share[better]
+        winner[better] = value
+    result[inside] = np.where(total >= 0.5 - 1e-5, winner, 0)
+    return result

@@ -1,0 +1,153 @@
+"""From scanner units to [-1, 1], one volume at a time, undisturbed by outliers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_pgan.errors import InputError
+
+HIGH_PERCENTILE = 99.9
+RULE = (
+    f"linear for each volume: background at -1, the {HIGH_PERCENTILE}th percentile of the head at +1, clipped; "
+    "background is the value around a stripped brain, else the median of the air; a head with many values below the "
+    "background (standardised data) has its 0.1th percentile at -1 instead"
+)
+MEANING = {
+    "-1": "background: the value around the stripped brain, or the median of the air",
+    "+1": f"the {HIGH_PERCENTILE}th percentile of the volume's head or brain voxels; brighter ones are clipped",
+}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How one volume was brought to [-1, 1].
+
+    Parameters
+    ----------
+    low
+        The value that became -1.
+    high
+        The value that became +1.
+    stripped
+        Whether the head stood on a constant background, which stays exactly -1.
+    clipped
+        Share of the head's voxels outside [low, high].
+    """
+
+    low: float
+    high: float
+    stripped: bool
+    clipped: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Foreground:
+    """The head or brain of a volume.
+
+    Parameters
+    ----------
+    mask
+        bool, like the volume.
+    background
+        The value of what is not the head: of the constant background, or the median of the air.
+    stripped
+        Whether the background is constant.
+    """
+
+    mask: np.ndarray
+    background: float
+    stripped: bool
+
+
+def find_foreground(array: np.ndarray) -> Foreground:
+    """Tell the head from what is around it.
+
+    When at least six of the eight corners, and a twentieth of all voxels, hold one and the same value, the volume is
+    stripped and everything else is foreground. Otherwise the foreground is what lies above Otsu's threshold (1979,
+    doi:10.1109/TSMC.1979.4310076) of the values between their 0.5th and 99.5th percentiles.
+
+    Raises
+    ------
+    InputError
+        The volume is constant.
+    """
+    corners = array[np.ix_(*[(0, -1)] * 3)].ravel()
+    values, counts = np.unique(corners, return_counts=True)
+    fill = values[counts.argmax()]
+    if counts.max() >= 6:
+        mask = array != fill
+        inside = int(mask.sum())
+        if inside == 0:
+            raise InputError(f"is constant ({fill:g} everywhere); it holds no image")
+        if array.size - inside >= array.size / 20:
+            return Foreground(mask, float(fill), True)
+    threshold = _otsu(array)
+    mask = array > threshold
+    air = array[~mask]
+    if not mask.any() or not air.size:
+        raise InputError("is constant; it holds no image")
+    return Foreground(mask, float(np.median(air)), False)
+
+
+def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.ndarray, Scaling]:
+    """Bring a volume to [-1, 1].
+
+    The scale is linear, so the order and the ratios of contrasts stay. +1 is a high percentile of the head rather
+    than its maximum, which in real data may be one broken voxel at 32767 that would turn the brain black. It is the
+    99.9th, not the usual 99th or 99.5th: what is brightest in T1 after contrast agent is the enhancing rim, often
+    less than 1 % of a brain, which at a lower percentile would be clipped to one flat value; 0.1 % is about 1.5 ml.
+
+    Parameters
+    ----------
+    array
+        (z, y, x), any real type.
+    foreground
+        From `find_foreground`; found here when None.
+
+    Returns
+    -------
+    scaled
+        float32 in [-1, 1].
+    scaling
+        The values used.
+
+    Raises
+    ------
+    InputError
+        The head has a single value.
+    """
+    found = foreground or find_foreground(array)
+    inside = array[found.mask].astype(np.float32, copy=False)
+    low, high = found.background, float(np.percentile(inside, HIGH_PERCENTILE))
+    if np.mean(inside < low) > 0.01:  # standardised data: zero is in the middle of the tissue
+        low = float(np.percentile(inside, 100 - HIGH_PERCENTILE))
+    if not high > low:
+        raise InputError("holds a head of one value only; it holds no image")
+    clipped = float(np.mean((inside < low) | (inside > high)))
+    scaled = array.astype(np.float32)
+    scaled -= np.float32(low)
+    scaled *= np.float32(2 / (high - low))
+    scaled -= np.float32(1)
+    np.clip(scaled, -1, 1, out=scaled)
+    if found.stripped and found.background != low:
+        scaled[~found.mask] = -1
+    return scaled, Scaling(low, high, found.stripped, clipped)
+
+
+def _otsu(array: np.ndarray) -> float:
+    low, high = (float(v) for v in np.percentile(array, (0.5, 99.5)))
+    if not high > low:
+        raise InputError(f"is nearly constant ({low:g}); it holds no image")
+    counts, edges = np.histogram(np.clip(array, low, high), bins=256)
+    weight = np.cumsum(counts)[:-1]
+    moment = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
+    below, above = moment[:-1] / np.maximum(weight, 1), (moment[-1] - moment[:-1]) / np.maximum(array.size - weight, 1)
+    between = weight * (array.size - weight) * (below - above) ** 2
+    return float(edges[1:-1][between.argmax()])

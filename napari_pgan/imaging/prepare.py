@@ -1,0 +1,225 @@
+"""A cohort on disk to a store: every subject a task, the ones that fail set aside, the finished ones kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from napari_pgan.errors import InputError
+from napari_pgan.imaging import intensity
+from napari_pgan.imaging.cohort import FoundSubject, find_subjects
+from napari_pgan.imaging.report import AsideSubject, Report
+from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, SetAside, prepare_subject
+from napari_pgan.imaging.survey import conclude, look
+from napari_pgan.imaging.workers import Workers
+from napari_pgan.spec import Channels, Grid
+from napari_pgan.store import (
+    SplitRule,
+    StoreWriter,
+    create_store,
+    extend_store,
+    is_free,
+    salt,
+    salt_check,
+    subject_key,
+)
+from napari_pgan.store.address import Address
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose.
+
+    Parameters
+    ----------
+    size
+        Pixels along each side of a slice: a multiple of 4, at least 8.
+    field_of_view
+        Millimetres along each side of a slice; None: the smallest multiple of 16 that holds every head of the cohort
+        with a margin of 4 mm on each side.
+    axis
+        ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+    split
+        How many subjects train, validate, test.
+    name
+        Of the cohort; None: that of the store.
+    """
+
+    size: int = 128
+    field_of_view: float | None = None
+    axis: str = "axial"
+    split: SplitRule = field(default_factory=SplitRule)
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.size < 8 or self.size % 4:
+            raise InputError(f"--size {self.size} cannot be grown to; give a multiple of 4 from 8 on, such as 128")
+        if self.field_of_view is not None and not 0 < self.field_of_view < 10_000:
+            raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
+        if self.axis not in ORIENTATIONS:
+            raise InputError(f"--axis {self.axis!r} is unknown; give {', '.join(ORIENTATIONS)}")
+
+
+Progress = Callable[[str, int, int], None]
+
+
+def prepare(
+    source: str, address: Address, options: Options, workers: int = 1, progress: Progress | None = None
+) -> Report:
+    """Bring a cohort into a store; what is finished there already stays as it is.
+
+    Parameters
+    ----------
+    source
+        The folder that holds the subjects.
+    address
+        The store: a folder, or any address that fsspec knows.
+    options
+        What to make of it.
+    workers
+        Processes, one subject each. A subject of BraTS takes about 0.7 GB.
+    progress
+        Called with what is going on, the subjects done and how many there are.
+
+    Raises
+    ------
+    InputError
+        No subject can be used, or the store is another one: with other settings, or not a store at all.
+    """
+    began = time.monotonic()
+    tell = progress or (lambda what, done, total: None)
+    secret = salt()
+    found = find_subjects(source)
+    keys = {subject.name: subject_key(subject.name, secret) for subject in found}
+    aside = [AsideSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
+    usable = [subject for subject in found if not subject.problem]
+    with Workers(max(1, min(workers, len(usable)))) as pool:
+        if is_free(address):
+            writer = _begin(found, usable, address, options, salt_check(secret), pool, tell)
+        else:
+            writer = _continue(address, options, salt_check(secret))
+        finished = writer.finished()
+        missing = [subject for subject in usable if keys[subject.name] not in finished]
+        frame = _frame(writer)
+        tasks = [_Task(subject, keys[subject.name], str(address), writer.channels, frame) for subject in missing]
+        tell("subjects", 0, len(tasks))
+        for done, result in enumerate(pool.map(_do, tasks), 1):
+            if result is not None:
+                aside.append(result)
+            tell("subjects", done, len(tasks))
+    splits = writer.assign_splits(options.split)
+    subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
+    report = Report(
+        name=writer.attributes["name"],
+        found=len(found),
+        new=len(subjects) - len(finished),
+        aside=tuple(sorted(aside, key=lambda a: a.name)),
+        subjects=subjects,
+        field_of_view=frame.field_of_view,
+        size=frame.size,
+        axis=frame.axis,
+        seconds=time.monotonic() - began,
+    )
+    writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
+    return report
+
+
+@dataclass(frozen=True)
+class _Task:
+    subject: FoundSubject
+    key: str
+    address: str
+    channels: Channels
+    frame: Frame
+
+
+def _do(task: _Task) -> AsideSubject | None:
+    """Prepare one subject into the store; its reason when it is to be set aside."""
+    try:
+        made = prepare_subject(task.subject.files, task.channels, task.frame)
+        extend_store(task.address).add_subject(
+            task.key,
+            made.images,
+            made.labels,
+            spacing=made.spacing,
+            slices=made.slices,
+            brain_slices=made.brain_slices,
+            attributes=made.attributes,
+        )
+    except SetAside as error:
+        return AsideSubject(task.subject.name, task.key, error.problem)
+    except (MemoryError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return AsideSubject(task.subject.name, task.key, f"it failed for a reason of ours ({type(error).__name__})")
+    return None
+
+
+def _begin(
+    found: Sequence[FoundSubject],
+    usable: Sequence[FoundSubject],
+    address: Address,
+    options: Options,
+    check: str,
+    pool: Workers,
+    tell: Progress,
+) -> StoreWriter:
+    """Look at every subject, and create the store with what they will share."""
+    looks = []
+    tell("first look", 0, len(usable))
+    for seen in pool.map(look, [(subject, options.axis) for subject in usable]):
+        looks.append(seen)
+        tell("first look", len(looks), len(usable))
+    shared = conclude(found, looks)
+    field_of_view = options.field_of_view or shared.field_of_view
+    pixel = field_of_view / options.size
+    return create_store(
+        address,
+        name=options.name or _name_of(address),
+        channels=shared.channels,
+        grid=Grid((options.size, options.size), (pixel, pixel), ORIENTATIONS[options.axis][1:], shared.slice_spacing),
+        intensity=dict.fromkeys(shared.channels.modalities, intensity.MEANING),
+        volume_orientation=ORIENTATIONS[options.axis],
+        normalisation_rule=intensity.RULE,
+        slice_rule=SLICE_RULE,
+        settings={
+            "size": options.size,
+            "field_of_view": field_of_view,
+            "field_of_view_given": options.field_of_view is not None,
+            "axis": options.axis,
+        },
+        salt_check=check,
+    )
+
+
+def _continue(address: Address, options: Options, check: str) -> StoreWriter:
+    """Open the store that is there, if it was begun with the same settings."""
+    writer = extend_store(address)
+    have = writer.attributes.get("settings")
+    if have is None:
+        raise InputError(f"{address} was not made by `prepare`; name a new store")
+    asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
+    if options.field_of_view is not None:
+        asked["--fov"] = (options.field_of_view, have["field_of_view"])
+    if options.name is not None:
+        asked["--name"] = (options.name, writer.attributes["name"])
+    for option, (new, old) in asked.items():
+        if new != old:
+            raise InputError(f"{address} was prepared with {option} {old}, not {new}; name a new store for {new}")
+    if writer.attributes.get("salt_check") != check:
+        raise InputError(
+            f"{address} was begun with another secret salt, so its subjects would be taken for new ones; "
+            "set NAPARI_PGAN_SALT to the first one, or name a new store"
+        )
+    return writer
+
+
+def _frame(writer: StoreWriter) -> Frame:
+    have = writer.attributes["settings"]
+    return Frame(have["size"], have["field_of_view"], have["axis"], have["field_of_view_given"])
+
+
+def _name_of(address: Address) -> str:
+    """The last part of the address without its suffix."""
+    last = str(address).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return last.removesuffix(".zarr") or "cohort"

@@ -1,0 +1,101 @@
+"""How the preparation of a cohort went: who was taken, who was set aside and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class AsideSubject:
+    """A subject that was not taken. The name is for the terminal, the key for the store."""
+
+    name: str
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `prepare` ends with.
+
+    Parameters
+    ----------
+    name
+        The cohort.
+    found
+        Subjects in the source.
+    new
+        Subjects that this run finished.
+    aside
+        Subjects of the source that were not taken.
+    subjects
+        Attributes of all subjects in the store, by key.
+    field_of_view, size, axis
+        Of the slices: millimetres, pixels, direction.
+    seconds
+        That this run took.
+    """
+
+    name: str
+    found: int
+    new: int
+    aside: tuple[AsideSubject, ...]
+    subjects: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    field_of_view: float
+    size: int
+    axis: str
+    seconds: float
+
+    def to_dict(self, with_names: bool) -> dict[str, Any]:
+        """For JSON; what goes into the store goes without the names of subjects."""
+        about = list(self.subjects.values())
+        splits = [a.get("split") for a in about]
+        return {
+            "name": self.name,
+            "found": self.found,
+            "taken": len(about),
+            "new": self.new,
+            "set_aside": [
+                {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
+            ],
+            "splits": {split: splits.count(split) for split in ("train", "val", "test")},
+            "slices": sum(len(a["slices"]) for a in about),
+            "size": self.size,
+            "field_of_view": self.field_of_view,
+            "axis": self.axis,
+            "spacings": [list(s) for s in sorted({tuple(round(x, 4) for x in a["spacing"]) for a in about})],
+            "clipped": self._clipped(),
+            "cut": max((a["cut"] for a in about), default=0.0),
+            "seconds": round(self.seconds, 1),
+        }
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        data = self.to_dict(with_names=True)
+        splits = ", ".join(f"{split} {number}" for split, number in data["splits"].items())
+        lines = [
+            f"{self.name}: {data['taken']} subjects ({splits}), {data['slices']} {self.axis} slices of "
+            f"{self.size} x {self.size} pixels over {self.field_of_view:g} mm; {self.new} new, {self.seconds:.0f} s"
+        ]
+        for spacing in data["spacings"]:
+            lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
+        clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
+        if clipped:
+            lines.append(f"  clipped of the head, on average: {clipped}")
+        if data["cut"] > 0:
+            lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
+        if self.aside:
+            lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
+            lines += [f"  {a.name}: {a.reason}" for a in self.aside]
+        return lines
+
+    def _clipped(self) -> dict[str, dict[str, float]]:
+        shares: dict[str, list[float]] = {}
+        for about in self.subjects.values():
+            for part, scaling in about.get("normalisation", {}).items():
+                shares.setdefault(part, []).append(scaling["clipped"])
+        return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}

@@ -1,0 +1,100 @@
+"""A first look at a cohort, to choose what all its subjects will share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_pgan.errors import InputError
+from napari_pgan.imaging.cohort import FoundSubject
+from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
+from napari_pgan.imaging.intensity import find_foreground
+from napari_pgan.imaging.labels import brats_channels
+from napari_pgan.imaging.names import MODALITIES, SEGMENTATION
+from napari_pgan.imaging.subject import ORIENTATIONS, label_values, read_parts
+from napari_pgan.spec import Channels
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a first look at a subject showed.
+
+    Parameters
+    ----------
+    name
+        The subject.
+    in_plane
+        Millimetres of the longer side of its head in the slices' plane.
+    slice_spacing
+        Millimetres between slices.
+    values
+        Of its segmentation, without 0.
+    problem
+        Why it could not be looked at; the other fields then mean nothing.
+    """
+
+    name: str
+    in_plane: float = 0.0
+    slice_spacing: float = 0.0
+    values: tuple[int, ...] = ()
+    problem: str | None = None
+
+
+def look(task: tuple[FoundSubject, str]) -> Look:
+    """Read one image and the segmentation of a subject; never raises for a bad one.
+
+    Parameters
+    ----------
+    task
+        The subject, and the axis that slices are taken along.
+    """
+    subject, axis = task
+    try:
+        volumes = read_parts(subject.files, (MODALITIES[0], SEGMENTATION), ORIENTATIONS[axis])
+        image = volumes[MODALITIES[0]]
+        extent = head_extent(find_foreground(image.array).mask, image.spacing)
+        values = label_values(volumes[SEGMENTATION].array)
+    except InputError as error:
+        return Look(subject.name, problem=str(error))
+    return Look(subject.name, extent.in_plane, extent.spacing[0], tuple(values))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all subjects of a cohort will share.
+
+    Parameters
+    ----------
+    channels
+        Modalities and labels.
+    field_of_view
+        Millimetres of the square that holds every head.
+    slice_spacing
+        Millimetres between slices, or None when subjects differ.
+    """
+
+    channels: Channels
+    field_of_view: float
+    slice_spacing: float | None
+
+
+def conclude(subjects: Sequence[FoundSubject], looks: Sequence[Look]) -> Shared:
+    """Choose from what the looks showed.
+
+    Raises
+    ------
+    InputError
+        None of the subjects could be looked at.
+    """
+    good = [x for x in looks if x.problem is None]
+    if not good:
+        reasons = {subject.name: subject.problem for subject in subjects if subject.problem}
+        reasons |= {x.name: x.problem for x in looks if x.problem}
+        name, reason = next(iter(sorted(reasons.items())))
+        raise InputError(f"none of the {len(subjects)} subjects can be used; {name}: {reason}")
+    channels = brats_channels({x.name: x.values for x in good}, {subject.style for subject in subjects})
+    spacings = [x.slice_spacing for x in good]
+    same = max(spacings) - min(spacings) <= 0.01 * max(spacings)
+    return Shared(
+        channels, choose_field_of_view(max(x.in_plane for x in good)), round(spacings[0], 4) if same else None
+    )
