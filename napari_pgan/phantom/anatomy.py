@@ -35,6 +35,8 @@ class Anatomy:
         Logarithm by which sulcal fluid is favoured; grows with age.
     relief
         (2, z, y, x) random fields that shift the borders of fluid and white matter from subject to subject.
+    trim
+        Millimetres that the removal of the skull took from the surface, (z, y, x).
     ventricle_scale
         How far the ventricles were blown up (1: as in the template).
     """
@@ -44,6 +46,7 @@ class Anatomy:
     matrix: np.ndarray
     fluid: float
     relief: np.ndarray
+    trim: np.ndarray
     ventricle_scale: float
 
     def to_template(self, points: np.ndarray) -> np.ndarray:
@@ -65,8 +68,8 @@ class Anatomy:
         fluid = np.clip(1 - white - grey, 0, 1)
         depth = template.lattice.sample(template.inside, template_points)
         # The outermost millimetre is grey in the average, fluid in a person.
-        fluid += 0.5 * np.clip(1 - depth / 2.5, 0, 1)
         relief = COARSE.sample(self.relief, points)
+        fluid += np.clip(0.28 + 0.2 * relief[0], 0, 1) * np.clip(1 - depth / 2.2, 0, 1)
         shares = np.stack([white, grey, fluid]) ** 2 + 1e-4
         shares *= np.exp(np.stack([0.45 * relief[1], np.zeros_like(fluid), self.fluid + 0.5 * relief[0]]))
         return shares / shares.sum(0)
@@ -97,6 +100,7 @@ def make_anatomy(seed: int) -> Anatomy:
         matrix=matrix,
         fluid=float(-0.1 + 0.7 * age + rng.normal(0, 0.1)),
         relief=relief,
+        trim=(rng.uniform(0.4, 1.8) + 0.6 * random_field(rng, COARSE, 18.0)).astype(np.float32),
         ventricle_scale=float(np.exp(swelling)),
     )
 

@@ -46,8 +46,9 @@ def write_cohort(
 ) -> list[Path]:
     """Write phantom subjects in the layout of BraTS, and what is known about them in ``OUT/cohort.json``.
 
-    Files are ``OUT/phantom_0001/phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz``, int16 and, for seg, uint8. A subject's folder appears whole or not at all. Called again, it writes only what is missing; with more subjects
-    it adds the new ones.
+    Files are ``OUT/phantom_0001/phantom_0001_{t1,t1ce,t2,flair,seg}.nii.gz``, int16 and, for seg, uint8. A
+    subject's folder appears whole or not at all. Called again, it writes only what is missing; with more subjects it
+    adds the new ones.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 Relaxation times are those of 3 T. White and grey matter: Wansapura et al. 1999, JMRI 9:531. Fluid: T1 from Lin et al.
 2001, MRM 45:893. Water contents: Whittall et al. 1997, MRM 37:34. Lesions have no one value; ours are chosen where
 relaxometry of gliomas finds them (Badve et al. 2017, AJNR 38:492; Blystad et al. 2020, Sci Rep 10:17986). The contrast
-agent shortens the T1 of the enhancing part by about 840 ms (Nöth et al. 2020, NMR Biomed 33:e4242). Bone, fat and muscle
-are of the right order only.
+agent shortens the T1 of the enhancing part by about 840 ms (Nöth et al. 2020, NMR Biomed 33:e4242). Bone, fat and
+muscle are of the right order only.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ TISSUES = {
     "white": Tissue(0.70, 832, 79.6, uptake=0.005, variation=0.035),
     "grey": Tissue(0.83, 1331, 110, uptake=0.015, variation=0.045),
     "fluid": Tissue(1.00, 4160, 1500, variation=0.02),
-    "oedema": Tissue(0.84, 1450, 185, uptake=0.01, variation=0.10),
-    "solid": Tissue(0.86, 1650, 165, uptake=0.03, variation=0.12),
-    "enhancing": Tissue(0.85, 1500, 150, uptake=0.26, variation=0.12),
-    "necrosis": Tissue(0.93, 2300, 290, uptake=0.01, variation=0.20),
+    "oedema": Tissue(0.86, 1400, 215, uptake=0.01, variation=0.10),
+    "solid": Tissue(0.87, 1500, 190, uptake=0.03, variation=0.12),
+    "enhancing": Tissue(0.86, 1450, 190, uptake=0.20, variation=0.16),
+    "necrosis": Tissue(0.93, 1950, 320, uptake=0.01, variation=0.20),
     "vessel": Tissue(0.75, 1900, 40, uptake=0.55, variation=0.15),
     "bone": Tissue(0.10, 900, 8, variation=0.10),
     "marrow": Tissue(0.60, 400, 60, uptake=0.02, variation=0.15),
@@ -83,11 +83,11 @@ class Protocol:
 
 
 def draw_protocol(rng: np.random.Generator) -> Protocol:
-    """Settings as they differ between hospitals; half of the T1 images are prepared by an inversion."""
-    inversion = rng.uniform() < 0.5
+    """Settings as they differ between hospitals; most T1 images are prepared by an inversion."""
+    inversion = rng.uniform() < 0.6
     return Protocol(
         t1_inversion=float(rng.uniform(880, 960)) if inversion else None,
-        t1_repetition=float(rng.uniform(2000, 2200) if inversion else rng.uniform(480, 620)),
+        t1_repetition=float(rng.uniform(2000, 2200) if inversion else rng.uniform(420, 560)),
         t2_echo=float(rng.uniform(75, 100)),
         flair_echo=float(rng.uniform(85, 110)),
         flair_inversion=float(rng.uniform(2400, 2470)),

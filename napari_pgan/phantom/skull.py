@@ -15,8 +15,8 @@ def head_shares(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Put fluid, skull, fat and skin round the brain.
 
-    Seen from the brain: 2 mm of fluid, two tables of bone with marrow between them, fat with fibrous strands, skin. There
-    are no face, eyes or neck.
+    Seen from the brain: 2 mm of fluid, two tables of bone with marrow between them, fat with fibrous strands, skin.
+    There are no face, eyes or neck.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def head_shares(
 
 
 def _outside(brain: np.ndarray, spacing: float) -> np.ndarray:
-    steps = max(int(round(8 / spacing)), 1)
+    steps = max(round(8 / spacing), 1)
     padded = np.pad(brain, steps)
     near = ndimage.distance_transform_edt(~padded) * spacing
     closed = ndimage.distance_transform_edt(near < 8) * spacing > 8

@@ -10,10 +10,11 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.phantom.anatomy import COARSE, FIELD_OF_VIEW, Anatomy, make_anatomy
 from napari_pgan.phantom.fields import Lattice, follow, random_field
+from napari_pgan.phantom.masseffect import midline_shift
 from napari_pgan.phantom.signal import MODALITIES, draw_protocol, mixed_signal, rician
 from napari_pgan.phantom.skull import head_shares
 from napari_pgan.phantom.template import load_template
-from napari_pgan.phantom.tumour import TILE, Tumour, grow, midline_shift
+from napari_pgan.phantom.tumour import TILE, Tumour, grow
 from napari_pgan.spec import Channels, Grid, Label
 
 CHANNELS = Channels(
@@ -95,7 +96,7 @@ def make_subject(seed: int, size: int = 128, skull: bool = False, *, core_ml: fl
     skull
         Keep skull and scalp. Left False, the background is exactly 0 as in BraTS, and the brain above 0.
     core_ml
-        Volume of the tumour's core and rim before they push aside what is round them; drawn when None.
+        Volume of the tumour's core and rim, roughly; drawn between 5 and 75 ml when None.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
     coarse_points = COARSE.points()
     moved = np.stack([coarse_points, tumour.before(coarse_points)])  # pushed head, head before
     to_template = anatomy.to_template(moved[1])
-    depth = template.lattice.sample(template.inside, to_template)
+    depth = template.lattice.sample(template.inside, to_template) - anatomy.trim
 
     axes = [lattice.axis(d) for d in range(3)]
     inside = COARSE.resample(depth, axes)
@@ -126,7 +127,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
     before = COARSE.resample(moved[1], axes)[:, brain]  # (3, n)
     tissue = anatomy.tissue(before, COARSE.resample(to_template, axes)[:, brain])
     shares, label = _lesion_shares(tumour, before, tissue, lattice.spacing)
-    _add_vessels(shares, seed, before, inside[brain])
+    _add_vessels(shares, seed, before, COARSE.resample(to_template[2], axes)[brain], inside[brain])
 
     labels = np.zeros(lattice.shape, np.uint8)
     labels[brain] = label
@@ -136,7 +137,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
     images = _images(seed, lattice, where, shares, brain)
 
     voxel = lattice.spacing**3 / 1000
-    seed_mm = follow(COARSE, -tumour.velocity, tumour.seed_point.reshape(3, 1))
+    seed_mm = follow(COARSE, tumour.flow, tumour.seed_point.reshape(3, 1))
     volumes = {label.name: float((labels == label.value).sum() * voxel) for label in CHANNELS.labels}
     full = {name: np.zeros(lattice.shape, np.float32) for name in ("white", "grey", "csf")}
     for array, share in zip(full.values(), tissue, strict=True):
@@ -149,7 +150,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
         tissue=full,
         tumour_seed_mm=tuple(float(v) for v in seed_mm[:, 0]),
         tumour_seed_index=tuple(int(v) for v in np.rint(lattice.indices(seed_mm)[:, 0])),
-        midline_shift_mm=midline_shift(anatomy, tumour),
+        midline_shift_mm=midline_shift(anatomy, tumour.flow),
         volumes_ml={"brain": float(brain.sum() * voxel), **volumes},
         ventricle_scale=anatomy.ventricle_scale,
         protocol=images[1],
@@ -185,14 +186,18 @@ def _lesion_shares(
     return shares, label
 
 
-def _add_vessels(shares: dict[str, np.ndarray], seed: int, points: np.ndarray, inside: np.ndarray) -> None:
-    """Put vessels into the sulci: threads where two random fields are both near 0, thin as vessels are."""
+def _add_vessels(
+    shares: dict[str, np.ndarray], seed: int, points: np.ndarray, side: np.ndarray, depth: np.ndarray
+) -> None:
+    """Put vessels into the sulci (threads where two random fields are both near 0) and a sinus along the midline."""
     rng = np.random.default_rng([seed, 3])
     first, second = (TILE.sample(random_field(rng, TILE, 9.0), points, mode="grid-wrap") for _ in range(2))
-    thread = np.exp(-(first**2 + second**2) / 0.02) * np.clip(1 - inside / 22, 0, 1)
-    taken = np.minimum(thread, 1) * shares["fluid"]
-    shares["vessel"] = taken
-    shares["fluid"] = shares["fluid"] - taken
+    thread = np.exp(-(first**2 + second**2) / 0.03) * np.clip(1 - depth / 25, 0, 1)
+    sinus = np.exp(-((side / 2.2) ** 2)) * np.clip(1.6 - depth / 3, 0, 1) * (points[0] > -20)
+    taken = np.clip(thread + sinus, 0, 1) * np.clip(2 * shares["fluid"], 0, 1)
+    for name in ("fluid", "grey"):
+        shares[name] = shares[name] * (1 - taken)
+    shares["vessel"] = (1 - sum(shares.values())).clip(0, 1)
 
 
 def _images(
@@ -214,7 +219,7 @@ def _images(
         strength, mix = rng.uniform(0.03, 0.10), rng.uniform(0.3, 0.9)
         bias = np.exp(strength * COARSE.resample(mix * coil[0] + (1 - mix) * coil[1], axes))[where]
         level = float(np.median(signal[brain[where]]))
-        noise = float(rng.uniform(0.015, 0.04))
+        noise = float(rng.uniform(0.012, 0.03))
         unit = float(rng.uniform(250, 700)) / level
         image = np.zeros(lattice.shape, np.float32)
         if where is not brain:

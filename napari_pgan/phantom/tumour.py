@@ -9,14 +9,15 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from napari_pgan.phantom.anatomy import COARSE, Anatomy
-from napari_pgan.phantom.fields import Lattice, exponential, flow_from_sources, follow, random_field
+from napari_pgan.phantom.fields import Lattice, exponential, random_field
+from napari_pgan.phantom.masseffect import mass_effect
 from napari_pgan.phantom.template import load_template
 
-# How fast a front runs in (white, grey, fluid). A front of the Fisher-Kolmogorov equation has the speed 2 √(D ρ), so that
-# the fivefold diffusion in white matter that Swanson et al. 2000 found makes the cells 2.2 times as fast. Oedema
+# How fast a front runs in (white, grey, fluid). A front of the Fisher-Kolmogorov equation has the speed 2 √(D ρ), so
+# that the fivefold diffusion in white matter that Swanson et al. 2000 found makes the cells 2.2 times as fast. Oedema
 # follows the fibres still more strictly.
 _CELLS = np.array([1.0, 0.45, 0.04], np.float32)
-_WATER = np.array([1.0, 0.16, 0.012], np.float32)
+_WATER = np.array([1.0, 0.11, 0.012], np.float32)
 # Fine detail of the lesion, repeated every 108 mm: wider than a lesion.
 TILE = Lattice((64, 64, 64), 1.6875)
 
@@ -37,8 +38,9 @@ class Tumour:
         Mean thickness of the enhancing rim, mm.
     gaps
         Share of the rim that does not enhance.
-    velocity, displacement
-        Mass effect: the flow from the pushed head back to the one before, and its displacement; (3, z, y, x), mm.
+    flow, displacement
+        Mass effect: the stationary flow that pushes, and the displacement from the pushed head back to the one before;
+        (3, z, y, x), mm.
     detail
         (4, z, y, x) random fields on `TILE`.
     """
@@ -50,7 +52,7 @@ class Tumour:
     oedema_end: float
     rim: float
     gaps: float
-    velocity: np.ndarray
+    flow: np.ndarray
     displacement: np.ndarray
     detail: np.ndarray
 
@@ -65,9 +67,9 @@ class Tumour:
         follows it more finely than the coarse grid knows.
         """
         detail = TILE.sample(self.detail, points, mode="grid-wrap")
-        core = self.core_end - COARSE.sample(self.core_time, points, 3) + 1.3 * detail[0]
-        necrosis = core - self.rim * np.exp(0.45 * detail[1] + 0.15 * detail[0])
-        local = 3.0 * (1 - (_WATER[:, None] * tissue).sum(0)) - 0.6
+        core = self.core_end - COARSE.sample(self.core_time, points, 3) + 1.1 * detail[0]
+        necrosis = core - self.rim * np.exp(0.6 * detail[1] - 0.2 * detail[0])
+        local = 4.5 * (1 - (_WATER[:, None] * tissue).sum(0)) - 0.6
         oedema = self.oedema_end - COARSE.sample(self.oedema_time, points, 3) - local + 0.9 * detail[2]
         return core, necrosis, oedema, detail[3]
 
@@ -76,9 +78,7 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     """Grow a lesion in `anatomy`.
 
     Fronts are arrival times of an anisotropic eikonal equation, the limit of reaction-diffusion growth: Swanson et al.
-    2000, Cell Prolif 33:317; Konukoglu et al. 2010, IEEE TMI 29:77. The mass effect is an incompressible flow out of the
-    core, taken up by ventricles and damped at the skull, much simpler than the mechanics of Clatz et al. 2005, IEEE
-    TMI 24:1334, which has the same tissue classes.
+    2000, Cell Prolif 33:317; Konukoglu et al. 2010, IEEE TMI 29:77.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     anatomy
         The head.
     core_ml
-        Volume of core and rim before they push, in ml; drawn between 5 and 60 when None.
+        Volume of core and rim in ml, roughly; drawn between 5 and 75 when None.
     """
     rng = np.random.default_rng([seed, 2])
     points = COARSE.points()
@@ -102,8 +102,11 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
 
     chance = np.where(brain & (inside > 12) & (inside < 36), lobes * tissue[0] ** 2, 0).ravel().astype(np.float64)
     start = int(rng.choice(chance.size, p=chance / chance.sum()))
-    drawn_ml = float(np.exp(rng.uniform(np.log(5), np.log(60))))
+    drawn_ml = float(np.exp(rng.uniform(np.log(5), np.log(75))))
     core_ml = drawn_ml if core_ml is None else core_ml
+
+    push = float(rng.uniform(0.9, 1.8))
+    grown_ml = core_ml * np.exp(-0.62 * push)  # the rest comes by pushing
 
     graph = _Graph(brain)
     bumps = np.exp(0.40 * random_field(rng, COARSE, 9.0) + 0.15 * random_field(rng, COARSE, 25.0))
@@ -116,18 +119,16 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
             starts.append(int(rng.choice(ring)))
     core_time = graph.arrival(slow, np.array(starts), limit=90)
     voxel = COARSE.spacing**3 / 1000
-    core_end = float(np.sort(core_time[brain])[min(int(core_ml / voxel), int(brain.sum()) - 1)])
+    core_end = float(np.sort(core_time[brain])[min(int(grown_ml / voxel), int(brain.sum()) - 1)])
 
     ratio = float(np.exp(rng.uniform(np.log(0.9), np.log(3.2))))
     reach = float(ratio * core_ml + 12)
     water = np.exp(0.30 * random_field(rng, COARSE, 12.0)) / np.tensordot(_WATER, tissue, 1)
     surface = np.flatnonzero((core_time < core_end).ravel())
     oedema_time = graph.arrival(water, surface, limit=70)
-    outside = np.sort(oedema_time[brain & (core_time >= core_end)])
-    oedema_end = float(np.clip(outside[min(int(reach / voxel), outside.size - 1)], 3, 34))
+    oedema_end = _oedema_end(oedema_time, brain & (core_time >= core_end), tissue[0], int(reach / voxel))
 
-    push = rng.uniform(0.55, 1.0)
-    velocity = _mass_effect(core_time < core_end, oedema_time < oedema_end, inside, template_points, anatomy, push)
+    flow = mass_effect(core_time < core_end, oedema_time < oedema_end, brain, tissue, template_points, push)
     detail = np.stack([random_field(rng, TILE, scale) for scale in (5.0, 8.0, 4.5, 11.0)])
     wholly = rng.uniform()
     return Tumour(
@@ -136,42 +137,21 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
         oedema_time=_spline(oedema_time),
         core_end=core_end,
         oedema_end=oedema_end,
-        rim=float(rng.uniform(2.6, 5.0) if wholly > 0.2 else rng.uniform(6.0, 10.0)),
+        rim=float(rng.uniform(3.0, 6.0) if wholly > 0.2 else rng.uniform(7.0, 12.0)),
         gaps=float(rng.uniform(0.0, 0.25)),
-        velocity=velocity,
-        displacement=exponential(COARSE, velocity),
+        flow=flow,
+        displacement=exponential(COARSE, -flow),
         detail=detail,
     )
 
 
-def midline_shift(anatomy: Anatomy, tumour: Tumour) -> float:
-    """How far the middle of the deep brain is pushed sideways, in mm: the greatest displacement along x.
-
-    Measured over the midline between the frontal horns and the pineal region, where radiologists measure it.
-    """
-    points = COARSE.points()
-    at = anatomy.to_template(points)
-    z, y, x = at[0] + 8, at[1] + 17, at[2]
-    middle = (abs(x) < 2.2) & (z > -2) & (z < 28) & (y > -25) & (y < 40)
-    here = points[:, middle]
-    # `velocity` leads back to the head before; its reverse leads from there to the pushed head.
-    shift = (follow(COARSE, -tumour.velocity, here) - here)[2]
-    return float(np.percentile(np.abs(shift), 98))
-
-
-def _mass_effect(
-    core: np.ndarray, oedema: np.ndarray, inside: np.ndarray, template_points: np.ndarray, anatomy: Anatomy, push: float
-) -> np.ndarray:
-    template = load_template()
-    ventricles = template.lattice.sample(template.ventricles, template_points)
-    sources = push * (0.9 * core + 0.16 * (oedema & ~core))
-    centre = COARSE.points()[:, core].mean(1)
-    away = np.sqrt(((COARSE.points() - centre.reshape(3, 1, 1, 1)) ** 2).sum(0))
-    sink = ventricles * np.exp(-((away / 55) ** 2))
-    sink *= min(0.35 * sources.sum() / max(sink.sum(), 1e-6), 1.6)
-    flow = flow_from_sources(COARSE, sources - sink)
-    held = np.clip((inside + 1) / 14, 0, 1)  # the skull does not give way
-    return -flow * (held * held * (3 - 2 * held)).astype(np.float32)
+def _oedema_end(time: np.ndarray, room: np.ndarray, white: np.ndarray, voxels: int) -> float:
+    """When the water stops: after so many voxels of `room`, or sooner, before it would fill more grey than white."""
+    order = np.argsort(time[room], kind="stable")
+    share = np.cumsum(white[room][order]) / np.arange(1, order.size + 1)
+    mostly_white = np.flatnonzero(share > 0.62)
+    last = min(voxels, int(mostly_white[-1]) if mostly_white.size else 0, order.size - 1)
+    return float(np.clip(time[room][order[last]], 3, 34))
 
 
 class _Graph:
