@@ -109,9 +109,9 @@ def resample(volume: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
 def resample_labels(labels: np.ndarray, values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Label maps at the pixels of `resample`, in two votes: uint8 (z, rows, columns).
 
-    First a pixel is lesion when lesion labels together cover half of it or more; then it gets the label that covers
-    most of it. In one vote a rim between two other labels would lose nearly everywhere. On equal cover the later label
-    in `values` wins: enhancing tumour, usually the smallest, stands last.
+    First a pixel is lesion when labels together cover half of it or more; then it gets the label that covers most of
+    it. So the lesion as a whole keeps its size, and a thin rim has to outdo only its strongest neighbour and not
+    background and all labels at once. On equal cover the later label in `values` wins: enhancing tumour stands last.
     """
     result = np.zeros((len(labels), len(rows), len(columns)), np.uint8)
     z = np.flatnonzero(labels.any(axis=(1, 2)))

@@ -79,7 +79,7 @@ def prepare(
     options
         What to make of it.
     workers
-        Processes, one subject each. A subject of BraTS takes about 0.7 GB.
+        Processes, one subject each. A subject of BraTS takes about 0.4 GB.
     progress
         Called with what is going on, the subjects done and how many there are.
 
@@ -117,6 +117,7 @@ def prepare(
         new=len(subjects) - len(finished),
         aside=tuple(sorted(aside, key=lambda a: a.name)),
         subjects=subjects,
+        names={key: name for name, key in keys.items()},
         field_of_view=frame.field_of_view,
         size=frame.size,
         axis=frame.axis,
@@ -150,8 +151,11 @@ def _do(task: _Task) -> AsideSubject | None:
         )
     except SetAside as error:
         return AsideSubject(task.subject.name, task.key, error.problem)
-    except (MemoryError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        return AsideSubject(task.subject.name, task.key, f"it failed for a reason of ours ({type(error).__name__})")
+    except OSError:
+        raise  # the store cannot be written; no other subject would fare better
+    except Exception as error:  # the message may hold names, so only its kind goes into the store
+        reason = f"it met a fault of this program ({type(error).__name__}); please report it"
+        return AsideSubject(task.subject.name, task.key, reason)
     return None
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+GAP = 0.9  # a modality that covers less of the head than this is pointed out
+
 
 @dataclass(frozen=True)
 class AsideSubject:
@@ -34,6 +36,8 @@ class Report:
         Subjects of the source that were not taken.
     subjects
         Attributes of all subjects in the store, by key.
+    names
+        Of the subjects in the source, by key; for the terminal only.
     field_of_view, size, axis
         Of the slices: millimetres, pixels, direction.
     seconds
@@ -45,6 +49,7 @@ class Report:
     new: int
     aside: tuple[AsideSubject, ...]
     subjects: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
     field_of_view: float
     size: int
     axis: str
@@ -70,6 +75,12 @@ class Report:
             "spacings": [list(s) for s in sorted({tuple(round(x, 4) for x in a["spacing"]) for a in about})],
             "clipped": self._clipped(),
             "cut": max((a["cut"] for a in about), default=0.0),
+            "gaps": [
+                {**({"name": self.names.get(key)} if with_names else {}), "key": key, "modality": part, "covers": share}
+                for key, a in sorted(self.subjects.items())
+                for part, share in a.get("coverage", {}).items()
+                if a.get("normalisation", {}).get(part, {}).get("stripped") and share < GAP
+            ],
             "seconds": round(self.seconds, 1),
         }
 
@@ -88,6 +99,9 @@ class Report:
             lines.append(f"  clipped of the head, on average: {clipped}")
         if data["cut"] > 0:
             lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
+        for gap in data["gaps"]:
+            who = gap["name"] or gap["key"]
+            lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")
         if self.aside:
             lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.aside]

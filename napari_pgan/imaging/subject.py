@@ -82,7 +82,8 @@ class PreparedSubject:
     brain_slices
         First and last z with brain.
     attributes
-        Normalisation, clipped and cut shares, affine, provenance.
+        Normalisation with the clipped share, share of the head that each modality covers, share that is cut, affine,
+        provenance.
     """
 
     images: np.ndarray
@@ -144,6 +145,7 @@ def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame)
         (extent.bounds[0][0], extent.bounds[0][1] - 1),
         {
             "normalisation": normalisation,
+            "coverage": {part: float(found.mask.sum() / head.sum()) for part, found in foregrounds.items()},
             "cut": _cut(head, starts, extent, frame),
             "affine": _affine(segmentation, starts, extent, frame).tolist(),
             "provenance": {
@@ -184,15 +186,12 @@ def label_values(segmentation: np.ndarray) -> list[int]:
     SetAside
         Values are not whole numbers, or negative.
     """
-    if segmentation.dtype.kind == "f":
-        if (segmentation != np.rint(segmentation)).any():
-            raise SetAside("its segmentation holds fractions; label values are whole numbers")
-        segmentation = segmentation.astype(np.int64)
-    if segmentation.min() < 0:
-        raise SetAside(f"its segmentation holds the value {segmentation.min()}; label values start at 0")
-    if segmentation.dtype.itemsize == 1:
-        return [int(v) for v in np.flatnonzero(np.bincount(segmentation.ravel())) if v]
-    return [int(v) for v in np.unique(segmentation[segmentation != 0])]
+    values = np.unique(segmentation[segmentation != 0])
+    if (values != np.rint(values)).any():
+        raise SetAside("its segmentation holds fractions; label values are whole numbers")
+    if values.size and values[0] < 0:
+        raise SetAside(f"its segmentation holds the value {values[0]:g}; label values start at 0")
+    return [int(value) for value in values]
 
 
 def check_labels(segmentation: np.ndarray, channels: Channels) -> None:

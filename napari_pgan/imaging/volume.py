@@ -17,6 +17,7 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 
 READABLE = (".nii.gz", ".nii", ".mha")
+_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -93,8 +94,8 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
             raise VolumeError(path, f"is none of the formats that can be read ({', '.join(READABLE)})")
     except FileNotFoundError as error:
         raise VolumeError(path, "does not exist") from error
-    except PermissionError as error:
-        raise VolumeError(path, "may not be read; check its permissions") from error
+    except OSError as error:
+        raise VolumeError(path, f"cannot be read ({error.strerror or 'input error'})") from error
     while array.ndim > 3 and array.shape[0] == 1:  # (z, y, x) with the file's trailing axes in front
         array = array[0]
     if array.ndim != 3 or min(array.shape) < 1:
@@ -162,7 +163,8 @@ def _read_nifti(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if array.dtype.kind == "f" or slope != 1 or inter != 0:
         with np.errstate(over="ignore"):  # becomes Inf, which is refused
             array = array.astype(np.float32) if (slope, inter) == (1, 0) else _scaled(array, slope, inter)
-    return array, np.asarray(image.affine, np.float64)
+    unit = _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
+    return array, np.diag([unit, unit, unit, 1.0]) @ np.asarray(image.affine, np.float64)
 
 
 def _scaled(array: np.ndarray, slope: float, inter: float) -> np.ndarray:

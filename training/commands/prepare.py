@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from napari_pgan.errors import InputError
+
 
 def prepare(
     source: Annotated[Path, typer.Argument(help="Folder with the subjects, in a layout of BraTS 2012 to 2023.")],
@@ -23,7 +25,7 @@ def prepare(
     split: Annotated[
         str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
     ] = "0.75,0.125,0.125",
-    workers: Annotated[int | None, typer.Option(help="Processes, about 0.7 GB each; by default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes, about 0.4 GB each; by default one a core.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
@@ -61,6 +63,8 @@ def prepare(
         say(line)
     if as_json:
         emit(report.to_dict(with_names=True))
+    if not report.subjects:
+        raise InputError(f"none of the {report.found} subjects could be used, for the reasons above; {store} is empty")
 
 
 class _Stages(contextlib.ExitStack):
