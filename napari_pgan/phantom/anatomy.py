@@ -12,11 +12,11 @@ from napari_pgan.phantom.template import load_template
 
 FIELD_OF_VIEW = 216.0  # mm
 # Where shapes and growth are worked out, whatever the size of the images: holds the brain and some room.
-COARSE = Lattice((54, 62, 54), 3.375)
+COARSE = Lattice((48, 58, 48), 3.375)
 # A brain of today's patients is smaller than the template, which grew in averaging: (z, y, x).
 _MEAN_SCALE = np.array([0.90, 0.935, 0.945])
 # (correlation length in mm, standard deviation of the displacement in mm)
-_WARPS = ((45.0, 3.0), (20.0, 2.0), (9.0, 1.1))
+_WARPS = ((45.0, 2.6), (20.0, 1.5), (9.0, 1.1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def make_anatomy(seed: int) -> Anatomy:
     rng = np.random.default_rng([seed, 1])
     template = load_template()
     age = rng.uniform()  # of no year: 0 has tight sulci and small ventricles, 1 wide ones
-    scale = _MEAN_SCALE * (1 + 0.022 * rng.standard_normal()) * (1 + 0.02 * rng.standard_normal(3))
+    # Nobody's head is so large that it would leave the field of view.
+    variation = np.clip(rng.standard_normal(4), -1.7, 1.7)
+    scale = _MEAN_SCALE * (1 + 0.022 * variation[0]) * (1 + np.array([0.02, 0.018, 0.022]) * variation[1:])
     matrix = _rotation(np.deg2rad(rng.normal(0, 2.0, 3))) @ np.diag(1 / scale)
     matrix += np.triu(rng.normal(0, 0.012, (3, 3)), 1)
 

@@ -86,7 +86,7 @@ def flow_from_sources(lattice: Lattice, sources: np.ndarray, smooth: float = 3.0
         (3, z, y, x) float32, mm.
     """
     k = lattice.wavenumbers()
-    k2 = sum(c**2 for c in k)
+    k2 = np.square(k[0]) + np.square(k[1]) + np.square(k[2])
     k2[0, 0, 0] = 1
     potential = fft.rfftn(sources.astype(np.float32)) * (-np.exp(-k2 * (smooth**2 / 2)) / k2).astype(np.float32)
     potential[0, 0, 0] = 0

@@ -35,8 +35,8 @@ TISSUES = {
     "necrosis": Tissue(0.93, 1950, 320, uptake=0.01, variation=0.20),
     "vessel": Tissue(0.75, 1900, 40, uptake=0.55, variation=0.15),
     "bone": Tissue(0.10, 900, 8, variation=0.10),
-    "marrow": Tissue(0.60, 400, 60, uptake=0.02, variation=0.15),
-    "fat": Tissue(0.90, 370, 90, uptake=0.01, variation=0.08),
+    "marrow": Tissue(0.45, 400, 60, uptake=0.02, variation=0.15),
+    "fat": Tissue(0.70, 370, 90, uptake=0.01, variation=0.08),
     "muscle": Tissue(0.78, 1400, 45, uptake=0.05, variation=0.12),
 }
 NAMES = tuple(TISSUES)

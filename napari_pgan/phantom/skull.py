@@ -9,9 +9,11 @@ from napari_pgan.phantom.anatomy import COARSE
 from napari_pgan.phantom.fields import Lattice, random_field
 from napari_pgan.phantom.signal import NAMES
 
+_HOLLOW = 20.0  # mm; the outside of a head does not follow hollows of the brain narrower than twice this
+
 
 def head_shares(
-    seed: int, lattice: Lattice, inside: np.ndarray, brain: np.ndarray, shares: dict[str, np.ndarray]
+    seed: int, lattice: Lattice, brain: np.ndarray, shares: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Put fluid, skull, fat and skin round the brain.
 
@@ -24,8 +26,6 @@ def head_shares(
         Of the subject.
     lattice
         The grid of the images.
-    inside
-        Millimetres to the brain's surface, positive inside, (z, y, x).
     brain
         The brain, (z, y, x) bool.
     shares
@@ -41,11 +41,10 @@ def head_shares(
     bone_field, fat_field, strand_field = (
         COARSE.resample(random_field(rng, COARSE, s), axes) for s in (25.0, 30.0, 7.0)
     )
-    # The outside of a head does not follow the notches of the brain: close them first.
-    out = _outside(brain, lattice.spacing)
+    near, out = _distances(brain, lattice.spacing)
     fluid_end = 2.0
-    bone_end = fluid_end + 6.0 * np.exp(0.15 * bone_field)
-    fat_end = bone_end + 5.0 * np.exp(0.25 * fat_field)
+    bone_end = fluid_end + 6.0 * np.exp(0.10 * bone_field)
+    fat_end = bone_end + 5.0 * np.exp(0.2 * fat_field)
     skin_end = fat_end + 2.5
     head = brain | (out < skin_end)
     soft = max(0.35 * lattice.spacing, 0.5)
@@ -66,14 +65,20 @@ def head_shares(
     full["bone"], full["marrow"] = bone, marrow
     full["fat"] = fat * (1 - strands)
     full["muscle"] = skin + fat * strands
-    full["fluid"] = full["fluid"] + np.where(at, 0, np.clip(1 - bone - marrow - fat - skin, 0, 1)) * (out[head] < 4)
+    rest = np.where(at, 0, np.clip(1 - bone - marrow - fat - skin, 0, 1)) * (out[head] < 4)
+    base = np.clip((near[head] - 3) / 2, 0, 1)  # hollows of the brain hold fluid, and bone where they are wide
+    full["fluid"] += rest * (1 - base)
+    full["bone"] += 0.6 * rest * base
+    full["muscle"] += 0.4 * rest * base
     return head, full
 
 
-def _outside(brain: np.ndarray, spacing: float) -> np.ndarray:
-    steps = max(round(8 / spacing), 1)
+def _distances(brain: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Millimetres to the brain, and to the brain with its hollows filled; (z, y, x) each."""
+    steps = round(_HOLLOW / spacing) + 1
     padded = np.pad(brain, steps)
+    inner = (slice(steps, -steps),) * 3
     near = ndimage.distance_transform_edt(~padded) * spacing
-    closed = ndimage.distance_transform_edt(near < 8) * spacing > 8
-    closed = (closed | padded)[(slice(steps, -steps),) * 3]
-    return (ndimage.distance_transform_edt(~closed) * spacing - spacing / 2).astype(np.float32)
+    closed = (ndimage.distance_transform_edt(near < _HOLLOW) * spacing > _HOLLOW) | padded
+    out = ndimage.distance_transform_edt(~closed[inner]) * spacing - spacing / 2
+    return near[inner].astype(np.float32), out.astype(np.float32)

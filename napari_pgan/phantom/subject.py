@@ -9,19 +9,24 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.phantom.anatomy import COARSE, FIELD_OF_VIEW, Anatomy, make_anatomy
-from napari_pgan.phantom.fields import Lattice, follow, random_field
+from napari_pgan.phantom.content import ENHANCING, NECROSIS, OEDEMA, add_vessels, lesion_shares
+from napari_pgan.phantom.fields import Lattice, follow
 from napari_pgan.phantom.masseffect import midline_shift
-from napari_pgan.phantom.signal import MODALITIES, draw_protocol, mixed_signal, rician
+from napari_pgan.phantom.scanner import scan
+from napari_pgan.phantom.signal import MODALITIES
 from napari_pgan.phantom.skull import head_shares
 from napari_pgan.phantom.template import load_template
-from napari_pgan.phantom.tumour import TILE, Tumour, grow
+from napari_pgan.phantom.tumour import Tumour, grow
 from napari_pgan.spec import Channels, Grid, Label
 
 CHANNELS = Channels(
     MODALITIES,
-    (Label(1, "necrotic core", "#4daf4a"), Label(2, "oedema", "#ffd92f"), Label(4, "enhancing tumour", "#e41a1c")),
+    (
+        Label(NECROSIS, "necrotic core", "#4daf4a"),
+        Label(OEDEMA, "oedema", "#ffd92f"),
+        Label(ENHANCING, "enhancing tumour", "#e41a1c"),
+    ),
 )
-NECROSIS, OEDEMA, ENHANCING = 1, 2, 4
 SMALLEST, LARGEST = 32, 256
 
 
@@ -117,126 +122,55 @@ def make_subject(seed: int, size: int = 128, skull: bool = False, *, core_ml: fl
 def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: bool) -> PhantomSubject:
     template = load_template()
     coarse_points = COARSE.points()
-    moved = np.stack([coarse_points, tumour.before(coarse_points)])  # pushed head, head before
-    to_template = anatomy.to_template(moved[1])
+    before = tumour.before(coarse_points)
+    to_template = anatomy.to_template(before)
     depth = template.lattice.sample(template.inside, to_template) - anatomy.trim
 
-    axes = [lattice.axis(d) for d in range(3)]
+    # Without skull, all that matters lies in the brain's box.
+    window = _box(lattice, coarse_points[:, depth > -2]) if not skull else (slice(None),) * 3
+    axes = [lattice.axis(dimension)[part] for dimension, part in enumerate(window)]
     inside = COARSE.resample(depth, axes)
     brain = inside > 0
-    before = COARSE.resample(moved[1], axes)[:, brain]  # (3, n)
-    tissue = anatomy.tissue(before, COARSE.resample(to_template, axes)[:, brain])
-    shares, label = _lesion_shares(tumour, before, tissue, lattice.spacing)
-    _add_vessels(shares, seed, before, COARSE.resample(to_template[2], axes)[brain], inside[brain])
-
-    labels = np.zeros(lattice.shape, np.uint8)
-    labels[brain] = label
-    where = brain
+    points = COARSE.resample(before, axes)[:, brain]  # (3, n), in the head before
+    template_points = COARSE.resample(to_template, axes)[:, brain]
+    tissue = anatomy.tissue(points, template_points)
+    shares, label = lesion_shares(tumour, points, tissue, lattice.spacing)
+    add_vessels(shares, seed, points, template_points[2], inside[brain])
+    head = brain
     if skull:
-        where, shares = head_shares(seed, lattice, inside, brain, shares)
-    images = _images(seed, lattice, where, shares, brain)
+        head, shares = head_shares(seed, lattice, brain, shares)
+    images, settings = scan(seed, axes, head, brain, shares)
 
+    def whole(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+        array = np.zeros(lattice.shape, values.dtype)
+        if mask is None:
+            array[window] = values
+        else:
+            array[window][mask] = values
+        return array
+
+    labels = whole(label, brain)
     voxel = lattice.spacing**3 / 1000
     seed_mm = follow(COARSE, tumour.flow, tumour.seed_point.reshape(3, 1))
-    volumes = {label.name: float((labels == label.value).sum() * voxel) for label in CHANNELS.labels}
-    full = {name: np.zeros(lattice.shape, np.float32) for name in ("white", "grey", "csf")}
-    for array, share in zip(full.values(), tissue, strict=True):
-        array[brain] = share
+    index = np.rint(lattice.indices(seed_mm)[:, 0])
+    volumes = {entry.name: float((label == entry.value).sum() * voxel) for entry in CHANNELS.labels}
     return PhantomSubject(
-        images=images[0],
+        images={modality: whole(image) for modality, image in images.items()},
         labels=labels,
         grid=Grid(lattice.shape, (lattice.spacing,) * 3, "SPL"),
-        brain=brain,
-        tissue=full,
-        tumour_seed_mm=tuple(float(v) for v in seed_mm[:, 0]),
-        tumour_seed_index=tuple(int(v) for v in np.rint(lattice.indices(seed_mm)[:, 0])),
+        brain=whole(brain),
+        tissue={name: whole(share, brain) for name, share in zip(("white", "grey", "csf"), tissue, strict=True)},
+        tumour_seed_mm=(float(seed_mm[0, 0]), float(seed_mm[1, 0]), float(seed_mm[2, 0])),
+        tumour_seed_index=(int(index[0]), int(index[1]), int(index[2])),
         midline_shift_mm=midline_shift(anatomy, tumour.flow),
         volumes_ml={"brain": float(brain.sum() * voxel), **volumes},
         ventricle_scale=anatomy.ventricle_scale,
-        protocol=images[1],
+        protocol=settings,
     )
 
 
-def _lesion_shares(
-    tumour: Tumour, points: np.ndarray, tissue: np.ndarray, spacing: float
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What every voxel holds, and its label; all (n,)."""
-    core, necrosis, oedema, gap = tumour.depths(points, tissue)
-    soft = 0.3 * spacing
-    in_core, in_necrosis = _step(core / soft), _step(necrosis / soft)
-    gapped = _step((gap - _gap_threshold(tumour.gaps)) / 0.15)
-    wet = _step(oedema / max(soft, 1.0)) * (0.55 + 0.45 * np.clip(oedema / tumour.oedema_end, 0, 1))
-    white, grey, fluid = tissue
-    healthy = 1 - in_core
-    wet_white, wet_grey = wet * white * healthy, 0.55 * wet * grey * healthy
-    rim = in_core - np.minimum(in_necrosis, in_core)
-    shares = {
-        "white": white * healthy - wet_white,
-        "grey": grey * healthy - wet_grey,
-        "fluid": fluid * healthy,
-        "oedema": wet_white + wet_grey,
-        "solid": rim * gapped,
-        "enhancing": rim * (1 - gapped),
-        "necrosis": np.minimum(in_necrosis, in_core),
-    }
-    label = np.zeros(core.shape, np.uint8)
-    label[(oedema > 0) & (fluid < 0.5)] = OEDEMA
-    label[core > 0] = ENHANCING
-    label[(core > 0) & ((necrosis > 0) | (gapped > 0.5))] = NECROSIS
-    return shares, label
-
-
-def _add_vessels(
-    shares: dict[str, np.ndarray], seed: int, points: np.ndarray, side: np.ndarray, depth: np.ndarray
-) -> None:
-    """Put vessels into the sulci (threads where two random fields are both near 0) and a sinus along the midline."""
-    rng = np.random.default_rng([seed, 3])
-    first, second = (TILE.sample(random_field(rng, TILE, 9.0), points, mode="grid-wrap") for _ in range(2))
-    thread = np.exp(-(first**2 + second**2) / 0.03) * np.clip(1 - depth / 25, 0, 1)
-    sinus = np.exp(-((side / 2.2) ** 2)) * np.clip(1.6 - depth / 3, 0, 1) * (points[0] > -20)
-    taken = np.clip(thread + sinus, 0, 1) * np.clip(2 * shares["fluid"], 0, 1)
-    for name in ("fluid", "grey"):
-        shares[name] = shares[name] * (1 - taken)
-    shares["vessel"] = (1 - sum(shares.values())).clip(0, 1)
-
-
-def _images(
-    seed: int, lattice: Lattice, where: np.ndarray, shares: dict[str, np.ndarray], brain: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    rng = np.random.default_rng([seed, 4])
-    protocol = draw_protocol(rng)
-    points = lattice.points()[:, where]
-    fields = [TILE.sample(random_field(rng, TILE, scale), points, mode="grid-wrap") for scale in (4.0, 7.0, 16.0)]
-    fine = (0.8 * fields[0] + 0.6 * fields[1]).astype(np.float32)
-    broad = (0.6 * fields[1] + 0.8 * fields[2]).astype(np.float32)
-    texture = {name: broad if name in ("white", "grey", "fat") else fine for name in shares}
-    coil = [random_field(rng, COARSE, 90.0) for _ in range(2)]
-    axes = [lattice.axis(d) for d in range(3)]
-    images = {}
-    settings: dict[str, Any] = dict(vars(protocol))
-    for modality in MODALITIES:
-        signal = mixed_signal(protocol, shares, texture, modality)
-        strength, mix = rng.uniform(0.03, 0.10), rng.uniform(0.3, 0.9)
-        bias = np.exp(strength * COARSE.resample(mix * coil[0] + (1 - mix) * coil[1], axes))[where]
-        level = float(np.median(signal[brain[where]]))
-        noise = float(rng.uniform(0.012, 0.03))
-        unit = float(rng.uniform(250, 700)) / level
-        image = np.zeros(lattice.shape, np.float32)
-        if where is not brain:
-            image = rician(rng, image, noise * level)
-        image[where] = rician(rng, signal * bias, noise * level)
-        image *= unit
-        image[brain] = np.maximum(image[brain], 1)  # 0 means outside, as in BraTS
-        images[modality] = image
-        settings[f"{modality}_noise"] = noise
-    return images, settings
-
-
-def _step(depth: np.ndarray) -> np.ndarray:
-    return (0.5 * (1 + np.tanh(depth))).astype(np.float32)
-
-
-def _gap_threshold(share: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(1 - max(share, 1e-3)))
+def _box(lattice: Lattice, points: np.ndarray) -> tuple[slice, ...]:
+    """The part of `lattice` that holds `points` (3, n), with a coarse voxel to spare."""
+    low = lattice.indices(points.min(1) - COARSE.spacing)
+    high = lattice.indices(points.max(1) + COARSE.spacing)
+    return tuple(slice(max(int(a), 0), int(b) + 2) for a, b in zip(low, high, strict=True))

@@ -133,8 +133,8 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     wholly = rng.uniform()
     return Tumour(
         seed_point=points.reshape(3, -1)[:, start],
-        core_time=_spline(core_time),
-        oedema_time=_spline(oedema_time),
+        core_time=_spline(core_time, brain, core_end),
+        oedema_time=_spline(oedema_time, brain, oedema_end),
         core_end=core_end,
         oedema_end=oedema_end,
         rim=float(rng.uniform(3.0, 6.0) if wholly > 0.2 else rng.uniform(7.0, 12.0)),
@@ -187,5 +187,8 @@ class _Graph:
         return result
 
 
-def _spline(time: np.ndarray) -> np.ndarray:
-    return ndimage.spline_filter(ndimage.gaussian_filter(time, 0.5), 3, output=np.float32, mode="nearest")
+def _spline(time: np.ndarray, brain: np.ndarray, end: float) -> np.ndarray:
+    # What comes long after the end matters to nobody, and its jumps at fluid and skull would make the spline ring.
+    nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
+    extended = np.minimum(time, end + 10)[tuple(nearest)]
+    return ndimage.spline_filter(ndimage.gaussian_filter(extended, 0.5), 3, output=np.float32, mode="nearest")
