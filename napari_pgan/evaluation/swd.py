@@ -77,8 +77,7 @@ def sliced_wasserstein(
         total = 0.0
         for start in range(0, projections, at_once):
             some = directions[start : start + at_once]
-            sorted_a, sorted_b = (np.sort(c.project(some, *s), axis=1) for c, s in zip(clouds, scales, strict=True))
-            total += float(np.abs(sorted_a - sorted_b).mean(axis=1, dtype=np.float64).sum())
+            total += float(_line_distances(*(c.project(some, *s) for c, s in zip(clouds, scales, strict=True))).sum())
         result[f"{a.shape[2]}x{a.shape[3]}"] = 1000 * total / projections
     result["mean"] = float(np.mean(list(result.values())))
     return result
@@ -190,6 +189,22 @@ class _Cloud:
             out[:, start : start + len(points)] = scaled @ points.T
             start += len(points)
         return out - shift[:, None].astype(np.float32)
+
+
+def _line_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Wasserstein-1 distances of rows (D, n) of numbers on a line: (D,) float64.
+
+    Numbers are rounded to 1/65535 of their range, far below the distances of interest, since NumPy sorts 16-bit numbers
+    by radix, five times as fast as floats.
+    """
+    distances = np.empty(len(a))
+    for row, pair in enumerate(zip(a, b, strict=True)):  # a row at a time stays in the processor's cache
+        low = min(x.min() for x in pair)
+        span = float(max(x.max() for x in pair) - low) or 1.0
+        places = [((x - low) * np.float32(65535 / span) + np.float32(0.5)).astype(np.uint16) for x in pair]
+        first, second = (np.sort(x, kind="stable") for x in places)
+        distances[row] = np.abs(np.subtract(first, second, dtype=np.int32)).sum(dtype=np.int64) * (span / 65535)
+    return distances / a.shape[1]
 
 
 def _pooled(scales: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,9 +20,11 @@ from napari_pgan.spec import Channels, Grid
 _ALIGNED = 2  # NIfTI's code for coordinates that agree with no scanner's
 
 
-def sample_files(folder: str | Path, stem: str, channels: Channels, labels: bool = True) -> list[Path]:
+def sample_files(
+    folder: str | Path, stem: str, channels: Channels, labels: bool = True, images: bool = True
+) -> list[Path]:
     """The files that `write_sample` writes: one a modality, the segmentation, and last the sidecar."""
-    names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities]
+    names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities] if images else []
     if labels:
         names.append("seg")
     if len({name.lower() for name in names}) < len(names):
@@ -35,7 +37,7 @@ def sample_files(folder: str | Path, stem: str, channels: Channels, labels: bool
 def write_sample(
     folder: str | Path,
     stem: str,
-    images: np.ndarray,
+    images: np.ndarray | None,
     labels: np.ndarray | None,
     grid: Grid,
     channels: Channels,
@@ -53,7 +55,8 @@ def write_sample(
     folder, stem
         Where, and how the names begin. The folder is made when it is missing.
     images
-        (M, y, x) or (M, z, y, x), in [-1, 1], modalities in the order of `channels`; stored as float32.
+        (M, y, x) or (M, z, y, x), in [-1, 1], modalities in the order of `channels`; stored as float32; None writes the
+        segmentation alone.
     labels
         (y, x) or (z, y, x) in the original label values, stored as uint8; None where there is no segmentation.
     grid
@@ -72,17 +75,20 @@ def write_sample(
     list of Path
         What was written, the sidecar last.
     """
-    if images.shape != (len(channels.modalities), *grid.shape) or (labels is not None and labels.shape != grid.shape):
-        raise ValueError(f"images {images.shape} do not fit {len(channels.modalities)} modalities on {grid.shape}")
-    *files, sidecar = sample_files(folder, stem, channels, labels is not None)
-    volumes = [np.asarray(image, np.float32) for image in images]
+    modalities = channels.modalities if images is not None else ()
+    if images is not None and images.shape != (len(modalities), *grid.shape):
+        raise ValueError(f"images {images.shape} do not fit {len(modalities)} modalities on {grid.shape}")
+    if labels is not None and labels.shape != grid.shape:
+        raise ValueError(f"labels {labels.shape} do not fit {grid.shape}")
+    *files, sidecar = sample_files(folder, stem, channels, labels is not None, images is not None)
+    volumes = [] if images is None else [np.asarray(image, np.float32) for image in images]
     if labels is not None:
         volumes.append(np.asarray(labels, np.uint8))
     for path, volume in zip(files, volumes, strict=True):
         _write_nifti(path, volume, grid, limits)
     described = {
         "limits": limits,
-        "files": {m: path.name for m, path in zip(channels.modalities, files, strict=False)},
+        "files": {m: path.name for m, path in zip(modalities, files, strict=False)},
         "segmentation": files[-1].name if labels is not None else None,
         "channels": channels.to_dict(),
         "grid": grid.to_dict(),

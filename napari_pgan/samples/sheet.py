@@ -119,10 +119,16 @@ def write_sheet(
     channels: Channels,
     rows_label: Sequence[str] | None = None,
     scale: int | None = None,
+    blocks: int | None = None,
 ) -> None:
-    """Write a PNG of samples, whole or not at all; up to eight are one block of rows, more are wrapped."""
-    draw = sheet if len(images) <= 8 else grid_sheet
-    page = draw(images, labels, channels, rows_label, scale)
+    """Write a PNG of samples, whole or not at all.
+
+    Parameters are those of `sheet`; where `blocks` is None, up to eight samples are one block and more are wrapped.
+    """
+    if blocks is None and len(images) > 8:
+        page = grid_sheet(images, labels, channels, rows_label, scale)
+    else:
+        page = sheet(images, labels, channels, rows_label, scale, blocks or 1)
     with replacing(path) as temporary:
         page.save(temporary, format="PNG")
 
