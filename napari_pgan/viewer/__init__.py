@@ -1,0 +1,1 @@
+"""The napari plugin. Nothing outside this room imports napari or Qt."""

@@ -1,0 +1,38 @@
+"""The plugin's reader: a model file that is dropped on the window is opened in the dock Explore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_pgan.viewer.sample_data import first_samples
+
+_PLUGIN, _DOCK = "napari-pgan", "Explore"
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
+    """Claim one model file; several at once are no stack of anything."""
+    paths = [path] if isinstance(path, str) else list(path)
+    if len(paths) != 1 or not paths[0].lower().endswith(".safetensors"):
+        return None
+    return open_in_dock
+
+
+def open_in_dock(path: str | list[str]) -> list[Any]:
+    """Open a model in the dock Explore, which samples it once; without a viewer, give the layers of its first sample.
+
+    Returns
+    -------
+    list
+        ``[(None,)]``, by which a reader says that it took the file and has no layers to add.
+    """
+    from napari import current_viewer
+
+    file = str(Path(path if isinstance(path, str) else path[0]).resolve())
+    viewer = current_viewer()
+    if viewer is None:
+        return first_samples(file)
+    _, explore = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK)
+    explore.open_model(file, then_sample=True)
+    return [(None,)]

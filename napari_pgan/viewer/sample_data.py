@@ -1,0 +1,76 @@
+"""What stands under File → Open Sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pgan.viewer.layers import LayerTuple, batch_layers, stack_layers
+from napari_pgan.viewer.models import DEFAULT, open_model
+from napari_pgan.viewer.session import Place, Request, Settings, first_conditions
+from napari_pgan.viewer.waiting import wait_for
+
+if TYPE_CHECKING:
+    from napari_pgan.phantom import PhantomSubject
+
+_SAMPLES = 6
+_SUBJECT = 1
+_BRIGHTEST = 99.8  # percent of the head's voxels that are not shown white
+
+
+def phantom_subject(seed: int = _SUBJECT, size: int = 128) -> list[LayerTuple]:
+    """A subject with a glioma whose truth is known: four modalities and the segmentation, in millimetres."""
+
+    def make() -> list[LayerTuple]:
+        from napari_pgan.phantom import make_subject
+
+        return subject_layers(make_subject(seed, size), seed)
+
+    return wait_for(make, "Making a phantom subject …")
+
+
+def subject_layers(subject: PhantomSubject, seed: int) -> list[LayerTuple]:
+    """The layers of a phantom subject; its truth stands in the metadata."""
+    channels = subject.channels
+    images = np.stack([np.asarray(subject.images[m], np.float32) for m in channels.modalities])
+    inside = [plane[plane > 0] for plane in images]
+    windows = {
+        m: (0.0, float(np.percentile(values, _BRIGHTEST)) if values.size else 1.0)
+        for m, values in zip(channels.modalities, inside, strict=True)
+    }
+    made: dict[str, Any] = {"synthetic": True, "phantom_seed": seed, "truth": subject.truth()}
+    about = {"limits": "Synthetic images, not for diagnosis.", "samples": [made]}
+    return stack_layers(
+        images[None], subject.labels[None], channels, subject.grid, about, prefix="phantom ", windows=windows
+    )
+
+
+def shipped_samples(count: int = _SAMPLES) -> list[LayerTuple]:
+    """Samples of the model that comes with the plugin."""
+    return first_samples(DEFAULT, count)
+
+
+def first_samples(source: str, count: int = 1) -> list[LayerTuple]:
+    """The first samples of a model, as layers.
+
+    Parameters
+    ----------
+    source
+        A file, or the name of a shipped model.
+    count
+        Seeds 0 … count − 1.
+
+    Raises
+    ------
+    InputError
+        The model cannot be opened.
+    """
+
+    def make() -> list[LayerTuple]:
+        model = open_model(source).model
+        assert model is not None  # a source was given
+        request = Request(model, Place(0), Settings(count=count, conditions=first_conditions(model)))
+        return batch_layers(request.make(), model, request.seeds)
+
+    return wait_for(make, "Sampling …")

@@ -1,0 +1,190 @@
+"""What a viewer's docks share: the model, where in its latent space one is, and what was made last.
+
+The docks listen to it and never call each other. It knows neither Qt nor layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from napari_pgan.model import Batch, Model
+
+_HISTORY = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where in latent space: a seed, or latents that were found otherwise.
+
+    Parameters
+    ----------
+    seed
+        Of the first sample; the next ones count on from it.
+    latents
+        (N, L) float32; used instead of the seed where given.
+    """
+
+    seed: int = 0
+    latents: np.ndarray | None = None
+
+    def same(self, other: Place) -> bool:
+        """Whether both are the same place."""
+        if self.latents is None or other.latents is None:
+            return self.seed == other.seed and self.latents is other.latents
+        return np.array_equal(self.latents, other.latents)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a place is shown.
+
+    Parameters
+    ----------
+    truncation
+        0 to 1, see `Model.sample`.
+    count
+        Samples, counted on from the seed.
+    stage
+        The size, counted from 0; None is the last one.
+    conditions
+        Name → value.
+    """
+
+    truncation: float = 1.0
+    count: int = 1
+    stage: int | None = None
+    conditions: Mapping[str, str | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Everything that makes a batch, taken at one moment, so that a thread can work on it."""
+
+    model: Model
+    place: Place
+    settings: Settings
+
+    @property
+    def seeds(self) -> list[int] | None:
+        """The seeds of the samples, or None where the latents were found otherwise."""
+        if self.place.latents is not None:
+            return None
+        return [(self.place.seed + i) % 2**32 for i in range(self.settings.count)]
+
+    def make(self, progress: Callable[[int, int], None] | None = None) -> Batch:
+        """Sample the model."""
+        s = self.settings
+        source: dict[str, Any] = {"seeds": self.seeds} if self.seeds is not None else {"latents": self.place.latents}
+        return self.model.sample(
+            **source, truncation=s.truncation, stage=s.stage, conditions=s.conditions, progress=progress
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """The last good result and what it was made from."""
+
+    request: Request
+    batch: Batch
+
+
+class Session:
+    """The evented state of one viewer.
+
+    Signals: `model_changed(model)`, `place_changed(place)`, `settings_changed(settings)`, `shown_changed(shown)`.
+    """
+
+    model_changed = Signal(object)
+    place_changed = Signal(object)
+    settings_changed = Signal(object)
+    shown_changed = Signal(object)
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.source: str = ""
+        self.place = Place()
+        self.settings = Settings()
+        self.shown: Shown | None = None
+        self._history: list[Place] = []
+
+    def use(self, model: Model, source: str) -> None:
+        """Take another model; seed and truncation stay, what only the old model had goes.
+
+        Parameters
+        ----------
+        model
+            The model.
+        source
+            The file or the name of a shipped model that it came from.
+        """
+        same = self.model is not None and self.model.identity == model.identity
+        self.model, self.source = model, source
+        if not same:
+            self._history = [p for p in self._history if p.latents is None]
+            if self.place.latents is not None:
+                self.place = Place(self.place.seed)
+            self.settings = replace(self.settings, stage=None, conditions=first_conditions(model))
+        self.model_changed.emit(model)
+        self.place_changed.emit(self.place)
+        self.settings_changed.emit(self.settings)
+
+    def go(self, place: Place) -> None:
+        """Move to another place; `undo` comes back."""
+        if place.same(self.place):
+            return
+        self._history = [*self._history, self.place][-_HISTORY:]
+        self.place = place
+        self.place_changed.emit(place)
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._history)
+
+    def undo(self) -> None:
+        """Back to the place before; nothing at the beginning."""
+        if self._history:
+            self.place = self._history.pop()
+            self.place_changed.emit(self.place)
+
+    def change(self, **settings: Any) -> None:
+        """Change some of the settings."""
+        changed = replace(self.settings, **settings)
+        if changed != self.settings:
+            self.settings = changed
+            self.settings_changed.emit(changed)
+
+    def request(self) -> Request | None:
+        """What is asked for now; None without a model."""
+        return None if self.model is None else Request(self.model, self.place, self.settings)
+
+    def show(self, shown: Shown) -> None:
+        """Note a result as the last good one."""
+        self.shown = shown
+        self.shown_changed.emit(shown)
+
+
+def first_conditions(model: Model) -> dict[str, str | float]:
+    """A value for each condition to begin with: the first level, or the middle of the range."""
+    values: dict[str, str | float] = {}
+    for condition in model.card.conditions:
+        low, high = condition.range or (0.0, 1.0)
+        values[condition.name] = condition.levels[0] if condition.levels else (low + high) / 2
+    return values
+
+
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """The session of a viewer, made when it is first asked for; it goes when the viewer goes."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to plugins
+    if viewer not in _sessions:
+        _sessions[viewer] = Session()
+    return _sessions[viewer]
