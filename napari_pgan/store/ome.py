@@ -28,7 +28,7 @@ def image_metadata(channels: Channels, spacing: Sequence[float]) -> dict[str, An
     window = {"min": -1.0, "max": 1.0, "start": -1.0, "end": 1.0}
     return {
         "version": VERSION,
-        "multiscales": [_multiscale(IMAGE_AXES, (1.0, *spacing))],
+        "multiscales": [_multiscale("images", IMAGE_AXES, (1.0, *spacing))],
         "omero": {
             "channels": [
                 {"label": name, "color": "FFFFFF", "active": i == 0, "window": dict(window)}
@@ -43,7 +43,7 @@ def label_metadata(labels: Sequence[Label], spacing: Sequence[float]) -> dict[st
     """The ``ome`` attribute of the label image, whose map is the array ``0`` (z, y, x)."""
     return {
         "version": VERSION,
-        "multiscales": [_multiscale(LABEL_AXES, tuple(spacing))],
+        "multiscales": [_multiscale("segmentation", LABEL_AXES, tuple(spacing))],
         "image-label": {
             "colors": [{"label-value": x.value, "rgba": [round(255 * c) for c in x.rgb] + [255]} for x in labels],
             "properties": [{"label-value": x.value, "name": x.name} for x in labels],
@@ -52,9 +52,9 @@ def label_metadata(labels: Sequence[Label], spacing: Sequence[float]) -> dict[st
     }
 
 
-def _multiscale(axes: Sequence[str], scale: Sequence[float]) -> dict[str, Any]:
+def _multiscale(name: str, axes: Sequence[str], scale: Sequence[float]) -> dict[str, Any]:
     return {
-        "name": "",
+        "name": name,
         "axes": [
             {"name": axis, "type": "channel"} if axis == "c" else {"name": axis, "type": "space", "unit": "millimeter"}
             for axis in axes

@@ -1,0 +1,30 @@
+"""A salt for all tests of this room, and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from small_store import add, new_store
+
+from napari_pgan.store import SplitRule
+
+
+@pytest.fixture(autouse=True)
+def _salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_PGAN_SALT", "a salt for tests")
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a store of `subjects` subjects whose keys are their numbers."""
+
+    def make(subjects: int = 8, name: str = "a.zarr") -> Path:
+        writer = new_store(tmp_path / name)
+        for i in range(subjects):
+            add(writer, f"{i:04x}", i)
+        writer.assign_splits(SplitRule())
+        return tmp_path / name
+
+    return make
