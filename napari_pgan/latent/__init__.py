@@ -2,6 +2,21 @@
 
 from napari_pgan.latent.paths import KeyFrame, Walk, lerp, slerp, via_origin, walk
 from napari_pgan.latent.plan import Plan, read_plan
-from napari_pgan.latent.render import sample_walk
+from napari_pgan.latent.render import chunks, sample_part, sample_walk
+from napari_pgan.latent.seeds import format_seeds, parse_seeds
 
-__all__ = ["KeyFrame", "Plan", "Walk", "lerp", "read_plan", "sample_walk", "slerp", "via_origin", "walk"]
+__all__ = [
+    "KeyFrame",
+    "Plan",
+    "Walk",
+    "chunks",
+    "format_seeds",
+    "lerp",
+    "parse_seeds",
+    "read_plan",
+    "sample_part",
+    "sample_walk",
+    "slerp",
+    "via_origin",
+    "walk",
+]

@@ -10,6 +10,16 @@ from napari_pgan.latent.paths import Walk
 from napari_pgan.model import Batch, Model
 
 
+def chunks(walk: Walk, size: int = 8) -> Iterator[slice]:
+    """Parts of a walk, in order, of up to `size` frames that share a truncation."""
+    start = 0
+    while start < len(walk):
+        same = walk.truncation[start : start + size] == walk.truncation[start]
+        stop = start + (len(same) if same.all() else int(np.argmin(same)))
+        yield slice(start, stop)
+        start = stop
+
+
 def sample_walk(
     model: Model,
     walk: Walk,
@@ -18,16 +28,25 @@ def sample_walk(
     conditions: Mapping[str, str | float] | None = None,
     batch_size: int = 8,
 ) -> Iterator[Batch]:
-    """Sample a walk's frames in order, as batches of up to `batch_size` frames that share a truncation."""
-    start = 0
-    while start < len(walk):
-        same = walk.truncation[start : start + batch_size] == walk.truncation[start]
-        stop = start + (int(np.argmin(same)) if not same.all() else len(same))
-        yield model.sample(
-            latents=walk.latents[start:stop],
-            truncation=float(walk.truncation[start]),
-            stage=stage,
-            conditions=conditions,
-            batch_size=batch_size,
-        )
-        start = stop
+    """Sample a walk's frames in order, one batch a chunk (see `chunks`)."""
+    for part in chunks(walk, batch_size):
+        yield sample_part(model, walk, part, stage=stage, conditions=conditions)
+
+
+def sample_part(
+    model: Model,
+    walk: Walk,
+    part: slice,
+    *,
+    stage: int | None = None,
+    conditions: Mapping[str, str | float] | None = None,
+) -> Batch:
+    """Sample the frames of one chunk, all at once."""
+    latents = walk.latents[part]
+    return model.sample(
+        latents=latents,
+        truncation=float(walk.truncation[part][0]),
+        stage=stage,
+        conditions=conditions,
+        batch_size=len(latents),
+    )

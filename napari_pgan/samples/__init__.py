@@ -2,7 +2,18 @@
 
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import grid_sheet, sheet, write_sheet
 
-__all__ = ["grid_sheet", "provenance", "sample_files", "sheet", "write_npz", "write_sample", "write_sheet"]
+__all__ = [
+    "Order",
+    "grid_sheet",
+    "provenance",
+    "sample_files",
+    "sheet",
+    "write_npz",
+    "write_order",
+    "write_sample",
+    "write_sheet",
+]

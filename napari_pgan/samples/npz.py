@@ -14,7 +14,7 @@ from napari_pgan.spec import Channels
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 
 
-def write_npz(path: str | Path, batch: Batch, channels: Channels) -> None:
+def write_npz(path: str | Path, batch: Batch, channels: Channels, note: str = "") -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
 
     The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
@@ -28,6 +28,8 @@ def write_npz(path: str | Path, batch: Batch, channels: Channels) -> None:
         Images (N, M, …) float32 in [-1, 1], labels (N, …) uint8 in the original values, latents (N, L) float32.
     channels
         Whose modalities are named, in the order of the images' channels.
+    note
+        Kept as the archive's comment, which readers of arrays do not see (`read_note`).
     """
     arrays: dict[str, np.ndarray] = {
         "images": np.ascontiguousarray(batch.images, np.float32),
@@ -36,9 +38,19 @@ def write_npz(path: str | Path, batch: Batch, channels: Channels) -> None:
         "modalities": np.array(channels.modalities, dtype=np.str_),
     }
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = note.encode()
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
             entry.create_system = 3  # the same from Windows as from elsewhere
             entry.external_attr = 0o644 << 16
             with archive.open(entry, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def read_note(path: str | Path) -> str | None:
+    """The note of an archive; None where the file is none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.comment.decode("utf-8", "replace")
+    except (OSError, zipfile.BadZipFile):
+        return None

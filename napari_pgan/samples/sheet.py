@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from napari_pgan.atomic import replacing
 from napari_pgan.model.card import LIMITS
@@ -19,6 +20,7 @@ _GAP, _MARGIN, _BLOCK_GAP = 2, 12, 20
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 _TELLING = ("flair", "t2", "t1ce", "t1c")  # lesions stand out most on these
 _FILL = 0.4
+_NOTE = "napari-pgan"
 
 
 def sheet(
@@ -120,17 +122,31 @@ def write_sheet(
     rows_label: Sequence[str] | None = None,
     scale: int | None = None,
     blocks: int | None = None,
+    note: str = "",
 ) -> None:
     """Write a PNG of samples, whole or not at all.
 
-    Parameters are those of `sheet`; where `blocks` is None, up to eight samples are one block and more are wrapped.
+    Parameters are those of `sheet`; where `blocks` is None, up to eight samples are one block and more are wrapped. The
+    picture carries `note` as a text that viewers do not draw (`read_note`).
     """
     if blocks is None and len(images) > 8:
         page = grid_sheet(images, labels, channels, rows_label, scale)
     else:
         page = sheet(images, labels, channels, rows_label, scale, blocks or 1)
+    texts = PngInfo()
+    texts.add_text("Description", LIMITS)
+    texts.add_text(_NOTE, note)
     with replacing(path) as temporary:
-        page.save(temporary, format="PNG")
+        page.save(temporary, format="PNG", pnginfo=texts)
+
+
+def read_note(path: str | Path) -> str | None:
+    """The note of a sheet; None where the file is none."""
+    try:
+        with Image.open(path) as page:
+            return str(page.info.get(_NOTE, ""))
+    except (OSError, ValueError):
+        return None
 
 
 def _flat(images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:

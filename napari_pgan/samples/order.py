@@ -1,0 +1,218 @@
+"""What samples are asked of a model, and their delivery as a folder, a sheet or an archive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from napari_pgan.atomic import write_text
+from napari_pgan.errors import InputError
+from napari_pgan.latent import Walk, chunks, sample_part
+from napari_pgan.model import Batch, Model
+from napari_pgan.samples.nifti import sample_files, write_sample
+from napari_pgan.samples.npz import read_note as read_npz_note
+from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.provenance import provenance
+from napari_pgan.samples.sheet import read_note as read_sheet_note
+from napari_pgan.samples.sheet import write_sheet
+
+FOLDER_NOTE = "samples.json"
+_MOST_ON_A_SHEET = 256
+_NO_FOLDER = {".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".nii", ".gz", ".npy", ".zip", ".json", ".yaml", ".safetensors"}
+
+
+@dataclass(frozen=True)
+class Order:
+    """Samples asked of a model.
+
+    Parameters
+    ----------
+    model
+        Who makes them.
+    frames
+        Latents, truncations and seeds.
+    stems
+        How the files of each are named, and its row on a sheet.
+    conditions, stage
+        As in `Model.sample`.
+    """
+
+    model: Model
+    frames: Walk
+    stems: tuple[str, ...]
+    conditions: Mapping[str, str | float] = field(default_factory=dict)
+    stage: int | None = None
+
+    @classmethod
+    def of_seeds(
+        cls,
+        model: Model,
+        seeds: Sequence[int],
+        truncation: float = 1.0,
+        conditions: Mapping[str, str | float] | None = None,
+        stage: int | None = None,
+    ) -> Order:
+        """One sample a seed, named by it; raises InputError for what the model does not have."""
+        frames = Walk(model.latents(seeds), np.full(len(seeds), float(truncation)), tuple(seeds))
+        return cls(model, frames, tuple(f"seed-{s:06d}" for s in seeds), dict(conditions or {}), stage)._checked()
+
+    @classmethod
+    def of_walk(
+        cls, model: Model, walk: Walk, conditions: Mapping[str, str | float] | None = None, stage: int | None = None
+    ) -> Order:
+        """The frames of a walk, numbered; raises InputError for what the model does not have."""
+        stems = tuple(f"frame-{n:05d}" for n in range(len(walk)))
+        return cls(model, walk, stems, dict(conditions or {}), stage)._checked()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def _checked(self) -> Order:
+        """Refuse before anything is written; what the model does not have shows on its smallest image."""
+        self.model.stage(self.stage)
+        for truncation in np.unique(self.frames.truncation):
+            if not 0 <= truncation <= 1:
+                raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
+        if len(self):
+            self.model.sample(latents=self.frames.latents[:1], conditions=self.conditions, stage=0)
+        return self
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hex digits: the same for the same samples of the same model on the same kind of device."""
+        asked = [
+            self.model.identity, self.model.card.to_dict(), self.model.device.type, self.model.stage(self.stage),
+            sorted(self.conditions.items()), self.stems, self.frames.seeds, self.frames.truncation.tolist(),
+            hashlib.sha256(np.ascontiguousarray(self.frames.latents, "<f4").tobytes()).hexdigest(),
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+    def batches(self, wanted: Callable[[slice], bool] = lambda part: True) -> Iterator[tuple[slice, Batch]]:
+        """The wanted chunks in order, each as it would be if all were wanted (rounding depends on batch-mates)."""
+        for part in chunks(self.frames):
+            if wanted(part):
+                yield part, sample_part(self.model, self.frames, part, stage=self.stage, conditions=self.conditions)
+
+
+def write_order(order: Order, out: str | Path, update: Callable[[int], None] = lambda done: None) -> list[Path]:
+    """Make the samples and write them.
+
+    Parameters
+    ----------
+    order
+        What is asked.
+    out
+        ``….png``: a sheet; ``….npz``: an archive; else a folder, where every sample gets NIfTI files and a sidecar.
+        One that is there is taken up again when it holds the same order (finished samples are not made anew), else
+        refused, and nothing in it is touched.
+    update
+        Told how many samples are done.
+
+    Returns
+    -------
+    list of Path
+        The files that hold the samples.
+
+    Raises
+    ------
+    InputError
+        `out` holds something else, or is no name for any of the three.
+    """
+    out = Path(out)
+    kind = out.suffix.lower()
+    if kind == ".png":
+        return _write_file(order, out, update, read_sheet_note, _sheet)
+    if kind == ".npz":
+        return _write_file(order, out, update, read_npz_note, _archive)
+    if kind in _NO_FOLDER:
+        raise InputError(f"{out}: samples are not written as {kind}; give a folder, a .png or an .npz")
+    return _write_folder(order, out, update)
+
+
+def _write_file(
+    order: Order,
+    out: Path,
+    update: Callable[[int], None],
+    read_note: Callable[[Path], str | None],
+    write: Callable[[Path, Order, Batch], None],
+) -> list[Path]:
+    if out.exists():
+        if read_note(out) != order.fingerprint:
+            raise InputError(f"{out}: is there already and holds something else; give another --out or delete it")
+        update(len(order))
+        return [out]
+    if write is _sheet and len(order) > _MOST_ON_A_SHEET:
+        raise InputError(f"{len(order)} samples do not fit on a sheet, which takes {_MOST_ON_A_SHEET}; give an .npz")
+    parts = []
+    for part, batch in order.batches():
+        parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # not written, and large
+        update(part.stop)
+    images, labels, latents = (np.concatenate([getattr(b, k) for b in parts]) for k in ("images", "labels", "latents"))
+    write(out, order, replace(parts[0], images=images, labels=labels, latents=latents))
+    return [out]
+
+
+def _sheet(out: Path, order: Order, batch: Batch) -> None:
+    channels = order.model.card.channels
+    rows = [stem.split("-")[0] + f" {int(stem.split('-')[1])}" for stem in order.stems]
+    write_sheet(out, batch.images, batch.labels, channels, rows, note=order.fingerprint)
+
+
+def _archive(out: Path, order: Order, batch: Batch) -> None:
+    write_npz(out, batch, order.model.card.channels, note=order.fingerprint)
+
+
+def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> list[Path]:
+    card = order.model.card
+    has_labels = bool(card.channels.labels)
+    files = [sample_files(out, stem, card.channels, has_labels) for stem in order.stems]
+    _claim(order, out)
+
+    def unfinished(part: slice) -> bool:
+        return not all(path.is_file() for paths in files[part] for path in paths)
+
+    for part, batch in order.batches(unfinished):
+        for row, index in enumerate(range(part.start, part.stop)):
+            made_by = provenance(
+                card, order.model.identity, order.frames.seeds[index], batch.latents[row], batch.truncation,
+                order.conditions, order.stage,
+            )  # fmt: skip
+            labels = batch.labels[row] if has_labels else None
+            write_sample(
+                out, order.stems[index], batch.images[row], labels, batch.grid, card.channels, made_by,
+                card.intensity, card.limits,
+            )  # fmt: skip
+        update(part.stop)
+    update(len(order))
+    return [path for paths in files for path in paths]
+
+
+def _claim(order: Order, out: Path) -> None:
+    """Make the folder this order's, or refuse it."""
+    note = out / FOLDER_NOTE
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; give another --out")
+    if note.is_file():
+        try:
+            fingerprint = json.loads(note.read_text(encoding="utf-8"))["fingerprint"]
+        except (ValueError, KeyError, TypeError):
+            fingerprint = None
+        if fingerprint != order.fingerprint:
+            raise InputError(f"{out}: holds samples of another kind already; give another --out or delete it")
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: is there already and holds something else; give another --out")
+    described = {
+        "limits": order.model.card.limits,
+        "model": order.model.card.name,
+        "model_identity": order.model.identity,
+        "samples": len(order),
+        "fingerprint": order.fingerprint,
+    }
+    write_text(note, json.dumps(described, indent=1, ensure_ascii=False) + "\n")

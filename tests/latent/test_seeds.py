@@ -1,0 +1,37 @@
+"""Lists of seeds as people write them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.seeds import format_seeds, parse_seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [("5", [5]), ("0-3", [0, 1, 2, 3]), ("0-2,70", [0, 1, 2, 70]), (" 9 , 3 - 4 ", [9, 3, 4]), ("7-7", [7])],
+)
+def test_ranges_include_both_ends(text: str, seeds: list[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20, unique=True))
+def test_what_is_written_is_read_back(seeds: list[int]) -> None:
+    assert parse_seeds(format_seeds(seeds)) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no list of seeds"), ("a", "no list of seeds"), ("1,,2", "no list of seeds"), ("-3", "no list of seeds"),
+        ("1-2-3", "no list of seeds"), ("1.5", "no list of seeds"), ("9-3", "write 3-9"),
+        ("4294967296", "out of range"),
+        ("1,2,1", "stands twice"), ("0-5,3", "seed 3 stands twice"), ("0-4000000000", "more than 1000000"),
+    ],
+)  # fmt: skip
+def test_anything_else_is_refused(text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        parse_seeds(text)
