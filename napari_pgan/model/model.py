@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -150,7 +151,7 @@ class Model:
         images = np.empty((n, self.encoding.modality_count, *shape), np.float32)
         labels = np.empty((n, *shape), np.uint8)
         probabilities = np.empty((n, k, *shape), np.float32)
-        with torch.inference_mode():
+        with torch.inference_mode(), _exact():
             for start in range(0, n, batch_size):
                 part = slice(start, start + batch_size)
                 x = self.generate(z[part], truncation=truncation, stage=stage, conditions=conditions)
@@ -210,6 +211,11 @@ class Model:
         if key not in self._conditional_means:
             self._conditional_means[key] = mean_map(self.generator, row)
         return self._conditional_means[key]
+
+
+def _exact() -> AbstractContextManager[None]:
+    """Convolutions in float32 proper (NVIDIA's TF32, on by default, is off by more than 1e-4), always the same way."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def shipped_models() -> dict[str, Path]:
