@@ -1,0 +1,50 @@
+# `make demo` and `make test` set up all they need; nothing has to be installed by hand.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+
+.PHONY: demo test test-slow lint format docs clean
+
+demo: $(VENV)/.app
+	$(BIN)/napari-pgan-train demo --out demo
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
+		.ci/system-packages gui; $(BIN)/napari demo/run32/model.safetensors; \
+	else echo "No display here; on one with a screen: $(BIN)/napari demo/run32/model.safetensors"; fi
+
+test: $(VENV)/.dev lint
+	.ci/system-packages gui
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev
+	.ci/system-packages gui
+	$(BIN)/python -m pytest -m slow --timeout=3600
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	.ci/system-packages gui
+	$(BIN)/python docs/make_phantom_sheet.py
+	xvfb-run -a $(BIN)/python docs/make_screenshot.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/.app: pyproject.toml constraints.txt
+	.ci/system-packages
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q --upgrade "pip>=25.1"
+	$(PIP) -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app
+	$(PIP) --group dev
+	@touch $@

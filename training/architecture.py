@@ -1,0 +1,49 @@
+"""From a recipe and a store to the networks."""
+
+from __future__ import annotations
+
+from napari_pgan.errors import InputError
+from napari_pgan.model import Architecture, Condition, Encoding
+from napari_pgan.spec import Channels
+from napari_pgan.store import Store
+from napari_pgan.training.recipe import Recipe
+from napari_pgan.training.schedule import base_of
+
+
+def plan_architecture(recipe: Recipe, store: Store, size: int) -> tuple[Architecture, Encoding, tuple[Condition, ...]]:
+    """The networks that a recipe wants for the images of a store, grown to a size along the longer side.
+
+    Raises
+    ------
+    InputError
+        The store's grid cannot be reached by doubling, or has no labels where the recipe wants them.
+    """
+    _, doublings = base_of(size)
+    longest = max(store.grid.shape)
+    if size > longest or longest % size:
+        raise InputError(
+            f"the store's slices have {longest} pixels, not a multiple of {size}; give a --size that divides them"
+        )
+    shape = [side * size // longest for side in store.grid.shape]
+    if any(side % 2**doublings for side in shape):
+        raise InputError(
+            f"slices of {shape} pixels cannot be reached from a small grid by doubling; prepare them square"
+        )
+    channels = store.channels
+    if recipe.network.labels == "none":
+        channels = Channels(channels.modalities, (), channels.groups)
+    encoding = Encoding(channels, "onehot" if recipe.network.labels == "none" else recipe.network.labels)
+    conditions = tuple(Condition(name, range=(0.0, 1.0)) for name in recipe.network.conditions)
+    network = recipe.network
+    architecture = Architecture(
+        base=tuple(side // 2**doublings for side in shape),
+        widths=tuple(plan.width for plan in list(recipe.sizes.values())[: doublings + 1]),
+        channels=encoding.channel_count,
+        latent=network.latent,
+        conditions=sum(c.size for c in conditions),
+        sphere=network.sphere,
+        pixelnorm=network.pixelnorm,
+        equalized=network.equalized,
+        stddev_group=network.stddev_group,
+    )
+    return architecture, encoding, conditions

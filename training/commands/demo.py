@@ -1,0 +1,51 @@
+"""`napari-pgan-train demo`: the whole way, small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_pgan.errors import InputError
+from napari_pgan.training.console import progress, say
+
+_SUBJECTS, _SEED, _SIZE = 32, 1, 64
+_SHEET, _FILES = range(24), range(8)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where all of it goes; what is there of it is kept.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(help="How long to train.", min=0.1)] = 5.0,
+    size: Annotated[int, typer.Option(help="Pixels of a generated image: 32 or 64.")] = 32,
+) -> int:
+    """Make a phantom cohort, prepare it, train a small model on it and sample from that.
+
+    The same command again goes on where it was stopped.
+
+    Example: `napari-pgan-train demo --out demo --minutes 5`
+    """
+    if size not in (32, 64):
+        raise InputError(f"--size {size}: the demo makes images of 32 or 64 pixels")
+    from napari_pgan.training.commands.fit import fit
+    from napari_pgan.training.commands.prepare import prepare
+    from napari_pgan.training.commands.sample import sample
+    from napari_pgan.phantom import write_cohort
+
+    cohort, store, run = out / "cohort", out / "store.zarr", out / f"run{size}"
+    say(f"1/4  {_SUBJECTS} phantom subjects: brains with a glioma, nobody's images")
+    with progress("phantom", _SUBJECTS, "subjects") as update:
+        write_cohort(cohort, _SUBJECTS, _SEED, _SIZE, progress=update)
+    say("2/4  the cohort as a store")
+    prepare(cohort, str(store), size=_SIZE)
+    say(f"3/4  training for about {minutes:g} minutes")
+    fit(str(store), recipe="demo", out=run, size=size, minutes=minutes)
+    say("4/4  samples")
+    model = run / "model.safetensors"
+    sample(model, out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")
+    sample(model, out=out / "nifti", seeds=f"{_FILES[0]}-{_FILES[-1]}")
+    say(f"model:   {model}")
+    say(f"sheet:   {out / 'sheet.png'}")
+    say(f"NIfTI:   {out / 'nifti'}")
+    say(f"open it: napari {model}")
+    return 0

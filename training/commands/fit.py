@@ -1,0 +1,64 @@
+"""`napari-pgan-train fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_pgan.errors import InputError
+from napari_pgan.training.console import emit, progress, say
+
+
+def fit(
+    store: Annotated[str, typer.Argument(help="A prepared cohort, as `prepare` writes it.")],
+    recipe: Annotated[str, typer.Option(help="A recipe's name or YAML file.")] = "default",
+    out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it is continued.")] = Path("run"),
+    size: Annotated[int | None, typer.Option(help="Last size in pixels; the store's if left out.")] = None,
+    images: Annotated[int | None, typer.Option(help="Length of the whole training in real images.", min=1)] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Length in minutes on this machine, turned into images.")
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="A model to start from.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, changes the recipe; repeatable.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a result for machines.")] = False,
+) -> int:
+    """Train a model on the train split of a store.
+
+    The run folder holds the newest model (`model.safetensors`), the best by distance to held-out subjects
+    (`best.safetensors`), previews, metrics and checkpoints. Ctrl-C stops at a checkpoint; the same command goes on.
+
+    Example: `napari-pgan-train fit cohort.zarr --recipe default --out run --minutes 45`
+    """
+    if images is not None and minutes is not None:
+        raise InputError("give --images or --minutes, not both")
+    if minutes is not None and minutes <= 0:
+        raise InputError(f"--minutes {minutes:g}: give a number above 0")
+    from napari_pgan.training.fit import Wish, describe, go_on, train
+    from napari_pgan.training.recipe import read_recipe
+    from napari_pgan.training.sitting import Stopped
+
+    changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
+    wish = Wish(store, read_recipe(recipe, changes), out, size, images, minutes, device, init)
+    if resume:
+        wish = go_on(wish)
+    if dry_run:
+        for line in describe(wish):
+            print(line)
+        return 0
+    try:
+        run = train(wish, lambda plan: progress("training", plan.images, "images"), say)
+    except Stopped as stopped:
+        say(str(stopped))
+        return 0
+    if json:
+        emit({"run": str(run.folder), "model": str(run.model), **run.read_status()})
+    say(
+        f"done: {run.model}; look at it with `napari-pgan-train sample {run.model} --out sheet.png --count 16 --seed 0`"
+    )
+    return 0

@@ -1,0 +1,166 @@
+"""`napari-pgan-train info`: what a file or folder is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_pgan.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_pgan.spec import Channels, Grid
+
+
+def info(
+    path: Annotated[str, typer.Argument(help="A model file or shipped model, a store, or a run folder.")],
+    json: Annotated[bool, typer.Option("--json", help="Print it for machines.")] = False,
+) -> None:
+    """Say what a model, a store or a run is.
+
+    Example: `napari-pgan-train info run/model.safetensors`
+    """
+    from napari_pgan.training.console import emit
+
+    facts, lines = describe(path)
+    if json:
+        emit(facts)
+        return
+    for line in lines:
+        print(line)
+
+
+def describe(path: str) -> tuple[dict[str, Any], list[str]]:
+    """What a path is, for machines and for people.
+
+    Raises
+    ------
+    InputError
+        It is neither a model nor a store nor a run.
+    """
+    folder = Path(path)
+    if (folder / "recipe.yaml").is_file():
+        return _run(folder)
+    if (folder / "zarr.json").is_file() or "://" in path:
+        return _store(path)
+    if folder.is_dir():
+        raise InputError(f"{path}: is a folder, but neither a store nor a run; give one of these or a model file")
+    return _model(path)
+
+
+def _model(path: str) -> tuple[dict[str, Any], list[str]]:
+    from napari_pgan.model import load_model
+
+    model = load_model(path)
+    card, a = model.card, model.card.architecture
+    numbers = sum(p.numel() for p in model.generator.parameters())
+    facts = {"kind": "model", "identity": model.identity, "parameters": numbers, "card": card.to_dict()}
+    smaller = ", ".join("×".join(map(str, a.shape(s))) for s in range(a.stages - 1))
+    lines = [
+        f"{path}: a model, {card.name!r}",
+        f"  makes       {_grid(card.grid)}",
+        f"  stages      {smaller or 'none'} below that",
+        *_channels(card.channels),
+        f"  network     {numbers / 1e6:.2f} million numbers, latent of {a.latent}, labels as {card.encoding}",
+    ]
+    for condition in card.conditions:
+        low, high = condition.range or (0.0, 1.0)
+        values = ", ".join(condition.levels) or f"{low:g} to {high:g}"
+        lines.append(f"  condition   {condition.name}: {values}")
+    for modality, ends in card.intensity.items():
+        lines.append(f"  intensity   {modality}: " + "; ".join(f"{end} is {what}" for end, what in ends.items()))
+    training = card.training
+    told = [
+        f"{training['images']:,} images seen" if "images" in training else "",
+        f"cohort {training['cohort']}" if "cohort" in training else "",
+        f"subjects {_counts(training['subjects'])}" if isinstance(training.get("subjects"), dict) else "",
+        f"on {training['date']}" if "date" in training else "",
+    ]
+    lines.append(f"  training    {', '.join(filter(None, told)) or 'not stated'}")
+    lines += [f"  identity    {model.identity}", f"  licence     {card.licence}", f"  {card.limits}"]
+    return facts, lines
+
+
+def _store(path: str) -> tuple[dict[str, Any], list[str]]:
+    from napari_pgan.store import open_store
+
+    store = open_store(path)
+    counts = store.counts()
+    slices = {split: sum(len(store.subject(k).slices) for k in store.keys(split)) for split in counts}
+    facts = {
+        "kind": "store",
+        "name": store.name,
+        "fingerprint": store.fingerprint,
+        "subjects": counts,
+        "slices": slices,
+        "sizes": store.sizes,
+        "channels": store.channels.to_dict(),
+        "grid": store.grid.to_dict(),
+        "intensity": {m: dict(ends) for m, ends in store.intensity.items()},
+    }
+    lines = [
+        f"{path}: a store, cohort {store.name!r}",
+        f"  subjects    {sum(counts.values())} ({_counts(counts)})",
+        f"  slices      {sum(slices.values())} ({_counts(slices)}), {_grid(store.grid)}",
+        f"  sizes       {', '.join(map(str, store.sizes))}",
+        *_channels(store.channels),
+        f"  fingerprint {store.fingerprint}",
+    ]
+    return facts, lines
+
+
+def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    from napari_pgan.training.run import Run
+
+    run = Run(folder)
+    plan, status, metrics = run.read_plan(), run.read_status(), run.read_metrics()
+    models = [path for path in (run.model, run.best) if path.is_file()]
+    facts = {
+        "kind": "run",
+        "recipe": plan.recipe.to_dict(),
+        "store": plan.store,
+        "store_fingerprint": plan.store_fingerprint,
+        "size": plan.size,
+        "images": plan.images,
+        "status": status,
+        "metrics": metrics[-1] if metrics else {},
+        "models": [str(path) for path in models],
+    }
+    seen = int(status.get("images", 0))
+    share = f" ({100 * seen / plan.images:.0f} %)" if plan.images else ""
+    lines = [
+        f"{folder}: a run of the recipe {plan.recipe.name!r} on {plan.store}",
+        f"  state       {status.get('state', 'begun')}, {seen:,} of {plan.images:,} images{share}",
+        f"  size        {status.get('size', '?')} now, {plan.size} at the end",
+    ]
+    for name, value in _newest_distances(metrics).items():
+        lines.append(f"  {name:<11} {value:.2f}")
+    lines.append(f"  models      {', '.join(path.name for path in models) or 'none yet'}")
+    return facts, lines
+
+
+def _newest_distances(metrics: list[dict[str, Any]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for row in metrics:
+        for name, value in row.items():
+            if name.startswith("swd") and isinstance(value, dict) and "mean" in value:
+                found[name] = value["mean"]
+    return found
+
+
+def _grid(grid: Grid) -> str:
+    pixels = "×".join(map(str, grid.shape))
+    if grid.spacing is None:
+        return f"{pixels} pixels"
+    steps = " × ".join(f"{step:.3g}" for step in grid.spacing)
+    return f"{pixels} pixels of {steps} mm" + (f", {grid.orientation}" if grid.orientation else "")
+
+
+def _channels(channels: Channels) -> list[str]:
+    labels = ", ".join(f"{label.value} {label.name}" for label in channels.labels)
+    return [f"  modalities  {', '.join(channels.modalities)}", f"  labels      {labels or 'none'}"]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())

@@ -1,0 +1,188 @@
+"""From a store to a trained model: the policy around the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_pgan.errors import InputError
+from napari_pgan.store import Store, open_store
+from napari_pgan.training.architecture import plan_architecture
+from napari_pgan.training.calibrate import images_for, seconds_per_image
+from napari_pgan.training.recipe import Recipe
+from napari_pgan.training.run import Plan, Run, wish_of
+from napari_pgan.training.schedule import Schedule
+from napari_pgan.training.sitting import Sitting, make_reals, make_trainer
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks `fit` for.
+
+    Parameters
+    ----------
+    store
+        Address of a prepared cohort.
+    recipe
+        How to train.
+    out
+        The run folder.
+    size
+        The last size; None takes the store's, or the recipe's largest below it.
+    images, minutes
+        The length of the whole training; neither takes the recipe's own.
+    device
+        As torch names it, or ``auto``.
+    init
+        A model whose generator the training starts from.
+    resume
+        Whether a run in `out` is continued whatever it was asked for.
+    """
+
+    store: str
+    recipe: Recipe
+    out: Path
+    size: int | None = None
+    images: int | None = None
+    minutes: float | None = None
+    device: str = "auto"
+    init: Path | None = None
+    resume: bool = False
+
+
+def train(wish: Wish, progress: Callable[[Plan], Any], say: Callable[[str], None]) -> Run:
+    """Train, or go on where the same training stopped.
+
+    Parameters
+    ----------
+    wish
+        What is asked for.
+    progress
+        Called with the plan, gives a context of a function ``update(done, note)``.
+    say
+        Takes lines for the person.
+
+    Raises
+    ------
+    InputError
+        The store, recipe, device or folder do not allow it.
+    Stopped
+        It was stopped by a signal or the stop file, with a checkpoint written.
+    """
+    store = open_store(wish.store)
+    device = choose_device(wish.device)
+    size = wish.size or _largest_size(wish.recipe, store)
+    run = Run(wish.out)
+    with run.held():
+        plan = _plan(wish, store, size, device, run, say)
+        schedule = Schedule(plan.recipe, size, plan.images)
+        with Sitting(plan, schedule, store, device, run, say) as sitting:
+            sitting.begin(wish.init)
+            with progress(plan) as update:
+                sitting.go(update)
+    return run
+
+
+def go_on(wish: Wish) -> Wish:
+    """The wish of a run that was begun: its recipe, size and length as they stand in its folder.
+
+    Raises
+    ------
+    InputError
+        No training was begun there, or the store is not the one it was begun with.
+    """
+    run = Run(wish.out)
+    if not run.begun:
+        raise InputError(f"{wish.out}: there is no run to resume; leave out --resume to begin one")
+    plan = run.read_plan()
+    if open_store(wish.store).fingerprint != plan.store_fingerprint:
+        raise InputError(f"{wish.store}: is not the store that {wish.out} was begun with ({plan.store}); give that one")
+    return replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, minutes=None, resume=True)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` takes a GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        It is not here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"the device {name!r} is not here; give --device cpu, or auto") from None
+    return device
+
+
+def describe(wish: Wish) -> list[str]:
+    """The plan of a wish, in lines for a person, without training."""
+    store = open_store(wish.store)
+    size = wish.size or _largest_size(wish.recipe, store)
+    architecture, _, _ = plan_architecture(wish.recipe, store, size)
+    schedule = Schedule(wish.recipe, size, wish.images)
+    trainer = make_trainer(wish.recipe, store, size, torch.device("cpu"))
+    count = [sum(p.numel() for p in n.parameters()) for n in (trainer.generator, trainer.critic)]
+    costs = seconds_per_image(
+        lambda: make_trainer(wish.recipe, store, size, choose_device(wish.device)),
+        lambda pixels: make_reals(wish.recipe, store, size, pixels, choose_device(wish.device)),
+        schedule,
+    )
+    if wish.minutes is not None:
+        schedule = Schedule(wish.recipe, size, images_for(wish.minutes, schedule, costs))
+    lines = [
+        f"recipe {wish.recipe.name}: {store.name}, {store.counts()['train']} subjects to train, "
+        f"{architecture.channels} channels, size {size}",
+        f"generator {count[0]:,} parameters, critic {count[1]:,}",
+        "size   phase   batch  learning rate      images    minutes",
+    ]
+    total = 0.0
+    for p in schedule.phases:
+        minutes = (p.end - p.start) * costs[p.stage, p.fading] / 60
+        total += minutes
+        lines.append(
+            f"{p.size:<6} {'fade' if p.fading else 'stable':<7} {p.batch:>5}  {p.learning_rate:>13g}  "
+            f"{p.end - p.start:>10,}  {minutes:>9.1f}"
+        )
+    return [*lines, f"in all {schedule.images:,} images, about {total:.0f} minutes of steps on this machine"]
+
+
+def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, say: Callable[[str], None]) -> Plan:
+    asked = wish_of(wish.recipe.to_dict(), store.fingerprint, size, wish.images, wish.minutes)
+    if run.begun:
+        plan = run.read_plan()
+        if plan.wish != asked and not wish.resume:
+            raise InputError(
+                f"{run.folder}: holds another training (other store, recipe, size or length); give another --out, or "
+                "the options it was begun with"
+            )
+        return plan
+    schedule = Schedule(wish.recipe, size, wish.images)
+    images = schedule.images
+    if wish.minutes is not None:
+        costs = seconds_per_image(
+            lambda: make_trainer(wish.recipe, store, size, device),
+            lambda pixels: make_reals(wish.recipe, store, size, pixels, device),
+            schedule,
+        )
+        images = images_for(wish.minutes, schedule, costs)
+        say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
+    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, asked)
+    run.write_plan(plan)
+    return plan
+
+
+def _largest_size(recipe: Recipe, store: Store) -> int:
+    size, largest = max(store.grid.shape), max(recipe.sizes)
+    while size > largest * 7 // 4 and size % 2 == 0:
+        size //= 2
+    return size

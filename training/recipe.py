@@ -1,0 +1,258 @@
+"""A recipe says everything about a training: YAML in, a frozen dataclass out, written in full into every run."""
+
+from __future__ import annotations
+
+import difflib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from napari_pgan.errors import InputError
+
+_STRICT = ConfigDict(extra="forbid")
+Count = Annotated[int, Field(ge=1)]
+Images = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Network:
+    """The networks, but for their widths, which `sizes` gives.
+
+    ``labels``: how the segmentation joins the image (``none`` leaves it out). ``conditions``: what the store knows of a
+    slice that the generator is told (``slice_position``). The others as in `napari_pgan.model.Architecture`.
+    """
+
+    labels: Literal["onehot", "grey", "none"] = "onehot"
+    latent: Count = 512
+    conditions: tuple[Literal["slice_position"], ...] = ()
+    sphere: bool = True
+    pixelnorm: bool = True
+    equalized: bool = True
+    stddev_group: Images = 4
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Size:
+    """One size of the growth: feature maps, batch, images while it fades in and after, learning rate of both networks.
+
+    A size that neither fades nor stays stable is passed over; its blocks train with the next.
+    """
+
+    width: Count
+    batch: Count = 16
+    fade: Images = 0
+    stable: Images = 0
+    learning_rate: Positive = 1e-3
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Loss:
+    """What the networks strive for; see `napari_pgan.training.losses`.
+
+    ``gradient_weight`` (λ), ``drift``: for ``wgan-gp``. ``gamma``: weight of R1 and R2 at 64², for ``relativistic``;
+    it grows with the number of pixels. ``lazy``: every how many steps a penalty is taken (1: every step).
+    """
+
+    kind: Literal["wgan-gp", "relativistic"] = "relativistic"
+    gradient_weight: NotNegative = 10.0
+    drift: NotNegative = 0.001
+    gamma: NotNegative = 1.0
+    lazy: Count = 1
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Optimizer:
+    """Adam. ``reset``: its state starts anew with every size, every phase (fade-in, stable), or never."""
+
+    betas: tuple[Share, Share] = (0.0, 0.99)
+    epsilon: Positive = 1e-8
+    reset: Literal["size", "phase", "never"] = "size"
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Ema:
+    """The running mean of the generator that is sampled: none, by a decay a step, or by a half-life in images."""
+
+    kind: Literal["none", "step", "halflife"] = "halflife"
+    decay: Share = 0.999
+    halflife: Positive = 10_000.0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Augment:
+    """Changes shown to the critic on reals and generated images alike; see `napari_pgan.training.augment`.
+
+    ``probability``: of each change, an image. ``translate``: greatest shift, as a share of the size. ``gain``: greatest
+    change of a modality's brightness, as a share. ``mirror``: whether the cohort counts as its own mirror image too;
+    leave it off where left and right differ.
+    """
+
+    probability: Share = 0.0
+    translate: Share = 0.125
+    gain: Share = 0.2
+    mirror: bool = False
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Recipe:
+    """All of a training but its data, its size and its folder.
+
+    ``sizes`` counts in pixels along the longer side and starts at 4; a grid of 5·2ⁿ to 7·2ⁿ pixels takes the entry below.
+    """
+
+    name: str
+    description: str
+    sizes: dict[Count, Size]
+    network: Network = Network()
+    loss: Loss = Loss()
+    optimizer: Optimizer = Optimizer()
+    ema: Ema = Ema()
+    augment: Augment = Augment()
+    precision: Literal["float32", "bf16"] = "float32"
+    seed: Images = 0
+
+    def __post_init__(self) -> None:
+        sizes = list(self.sizes)
+        if sizes != [4 * 2**i for i in range(len(sizes))]:
+            raise ValueError(f"sizes are {sizes}; they start at 4 and double")
+
+    def to_dict(self) -> dict[str, Any]:
+        return _plain(asdict(self))
+
+    def to_yaml(self) -> str:
+        """The whole recipe, as text that `read_recipe` reads."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True, width=120)
+
+
+_ADAPTER = TypeAdapter(Recipe)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    folder = resources.files("napari_pgan.training") / "recipes"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def read_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe by name or from a YAML file, and change single values of it.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `recipe_names`, or a file.
+    overrides
+        ``key=value`` with dots, as ``loss.gamma=0.5`` or ``sizes.64.batch=16``.
+
+    Raises
+    ------
+    InputError
+        No such recipe, a key that does not exist (the nearest is named), a value that does not fit.
+    """
+    where, text = name_or_path, _text_of(name_or_path)
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        place = "" if line is None else f" (line {line + 1})"
+        raise InputError(f"recipe {where}: is no YAML{place}; compare it with one that `fit` wrote") from None
+    if not isinstance(data, dict):
+        raise InputError(f"recipe {where}: holds no keys; compare it with one that `fit` wrote")
+    for override in overrides:
+        _override(data, override)
+    return recipe_from_dict(data, where)
+
+
+def recipe_from_dict(data: Mapping[str, Any], where: str) -> Recipe:
+    """Check and freeze a recipe; raises InputError with one sentence."""
+    try:
+        return _ADAPTER.validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            raise InputError(f"recipe {where}: there is no key {key!r}{_nearest(first['loc'])}") from None
+        if first["type"] in ("missing", "missing_argument"):
+            raise InputError(f"recipe {where}: the key {key!r} is missing") from None
+        said = first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first.get("input"), dict) else f" is {first.get('input')!r}:"
+        raise InputError(f"recipe {where}: {key}{value} {said[0].lower()}{said[1:]}") from None
+
+
+def _text_of(name_or_path: str) -> str:
+    names = recipe_names()
+    if name_or_path in names:
+        return (resources.files("napari_pgan.training") / "recipes" / f"{name_or_path}.yaml").read_text("utf-8")
+    path = Path(name_or_path)
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise InputError(f"recipe {path}: is no text file; give a YAML file") from None
+    near = difflib.get_close_matches(name_or_path, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}, or give a YAML file"
+    raise InputError(f"there is no recipe {name_or_path!r}; {hint}")
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override!r} is not of the form key=value, as in loss.gamma=0.5")
+    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    for depth, part in enumerate(path):
+        data = data.setdefault(part, {}) if depth or part in _fields(Recipe) else data.get(part)  # type: ignore[assignment]
+        if not isinstance(data, dict):
+            raise InputError(f"--set {override!r}: there is no key {key!r}{_nearest((*path, last))}")
+    try:
+        data[last] = _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        raise InputError(f"--set {override!r}: {text!r} is no value that YAML knows") from None
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 takes 1e-3 for a word; people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _nearest(location: tuple[Any, ...]) -> str:
+    *path, last = location
+    cls: Any = Recipe
+    for part in path:
+        if part in _fields(cls):
+            cls = _fields(cls)[part]
+        elif typing.get_origin(cls) is not dict and not isinstance(part, int):
+            last = part
+            break
+        if typing.get_origin(cls) is dict:
+            cls = typing.get_args(cls)[1]
+    near = difflib.get_close_matches(str(last), list(_fields(cls)), 1, cutoff=0.4)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_fields(cls))}"
+
+
+def _fields(cls: Any) -> dict[str, Any]:
+    if not is_dataclass(cls):
+        return {}
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in fields(cls)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value
