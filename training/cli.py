@@ -53,13 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        result = app(words, standalone_mode=False)
+        result = app(words, prog_name="napari-pgan-train", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except Exception as error:
         if debug:
             raise
         code, line = _one_line(error)
-        say(line)
+        if line:
+            say(line)
         return code
     except KeyboardInterrupt:
         say("Stopped. What was finished is kept; the same command goes on from there.")
@@ -67,16 +68,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _one_line(error: Exception) -> tuple[int, str]:
-    from click.exceptions import Abort, ClickException, Exit
-
-    if isinstance(error, Exit):
+    if isinstance(error, typer.Exit):
         return error.exit_code, ""
-    if isinstance(error, Abort):
+    if isinstance(error, typer.Abort):
         return 130, "Stopped."
     if isinstance(error, InputError):
         return 2, f"Error: {error}"
-    if isinstance(error, ClickException):
-        return 2, f"Error: {error.format_message()}"
+    if callable(message := getattr(error, "format_message", None)):  # of wrong usage; its class moved between typers
+        return 2, f"Error: {message()}" if message() else ""  # empty: the help was shown instead
     if isinstance(error, OSError) and error.strerror:
         return 2, f"Error: {error.filename or 'the disk'}: {error.strerror}"
     return 1, f"Internal error ({type(error).__name__}: {error}); run it again with --debug and report what it shows"
