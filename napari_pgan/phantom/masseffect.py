@@ -49,16 +49,16 @@ def mass_effect(
     z, y, x = template_points - ORIGIN.reshape(3, 1, 1, 1)
     sources = push * (core + 0.2 * (oedema & ~core)) * brain
     stem = (z < -50) & (abs(x) < 15) & (y > 15) & (y < 50)
-    sinks = (3 * ventricles + 0.5 * tissue[2] + stem) * brain * ~core
+    sinks = (2 * ventricles + 0.5 * tissue[2] + stem) * brain * ~core
     room = np.where(core, 0, sinks)
-    sources = ndimage.gaussian_filter(sources.astype(np.float64), 0.8) * brain
+    sources = ndimage.gaussian_filter(sources.astype(np.float64), 1.2) * brain
     sources -= room * (sources.sum() / room.sum())
 
     falx = (z > 22) | ((y < -30) & (z > 0)) | ((y > 45) & (z > 5))
     potential = _potential(brain, sources, np.where(falx, x, 1e3))
     flow = np.stack(np.gradient(_spread(potential, brain), COARSE.spacing))
-    weight = ndimage.gaussian_filter(brain.astype(np.float32), 1.0)
-    return np.stack([ndimage.gaussian_filter(c * brain, 1.0) / np.maximum(weight, 0.3) for c in flow]).astype(
+    weight = ndimage.gaussian_filter(brain.astype(np.float32), 1.4)
+    return np.stack([ndimage.gaussian_filter(c * brain, 1.4) / np.maximum(weight, 0.3) for c in flow]).astype(
         np.float32
     )
 

@@ -105,8 +105,8 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     drawn_ml = float(np.exp(rng.uniform(np.log(5), np.log(75))))
     core_ml = drawn_ml if core_ml is None else core_ml
 
-    push = float(rng.uniform(0.9, 1.8))
-    grown_ml = core_ml * np.exp(-0.62 * push)  # the rest comes by pushing
+    push = float(rng.uniform(0.8, 1.5))
+    grown_ml = core_ml * np.exp(-0.6 * push)  # the rest comes by pushing
 
     graph = _Graph(brain)
     bumps = np.exp(0.40 * random_field(rng, COARSE, 9.0) + 0.15 * random_field(rng, COARSE, 25.0))
