@@ -101,9 +101,12 @@ def resample(volume: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.nd
     y, x = (np.flatnonzero(weights.any(axis=0)) for weights in (rows, columns))
     if not y.size or not x.size:
         return np.zeros((len(volume), len(rows), len(columns)), np.float32)
-    box = volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1].astype(np.float32, copy=False)
-    result: np.ndarray = rows[:, y[0] : y[-1] + 1] @ box @ columns[:, x[0] : x[-1] + 1].T
-    return result
+    box = volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1].astype(np.float32)
+    # Two products of whole volumes: one a slice would be many small ones, which threads only slow down.
+    box = box.reshape(-1, box.shape[2]) @ columns[:, x[0] : x[-1] + 1].T  # (z * y, columns)
+    box = box.reshape(len(volume), -1, len(columns)).swapaxes(1, 2)  # (z, columns, y)
+    box = box.reshape(len(volume) * len(columns), -1) @ rows[:, y[0] : y[-1] + 1].T
+    return np.ascontiguousarray(box.reshape(len(volume), len(columns), len(rows)).swapaxes(1, 2))
 
 
 def resample_labels(labels: np.ndarray, values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

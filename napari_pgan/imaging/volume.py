@@ -153,6 +153,7 @@ def _read_nifti(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         image = kind.from_bytes(data)
         proxy: Any = image.dataobj
         array, slope, inter = np.asarray(proxy.get_unscaled()), proxy.slope, proxy.inter
+        affine, unit = np.array(image.affine, np.float64), image.header.get_xyzt_units()[0]
     except OSError as error:
         raise VolumeError(path, "is truncated or damaged; fetch it again") from error
     except Exception as error:  # nibabel raises many kinds for a damaged header
@@ -163,8 +164,8 @@ def _read_nifti(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     if array.dtype.kind == "f" or slope != 1 or inter != 0:
         with np.errstate(over="ignore"):  # becomes Inf, which is refused
             array = array.astype(np.float32) if (slope, inter) == (1, 0) else _scaled(array, slope, inter)
-    unit = _MILLIMETRES.get(image.header.get_xyzt_units()[0], 1.0)
-    return array, np.diag([unit, unit, unit, 1.0]) @ np.asarray(image.affine, np.float64)
+    affine[:3] *= _MILLIMETRES.get(unit, 1.0)
+    return array, affine
 
 
 def _scaled(array: np.ndarray, slope: float, inter: float) -> np.ndarray:
