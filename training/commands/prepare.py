@@ -25,7 +25,9 @@ def prepare(
     split: Annotated[
         str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
     ] = "0.75,0.125,0.125",
-    workers: Annotated[int | None, typer.Option(help="Processes, about 0.4 GB each; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, about 0.4 GB each; by default one a core.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
