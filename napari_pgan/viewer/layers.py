@@ -22,7 +22,7 @@ LayerTuple = tuple[np.ndarray, dict[str, Any], str]
 METADATA_KEY = "napari_pgan"
 SEGMENTATION = "segmentation"
 SAMPLE_AXIS = "sample"
-_OPACITY = 0.5
+_OPACITY = 0.6
 
 
 def batch_layers(batch: Batch, model: Model, seeds: Sequence[int] | None, stage: int | None = None) -> list[LayerTuple]:

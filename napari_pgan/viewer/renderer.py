@@ -6,7 +6,9 @@ slider asks for hundreds. So here one thread serves the newest request, and what
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -121,9 +123,8 @@ class Renderer(QObject):
         self._served = 0
         self._answered.connect(self._on_answer)
         self._reported.connect(self._on_report)
-        thread = _Thread(_unless_gone(self._answered.emit), _unless_gone(self._reported.emit))
-        self._thread = thread
-        self.destroyed.connect(lambda: thread.stop(0))
+        self._thread = _Thread(_unless_gone(self, "_answered"), _unless_gone(self, "_reported"))
+        weakref.finalize(self, self._thread.stop, 0)
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.stop_and_wait)
@@ -192,11 +193,14 @@ class Renderer(QObject):
             self.progressed.emit(done, total)
 
 
-def _unless_gone(emit: Callable[..., None]) -> Callable[..., None]:
-    def emitted(*args: Any) -> None:
-        try:
-            emit(*args)
-        except RuntimeError:  # Qt has deleted the renderer while the work ran
-            return
+def _unless_gone(renderer: Renderer, signal: str) -> Callable[..., None]:
+    """Emit a signal of a renderer without keeping it alive."""
+    reference = weakref.ref(renderer)
 
-    return emitted
+    def emit(*args: Any) -> None:
+        present = reference()
+        if present is not None:
+            with contextlib.suppress(RuntimeError):  # Qt has deleted it while the work ran
+                getattr(present, signal).emit(*args)
+
+    return emit

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QEvent
-from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.display import display_of
+from napari_pgan.viewer.docks.filedrop import FileDrop
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.place_box import PlaceBox
 from napari_pgan.viewer.docks.save_button import SaveButton
 from napari_pgan.viewer.docks.settings_box import SettingsBox
 from napari_pgan.viewer.docks.shortcuts import Shortcuts, printed
+from napari_pgan.viewer.docks.steps import Steps
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.layers import LayerTuple, batch_layers
 from napari_pgan.viewer.models import Opened, Recent, open_model, shipped, torch_is_loaded
@@ -49,6 +50,7 @@ class Explore(QWidget):
         self._display = display_of(napari_viewer)
         self._recent = Recent()
         self._renderer = Renderer(self)
+        self._steps = Steps(self)
         self._shortcuts = Shortcuts(napari_viewer)
         self._loading = False
 
@@ -82,8 +84,6 @@ class Explore(QWidget):
             self.place.seed.interpretText()
             self._render()
 
-    # -- building ------------------------------------------------------------------------------------------------
-
     def _build(self) -> None:
         keys = {
             self.sample_button: ("Sample", SAMPLE_KEY, self.sample),
@@ -103,7 +103,7 @@ class Explore(QWidget):
         layout.addWidget(self.sample_button)
         layout.addLayout(last)
         layout.addWidget(self.status)
-        self.setAcceptDrops(True)
+        FileDrop(self, partial(self.open_model, then_sample=True))
 
     def _connect(self) -> None:
         self.models.chosen.connect(self.open_model)
@@ -119,7 +119,7 @@ class Explore(QWidget):
         self._session.place_changed.connect(self._on_place)
         self._session.settings_changed.connect(self._on_settings)
         self._session.shown_changed.connect(self._on_shown)
-        self._viewer.grid.events.enabled.connect(self._on_grid)
+        self._viewer.canvas.grid.events.enabled.connect(self._on_grid)
         allow(self.side_by_side, "One picture a layer, beside each other (napari's grid)")
         self._on_grid()
 
@@ -132,8 +132,6 @@ class Explore(QWidget):
         else:  # a dock that was open before in this viewer
             self._on_model(session.model)
             self._on_opened(False, Opened(session.model, session.source, shipped()))
-
-    # -- loading -------------------------------------------------------------------------------------------------
 
     def _load(self, source: str | None, then_sample: bool) -> None:
         self._loading = True
@@ -153,8 +151,6 @@ class Explore(QWidget):
         self._allow()
         if then_sample:
             self._render()
-
-    # -- sampling ------------------------------------------------------------------------------------------------
 
     def _render(self) -> None:
         request = self._session.request()
@@ -178,21 +174,18 @@ class Explore(QWidget):
 
     def _on_rendered(self, answer: tuple[Shown, list[LayerTuple], float]) -> None:
         shown, tuples, seconds = answer
-        first = len(self._viewer.layers) == 0
-        self._display.show(self._viewer, tuples, live=self._renderer.is_busy)
-        if first:
-            self._arrange()
+        arrange = len(self._viewer.layers) == 0
+        steps = self._display.steps(self._viewer, tuples, live=self._renderer.is_busy)
+        self._steps.take(steps, partial(self._on_placed, shown, seconds, arrange))
+
+    def _on_placed(self, shown: Shown, seconds: float, arrange: bool) -> None:
+        if arrange:  # the viewer was empty: pictures from the first to the last beside each other, and a scale bar
+            self._viewer.canvas.grid.stride = 1
+            self._viewer.canvas.grid.enabled = True
+            self._viewer.scale_bar.visible = True
+            self._viewer.reset_view()
         self._session.show(shown)
         self._say(f"{_what(shown)} in {1000 * seconds:.0f} ms")
-
-    def _arrange(self) -> None:
-        """In a viewer that was empty: pictures beside each other from the first to the last, and a scale bar."""
-        self._viewer.grid.stride = -1
-        self._viewer.grid.enabled = True
-        self._viewer.scale_bar.visible = True
-        self._viewer.reset_view()
-
-    # -- what happens --------------------------------------------------------------------------------------------
 
     def _go_random(self, seed: int) -> None:
         self._session.go(Place(seed))
@@ -237,10 +230,10 @@ class Explore(QWidget):
             self._say(f"Sampled {done} of {total} …")
 
     def _on_grid(self, _: Any = None) -> None:
-        self.side_by_side.setChecked(self._viewer.grid.enabled)
+        self.side_by_side.setChecked(self._viewer.canvas.grid.enabled)
 
     def _set_grid(self, on: bool) -> None:
-        self._viewer.grid.enabled = on
+        self._viewer.canvas.grid.enabled = on
 
     def _allow(self) -> None:
         """Enable what can be used now; the rest says why not."""
@@ -256,8 +249,6 @@ class Explore(QWidget):
     def _say(self, text: str) -> None:
         self.status.setText(text)
 
-    # -- the end, and files that are dropped ---------------------------------------------------------------------
-
     def changeEvent(self, event: QEvent) -> None:
         """napari takes a closed dock's widget out of its parent and keeps it: that is the end of this one."""
         super().changeEvent(event)
@@ -266,30 +257,14 @@ class Explore(QWidget):
 
     def _end(self) -> None:
         self._renderer.stop()
+        self._steps.stop()
         self._shortcuts.unbind()
         session = self._session
         session.model_changed.disconnect(self._on_model, missing_ok=True)
         session.place_changed.disconnect(self._on_place, missing_ok=True)
         session.settings_changed.disconnect(self._on_settings, missing_ok=True)
         session.shown_changed.disconnect(self._on_shown, missing_ok=True)
-        self._viewer.grid.events.enabled.disconnect(self._on_grid)
-
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        """Model files may be dropped here."""
-        if _dropped(event):
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        """Open a dropped model and sample it once."""
-        file = _dropped(event)
-        if file:
-            event.acceptProposedAction()
-            self.open_model(file, then_sample=True)
-
-
-def _dropped(event: QDropEvent) -> str:
-    files = [url.toLocalFile() for url in event.mimeData().urls()]
-    return files[0] if len(files) == 1 and files[0].lower().endswith(".safetensors") else ""
+        self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
 
 
 def _what(shown: Shown) -> str:

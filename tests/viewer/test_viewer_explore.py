@@ -1,0 +1,220 @@
+"""The dock Explore in a real napari window."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.viewer
+
+BRATS = ["synthetic t1", "synthetic t1ce", "synthetic t2", "synthetic flair", "synthetic segmentation"]
+
+
+@pytest.fixture(autouse=True)
+def no_shipped_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the tests say the same whatever the package ships."""
+    monkeypatch.setattr("napari_pgan.model.shipped_models", dict)
+
+
+@pytest.fixture
+def messages() -> Any:
+    from napari.utils.notifications import notification_manager
+
+    notification_manager.records.clear()
+    yield lambda: [(str(r.severity), r.message) for r in notification_manager.records]
+    notification_manager.records.clear()
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> Any:
+    viewer = make_napari_viewer_proxy()
+    _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+    qtbot.waitUntil(lambda: not explore._loading, timeout=20000)
+    return explore
+
+
+@pytest.fixture
+def opened(dock: Any, qtbot: Any, model_file: Path) -> Any:
+    dock.open_model(str(model_file))
+    qtbot.waitUntil(lambda: not dock._loading, timeout=20000)
+    return dock
+
+
+def press(qtbot: Any, dock: Any, action: Callable[[], None]) -> Any:
+    """Do something and wait for the result that follows."""
+    before = dock._session.shown
+    action()
+    qtbot.waitUntil(lambda: dock._session.shown is not before and not dock._renderer.is_busy, timeout=20000)
+    return dock._session.shown
+
+
+def test_without_a_model_controls_say_why_they_are_off(dock: Any) -> None:
+    assert not dock.sample_button.isEnabled()
+    assert dock.sample_button.toolTip() == "Open a model first"
+    assert "Open" in dock.models.choice.toolTip()
+    assert "Shift+S" in dock.sample_button.text()
+
+
+def test_sampling_makes_layers_and_fills_them_again(opened: Any, qtbot: Any) -> None:
+    viewer = opened._viewer
+    own = viewer.add_image(np.ones((5, 5)), name="mine", units=("mm", "mm"))
+    opened.place.seed.setValue(3)
+    result = press(qtbot, opened, opened.sample_button.click)
+    assert [layer.name for layer in viewer.layers] == ["mine", *BRATS]
+    assert result.request.seeds == [3]
+    first = list(viewer.layers)
+    result = press(qtbot, opened, lambda: opened.place.seed.setValue(4))
+    assert list(viewer.layers) == first
+    for layer, image in zip(first[1:5], result.batch.images[0], strict=True):
+        np.testing.assert_array_equal(layer.data, image)
+        assert tuple(layer.contrast_limits) == (-1, 1)
+        np.testing.assert_allclose(layer.scale, (3.0, 2.0))
+    np.testing.assert_array_equal(own.data, np.ones((5, 5)))
+    press(qtbot, opened, opened.place.undo_button.click)
+    assert opened.place.seed.value() == 3
+    assert not viewer.canvas.grid.enabled  # there was a layer already: the view is the person's
+
+
+def test_truncation_count_and_size_follow_at_once(opened: Any, qtbot: Any) -> None:
+    viewer = opened._viewer
+    press(qtbot, opened, opened.sample_button.click)
+    assert viewer.canvas.grid.enabled  # the viewer was empty
+    assert opened.side_by_side.isChecked()
+    for value in np.linspace(0.9, 0.1, 20):
+        opened.settings.truncation.setValue(value)
+    result = press(qtbot, opened, lambda: opened.settings.truncation.setValue(0.0))
+    assert result.batch.truncation == 0
+    assert press(qtbot, opened, opened.settings.reset_button.click).batch.truncation == 1
+    press(qtbot, opened, lambda: opened.settings.count.setValue(3))
+    assert {layer.data.shape for layer in viewer.layers} == {(3, 16, 16)}
+    assert viewer.dims.axis_labels[0] == "sample"
+    press(qtbot, opened, lambda: opened.settings.size.activated.emit(1))
+    assert {layer.data.shape for layer in viewer.layers} == {(3, 8, 8)}
+    assert len(viewer.layers) == 5
+
+
+def test_a_dropped_model_is_opened_and_sampled(
+    make_napari_viewer_proxy: Callable[..., Any], qtbot: Any, model_file: Path, messages: Any, tmp_path: Path
+) -> None:
+    viewer = make_napari_viewer_proxy()
+    assert viewer.open(str(model_file), plugin="napari-pgan") == []
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=20000)
+    _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+    qtbot.waitUntil(lambda: explore._session.shown is not None, timeout=20000)
+    good = explore._session.shown
+    data = [layer.data.copy() for layer in viewer.layers]
+
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(b"PK\x03\x04 a pickle")
+    viewer.open(str(bad), plugin="napari-pgan")
+    qtbot.waitUntil(lambda: len(messages()) == 1, timeout=20000)
+    ((severity, message),) = messages()
+    assert severity == "error"
+    assert "pickle" in message
+    assert "Traceback" not in message
+    assert explore._session.shown is good
+    for layer, before in zip(viewer.layers, data, strict=True):
+        np.testing.assert_array_equal(layer.data, before)
+    assert explore.sample_button.isEnabled()
+    assert explore.models.choice.currentText() == "small"
+    assert "not for diagnosis" in explore.models.limits.text()
+
+
+def test_conditions_have_controls(dock: Any, qtbot: Any, make_session_model: Callable[..., Any]) -> None:
+    from napari_pgan.model import Condition
+
+    model = make_session_model(
+        conditions=(Condition("grade", levels=("low", "high")), Condition("age", range=(20.0, 80.0)))
+    )
+    dock._session.use(model, "made")
+    press(qtbot, dock, dock.sample_button.click)
+    grade, age = dock.settings._conditions["grade"], dock.settings._conditions["age"]
+    assert age.value() == 50
+    result = press(qtbot, dock, lambda: grade.activated.emit(1))
+    assert result.batch.conditions == {"grade": "high", "age": 50.0}
+    assert press(qtbot, dock, lambda: age.setValue(30)).batch.conditions == {"grade": "high", "age": 30.0}
+
+
+def test_a_fault_is_reported_and_the_last_result_stays(
+    opened: Any, qtbot: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = press(qtbot, opened, opened.sample_button.click)
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("napari_pgan.viewer.docks.explore.batch_layers", broken)
+    opened.sample_button.click()
+    qtbot.waitUntil(lambda: len(messages()) == 1, timeout=20000)
+    assert "no room" in messages()[0][1]
+    assert opened._session.shown is good
+    assert opened.sample_button.isEnabled()
+
+
+def test_saving_writes_nifti_with_its_origin(opened: Any, qtbot: Any, tmp_path: Path, messages: Any) -> None:
+    viewer = opened._viewer
+    opened.place.seed.setValue(5)
+    result = press(qtbot, opened, opened.sample_button.click)
+    written = [Path(p) for p in viewer.layers.save(str(tmp_path / "a.nii.gz"), plugin="napari-pgan")]
+    assert len(written) == 6
+    one = nib.load(tmp_path / "a_flair.nii.gz")
+    np.testing.assert_array_equal(np.asarray(one.dataobj)[:, :, 0].T, result.batch.images[0, 3])
+    np.testing.assert_allclose(np.abs(np.diag(one.affine))[:3], (2.0, 3.0, 1.5))
+    assert json.loads((tmp_path / "a.json").read_text())["provenance"]["seed"] == 5
+    assert [Path(p).name for p in viewer.layers["synthetic t2"].save(str(tmp_path / "b.nii.gz"))] == [
+        "b_t2.nii.gz", "b.json",
+    ]  # fmt: skip
+    opened.save_button.save(result, tmp_path / "c.nii.gz")
+    assert opened.save_button.toolTip() == "The files are being written"
+    qtbot.waitUntil(opened.save_button.isEnabled, timeout=20000)
+    assert (tmp_path / "c_flair.nii.gz").read_bytes() == (tmp_path / "a_flair.nii.gz").read_bytes()
+    assert "Wrote 6 files" in messages()[-1][1]
+
+
+def test_closing_gives_keys_and_thread_back_and_the_next_dock_goes_on(opened: Any, qtbot: Any) -> None:
+    viewer = opened._viewer
+    opened.place.seed.setValue(8)
+    press(qtbot, opened, opened.sample_button.click)
+    first = list(viewer.layers)
+    assert len(viewer.keymap) == 3
+    viewer.window.remove_dock_widget(opened)
+    assert len(viewer.keymap) == 0
+    qtbot.waitUntil(lambda: not any(t.name == "napari-pgan renderer" for t in threading.enumerate()))
+    _, again = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+    assert again is not opened
+    assert again.place.seed.value() == 8
+    assert len(viewer.keymap) == 3
+    press(qtbot, again, lambda: again.place.draw())
+    assert list(viewer.layers) == first  # the same layers serve on
+
+
+def test_a_key_that_is_taken_stays_with_its_owner(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> None:
+    viewer, calls = make_napari_viewer_proxy(), []
+    viewer.bind_key("Shift-S", lambda v: calls.append(v))
+    _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+    assert explore.sample_button.text() == "Sample"
+    assert "Shift+R" in explore.place.random_button.text()
+    qtbot.waitUntil(lambda: not explore._loading, timeout=20000)
+    viewer.window.remove_dock_widget(explore)
+    assert len(viewer.keymap) == 1
+
+
+def test_sample_data_opens_beside_a_window_that_lives(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> None:
+    from qtpy.QtCore import QTimer
+
+    viewer, ticks = make_napari_viewer_proxy(), []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(1))
+    timer.start(10)
+    viewer.open_sample("napari-pgan", "phantom", size=32)
+    timer.stop()
+    assert len(viewer.layers) == 5
+    assert [str(u) for u in viewer.layers.units] == ["millimeter"] * 3
+    assert len(ticks) > 3
