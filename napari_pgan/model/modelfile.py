@@ -113,8 +113,14 @@ def _refuse_what_is_no_model(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give a model file (.safetensors)")
     with open(path, "rb") as file:
-        head = file.read(4)
-    if head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix.lower() in (".pt", ".pth", ".pkl", ".ckpt"):
+        head = file.read(9)
+    is_safetensors = head[8:] == b"{"  # after the header's length, whose first byte may be that of a pickle
+    if (head.startswith((b"PK\x03\x04", b"\x80")) and not is_safetensors) or path.suffix.lower() in (
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".ckpt",
+    ):
         raise InputError(
             f"{path}: is a pickle (a PyTorch checkpoint), which could run code on opening and is never opened here; "
             "give a .safetensors model that `fit` wrote"
