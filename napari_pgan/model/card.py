@@ -55,10 +55,9 @@ class Condition:
         return [2 * (number - low) / (high - low) - 1]
 
     def to_dict(self) -> dict[str, Any]:
-        kind = {"kind": "category", "levels": list(self.levels)}
-        if not self.levels:
-            kind = {"kind": "number", "range": list(self.range or (0.0, 1.0))}
-        return {"name": self.name, **kind}
+        if self.levels:
+            return {"name": self.name, "kind": "category", "levels": list(self.levels)}
+        return {"name": self.name, "kind": "number", "range": list(self.range or (0.0, 1.0))}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Condition:
@@ -155,6 +154,7 @@ class Card:
                 "update napari-pgan"
             )
         try:
+            _refuse_wrong_types(data)
             return cls(
                 name=data["name"],
                 architecture=Architecture.from_dict(data["architecture"]),
@@ -169,7 +169,24 @@ class Card:
             )
         except KeyError as missing:
             raise InputError(f"{where}: its card lacks {missing}; export the model again") from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(f"{where}: its card does not hold together ({error}); export the model again") from None
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
+
+
+def _refuse_wrong_types(data: Mapping[str, Any]) -> None:
+    """What the parts of a card do not check themselves, since only a file can have it wrong."""
+    for name in ("name", "licence", "limits"):
+        if not isinstance(data[name], str):
+            raise TypeError(f"{name} is no text")
+    for name in ("intensity", "training"):
+        if not isinstance(data[name], Mapping):
+            raise TypeError(f"{name} is no mapping")
+    for modality, ends in data["intensity"].items():
+        if not isinstance(ends, Mapping) or not all(isinstance(end, str) for end in ends.values()):
+            raise TypeError(f"the intensity of {modality} is no mapping of texts")
+    a = data["architecture"]
+    numbers = [*a["base"], *a["widths"], a["channels"], a["latent"], a["conditions"], a["stddev_group"]]
+    if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= 2**20 for n in numbers):
+        raise TypeError("the architecture's numbers are no whole numbers in reason")
