@@ -39,6 +39,6 @@ def latents_of_seeds(seeds: Iterable[int], size: int) -> np.ndarray:
     for seed in seeds:
         if not 0 <= int(seed) < 2**32:
             raise InputError(f"seed {seed} is out of range; seeds go from 0 to {2**32 - 1}")
-        draws = np.random.RandomState(int(seed)).standard_normal(size)  # noqa: NPY002  the frozen stream is the point
+        draws = np.random.RandomState(int(seed)).standard_normal(size)
         rows.append(np.round(draws / _GRAIN) * _GRAIN)
     return np.asarray(rows, np.float32).reshape(-1, size)

@@ -1,0 +1,117 @@
+"""Generator and critic: sizes on any base grid, fade-in, gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_pgan.errors import InputError
+from napari_pgan.model import Architecture, Critic, Generator
+from napari_pgan.model.layers import down, leaky, up
+
+GRIDS = [(4, 4), (5, 6), (3, 7), (1, 2), (4, 4, 4), (2, 3, 5)]
+
+
+def _latents(a: Architecture, count: int = 3) -> torch.Tensor:
+    return torch.randn(count, a.latent, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def _generator(a: Architecture) -> Generator:
+    torch.manual_seed(1)
+    return Generator(a).double()
+
+
+@pytest.mark.parametrize("base", GRIDS)
+def test_every_stage_doubles_the_base_grid(base: tuple[int, ...]) -> None:
+    a = Architecture(base, (6, 5, 4), 3, latent=7)
+    generator, critic = _generator(a), Critic(a).double()
+    for stage in range(3):
+        x = generator(_latents(a), stage, 0.5)
+        assert x.shape == (3, 3, *(n * 2**stage for n in base)) == (3, 3, *a.shape(stage))
+        score = critic(x, stage, 0.5)
+        assert score.shape == (3,)
+        gradients = torch.autograd.grad(score.sum(), [*generator.dense.parameters()])
+        assert all(g.abs().max() > 0 for g in gradients)
+
+
+@pytest.mark.parametrize("base", [(4, 5), (2, 3, 2)])
+def test_a_stage_fades_in_from_the_doubled_one_below(base: tuple[int, ...]) -> None:
+    a = Architecture(base, (6, 5, 4), 3, latent=7)
+    generator, z = _generator(a), _latents(Architecture(base, (6, 5, 4), 3, latent=7))
+    for stage in (1, 2):
+        below, whole = up(generator(z, stage - 1)), generator(z, stage)
+        torch.testing.assert_close(generator(z, stage, 0.0), below)
+        torch.testing.assert_close(generator(z, stage, 1.0), whole)
+        torch.testing.assert_close(generator(z, stage, 0.25), 0.75 * below + 0.25 * whole)
+
+
+@pytest.mark.parametrize("base", [(4, 5), (2, 3, 2)])
+def test_the_critic_fades_in_from_judging_the_halved_image(base: tuple[int, ...]) -> None:
+    a = Architecture(base, (6, 5, 4), 3, latent=7)
+    torch.manual_seed(0)
+    critic = Critic(a).double()
+    x = torch.randn(4, 3, *a.shape(2), dtype=torch.float64)
+    torch.testing.assert_close(critic(x, 2, 0.0), critic(down(x), 1))
+    # features, not scores, are blended: at the first block's output both ways meet
+    old = leaky(critic.tails[1](down(x)))
+    new = critic.blocks[1](leaky(critic.tails[2](x)))
+    assert old.shape == new.shape
+    assert not torch.allclose(critic(x, 2, 0.5), (critic(x, 2, 0.0) + critic(x, 2, 1.0)) / 2)
+
+
+def test_at_alpha_0_the_new_stage_gets_no_gradient_and_at_alpha_1_the_old_head_gets_none() -> None:
+    a = Architecture((4, 4), (6, 5), 3, latent=7)
+    generator, z = _generator(a), _latents(Architecture((4, 4), (6, 5), 3, latent=7))
+    new, old = generator.heads[1].weight, generator.heads[0].weight
+    for alpha, (new_moves, old_moves) in {0.0: (False, True), 0.5: (True, True), 1.0: (True, False)}.items():
+        generator.zero_grad(set_to_none=True)
+        generator(z, 1, alpha).square().sum().backward()
+        for weight, moves in ((new, new_moves), (old, old_moves)):
+            assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == moves
+
+
+def test_latents_of_one_direction_make_one_image_on_the_sphere_only() -> None:
+    for sphere in (True, False):
+        a = Architecture((4, 4), (6, 5), 3, latent=7, sphere=sphere, pixelnorm=False)
+        generator, z = _generator(a), _latents(a)
+        assert torch.allclose(generator(z), generator(3 * z)) == sphere
+
+
+def test_features_start_at_unit_scale() -> None:
+    a = Architecture((4, 4), (64, 64, 64), 3, latent=64)
+    torch.manual_seed(0)
+    generator = Generator(a)
+    with torch.no_grad():
+        every = generator.features(generator.first_map(torch.randn(64, 64)), 2)
+        images = generator(torch.randn(64, 64))
+    for x in every:
+        assert x.square().mean().item() == pytest.approx(1.0, rel=0.01)
+    assert 0.5 < images.std().item() < 2.0
+
+
+def test_conditions_join_the_generator_and_the_critic() -> None:
+    a = Architecture((4, 4), (6, 5), 3, latent=7, conditions=2)
+    generator, critic, z = _generator(a), Critic(a).double(), _latents(a)
+    one, two = torch.zeros(3, 2, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float64)
+    x = generator(z, conditions=one)
+    assert not torch.allclose(x, generator(z, conditions=two))
+    assert not torch.allclose(critic(x, 1, conditions=one), critic(x, 1, conditions=two))
+    with pytest.raises(ValueError, match="conditions"):
+        generator(z)
+    with pytest.raises(ValueError, match="conditions"):
+        critic(x, 1)
+
+
+def test_an_architecture_survives_json() -> None:
+    a = Architecture((5, 6), (8, 4), 7, latent=9, conditions=1, sphere=False, stddev_group=0)
+    assert Architecture.from_dict(a.to_dict()) == a
+    assert (a.dimensions, a.stages, a.shape(1)) == (2, 2, (10, 12))
+
+
+@pytest.mark.parametrize(
+    ("base", "widths", "channels"),
+    [((4,), (8,), 1), ((0, 4), (8,), 1), ((4, 4), (), 1), ((4, 4), (8, 0), 1), ((4, 4), (8,), 0)],
+)
+def test_impossible_networks_are_refused(base: tuple[int, ...], widths: tuple[int, ...], channels: int) -> None:
+    with pytest.raises(InputError):
+        Architecture(base, widths, channels)
