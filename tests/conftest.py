@@ -7,6 +7,13 @@ from pathlib import Path
 
 import pytest
 
+# one thread each: small arrays gain nothing from more, and waiting for a second core on a busy machine costs dearly
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+from hypothesis import settings
+
+settings.register_profile("tests", deadline=None, max_examples=50)  # a loaded machine is no failure
+settings.load_profile("tests")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -15,3 +22,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the research data is not at {folder}; set NAPARI_PGAN_DATA to where it is")
     return folder
+
+
+@pytest.fixture(scope="session")
+def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of six small phantoms with slices of 32 pixels, made the way a user makes one."""
+    from napari_pgan.training.cli import main
+
+    folder = tmp_path_factory.mktemp("small")
+    assert main(["phantom", str(folder / "cohort"), "--subjects", "6", "--seed", "5", "--size", "32", "--workers", "1"]) == 0
+    store = folder / "store.zarr"
+    assert main(["prepare", str(folder / "cohort"), str(store), "--size", "32", "--workers", "1"]) == 0
+    return store

@@ -6,8 +6,14 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+
+class Update(Protocol):
+    """Told how many steps are done, and what to say beside it."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
 
 
 def say(text: str) -> None:
@@ -21,7 +27,7 @@ def emit(data: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int, unit: str = "") -> Iterator[Callable[[int, str], None]]:
+def progress(what: str, total: int, unit: str = "") -> Iterator[Update]:
     """Show how far a work of `total` steps is; yields ``update(done, note)``.
 
     On a terminal this is a bar with the time left; otherwise a line at every tenth of the way, at most one in five
@@ -37,7 +43,11 @@ def progress(what: str, total: int, unit: str = "") -> Iterator[Callable[[int, s
         )  # fmt: skip
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(what, total=total, note="")
-            yield lambda done, note="": bar.update(task, completed=done, note=note)
+
+            def update(done: int, note: str = "") -> None:
+                bar.update(task, completed=done, note=note)
+
+            yield update
         return
     yield _Lines(what, total, unit)
 

@@ -38,11 +38,14 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.generator, self.critic = Generator(architecture), Critic(architecture)
+        for name, parameter in self.generator.heads.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.constant_(parameter, recipe.network.start)
         self.mean = copy.deepcopy(self.generator)  # the running mean, which is sampled
         for network in (self.generator, self.critic, self.mean):
             network.to(self.device)
             if architecture.dimensions == 2:
-                network.to(memory_format=torch.channels_last)
+                network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean.requires_grad_(False)
         self.augment = Augmentation(recipe.augment, encoding.modality_count)
         self.seen = 0

@@ -29,7 +29,8 @@ class Network:
     """The networks, but for their widths, which `sizes` gives.
 
     ``labels``: how the segmentation joins the image (``none`` leaves it out). ``conditions``: what the store knows of a
-    slice that the generator is told (``slice_position``). The others as in `napari_pgan.model.Architecture`.
+    slice that the generator is told (``slice_position``). ``start``: the brightness that an untrained generator makes;
+    at -1 it need not first learn that most of a picture is black. The others as in `napari_pgan.model.Architecture`.
     """
 
     labels: Literal["onehot", "grey", "none"] = "onehot"
@@ -39,6 +40,7 @@ class Network:
     pixelnorm: bool = True
     equalized: bool = True
     stddev_group: Images = 4
+    start: Annotated[float, Field(ge=-1, le=1)] = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -104,6 +106,14 @@ class Augment:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Watch:
+    """How often in a whole training it is looked at (preview, distance, model file, checkpoint), and at how many samples."""
+
+    times: Count = 24
+    samples: Count = 512
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Recipe:
     """All of a training but its data, its size and its folder.
 
@@ -118,6 +128,7 @@ class Recipe:
     optimizer: Optimizer = Optimizer()
     ema: Ema = Ema()
     augment: Augment = Augment()
+    watch: Watch = Watch()
     precision: Literal["float32", "bf16"] = "float32"
     seed: Images = 0
 
@@ -203,15 +214,17 @@ def _text_of(name_or_path: str) -> str:
     raise InputError(f"there is no recipe {name_or_path!r}; {hint}")
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _override(data: dict[Any, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"--set {override!r} is not of the form key=value, as in loss.gamma=0.5")
     *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
     for depth, part in enumerate(path):
-        data = data.setdefault(part, {}) if depth or part in _fields(Recipe) else data.get(part)  # type: ignore[assignment]
-        if not isinstance(data, dict):
+        if depth == 0 and part not in _fields(Recipe):
             raise InputError(f"--set {override!r}: there is no key {key!r}{_nearest((*path, last))}")
+        data = data.setdefault(part, {})
+        if not isinstance(data, dict):
+            raise InputError(f"--set {override!r}: {part!r} is a value and holds no keys")
     try:
         data[last] = _number(yaml.safe_load(text))
     except yaml.YAMLError:

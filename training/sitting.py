@@ -24,7 +24,6 @@ from napari_pgan.training.run import Plan, Run
 from napari_pgan.training.schedule import Moment, Schedule
 from napari_pgan.training.watch import Watch
 
-_TICKS = 24  # how often in a whole training a preview, a distance and a checkpoint are made
 _HEARTBEAT = 5.0  # seconds
 _ROWS = 400  # lines of losses in a whole training
 
@@ -44,7 +43,7 @@ class Sitting:
         self.plan, self.schedule, self.store, self.device, self.run, self.say = plan, schedule, store, device, run, say
         self.trainer = make_trainer(plan.recipe, store, plan.size, device)
         _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
-        self.watch = Watch(store, self.encoding, self.conditions)
+        self.watch = Watch(store, self.encoding, self.conditions, plan.recipe.watch.samples)
         self.reals: tuple[int, Reals] | None = None
         self.best = float("inf")
         self.seconds = 0.0  # spent in training, over all sittings
@@ -78,7 +77,8 @@ class Sitting:
 
     def go(self, update: Progress) -> None:
         """Train to the end."""
-        ticks = [round(self.schedule.images * i / _TICKS) for i in range(1, _TICKS)]
+        times = self.plan.recipe.watch.times
+        ticks = [round(self.schedule.images * i / times) for i in range(1, times)]
         every = max(self.schedule.images // _ROWS, 1)
         pending: list[dict[str, torch.Tensor]] = []
         moment = self.schedule.at(self.trainer.seen)

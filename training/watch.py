@@ -14,7 +14,6 @@ from napari_pgan.samples.sheet import write_sheet
 from napari_pgan.store import Store
 
 _PREVIEW_SEEDS = range(8)
-_DISTANCE_SAMPLES = 512
 _DISTANCE_SEED = 2**30  # far from the seeds that people look at
 
 
@@ -27,10 +26,12 @@ class Watch:
         Whose validation subjects are compared with (the training ones where there are none).
     encoding, conditions
         Of the model.
+    samples
+        How many are compared.
     """
 
-    def __init__(self, store: Store, encoding: Encoding, conditions: tuple[Condition, ...]) -> None:
-        self.store, self.encoding, self.conditions = store, encoding, conditions
+    def __init__(self, store: Store, encoding: Encoding, conditions: tuple[Condition, ...], samples: int) -> None:
+        self.samples, self.store, self.encoding, self.conditions = samples, store, encoding, conditions
         self.split = "val" if store.keys("val") else "train"
         self._reals: tuple[int, np.ndarray, np.ndarray] | None = None
 
@@ -45,7 +46,7 @@ class Watch:
         if self._reals is None or self._reals[0] != size:
             self._reals = (size, *self._real_channels(size))
         _, real, told = self._reals
-        count = min(_DISTANCE_SAMPLES, len(real))
+        count = min(self.samples, len(real))
         seeds = range(_DISTANCE_SEED, _DISTANCE_SEED + count)
         latents = latents_of_seeds(seeds, generator.architecture.latent)
         fake = self._render(generator, stage, alpha, latents, torch.from_numpy(told)).clamp(-1, 1).numpy()
@@ -54,7 +55,7 @@ class Watch:
     def _real_channels(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         height, width = self.store.grid.shape
         slices = self.store.load_slices(self.split, size * width // max(height, width))
-        pick = np.linspace(0, len(slices.images) - 1, min(_DISTANCE_SAMPLES, len(slices.images))).round().astype(int)
+        pick = np.linspace(0, len(slices.images) - 1, min(self.samples, len(slices.images))).round().astype(int)
         images, fractions = torch.from_numpy(slices.images[pick]), torch.from_numpy(slices.labels[pick])
         return self.encoding.encode(images, fractions).numpy(), slices.position[pick]
 

@@ -34,6 +34,10 @@ class Condition:
     levels: tuple[str, ...] = ()
     range: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        if self.range is not None and not -float("inf") < self.range[0] < self.range[1] < float("inf"):
+            raise InputError(f"the condition {self.name!r} goes from {self.range[0]} to {self.range[1]}: no range")
+
     @property
     def size(self) -> int:
         """How many numbers join the latent."""
@@ -169,7 +173,7 @@ class Card:
             )
         except KeyError as missing:
             raise InputError(f"{where}: its card lacks {missing}; export the model again") from None
-        except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
             raise InputError(f"{where}: its card does not hold together ({error}); export the model again") from None
         except InputError as error:
             raise InputError(f"{where}: {error}") from None

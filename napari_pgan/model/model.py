@@ -75,7 +75,7 @@ class Model:
         self.extras = dict(extras or {})
         self.encoding = Encoding(card.channels, card.encoding)
         if card.architecture.dimensions == 2:  # 1.2 times faster on a CPU
-            self.generator.to(memory_format=torch.channels_last)
+            self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._conditional_means: dict[tuple[float, ...], torch.Tensor] = {}
 
     @cached_property

@@ -80,12 +80,20 @@ class Architecture:
         return cls(**{**known, "base": tuple(data["base"]), "widths": tuple(data["widths"])})
 
 
+def _activate(x: torch.Tensor, normalize: bool) -> torch.Tensor:
+    return pixel_norm(leaky(x)) if normalize else leaky(x)
+
+
 class _GeneratorBlock(nn.Module):
     def __init__(self, a: Architecture, stage: int) -> None:
         super().__init__()
         inputs, outputs = a.widths[stage - 1], a.widths[stage]
         self.grow = Conv(a.dimensions, inputs, outputs, equalized=a.equalized, scale="up")
         self.refine = Conv(a.dimensions, outputs, outputs, equalized=a.equalized)
+        self.pixelnorm = a.pixelnorm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _activate(self.refine(_activate(self.grow(x), self.pixelnorm)), self.pixelnorm)
 
 
 class Generator(nn.Module):
@@ -96,6 +104,8 @@ class Generator(nn.Module):
     """
 
     mean_map: torch.Tensor
+    heads: nn.ModuleList
+    blocks: nn.ModuleList
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -119,15 +129,13 @@ class Generator(nn.Module):
                 raise ValueError(f"conditions of shape ({len(latents)}, {a.conditions}) are needed")
             latents = torch.cat([latents, conditions.to(latents)], dim=1)
         x = self.dense(latents).reshape(-1, a.widths[0], *a.base)
-        return self._activate(x)
+        return _activate(x, a.pixelnorm)
 
     def features(self, first_map: torch.Tensor, stage: int) -> list[torch.Tensor]:
         """The features of stages 0 to `stage`: (N, W_s, *base·2^s) each."""
-        x = self._activate(self.conv(first_map))
-        every = [x]
+        every = [_activate(self.conv(first_map), self.architecture.pixelnorm)]
         for block in list(self.blocks)[:stage]:
-            x = self._activate(block.refine(self._activate(block.grow(x))))
-            every.append(x)
+            every.append(block(every[-1]))
         return every
 
     def synthesize(self, first_map: torch.Tensor, stage: int | None = None, alpha: float = 1.0) -> torch.Tensor:
@@ -158,10 +166,6 @@ class Generator(nn.Module):
             (N, conditions), where the architecture has them.
         """
         return self.synthesize(self.first_map(latents, conditions), stage, alpha)
-
-    def _activate(self, x: torch.Tensor) -> torch.Tensor:
-        x = leaky(x)
-        return pixel_norm(x) if self.architecture.pixelnorm else x
 
 
 class _CriticBlock(nn.Module):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from napari_pgan.model.latents import latents_of_seeds
-from napari_pgan.model.layers import down
+from napari_pgan.model.layers import Conv, down
 from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
@@ -74,6 +74,7 @@ def refit_lower_heads(generator: Generator, count: int = 512, batch: int = 16, r
         diagonal = ridge * gram[stage].diagonal().mean() * torch.eye(len(gram[stage]), dtype=torch.float64)
         solution = torch.linalg.solve(gram[stage] + diagonal, moment[stage])  # (W + 1, C)
         head = generator.heads[stage]
+        assert isinstance(head, Conv)
         weight = solution[:-1].T.reshape(head.weight.shape) / head.scale
         head.weight.copy_(weight)
         head.bias.copy_(solution[-1])

@@ -42,8 +42,8 @@ def demo(
     fit(str(store), recipe="demo", out=run, size=size, minutes=minutes)
     say("4/4  samples")
     model = run / "model.safetensors"
-    sample(model, out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")
-    sample(model, out=out / "nifti", seeds=f"{_FILES[0]}-{_FILES[-1]}")
+    sample(str(model), out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")
+    sample(str(model), out=out / "nifti", seeds=f"{_FILES[0]}-{_FILES[-1]}")
     say(f"model:   {model}")
     say(f"sheet:   {out / 'sheet.png'}")
     say(f"NIfTI:   {out / 'nifti'}")

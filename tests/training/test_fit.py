@@ -1,0 +1,202 @@
+"""From a store to a model: the run folder, resuming, stopping, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_pgan.model import load_model
+from napari_pgan.store import open_store
+from napari_pgan.training.cli import main
+
+SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16, 32) for key in ("width=8", "batch=8")]
+SEEN = ["--set=watch.times=4", "--set=watch.samples=64"]
+LENGTHS = [f"--set=sizes.{s}.{k}" for s in (8, 16) for k in ("fade=64", "stable=64")]
+
+
+def fit(store: Path, out: Path, *more: str) -> list[str]:
+    return ["fit", str(store), "--recipe", "default", "--out", str(out), "--size", "16", *SMALL, *LENGTHS, *SEEN, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("fit") / "run"
+    assert main(fit(small_store, run)) == 0
+    return run
+
+
+def last_checkpoint(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(sorted((run / "checkpoints").glob("*.safetensors"))[-1])
+
+
+def assert_same_bytes(a: Path, b: Path) -> None:
+    one, other = last_checkpoint(a), last_checkpoint(b)
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_a_run_leaves_what_the_next_reader_needs(finished: Path, small_store: Path) -> None:
+    status = json.loads((finished / "status.json").read_text())
+    assert status["state"] == "finished"
+    assert status["images"] == status["total"] == 64 + 64 + 64 + 64
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [row["images"] for row in rows] == sorted(row["images"] for row in rows)
+    assert any("swd_val" in row for row in rows)
+    assert list((finished / "preview").glob("*_16.png"))
+    model = load_model(finished / "model.safetensors")
+    batch = model.sample(seeds=range(2))
+    assert batch.images.shape == (2, 4, 16, 16)
+    store = open_store(str(small_store))
+    assert model.card.training["subject_hashes"] == store.keys("train")
+    assert model.card.training["images"] == status["total"]
+    assert model.card.grid.spacing == store.grid.at_size((16, 16)).spacing
+    assert (finished / "best.safetensors").is_file()
+
+
+def test_training_moves_every_part_that_it_should(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    assert main(fit(small_store, tmp_path / "short", "--images", "16")) == 0
+    early, late = last_checkpoint(tmp_path / "short"), last_checkpoint(finished)
+    for name in ("generator.dense.weight", "generator.blocks.1.refine.weight", "critic.tails.2.weight", "mean.conv.weight"):
+        assert not torch.equal(early[name], late[name]), name
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
+    finished: Path, small_store: Path, tmp_path: Path
+) -> None:
+    assert main(fit(small_store, tmp_path / "again")) == 0
+    assert_same_bytes(finished, tmp_path / "again")
+    assert main(fit(small_store, tmp_path / "other", "--seed", "1")) == 0
+    name = "generator.dense.weight"
+    assert not torch.equal(last_checkpoint(finished)[name], last_checkpoint(tmp_path / "other")[name])
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, "stop file"])
+def test_a_run_stopped_in_the_middle_ends_in_the_same_bytes(
+    how: signal.Signals | str, finished: Path, small_store: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "napari_pgan.training"]
+    process = subprocess.Popen([*command, *fit(small_store, run)], stderr=subprocess.PIPE)
+    try:
+        wait_for_images(run, 100, process)
+        if isinstance(how, str):
+            (run / "stop").touch()
+        else:
+            process.send_signal(how)
+        process.wait(60)
+    finally:
+        process.kill()
+        process.communicate()
+    assert json.loads((run / "status.json").read_text())["images"] < 256 or how == signal.SIGKILL
+    assert main(fit(small_store, run)) == 0
+    assert_same_bytes(finished, run)
+    theirs, ours = ([json.loads(x) for x in (r / "metrics.jsonl").read_text().splitlines()] for r in (finished, run))
+    swd = [(row["images"], row["swd_val"]) for row in ours if "swd_val" in row]
+    assert swd == [(row["images"], row["swd_val"]) for row in theirs if "swd_val" in row]
+
+
+def wait_for_images(run: Path, images: int, process: subprocess.Popen[bytes]) -> None:
+    metrics, until = run / "metrics.jsonl", time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None:
+        lines = metrics.read_text().splitlines() if metrics.is_file() else []
+        if lines and lines[-1].endswith("}") and json.loads(lines[-1])["images"] >= images:
+            return
+        time.sleep(0.01)
+    assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    newest = sorted((run / "checkpoints").glob("*.safetensors"))[-1]
+    content = bytearray(newest.read_bytes())
+    content[-100] ^= 1
+    newest.write_bytes(content)
+    assert main(fit(small_store, run)) == 0
+    assert_same_bytes(finished, run)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--images", "0"], ["0"]),
+        (["--images", "99", "--minutes", "1"], ["not both"]),
+        (["--size", "64"], ["32"]),
+        (["--size", "12"], ["12"]),
+        (["--recipe", "defualt"], ["did you mean 'default'"]),
+        (["--device", "warp"], ["warp", "cpu"]),
+        (["--set", "loss.gama=1"], ["gamma"]),
+        (["--init", "nowhere.safetensors"], ["nowhere.safetensors"]),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(
+    options: list[str], words: list[str], small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["fit", str(small_store), "--out", str(tmp_path / "run"), *SMALL, "--size", "16", *options]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said
+
+
+def test_another_training_into_the_same_folder_is_refused(
+    finished: Path, small_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (finished / "model.safetensors").read_bytes()
+    assert main(fit(small_store, finished, "--seed", "9")) == 2
+    assert "holds another training" in capsys.readouterr().err
+    assert (finished / "model.safetensors").read_bytes() == before
+
+
+def test_a_folder_with_other_things_is_left_alone(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert main(fit(small_store, tmp_path)) == 2
+    assert "is no run" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_second_run_into_one_folder_is_refused(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_pgan.training.run import Run
+
+    with Run(tmp_path / "run").held():
+        code = subprocess.run(
+            [sys.executable, "-m", "napari_pgan.training", *fit(small_store, tmp_path / "run")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert code.returncode == 2
+    assert "another run is training here" in code.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(fit(small_store, tmp_path / "run", "--dry-run")) == 0
+    said = capsys.readouterr().out
+    assert "generator" in said
+    assert "256 images" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(fit(small_store, run, "--init", str(finished / "model.safetensors"), "--images", "8")) == 0
+    start, end = load_model(finished / "model.safetensors"), load_model(run / "model.safetensors")
+    moved = (start.generator.dense.weight - end.generator.dense.weight).abs().mean()
+    fresh = start.generator.dense.weight.abs().mean()
+    assert moved < 0.2 * fresh

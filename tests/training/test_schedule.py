@@ -1,0 +1,66 @@
+"""The schedule is a pure function of the images seen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_pgan.errors import InputError
+from napari_pgan.training.recipe import Recipe, Size, read_recipe
+from napari_pgan.training.schedule import Schedule, base_of
+
+
+def recipe(*plans: tuple[int, int, int]) -> Recipe:
+    sizes = {4 * 2**i: Size(width=8, batch=b, fade=f, stable=s) for i, (b, f, s) in enumerate(plans)}
+    return Recipe(name="test", description="", sizes=sizes)
+
+
+plan = st.tuples(st.integers(1, 64), st.integers(0, 5000), st.integers(0, 5000))
+
+
+@given(st.lists(plan, min_size=1, max_size=6), st.integers(1, 100_000))
+def test_phases_join_without_gaps_and_hold_whole_batches(plans: list[tuple[int, int, int]], images: int) -> None:
+    plans[-1] = (plans[-1][0], plans[-1][1], max(plans[-1][2], 1))
+    schedule = Schedule(recipe(*plans), 4 * 2 ** (len(plans) - 1), images)
+    assert schedule.phases[0].start == 0
+    assert schedule.phases[-1].end == schedule.images
+    assert schedule.phases[-1].stage == len(plans) - 1
+    for before, after in zip(schedule.phases, schedule.phases[1:], strict=False):
+        assert before.end == after.start
+        assert before.stage <= after.stage
+    for phase in schedule.phases:
+        assert (phase.end - phase.start) % phase.batch == 0
+    assert not schedule.phases[0].fading
+
+
+def test_alpha_rises_from_nothing_to_all_and_stays() -> None:
+    schedule = Schedule(recipe((10, 0, 100), (10, 100, 100)), 8)
+    assert schedule.at(0).alpha == 1
+    assert [schedule.at(n).alpha for n in (100, 150, 190)] == [0, 0.5, 0.9]
+    assert schedule.at(200).alpha == 1
+    assert schedule.at(10_000).phase == schedule.phases[-1]
+    assert [schedule.at(n).step for n in (100, 110, 120)] == [0, 1, 2]
+
+
+def test_a_shorter_training_keeps_the_shares() -> None:
+    full, short = (Schedule(read_recipe("karras2018"), 256, n) for n in (None, 100_000))
+    assert short.images == pytest.approx(100_000, rel=0.02)
+    for a, b in zip(full.phases, short.phases, strict=True):
+        assert (b.end - b.start) / short.images == pytest.approx((a.end - a.start) / full.images, rel=0.05)
+
+
+@pytest.mark.parametrize(("size", "base"), [(4, (4, 0)), (64, (4, 4)), (96, (6, 4)), (160, (5, 5)), (7, (7, 0))])
+def test_a_size_splits_into_a_small_base_and_doublings(size: int, base: tuple[int, int]) -> None:
+    assert base_of(size) == base
+
+
+@pytest.mark.parametrize("size", [0, 3, 9, 100 * 9, 66])
+def test_a_size_that_cannot_be_grown_is_refused(size: int) -> None:
+    with pytest.raises(InputError, match="power of two"):
+        base_of(size)
+
+
+def test_a_size_beyond_the_recipe_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="goes up to size 8, not to 16"):
+        Schedule(recipe((1, 0, 10), (1, 10, 10)), 16)
