@@ -16,6 +16,7 @@ from typing import Any
 from qtpy.QtCore import QCoreApplication, QObject, Signal, Slot
 
 Progress = Callable[[int, int], None]
+_IDLE = 10.0  # seconds that a thread waits for more
 
 
 class Overtaken(Exception):
@@ -36,8 +37,9 @@ class _Thread:
         self,
         answer: Callable[[_Errand, Any, BaseException | None], None],
         report: Callable[[int, int, int], None],
+        idle: float = _IDLE,
     ) -> None:
-        self._answer, self._report = answer, report
+        self._answer, self._report, self._idle = answer, report, idle
         self._condition = threading.Condition()
         self._next: _Errand | None = None
         self._wanted = 0  # errands below this number are overtaken
@@ -68,14 +70,17 @@ class _Thread:
         with self._condition:
             self._stopped, self._next = True, None
             self._condition.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def _run(self) -> None:
         while True:
             with self._condition:
                 while self._next is None and not self._stopped:
-                    self._condition.wait()
+                    if not self._condition.wait(self._idle) and self._next is None:
+                        self._thread = None  # the next errand starts another
+                        return
                 if self._stopped:
                     return
                 errand, self._next = self._next, None
@@ -109,6 +114,13 @@ class Renderer(QObject):
     nothing newer has been asked for.
 
     Signals: `failed(exception)`, `progressed(done, total)`, `busy(bool)`.
+
+    Parameters
+    ----------
+    parent
+        As Qt has it.
+    idle
+        After how many seconds without a request the thread ends; the next request starts another.
     """
 
     failed = Signal(object)
@@ -117,13 +129,13 @@ class Renderer(QObject):
     _answered = Signal(object, object, object)
     _reported = Signal(int, int, int)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, idle: float = _IDLE) -> None:
         super().__init__(parent)
         self._number = 0
         self._served = 0
         self._answered.connect(self._on_answer)
         self._reported.connect(self._on_report)
-        self._thread = _Thread(_unless_gone(self, "_answered"), _unless_gone(self, "_reported"))
+        self._thread = _Thread(_unless_gone(self, "_answered"), _unless_gone(self, "_reported"), idle)
         weakref.finalize(self, self._thread.stop, 0)
         app = QCoreApplication.instance()
         if app is not None:

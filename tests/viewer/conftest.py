@@ -9,6 +9,7 @@ import pytest
 
 from napari_pgan.model import Architecture, Card, Condition, Generator, Model, load_model, write_model
 from napari_pgan.model.encoding import Encoding
+from napari_pgan.phantom import PhantomSubject, make_subject
 from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
 
 BRATS = Channels(
@@ -68,6 +69,11 @@ def make_session_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
         return load_model(make_model(tmp_path_factory.mktemp("models") / "other.safetensors", **options))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def subject() -> PhantomSubject:
+    return make_subject(2, 32)
 
 
 @pytest.fixture(autouse=True)

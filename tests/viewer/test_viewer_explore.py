@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,9 +184,11 @@ def test_closing_gives_keys_and_thread_back_and_the_next_dock_goes_on(opened: An
     press(qtbot, opened, opened.sample_button.click)
     first = list(viewer.layers)
     assert len(viewer.keymap) == 3
+    thread = opened._renderer._thread._thread
+    assert thread.is_alive()
     viewer.window.remove_dock_widget(opened)
     assert len(viewer.keymap) == 0
-    qtbot.waitUntil(lambda: not any(t.name == "napari-pgan renderer" for t in threading.enumerate()))
+    qtbot.waitUntil(lambda: not thread.is_alive(), timeout=20000)
     _, again = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
     assert again is not opened
     assert again.place.seed.value() == 8
@@ -206,14 +208,21 @@ def test_a_key_that_is_taken_stays_with_its_owner(make_napari_viewer_proxy: Call
     assert len(viewer.keymap) == 1
 
 
-def test_sample_data_opens_beside_a_window_that_lives(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> None:
+def test_sample_data_opens_beside_a_window_that_lives(
+    make_napari_viewer_proxy: Callable[..., Any], subject: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from qtpy.QtCore import QTimer
 
+    def slow(*args: Any) -> Any:
+        time.sleep(0.3)
+        return subject
+
+    monkeypatch.setattr("napari_pgan.phantom.make_subject", slow)
     viewer, ticks = make_napari_viewer_proxy(), []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(1))
     timer.start(10)
-    viewer.open_sample("napari-pgan", "phantom", size=32)
+    viewer.open_sample("napari-pgan", "phantom")
     timer.stop()
     assert len(viewer.layers) == 5
     assert [str(u) for u in viewer.layers.units] == ["millimeter"] * 3

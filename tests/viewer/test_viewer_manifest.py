@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module, metadata
 from pathlib import Path
+from typing import Any
 
 import npe2
 import pytest
@@ -58,12 +59,10 @@ def test_without_a_viewer_the_reader_gives_layers(model_file: Path) -> None:
     assert [options["name"] for _, options, _ in layers][:2] == ["synthetic t1", "synthetic t1ce"]
 
 
-def test_the_phantom_is_a_volume_in_millimetres() -> None:
-    from napari_pgan.phantom import make_subject
-    from napari_pgan.viewer.sample_data import phantom_subject
+def test_the_phantom_is_a_volume_in_millimetres(subject: Any) -> None:
+    from napari_pgan.viewer.sample_data import subject_layers
 
-    layers = phantom_subject(seed=2, size=32)
-    subject = make_subject(2, 32)
+    layers = subject_layers(subject, 2)
     assert [options["name"] for _, options, _ in layers] == [
         *(f"phantom {m}" for m in subject.channels.modalities), "phantom segmentation",
     ]  # fmt: skip

@@ -96,12 +96,23 @@ def test_an_error_is_told_and_the_next_request_is_served(qtbot: Any) -> None:
 def test_nothing_comes_after_the_stop(qtbot: Any) -> None:
     renderer, seen, gate = Renderer(), [], threading.Event()
     renderer.request(slow(1, gate), seen.append)
+    thread = renderer._thread._thread
     renderer.stop()
     gate.set()
     renderer.request(lambda _: 2, seen.append)
     qtbot.wait(50)
     assert seen == []
-    qtbot.waitUntil(lambda: not any(t.name == "napari-pgan renderer" and t.is_alive() for t in threading.enumerate()))
+    qtbot.waitUntil(lambda: not thread.is_alive())
+
+
+def test_an_idle_thread_ends_and_the_next_request_starts_another(qtbot: Any) -> None:
+    renderer, seen = Renderer(idle=0.05), []
+    for number in range(3):
+        renderer.request(lambda _, n=number: n, seen.append)
+        thread = renderer._thread._thread
+        qtbot.waitUntil(lambda n=number: seen == list(range(n + 1)))
+        qtbot.waitUntil(lambda t=thread: not t.is_alive())
+    renderer.stop()
 
 
 def test_the_event_loop_runs_on_while_work_is_done(qtbot: Any) -> None:

@@ -182,7 +182,7 @@ class Explore(QWidget):
         if arrange:  # the viewer was empty: pictures from the first to the last beside each other, and a scale bar
             self._viewer.canvas.grid.stride = 1
             self._viewer.canvas.grid.enabled = True
-            self._viewer.scale_bar.visible = True
+            self._viewer.canvas.overlays.scale_bar.visible = True
             self._viewer.reset_view()
         self._session.show(shown)
         self._say(f"{_what(shown)} in {1000 * seconds:.0f} ms")
