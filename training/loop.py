@@ -47,6 +47,7 @@ class Trainer:
             if architecture.dimensions == 2:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean.requires_grad_(False)
+        self.loss = make_loss(recipe.loss)
         self.augment = Augmentation(recipe.augment, encoding.modality_count)
         self.seen = 0
         self.reset_optimizers()
@@ -67,7 +68,7 @@ class Trainer:
         random = generator_for(seed, "step", self.seen)
         real, told = reals.batch(self.seen, n, seed)
         real = self._channels_last(fade_reals(real, alpha) if phase.fading else real)
-        loss = make_loss(self.recipe.loss, real[0, 0].numel())
+        loss = self.loss
 
         def score(images: torch.Tensor) -> torch.Tensor:
             return self.critic(self.augment(images, random), stage, alpha, told)

@@ -73,11 +73,11 @@ class Relativistic:
         return F.softplus(on_real - critic(fake).float()).mean()
 
 
-def make_loss(plan: recipe.Loss, pixels: int) -> Loss:
-    """The loss of a recipe at images of that many pixels."""
+def make_loss(plan: recipe.Loss) -> Loss:
+    """The loss of a recipe."""
     if plan.kind == "wgan-gp":
         return WassersteinGP(plan.gradient_weight, plan.drift)
-    return Relativistic(plan.gamma * pixels / 64**2)
+    return Relativistic(plan.gamma)
 
 
 def _gradient(critic: Score, x: torch.Tensor) -> torch.Tensor:

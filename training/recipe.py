@@ -61,8 +61,8 @@ class Size:
 class Loss:
     """What the networks strive for; see `napari_pgan.training.losses`.
 
-    ``gradient_weight`` (λ), ``drift``: for ``wgan-gp``. ``gamma``: weight of R1 and R2 at 64², for ``relativistic``;
-    it grows with the number of pixels. ``lazy``: every how many steps a penalty is taken (1: every step).
+    ``gradient_weight`` (λ), ``drift``: for ``wgan-gp``. ``gamma``: weight of R1 and R2, for ``relativistic``.
+    ``lazy``: every how many steps a penalty is taken (1: every step).
     """
 
     kind: Literal["wgan-gp", "relativistic"] = "relativistic"
