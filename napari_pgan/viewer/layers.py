@@ -22,7 +22,7 @@ LayerTuple = tuple[np.ndarray, dict[str, Any], str]
 METADATA_KEY = "napari_pgan"
 SEGMENTATION = "segmentation"
 SAMPLE_AXIS = "sample"
-_OPACITY = 0.6
+_OPACITY = 0.7
 
 
 def batch_layers(batch: Batch, model: Model, seeds: Sequence[int] | None, stage: int | None = None) -> list[LayerTuple]:
@@ -102,6 +102,7 @@ def stack_layers(
         data = data if stacked else data[0]
         part = Channels(group.modalities, (), (group,))
         display: dict[str, Any] = {"rgb": True} if group.is_rgb else {"contrast_limits": window[0], "colormap": "gray"}
+        display["interpolation2d"] = "linear"  # as viewers of medical images do
         described = {**about, "slot": group.name, "channels": part.to_dict(), "windows": [list(w) for w in window]}
         name = prefix + group.name
         layers.append(_tuple(data, name, placement(grid, stacked), display, described, grid, "image"))

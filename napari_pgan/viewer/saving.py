@@ -38,7 +38,7 @@ def files_of(shown: Shown, path: str | Path) -> list[Path]:
 
     folder, stem = split_path(path)
     channels = shown.request.model.card.channels
-    seeds = shown.request.seeds or [None] * len(shown.batch)
+    seeds: Sequence[int | None] = shown.request.seeds or [None] * len(shown.batch)
     return [f for s in stems(stem, seeds) for f in sample_files(folder, s, channels, bool(channels.labels))]
 
 

@@ -78,6 +78,11 @@ class Request:
             return None
         return [(self.place.seed + i) % 2**32 for i in range(self.settings.count)]
 
+    @property
+    def count(self) -> int:
+        """How many samples it makes."""
+        return self.settings.count if self.place.latents is None else len(self.place.latents)
+
     def make(self, progress: Callable[[int, int], None] | None = None) -> Batch:
         """Sample the model."""
         s = self.settings

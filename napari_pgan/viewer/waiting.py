@@ -41,7 +41,7 @@ def wait_for(work: Callable[[], T], saying: str) -> T:
     try:
         with progress(desc=saying, total=0):
             renderer.request(lambda _: work(), results.append)
-            loop.exec_(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+            loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
     finally:
         renderer.stop()
     if errors:

@@ -95,7 +95,7 @@ def test_truncation_count_and_size_follow_at_once(opened: Any, qtbot: Any) -> No
     press(qtbot, opened, lambda: opened.settings.count.setValue(3))
     assert {layer.data.shape for layer in viewer.layers} == {(3, 16, 16)}
     assert viewer.dims.axis_labels[0] == "sample"
-    press(qtbot, opened, lambda: opened.settings.size.activated.emit(1))
+    press(qtbot, opened, lambda: opened.settings.size_choice.activated.emit(1))
     assert {layer.data.shape for layer in viewer.layers} == {(3, 8, 8)}
     assert len(viewer.layers) == 5
 
@@ -125,6 +125,27 @@ def test_a_dropped_model_is_opened_and_sampled(
     assert explore.sample_button.isEnabled()
     assert explore.models.choice.currentText() == "small"
     assert "not for diagnosis" in explore.models.limits.text()
+
+
+def test_the_dock_takes_a_dropped_model_and_leaves_other_files_to_the_window(
+    dock: Any, qtbot: Any, model_file: Path
+) -> None:
+    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDropEvent
+    from qtpy.QtWidgets import QApplication
+
+    def drop(path: str) -> bool:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(path)])
+        event = QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        QApplication.sendEvent(dock, event)
+        return event.isAccepted()
+
+    assert not drop("/tmp/x.nii.gz")
+    assert press(qtbot, dock, lambda: drop(str(model_file))).request.model.card.name == "small"
 
 
 def test_conditions_have_controls(dock: Any, qtbot: Any, make_session_model: Callable[..., Any]) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_pgan.model import Model
 
+_FEW = 8  # samples that are made at once, which nothing can stop half-way
 SAMPLE_KEY, RANDOM_KEY, UNDO_KEY = "Shift-S", "Shift-R", "Shift-U"
 
 
@@ -163,8 +164,8 @@ class Explore(QWidget):
             tuples = batch_layers(batch, request.model, request.seeds, request.settings.stage)
             return Shown(request, batch), tuples, time.perf_counter() - began
 
-        # while a slider is dragged, the picture that is being made is still worth showing
-        self._renderer.request(work, self._on_rendered, keep_running=True)
+        # While a slider is dragged, the picture that is being made is still worth showing; many take too long for that.
+        self._renderer.request(work, self._on_rendered, keep_running=request.count <= _FEW)
 
     def _render_again(self) -> None:
         """Follow a change, once there is something on the screen of this model."""
@@ -179,7 +180,9 @@ class Explore(QWidget):
         self._steps.take(steps, partial(self._on_placed, shown, seconds, arrange))
 
     def _on_placed(self, shown: Shown, seconds: float, arrange: bool) -> None:
-        if arrange:  # the viewer was empty: pictures from the first to the last beside each other, and a scale bar
+        if arrange:  # the viewer was empty: pictures beside each other with their names, and a scale bar
+            for layer in self._display.layers(self._viewer):
+                layer.name_overlay.visible = True
             self._viewer.canvas.grid.stride = 1
             self._viewer.canvas.grid.enabled = True
             self._viewer.canvas.overlays.scale_bar.visible = True
@@ -249,10 +252,10 @@ class Explore(QWidget):
     def _say(self, text: str) -> None:
         self.status.setText(text)
 
-    def changeEvent(self, event: QEvent) -> None:
+    def changeEvent(self, event: QEvent | None) -> None:
         """napari takes a closed dock's widget out of its parent and keeps it: that is the end of this one."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._end()
 
     def _end(self) -> None:

@@ -28,9 +28,9 @@ class FileDrop(QObject):
         widget.setAcceptDrops(True)
         widget.installEventFilter(self)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Take what is a model file."""
-        if event.type() not in (QEvent.Type.DragEnter, QEvent.Type.Drop):
+        if not isinstance(event, QDropEvent) or event.type() not in (QEvent.Type.DragEnter, QEvent.Type.Drop):
             return super().eventFilter(watched, event)
         file = _model_file(event)
         if not file:
@@ -43,5 +43,6 @@ class FileDrop(QObject):
 
 
 def _model_file(event: QDropEvent) -> str:
-    files = [url.toLocalFile() for url in event.mimeData().urls()]
+    data = event.mimeData()
+    files = [url.toLocalFile() for url in data.urls()] if data is not None else []
     return files[0] if len(files) == 1 and files[0].lower().endswith(SUFFIX) else ""

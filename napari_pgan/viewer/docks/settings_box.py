@@ -31,13 +31,13 @@ class SettingsBox(QWidget):
         self.truncation = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
         self.truncation.setRange(0.0, 1.0)
         self.truncation.setDecimals(2)
-        self.truncation.setSingleStep(0.05)
+        self.truncation.setSingleStep(0.05)  # type: ignore[arg-type]  # it takes floats
         self.truncation.setValue(1.0)
         self.reset_button = QPushButton("Reset")
         self.count = QSpinBox()
         self.count.setRange(1, MOST_SAMPLES)
         self.count.setKeyboardTracking(False)
-        self.size = QComboBox()
+        self.size_choice = QComboBox()
         self._conditions: dict[str, QWidget] = {}
         self._setters: dict[str, Callable[[Any], None]] = {}
         self._values: dict[str, str | float] = {}
@@ -50,21 +50,21 @@ class SettingsBox(QWidget):
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.addRow("Truncation", row)
         self._form.addRow("Samples", self.count)
-        self._form.addRow("Size", self.size)
+        self._form.addRow("Size", self.size_choice)
 
         self.truncation.valueChanged.connect(lambda value: self.changed.emit({"truncation": round(float(value), 4)}))
         self.reset_button.clicked.connect(lambda: self.truncation.setValue(1.0))
         self.count.valueChanged.connect(lambda value: self.changed.emit({"count": value}))
-        self.size.activated.connect(
-            lambda index: self.changed.emit({"stage": self.size.itemData(index) if index else None})
+        self.size_choice.activated.connect(
+            lambda index: self.changed.emit({"stage": self.size_choice.itemData(index) if index else None})
         )
 
     def show_model(self, model: Model) -> None:
         """Offer the sizes and conditions that a model has."""
-        self.size.clear()
+        self.size_choice.clear()
         for stage in reversed(range(model.stages)):
             shape = " × ".join(str(n) for n in model.card.architecture.shape(stage))
-            self.size.addItem(shape, stage)
+            self.size_choice.addItem(shape, stage)
         for widget in self._conditions.values():
             self._form.removeRow(widget)
         self._conditions, self._setters, self._values = {}, {}, {}
@@ -78,7 +78,7 @@ class SettingsBox(QWidget):
         self.blockSignals(True)
         self.truncation.setValue(settings.truncation)
         self.count.setValue(settings.count)
-        self.size.setCurrentIndex(0 if settings.stage is None else self.size.findData(settings.stage))
+        self.size_choice.setCurrentIndex(0 if settings.stage is None else self.size_choice.findData(settings.stage))
         self._values = dict(settings.conditions)
         for name, value in settings.conditions.items():
             if name in self._setters:
@@ -91,7 +91,7 @@ class SettingsBox(QWidget):
         allow(self.truncation, tip, why_not)
         allow(self.reset_button, "Back to 1", why_not)
         allow(self.count, "How many samples; their seeds count on from the first", why_not or why_no_count)
-        allow(self.size, "Lower sizes are quicker and show the same image", why_not)
+        allow(self.size_choice, "Lower sizes are quicker and show the same image", why_not)
         for name, widget in self._conditions.items():
             allow(widget, f"What the model is told: {name}", why_not)
 
