@@ -68,8 +68,10 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         low, high = condition.range or (0.0, 1.0)
         values = ", ".join(condition.levels) or f"{low:g} to {high:g}"
         lines.append(f"  condition   {condition.name}: {values}")
+    same: dict[str, list[str]] = {}
     for modality, ends in card.intensity.items():
-        lines.append(f"  intensity   {modality}: " + "; ".join(f"{end} is {what}" for end, what in ends.items()))
+        same.setdefault("; ".join(f"{end} is {what}" for end, what in ends.items()), []).append(modality)
+    lines += [f"  intensity   {', '.join(modalities)}: {meaning}" for meaning, modalities in same.items()]
     training = card.training
     told = [
         f"{training['images']:,} images seen" if "images" in training else "",
