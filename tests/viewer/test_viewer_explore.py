@@ -130,19 +130,20 @@ def test_a_dropped_model_is_opened_and_sampled(
 def test_the_dock_takes_a_dropped_model_and_leaves_other_files_to_the_window(
     dock: Any, qtbot: Any, model_file: Path
 ) -> None:
-    from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
-    from qtpy.QtGui import QDropEvent
+    from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
     from qtpy.QtWidgets import QApplication
+
+    how = (Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
 
     def drop(path: str) -> bool:
         data = QMimeData()
         data.setUrls([QUrl.fromLocalFile(path)])
-        event = QDropEvent(
-            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-            Qt.KeyboardModifier.NoModifier,
-        )  # fmt: skip
-        QApplication.sendEvent(dock, event)
-        return event.isAccepted()
+        enter = QDragEnterEvent(QPoint(5, 5), Qt.DropAction.CopyAction, data, *how)
+        QApplication.sendEvent(dock, enter)
+        if enter.isAccepted():
+            QApplication.sendEvent(dock, QDropEvent(QPointF(5, 5), Qt.DropAction.CopyAction, data, *how))
+        return enter.isAccepted()
 
     assert not drop("/tmp/x.nii.gz")
     assert press(qtbot, dock, lambda: drop(str(model_file))).request.model.card.name == "small"
