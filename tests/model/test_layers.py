@@ -108,3 +108,8 @@ def test_minibatch_deviation_of_known_images() -> None:
     assert MinibatchStddev(4)(same)[:, 2].max() < 1.1e-4  # the square root of 1e-8
     apart = same * torch.tensor([1.0, -1.0, 1.0, -1.0]).reshape(4, 1, 1, 1)
     torch.testing.assert_close(MinibatchStddev(4)(apart)[:, 2], torch.ones(4, 3, 3))
+
+
+def test_pixel_norms_written_gradient_is_that_of_finite_differences() -> None:
+    x = torch.randn(2, 5, 3, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(pixel_norm, (x,))

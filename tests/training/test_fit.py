@@ -129,7 +129,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished: Path, small_store:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--images", "0"], ["0"]),
+        (["--images", "0"], ["--images", "1"]),
         (["--images", "99", "--minutes", "1"], ["not both"]),
         (["--size", "64"], ["32"]),
         (["--size", "12"], ["12"]),
