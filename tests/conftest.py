@@ -30,7 +30,7 @@ def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from napari_pgan.training.cli import main
 
     folder = tmp_path_factory.mktemp("small")
-    assert main(["phantom", str(folder / "cohort"), "--subjects", "6", "--seed", "5", "--size", "32", "--workers", "1"]) == 0
-    store = folder / "store.zarr"
-    assert main(["prepare", str(folder / "cohort"), str(store), "--size", "32", "--workers", "1"]) == 0
+    cohort, store = folder / "cohort", folder / "store.zarr"
+    assert main(["phantom", str(cohort), "--subjects", "6", "--seed", "5", "--size", "32", "--workers", "1"]) == 0
+    assert main(["prepare", str(cohort), str(store), "--size", "32", "--workers", "1"]) == 0
     return store

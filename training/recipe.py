@@ -107,7 +107,7 @@ class Augment:
 
 @dataclass(frozen=True, config=_STRICT)
 class Watch:
-    """How often in a whole training it is looked at (preview, distance, model file, checkpoint), and at how many samples."""
+    """How often in a whole training it is looked at (preview, distance, model file, checkpoint), on how many samples."""
 
     times: Count = 24
     samples: Count = 512
@@ -117,7 +117,7 @@ class Watch:
 class Recipe:
     """All of a training but its data, its size and its folder.
 
-    ``sizes`` counts in pixels along the longer side and starts at 4; a grid of 5·2ⁿ to 7·2ⁿ pixels takes the entry below.
+    ``sizes`` counts in pixels along the longer side and starts at 4; grids of 5·2ⁿ to 7·2ⁿ pixels take the entry below.
     """
 
     name: str

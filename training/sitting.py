@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.model import read_model
 from napari_pgan.store import Store
@@ -152,7 +154,8 @@ class Sitting:
         grown = stage == self.schedule.last_stage and moment.alpha == 1
         if grown and distance["mean"] < self.best:
             self.best = distance["mean"]
-            self._export(self.run.best, moment, measures)
+            with replacing(self.run.best) as temporary:
+                shutil.copyfile(self.run.model, temporary)
         self.seconds += time.monotonic() - began
         self._save()
 

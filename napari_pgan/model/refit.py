@@ -38,7 +38,7 @@ def mean_map(generator: Generator, condition: torch.Tensor | None, count: int = 
 
 
 @torch.no_grad()
-def refit_lower_heads(generator: Generator, count: int = 512, batch: int = 16, ridge: float = 1e-4) -> None:
+def refit_lower_heads(generator: Generator, count: int = 256, batch: int = 16, ridge: float = 1e-4) -> None:
     """Refit the heads below the last stage, in place.
 
     After its fade-in a head gets no gradient while the blocks below it move on, so its image goes stale. Here each is
@@ -57,19 +57,19 @@ def refit_lower_heads(generator: Generator, count: int = 512, batch: int = 16, r
     last = a.stages - 1
     gram = [torch.zeros(w + 1, w + 1, dtype=torch.float64) for w in a.widths[:last]]
     moment = [torch.zeros(w + 1, a.channels, dtype=torch.float64) for w in a.widths[:last]]
+    random = torch.Generator().manual_seed(0)
     for latents in _batches(generator, count, batch):
         conditions = None
         if a.conditions:  # spread over their range, so that the fit holds for all of it
-            conditions = torch.rand(len(latents), a.conditions, generator=torch.Generator().manual_seed(0)) * 2 - 1
-            conditions = conditions.to(latents)
+            conditions = (torch.rand(len(latents), a.conditions, generator=random) * 2 - 1).to(latents)
         features = generator.features(generator.first_map(latents, conditions), last)
         target = generator.heads[last](features[-1]).clamp(-1, 1)
         for stage in range(last - 1, -1, -1):
             target = down(target)
             x = _rows(features[stage])
             x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-            gram[stage] += x.T @ x
-            moment[stage] += x.T @ _rows(target)
+            gram[stage] += (x.T @ x).double()
+            moment[stage] += (x.T @ _rows(target)).double()
     for stage in range(last):
         diagonal = ridge * gram[stage].diagonal().mean() * torch.eye(len(gram[stage]), dtype=torch.float64)
         solution = torch.linalg.solve(gram[stage] + diagonal, moment[stage])  # (W + 1, C)
@@ -81,7 +81,7 @@ def refit_lower_heads(generator: Generator, count: int = 512, batch: int = 16, r
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
-    return x.movedim(1, -1).reshape(-1, x.shape[1]).double().cpu()
+    return x.movedim(1, -1).reshape(-1, x.shape[1]).float().cpu()
 
 
 def _batches(generator: Generator, count: int, batch: int) -> Iterator[torch.Tensor]:

@@ -53,7 +53,8 @@ def test_zero_centred_penalties_of_a_linear_critic_are_known() -> None:
 def test_the_penalty_can_be_learnt_from() -> None:
     weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     for loss in (Relativistic(1.0), WassersteinGP(10, 0.001)):
-        penalty = loss.penalty(lambda x: weight * x.square().flatten(1).sum(1), real, fake, torch.full((4,), 0.5, dtype=torch.float64))
+        blend = torch.full((4,), 0.5, dtype=torch.float64)
+        penalty = loss.penalty(lambda x: weight * x.square().flatten(1).sum(1), real, fake, blend)
         (gradient,) = torch.autograd.grad(penalty, weight)
         assert gradient.abs() > 0
 

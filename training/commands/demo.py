@@ -27,10 +27,10 @@ def demo(
     """
     if size not in (32, 64):
         raise InputError(f"--size {size}: the demo makes images of 32 or 64 pixels")
+    from napari_pgan.phantom import write_cohort
     from napari_pgan.training.commands.fit import fit
     from napari_pgan.training.commands.prepare import prepare
     from napari_pgan.training.commands.sample import sample
-    from napari_pgan.phantom import write_cohort
 
     cohort, store, run = out / "cohort", out / "store.zarr", out / f"run{size}"
     say(f"1/4  {_SUBJECTS} phantom subjects: brains with a glioma, nobody's images")
