@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,18 +177,23 @@ class Explore(QWidget):
 
     def _on_rendered(self, answer: tuple[Shown, list[LayerTuple], float]) -> None:
         shown, tuples, seconds = answer
-        arrange = len(self._viewer.layers) == 0
         steps = self._display.steps(self._viewer, tuples, live=self._renderer.is_busy)
-        self._steps.take(steps, partial(self._on_placed, shown, seconds, arrange))
+        if len(self._viewer.layers) == 0:
+            steps = chain(steps, self._arrange())
+        self._steps.take(steps, partial(self._on_placed, shown, seconds))
 
-    def _on_placed(self, shown: Shown, seconds: float, arrange: bool) -> None:
-        if arrange:  # the viewer was empty: pictures beside each other with their names, and a scale bar
-            for layer in self._display.layers(self._viewer):
-                layer.name_overlay.visible = True
-            self._viewer.canvas.grid.stride = 1
-            self._viewer.canvas.grid.enabled = True
-            self._viewer.canvas.overlays.scale_bar.visible = True
-            self._viewer.reset_view()
+    def _arrange(self) -> Iterator[None]:
+        """In a viewer that was empty: pictures beside each other with their names, and a scale bar."""
+        canvas = self._viewer.canvas
+        canvas.grid.stride = 1
+        canvas.grid.enabled = True
+        yield
+        for layer in self._display.layers(self._viewer):
+            layer.name_overlay.visible = True
+        canvas.overlays.scale_bar.visible = True
+        self._viewer.reset_view()
+
+    def _on_placed(self, shown: Shown, seconds: float) -> None:
         self._session.show(shown)
         self._say(f"{_what(shown)} in {1000 * seconds:.0f} ms")
 
