@@ -13,6 +13,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.store import Store, open_store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import images_for, seconds_per_image
+from napari_pgan.training.device import choose_device
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run, wish_of
 from napari_pgan.training.schedule import Schedule
@@ -104,37 +105,17 @@ def go_on(wish: Wish) -> Wish:
     return replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, minutes=None, resume=True)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` takes a GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        It is not here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"the device {name!r} is not here; give --device cpu, or auto") from None
-    return device
-
-
 def describe(wish: Wish) -> list[str]:
     """The plan of a wish, in lines for a person, without training."""
-    store = open_store(wish.store)
+    store, device = open_store(wish.store), choose_device(wish.device)
     size = wish.size or _largest_size(wish.recipe, store)
     architecture, _, _ = plan_architecture(wish.recipe, store, size)
     schedule = Schedule(wish.recipe, size, wish.images)
     trainer = make_trainer(wish.recipe, store, size, torch.device("cpu"))
     count = [sum(p.numel() for p in n.parameters()) for n in (trainer.generator, trainer.critic)]
     costs = seconds_per_image(
-        lambda: make_trainer(wish.recipe, store, size, choose_device(wish.device)),
-        lambda pixels: make_reals(wish.recipe, store, size, pixels, choose_device(wish.device)),
+        lambda: make_trainer(wish.recipe, store, size, device),
+        lambda pixels: make_reals(wish.recipe, store, size, pixels, device),
         schedule,
     )
     if wish.minutes is not None:

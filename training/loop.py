@@ -53,7 +53,7 @@ class Trainer:
         self.reset_optimizers()
 
     def reset_optimizers(self) -> None:
-        """Fresh Adam for both; the critic's is corrected for lazy penalties (Karras et al. 2020, arXiv:1912.04958, B)."""
+        """Fresh Adam for both; the critic's is corrected for lazy penalties (Karras et al., arXiv:1912.04958, B)."""
         lazy = self.recipe.loss.lazy
         self.generator_adam = self._adam(self.generator, 1.0)
         self.critic_adam = self._adam(self.critic, lazy / (lazy + 1) if lazy > 1 else 1.0)

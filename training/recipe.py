@@ -107,7 +107,7 @@ class Augment:
 
 @dataclass(frozen=True, config=_STRICT)
 class Watch:
-    """How often in a whole training it is looked at (preview, distance, model file, checkpoint), on how many samples."""
+    """How often a training is looked at (preview, distance, model file, checkpoint), and on how many samples."""
 
     times: Count = 24
     samples: Count = 512

@@ -78,7 +78,9 @@ class Sitting:
             self.say(start_from(self.trainer, init))
 
     def go(self, update: Progress) -> None:
-        """Train to the end."""
+        """Train to the end; where that was reached before, nothing is done."""
+        if self.trainer.seen >= self.schedule.images and self.run.model.is_file():
+            return
         times = self.plan.recipe.watch.times
         ticks = [round(self.schedule.images * i / times) for i in range(1, times)]
         every = max(self.schedule.images // _ROWS, 1)

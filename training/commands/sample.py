@@ -48,7 +48,7 @@ def sample(
     from napari_pgan.model import load_model
     from napari_pgan.samples import Order, write_order
     from napari_pgan.training.console import emit, progress, say
-    from napari_pgan.training.fit import choose_device
+    from napari_pgan.training.device import choose_device
 
     loaded = load_model(model, choose_device(device))
     conditions = _conditions(condition or [], loaded.card)
