@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from napari_pgan.errors import InputError
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -21,16 +23,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     path
         The file to be written. Its folder is made when it is missing. The temporary file keeps the suffixes of the
         name, since writers such as nibabel's choose the format by them.
+
+    Raises
+    ------
+    InputError
+        The disk does not take it: it is full, or not to be written to.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
         _sync_folder(target.parent)
+    except OSError as error:
+        said = error.strerror or error
+        raise InputError(
+            f"{target}: cannot be written ({said}); make room on the disk or give another place"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
+from napari_pgan.model.modelfile import save_tensors
 from napari_pgan.training.loop import Trainer
 
 _KEY = "napari_pgan_checkpoint"
@@ -32,8 +31,7 @@ def save_checkpoint(folder: Path, trainer: Trainer, extra: dict[str, Any]) -> Pa
     tensors, steps = _tensors(trainer)
     note = {"seen": trainer.seen, "checksum": _checksum(tensors), "steps": steps, "extra": extra}
     path = folder / f"{trainer.seen:010d}.safetensors"
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={_KEY: json.dumps(note)})
+    save_tensors(path, tensors, {_KEY: json.dumps(note)})
     for old in sorted(folder.glob("[0-9]*.safetensors"))[:-_KEPT]:
         old.unlink()
     return path

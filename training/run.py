@@ -97,6 +97,7 @@ class Run:
                 f"{self.folder}: another run is training here; wait for it, or give another --out"
             ) from None
         try:
+            self._sweep()
             yield
         finally:
             lock.release()
@@ -156,6 +157,13 @@ class Run:
             return False
         self._stop.unlink(missing_ok=True)
         return True
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left half written."""
+        for folder in (self.folder, self.checkpoints, self.previews):
+            for name in ("*.safetensors", "*.png", "*.json", "*.jsonl", "*.yaml"):
+                for leftover in folder.glob(f".????????.{name}"):
+                    leftover.unlink()
 
     def _foreign(self) -> Iterator[Path]:
         return (entry for entry in self.folder.iterdir() if entry.name not in (".lock", "stop"))

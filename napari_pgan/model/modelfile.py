@@ -60,8 +60,22 @@ def write_model(
     tensors = {_GENERATOR + k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
     for name, tensor in (extras or {}).items():
         tensors[name] = tensor.detach().cpu().contiguous()
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={METADATA_KEY: card.to_json()})
+    save_tensors(path, tensors, {METADATA_KEY: card.to_json()})
+
+
+def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        The disk does not take it: full, or not to be written to. What was there before is still there.
+    """
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+    except SafetensorError as error:  # its own form of an OSError
+        raise InputError(f"{path}: cannot be written ({error}); make room on the disk or give another place") from error
 
 
 def read_card(path: str | Path) -> Card:

@@ -201,3 +201,31 @@ def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path
     moved = (start.generator.dense.weight - end.generator.dense.weight).abs().mean()
     fresh = start.generator.dense.weight.abs().mean()
     assert moved < 0.2 * fresh
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_disk_that_takes_no_more_leaves_the_last_checkpoint_whole(small_store: Path, tmp_path: Path) -> None:
+    import resource
+
+    run = tmp_path / "run"
+    assert main(fit(small_store, run, "--images", "64")) == 0
+    before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
+    model = (run / "model.safetensors").read_bytes()
+    # the same run, longer, with files limited to less than a checkpoint takes
+    command = [sys.executable, "-m", "napari_pgan.training", *fit(small_store, tmp_path / "full")]
+    shutil.copytree(run, tmp_path / "full")
+    (tmp_path / "full" / "recipe.yaml").write_text(
+        (run / "recipe.yaml").read_text().replace("images: 64", "images: 256", 1)
+    )
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    after = {path.name: path.read_bytes() for path in (tmp_path / "full" / "checkpoints").iterdir()}
+    assert after == before
+    assert (tmp_path / "full" / "model.safetensors").read_bytes() == model
