@@ -40,11 +40,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         _sync_folder(target.parent)
     except OSError as error:
         said = error.strerror or error
-        raise InputError(
-            f"{target}: cannot be written ({said}); make room on the disk or give another place"
-        ) from error
+        raise InputError(f"{target}: cannot be written ({said}); make room or give another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder itself may be gone, and the first error is the one to tell
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -23,9 +23,14 @@ def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> No
 def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "note.txt"
     write_text(target, "old")
-    with pytest.raises(error), replacing(target) as temporary:
-        temporary.write_text("half of the n")
-        raise error
+
+    def fail_half_way() -> None:
+        with replacing(target) as temporary:
+            temporary.write_text("half of the n")
+            raise error
+
+    with pytest.raises(error):
+        fail_half_way()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["note.txt"]
 

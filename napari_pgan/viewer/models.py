@@ -115,5 +115,5 @@ class Recent:
         first = str(Path(file).resolve())
         try:
             write_text(self._path, json.dumps([first, *(f for f in self.files() if f != first)][:_KEPT]))
-        except OSError:
+        except InputError:
             return

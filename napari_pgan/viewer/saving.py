@@ -65,20 +65,17 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
     request, batch, card = shown.request, shown.batch, shown.request.model.card
     seeds: Sequence[int | None] = request.seeds or [None] * len(batch)
     written: list[Path] = []
-    try:
-        for i, name in enumerate(stems(stem, seeds)):
-            made = provenance(
-                card, request.model.identity, seeds[i], batch.latents[i], batch.truncation, batch.conditions,
-                request.settings.stage,
-            )  # fmt: skip
-            labels = batch.labels[i] if card.channels.labels else None
-            written += write_sample(
-                folder, name, batch.images[i], labels, batch.grid, card.channels, made, card.intensity, card.limits
-            )
-            if progress:
-                progress(i + 1, len(batch))
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
+    for i, name in enumerate(stems(stem, seeds)):
+        made = provenance(
+            card, request.model.identity, seeds[i], batch.latents[i], batch.truncation, batch.conditions,
+            request.settings.stage,
+        )  # fmt: skip
+        labels = batch.labels[i] if card.channels.labels else None
+        written += write_sample(
+            folder, name, batch.images[i], labels, batch.grid, card.channels, made, card.intensity, card.limits
+        )
+        if progress:
+            progress(i + 1, len(batch))
     return written
 
 
@@ -131,22 +128,19 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
     ]
     intensity = {m: ends for m, ends in first.get("intensity", {}).items() if m in modalities}
     written: list[Path] = []
-    try:
-        for i, name in enumerate(stems(stem, [sample.get("seed") for sample in samples])):
-            made = {**samples[i], "edited_by_hand": edited}
-            written += write_sample(
-                folder,
-                name,
-                np.stack([plane[i] for plane in planes]) if planes else None,
-                None if segmentation is None else segmentation[i].astype(np.uint8),
-                grid,
-                Channels(tuple(modalities) or Channels.from_dict(first["channels"]).modalities, labels, tuple(groups)),
-                made,
-                intensity,
-                first["limits"],
-            )
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
+    for i, name in enumerate(stems(stem, [sample.get("seed") for sample in samples])):
+        made = {**samples[i], "edited_by_hand": edited}
+        written += write_sample(
+            folder,
+            name,
+            np.stack([plane[i] for plane in planes]) if planes else None,
+            None if segmentation is None else segmentation[i].astype(np.uint8),
+            grid,
+            Channels(tuple(modalities) or Channels.from_dict(first["channels"]).modalities, labels, tuple(groups)),
+            made,
+            intensity,
+            first["limits"],
+        )
     return written
 
 
@@ -161,7 +155,3 @@ def _about(data: Any, options: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if shape != expected:
         raise InputError(f"the layer {name!r} is {shape} now and was made as {expected}; save it with another writer")
     return about
-
-
-def _cannot_write(folder: Path, error: OSError) -> InputError:
-    return InputError(f"{folder}: cannot be written to ({error.strerror or error}); choose another folder")

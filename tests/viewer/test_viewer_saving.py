@@ -124,7 +124,7 @@ def test_refusals_are_sentences_and_write_nothing(model: Model, tmp_path: Path) 
 
 def test_a_folder_that_is_a_file_is_a_sentence(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written to"):
+    with pytest.raises(InputError, match="cannot be written"):
         save_layers(tmp_path / "file" / "x", layers_of(shown(model)))
 
 
