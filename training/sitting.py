@@ -47,7 +47,7 @@ class Sitting:
         _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
         self.watch = Watch(store, self.encoding, self.conditions, plan.recipe.watch.samples)
         self.reals: tuple[int, Reals] | None = None
-        self.best = float("inf")
+        self.best: float | None = None  # the least distance to held-out subjects so far
         self.seconds = 0.0  # spent in training, over all sittings
         self.signal: int | None = None
 
@@ -62,7 +62,7 @@ class Sitting:
             signal.signal(number, handler)
         if kind is None:
             self._status("finished")
-        elif kind is Stopped:
+        elif kind in (Stopped, KeyboardInterrupt):
             self._status("stopped")
         else:
             self._status("failed", reason=str(error))
@@ -108,11 +108,11 @@ class Sitting:
                 update(self.trainer.seen, self._note(moment))
             if self.run.silent_seconds > _HEARTBEAT:
                 self._status("training")
-            self._obey()
             if any(before < tick <= self.trainer.seen for tick in ticks):
                 self.seconds += time.monotonic() - began
                 self._tick(moment)
                 began, last_row = time.monotonic(), self.trainer.seen
+            self._obey()  # after the tick, which a sitting that goes on from here would not make again
         self._tick(self.schedule.at(self.schedule.images))
         update(self.schedule.images, "")
 
@@ -154,7 +154,7 @@ class Sitting:
         measures = {f"swd_{self.watch.split}": distance}
         self._export(self.run.model, moment, measures)
         grown = stage == self.schedule.last_stage and moment.alpha == 1
-        if grown and distance["mean"] < self.best:
+        if grown and (self.best is None or distance["mean"] < self.best):
             self.best = distance["mean"]
             with replacing(self.run.best) as temporary:
                 shutil.copyfile(self.run.model, temporary)

@@ -27,19 +27,23 @@ def demo(
     """
     if size not in (32, 64):
         raise InputError(f"--size {size}: the demo makes images of 32 or 64 pixels")
+    from napari_pgan.imaging.workers import available_cores
     from napari_pgan.phantom import write_cohort
     from napari_pgan.training.commands.fit import fit
     from napari_pgan.training.commands.prepare import prepare
     from napari_pgan.training.commands.sample import sample
+    from napari_pgan.training.run import Run
 
     cohort, store, run = out / "cohort", out / "store.zarr", out / f"run{size}"
     say(f"1/4  {_SUBJECTS} phantom subjects: brains with a glioma, nobody's images")
     with progress("phantom", _SUBJECTS, "subjects") as update:
-        write_cohort(cohort, _SUBJECTS, _SEED, _SIZE, progress=update)
+        write_cohort(cohort, _SUBJECTS, _SEED, _SIZE, workers=available_cores(), progress=update)
     say("2/4  the cohort as a store")
     prepare(cohort, str(store), size=_SIZE)
     say(f"3/4  training for about {minutes:g} minutes")
     fit(str(store), recipe="demo", out=run, size=size, minutes=minutes)
+    if Run(run).read_status().get("state") != "finished":
+        return 0  # it was asked to stop, and has said how to go on
     say("4/4  samples")
     model = run / "model.safetensors"
     sample(str(model), out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")
