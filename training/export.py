@@ -42,6 +42,7 @@ def export_model(
     conditions: tuple[Condition, ...],
     measures: Mapping[str, Any],
     name: str,
+    licence: str,
 ) -> None:
     """Write the running mean, with the mean first map and refitted lower heads, and its card."""
     generator = grown_to(trainer.mean, shown_stage(moment))
@@ -49,7 +50,9 @@ def export_model(
         store_mean_map(generator)
         refit_lower_heads(generator)
     write_model(
-        path, make_card(generator.architecture, trainer, store, encoding, conditions, measures, name), generator
+        path,
+        make_card(generator.architecture, trainer, store, encoding, conditions, measures, name, licence),
+        generator,
     )
 
 
@@ -61,6 +64,7 @@ def make_card(
     conditions: tuple[Condition, ...],
     measures: Mapping[str, Any],
     name: str,
+    licence: str,
 ) -> Card:
     """The card of what a trainer has made of a store."""
     return Card(
@@ -81,4 +85,5 @@ def make_card(
             "date": datetime.date.today().isoformat(),
             "measures": dict(measures),
         },
+        licence=licence,
     )

@@ -42,6 +42,8 @@ class Wish:
         A model whose generator the training starts from.
     resume
         Whether a run in `out` is continued whatever it was asked for.
+    licence
+        For the model's card.
     """
 
     store: str
@@ -53,6 +55,7 @@ class Wish:
     device: str = "auto"
     init: Path | None = None
     resume: bool = False
+    licence: str = "not stated"
 
 
 def train(wish: Wish, progress: Callable[[Plan], Any], say: Callable[[str], None]) -> Run:
@@ -157,7 +160,7 @@ def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, s
         )
         images = images_for(wish.minutes, schedule, costs)
         say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
-    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, asked)
+    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, asked, wish.licence)
     run.write_plan(plan)
     return plan
 

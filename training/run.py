@@ -36,6 +36,8 @@ class Plan:
         The length of the whole training in real images.
     wish
         The hash of what was asked for, by which the same work is known again.
+    licence
+        The terms under which the model may be used, for its card.
     """
 
     recipe: Recipe
@@ -44,9 +46,10 @@ class Plan:
     size: int
     images: int
     wish: str
+    licence: str = "not stated"
 
     def to_yaml(self) -> str:
-        data = {k: getattr(self, k) for k in ("store", "store_fingerprint", "size", "images", "wish")}
+        data = {k: getattr(self, k) for k in ("store", "store_fingerprint", "size", "images", "wish", "licence")}
         return yaml.safe_dump({**data, "recipe": self.recipe.to_dict()}, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -163,7 +163,8 @@ class Sitting:
 
     def _export(self, path: Path, moment: Moment, measures: dict[str, Any]) -> None:
         name = f"{self.store.name} {self.schedule.base * 2 ** shown_stage(moment)}"
-        export_model(path, self.trainer, moment, self.store, self.encoding, self.conditions, measures, name)
+        licence = self.plan.licence
+        export_model(path, self.trainer, moment, self.store, self.encoding, self.conditions, measures, name, licence)
 
     def _save(self) -> None:
         save_checkpoint(self.run.checkpoints, self.trainer, {"best": self.best, "seconds": self.seconds})

@@ -31,7 +31,7 @@ def test_wrong_usage_is_exit_code_2_and_a_line(words: list[str], capsys: pytest.
 
 
 def test_debug_shows_where_it_went_wrong() -> None:
-    with pytest.raises(Exception, match="no such file|no file"):
+    with pytest.raises(Exception, match=r"no such file|no file"):
         main(["info", "nowhere.safetensors", "--debug"])
 
 

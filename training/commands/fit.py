@@ -24,6 +24,7 @@ def fit(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, changes the recipe; repeatable.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
+    licence: Annotated[str, typer.Option(help="Terms for the model, written into its card.")] = "not stated",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a result for machines.")] = False,
@@ -44,7 +45,7 @@ def fit(
     from napari_pgan.training.sitting import Stopped
 
     changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
-    wish = Wish(store, read_recipe(recipe, changes), out, size, images, minutes, device, init)
+    wish = Wish(store, read_recipe(recipe, changes), out, size, images, minutes, device, init, licence=licence)
     if resume:
         wish = go_on(wish)
     if dry_run:
