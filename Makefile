@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow lint format docs clean
+.PHONY: demo test test-slow coverage lint format docs clean
 
 demo: $(VENV)/.app
 	$(BIN)/napari-pgan-train demo --out demo
@@ -19,6 +19,11 @@ test: $(VENV)/.dev lint
 test-slow: $(VENV)/.dev
 	.ci/system-packages gui
 	$(BIN)/python -m pytest -m slow --timeout=3600
+
+coverage: $(VENV)/.dev
+	.ci/system-packages gui
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report --skip-covered
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
