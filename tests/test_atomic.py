@@ -55,3 +55,12 @@ def test_a_disk_that_refuses_is_named_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written") as caught:
         write_text(tmp_path / "file" / "note.txt", "new")
     assert str(tmp_path / "file" / "note.txt") in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_a_file_gets_the_permissions_that_a_new_file_has(tmp_path: Path) -> None:
+    with replacing(tmp_path / "model") as temporary:
+        temporary.unlink()
+        temporary.touch(mode=0o600)  # as safetensors leaves it
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -62,5 +62,5 @@ class _Lines:
         if tenth == self.tenth or (now - self.last < 5 and done < self.total):
             return
         self.tenth, self.last = tenth, now
-        left = (now - self.began) * (self.total - done) / done if done else 0.0
+        left = (now - self.began) * max(self.total - done, 0) / done if done else 0.0
         say(f"{self.what}: {done}/{self.total} {self.unit} {f'{left:.0f} s left ' if done else ''}{note}".rstrip())

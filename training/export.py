@@ -48,7 +48,7 @@ def export_model(
     generator = grown_to(trainer.mean, shown_stage(moment))
     with torch.random.fork_rng(devices=[]):
         store_mean_map(generator)
-        refit_lower_heads(generator)
+        refit_lower_heads(generator, label_channels=encoding.label_count if encoding.kind == "onehot" else 0)
     write_model(
         path,
         make_card(generator.architecture, trainer, store, encoding, conditions, measures, name, licence),

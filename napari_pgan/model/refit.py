@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 
 from napari_pgan.model.latents import latents_of_seeds
 from napari_pgan.model.layers import Conv, down
 from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
+_MOST_ROWS = 150_000  # pixels a head is fitted to
+_ITERATIONS = 40
+_STEEPNESS = 8.0  # a channel of ±1 is odds of e⁸: as sure as a decoded label can look
 _FIRST_SEED = 2**31  # far from the seeds that people type
 
 
@@ -38,11 +42,15 @@ def mean_map(generator: Generator, condition: torch.Tensor | None, count: int = 
 
 
 @torch.no_grad()
-def refit_lower_heads(generator: Generator, count: int = 256, batch: int = 16, ridge: float = 1e-4) -> None:
+def refit_lower_heads(
+    generator: Generator, count: int = 256, batch: int = 16, ridge: float = 1e-4, label_channels: int = 0
+) -> None:
     """Refit the heads below the last stage, in place.
 
     After its fade-in a head gets no gradient while the blocks below it move on, so its image goes stale. Here each is
-    fitted by least squares to the box averages of the final image, clamped to [-1, 1], over `count` latents.
+    fitted, over `count` latents, to the box averages of the final image, clamped to [-1, 1]: by least squares, and its
+    one-hot label channels by multinomial logistic regression to the averaged labels, since least squares, with nearly
+    all pixels background, draws small lesions below the threshold.
 
     Parameters
     ----------
@@ -52,32 +60,61 @@ def refit_lower_heads(generator: Generator, count: int = 256, batch: int = 16, r
         Latents in all and at once.
     ridge
         Added to the normal equations' diagonal, relative to its mean, so that dead features do no harm.
+    label_channels
+        How many of the last channels are one-hot labels.
     """
+    last = generator.architecture.stages - 1
+    rows: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in range(last)]
+    for features, image in _final_images(generator, count, batch):
+        target = image
+        for stage in range(last - 1, -1, -1):
+            target = down(target)
+            step = max(1, count * target[0, 0].numel() // _MOST_ROWS)  # an even share of the pixels is enough
+            rows[stage].append((_rows(features[stage])[::step], _rows(target)[::step]))
+    for stage in range(last):
+        x, y = (torch.cat(parts) for parts in zip(*rows[stage], strict=True))
+        x = torch.cat([x, torch.ones(len(x), 1)], dim=1)  # (rows, W + 1)
+        gram, moment = (x.T @ x).double(), (x.T @ y).double()
+        gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+        solution = torch.linalg.solve(gram, moment).float()  # (W + 1, C)
+        if label_channels:
+            solution[:, -label_channels:] = _logistic(x, y[:, -label_channels:], solution[:, -label_channels:])
+        head = generator.heads[stage]
+        assert isinstance(head, Conv)
+        head.weight.copy_(solution[:-1].T.reshape(head.weight.shape) / head.scale)
+        head.bias.copy_(solution[-1])
+
+
+def _logistic(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    """Regress the decoded label of channels y (rows, K) on features x (rows, W): weights (W, K), background at 0."""
+    best, index = y.max(dim=1)
+    label = torch.where(best > 0, index + 1, 0)
+    weights = start.contiguous().clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+    background = torch.zeros(len(x), 1)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            value = F.cross_entropy(torch.cat([background, _STEEPNESS * (x @ weights)], dim=1), label)
+            value.backward()
+        return value
+
+    optimizer.step(loss)  # type: ignore[arg-type]
+    fitted = weights.detach()
+    return fitted if torch.isfinite(fitted).all() else start
+
+
+def _final_images(generator: Generator, count: int, batch: int) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
+    """The features of all stages and the final image, clamped, of `count` latents."""
     a = generator.architecture
-    last = a.stages - 1
-    gram = [torch.zeros(w + 1, w + 1, dtype=torch.float64) for w in a.widths[:last]]
-    moment = [torch.zeros(w + 1, a.channels, dtype=torch.float64) for w in a.widths[:last]]
     random = torch.Generator().manual_seed(0)
     for latents in _batches(generator, count, batch):
         conditions = None
         if a.conditions:  # spread over their range, so that the fit holds for all of it
             conditions = (torch.rand(len(latents), a.conditions, generator=random) * 2 - 1).to(latents)
-        features = generator.features(generator.first_map(latents, conditions), last)
-        target = generator.heads[last](features[-1]).clamp(-1, 1)
-        for stage in range(last - 1, -1, -1):
-            target = down(target)
-            x = _rows(features[stage])
-            x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
-            gram[stage] += (x.T @ x).double()
-            moment[stage] += (x.T @ _rows(target)).double()
-    for stage in range(last):
-        diagonal = ridge * gram[stage].diagonal().mean() * torch.eye(len(gram[stage]), dtype=torch.float64)
-        solution = torch.linalg.solve(gram[stage] + diagonal, moment[stage])  # (W + 1, C)
-        head = generator.heads[stage]
-        assert isinstance(head, Conv)
-        weight = solution[:-1].T.reshape(head.weight.shape) / head.scale
-        head.weight.copy_(weight)
-        head.bias.copy_(solution[-1])
+        features = generator.features(generator.first_map(latents, conditions), a.stages - 1)
+        yield features, generator.heads[-1](features[-1]).clamp(-1, 1)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

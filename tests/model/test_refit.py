@@ -88,3 +88,16 @@ def test_refitting_is_the_same_every_time_and_touches_no_random_state() -> None:
     torch.testing.assert_close(torch.rand(2), expected)
     refit_lower_heads(two, COUNT)
     torch.testing.assert_close(dict(one.state_dict()), dict(two.state_dict()), rtol=0, atol=0)
+
+
+def test_labels_fitted_as_labels_agree_better_than_by_least_squares() -> None:
+    z = torch.from_numpy(latents_of_seeds(range(64), 10))
+    wrong = []
+    for labels in (0, 2):
+        generator = _grown((4, 4))
+        generator.heads[2].bias[1:] -= 0.3  # labels are rare, as lesions are
+        refit_lower_heads(generator, 256, label_channels=labels)
+        final = down(generator(z).clamp(-1, 1))[:, 1:].amax(1) > 0
+        wrong.append(((generator(z, 1)[:, 1:].amax(1) > 0) != final).float().mean().item())
+    assert 0 < final.float().mean() < 0.5
+    assert wrong[1] < wrong[0]
