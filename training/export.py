@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,48 +33,48 @@ def grown_to(generator: Generator, stage: int) -> Generator:
     return small.eval().requires_grad_(False)
 
 
-def export_model(
-    path: Path,
-    trainer: Trainer,
-    moment: Moment,
-    store: Store,
-    encoding: Encoding,
-    conditions: tuple[Condition, ...],
-    measures: Mapping[str, Any],
-    name: str,
-    licence: str,
-) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """What a model's card says of where it comes from.
+
+    Parameters
+    ----------
+    store
+        The cohort that it was trained on.
+    encoding, conditions
+        Of the model.
+    name, licence
+        For people.
+    """
+
+    store: Store
+    encoding: Encoding
+    conditions: tuple[Condition, ...]
+    name: str
+    licence: str
+
+
+def export_model(path: Path, trainer: Trainer, moment: Moment, origin: Origin, measures: Mapping[str, Any]) -> None:
     """Write the running mean, with the mean first map and refitted lower heads, and its card."""
     generator = grown_to(trainer.mean, shown_stage(moment))
+    encoding = origin.encoding
     with torch.random.fork_rng(devices=[]):
         store_mean_map(generator)
         refit_lower_heads(generator, label_channels=encoding.label_count if encoding.kind == "onehot" else 0)
-    write_model(
-        path,
-        make_card(generator.architecture, trainer, store, encoding, conditions, measures, name, licence),
-        generator,
-    )
+    write_model(path, make_card(generator.architecture, trainer, origin, measures), generator)
 
 
-def make_card(
-    architecture: Architecture,
-    trainer: Trainer,
-    store: Store,
-    encoding: Encoding,
-    conditions: tuple[Condition, ...],
-    measures: Mapping[str, Any],
-    name: str,
-    licence: str,
-) -> Card:
+def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, measures: Mapping[str, Any]) -> Card:
     """The card of what a trainer has made of a store."""
+    store, encoding = origin.store, origin.encoding
     return Card(
-        name=name,
+        name=origin.name,
         architecture=architecture,
         channels=encoding.channels,
         grid=store.grid.at_size(architecture.shape(architecture.stages - 1)),
         encoding=encoding.kind,
         intensity=copy.deepcopy(dict(store.intensity)),
-        conditions=conditions,
+        conditions=origin.conditions,
         training={
             "recipe": trainer.recipe.to_dict(),
             "images": trainer.seen,
@@ -85,5 +85,5 @@ def make_card(
             "date": datetime.date.today().isoformat(),
             "measures": dict(measures),
         },
-        licence=licence,
+        licence=origin.licence,
     )

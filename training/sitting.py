@@ -18,7 +18,7 @@ from napari_pgan.model import read_model
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_pgan.training.export import export_model, shown_stage
+from napari_pgan.training.export import Origin, export_model, shown_stage
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
@@ -163,8 +163,8 @@ class Sitting:
 
     def _export(self, path: Path, moment: Moment, measures: dict[str, Any]) -> None:
         name = f"{self.store.name} {self.schedule.base * 2 ** shown_stage(moment)}"
-        licence = self.plan.licence
-        export_model(path, self.trainer, moment, self.store, self.encoding, self.conditions, measures, name, licence)
+        origin = Origin(self.store, self.encoding, self.conditions, name, self.plan.licence)
+        export_model(path, self.trainer, moment, origin, measures)
 
     def _save(self) -> None:
         save_checkpoint(self.run.checkpoints, self.trainer, {"best": self.best, "seconds": self.seconds})
