@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Condition, Encoding
-from napari_pgan.spec import Channels
+from napari_pgan.spec import Channels, base_of
 from napari_pgan.store import Store
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.schedule import base_of
 
 
 def plan_architecture(recipe: Recipe, store: Store, size: int) -> tuple[Architecture, Encoding, tuple[Condition, ...]]:

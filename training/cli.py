@@ -54,17 +54,18 @@ def main(arguments: list[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         result = app(words, prog_name="napari-pgan-train", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        code, line = result if isinstance(result, int) else 0, ""
     except Exception as error:
         if debug:
             raise
         code, line = _one_line(error)
-        if line:
-            say(line)
-        return code
     except KeyboardInterrupt:
-        say("Stopped. What was finished is kept; the same command goes on from there.")
-        return 130
+        code, line = 130, ""
+    if code == 130:  # some versions of typer turn Ctrl-C into it
+        line = "Stopped. What was finished is kept; the same command goes on from there."
+    if line:
+        say(line)
+    return code
 
 
 def _one_line(error: Exception) -> tuple[int, str]:

@@ -45,6 +45,8 @@ class Origin:
         Of the model.
     name, licence
         For people.
+    started_from
+        The identity of the model that the training started from, if any.
     """
 
     store: Store
@@ -52,6 +54,7 @@ class Origin:
     conditions: tuple[Condition, ...]
     name: str
     licence: str
+    started_from: str | None = None
 
 
 def export_model(path: Path, trainer: Trainer, moment: Moment, origin: Origin, measures: Mapping[str, Any]) -> None:
@@ -82,6 +85,7 @@ def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, meas
             "subjects": store.counts(),
             "subject_hashes": store.keys("train"),
             "code_version": __version__,
+            "started_from": origin.started_from,
             "date": datetime.date.today().isoformat(),
             "measures": dict(measures),
         },

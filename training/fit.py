@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from napari_pgan.errors import InputError
+from napari_pgan.model import read_model
+from napari_pgan.model.modelfile import identity
 from napari_pgan.store import Store, open_store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import images_for, seconds_per_image
@@ -58,7 +60,7 @@ class Wish:
     licence: str = "not stated"
 
 
-def train(wish: Wish, progress: Callable[[Plan], Any], say: Callable[[str], None]) -> Run:
+def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]) -> Run:
     """Train, or go on where the same training stopped.
 
     Parameters
@@ -66,7 +68,7 @@ def train(wish: Wish, progress: Callable[[Plan], Any], say: Callable[[str], None
     wish
         What is asked for.
     progress
-        Called with the plan, gives a context of a function ``update(done, note)``.
+        Called with the number of images, gives a context of a function ``update(done, note)``.
     say
         Takes lines for the person.
 
@@ -86,7 +88,7 @@ def train(wish: Wish, progress: Callable[[Plan], Any], say: Callable[[str], None
         schedule = Schedule(plan.recipe, size, plan.images)
         with Sitting(plan, schedule, store, device, run, say) as sitting:
             sitting.begin(wish.init)
-            with progress(plan) as update:
+            with progress(schedule.images) as update:
                 sitting.go(update)
     return run
 
@@ -141,17 +143,22 @@ def describe(wish: Wish) -> list[str]:
 
 
 def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, say: Callable[[str], None]) -> Plan:
-    asked = wish_of(wish.recipe.to_dict(), store.fingerprint, size, wish.images, wish.minutes)
+    """What the run in the folder trains, or, in a new folder, what is wished for, once it has proved possible."""
+    started_from = None if wish.init is None else identity(read_model(wish.init).generator)
+    about = (wish.recipe.to_dict(), store.fingerprint, size, wish.images, wish.minutes, wish.licence, started_from)
     if run.begun:
         plan = run.read_plan()
-        if plan.wish != asked and not wish.resume:
+        if plan.wish != wish_of(*about) and not wish.resume:
             raise InputError(
-                f"{run.folder}: holds another training (other store, recipe, size or length); give another --out, or "
-                "the options it was begun with"
+                f"{run.folder}: holds another training (other store, recipe, size, length, start or licence); give "
+                "another --out, or the options it was begun with"
             )
+        if plan.init != started_from and not any(run.checkpoints.glob("*.safetensors")):
+            raise InputError(f"{run.folder}: was begun from another model and has no checkpoint yet; give its --init")
         return plan
     schedule = Schedule(wish.recipe, size, wish.images)
-    images = schedule.images
+    make_trainer(wish.recipe, store, size, device)
+    images = wish.images or schedule.images
     if wish.minutes is not None:
         costs = seconds_per_image(
             lambda: make_trainer(wish.recipe, store, size, device),
@@ -160,7 +167,7 @@ def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, s
         )
         images = images_for(wish.minutes, schedule, costs)
         say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
-    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, asked, wish.licence)
+    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, wish_of(*about), wish.licence, started_from)
     run.write_plan(plan)
     return plan
 

@@ -20,6 +20,7 @@ _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1)]
 Images = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -76,7 +77,7 @@ class Loss:
 class Optimizer:
     """Adam. ``reset``: its state starts anew with every size, every phase (fade-in, stable), or never."""
 
-    betas: tuple[Share, Share] = (0.0, 0.99)
+    betas: tuple[Beta, Beta] = (0.0, 0.99)
     epsilon: Positive = 1e-8
     reset: Literal["size", "phase", "never"] = "size"
 
@@ -178,6 +179,8 @@ def read_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
         raise InputError(f"recipe {where}: is no YAML{place}; compare it with one that `fit` wrote") from None
     if not isinstance(data, dict):
         raise InputError(f"recipe {where}: holds no keys; compare it with one that `fit` wrote")
+    if isinstance(data.get("recipe"), dict):  # what `fit` wrote into a run
+        data = data["recipe"]
     for override in overrides:
         _override(data, override)
     return recipe_from_dict(data, where)

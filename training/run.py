@@ -19,6 +19,8 @@ from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import Recipe, recipe_from_dict
 
+_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -33,11 +35,13 @@ class Plan:
     size
         The last size, in pixels along the longer side.
     images
-        The length of the whole training in real images.
+        The length of the whole training in real images, before it is rounded to whole batches.
     wish
         The hash of what was asked for, by which the same work is known again.
     licence
         The terms under which the model may be used, for its card.
+    init
+        The identity of the model that the training started from, if any.
     """
 
     recipe: Recipe
@@ -47,9 +51,12 @@ class Plan:
     images: int
     wish: str
     licence: str = "not stated"
+    init: str | None = None
 
     def to_yaml(self) -> str:
-        data = {k: getattr(self, k) for k in ("store", "store_fingerprint", "size", "images", "wish", "licence")}
+        data = {
+            k: getattr(self, k) for k in ("store", "store_fingerprint", "size", "images", "wish", "licence", "init")
+        }
         return yaml.safe_dump({**data, "recipe": self.recipe.to_dict()}, sort_keys=False, allow_unicode=True, width=120)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_pgan.errors import InputError
+from napari_pgan.spec import base_of
 from napari_pgan.training.recipe import Recipe
 
 
@@ -92,6 +93,8 @@ class Schedule:
                     pixels = self.base * 2**stage
                     phases.append(Phase(stage, pixels, fading, seen, end, plan.batch, plan.learning_rate))
                     seen = end
+        if not phases:
+            raise InputError(f"--images {images}: too few for a step at size {size}; give {plans[-1].batch} at least")
         self.phases = tuple(phases)
         self.images = seen
 
@@ -103,21 +106,3 @@ class Schedule:
         done = min(images, phase.end) - phase.start
         alpha = done / (phase.end - phase.start) if phase.fading else 1.0
         return Moment(phase, alpha, done // phase.batch)
-
-
-def base_of(size: int) -> tuple[int, int]:
-    """Split a size into the side of the first feature map, 4 to 7, and the number of doublings.
-
-    Raises
-    ------
-    InputError
-        The size is not 4, 5, 6 or 7 times a power of two.
-    """
-    doublings = 0
-    while size % 2 == 0 and size >= 8:
-        size, doublings = size // 2, doublings + 1
-    if not 4 <= size <= 7:
-        raise InputError(
-            f"size {size * 2**doublings} cannot be grown by doubling; give 4, 5, 6 or 7 times a power of two"
-        )
-    return size, doublings

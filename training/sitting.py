@@ -112,7 +112,8 @@ class Sitting:
                 self.seconds += time.monotonic() - began
                 self._tick(moment)
                 began, last_row = time.monotonic(), self.trainer.seen
-            self._obey()  # after the tick, which a sitting that goes on from here would not make again
+            if self.trainer.seen < self.schedule.images:
+                self._obey()  # after the tick, which a sitting that goes on from here would not make again
         self._tick(self.schedule.at(self.schedule.images))
         update(self.schedule.images, "")
 
@@ -151,7 +152,8 @@ class Sitting:
         distance = self.watch.distance(self.trainer.mean, stage, moment.alpha, moment.phase.size)
         facts = {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), "size": moment.phase.size}
         self.run.append_metrics({**facts, "alpha": round(moment.alpha, 4), f"swd_{self.watch.split}": distance})
-        measures = {f"swd_{self.watch.split}": distance}
+        # in the first half of a fade-in the model that is written ends at the stage below, which was not measured
+        measures = {f"swd_{self.watch.split}": distance} if shown_stage(moment) == stage else {}
         self._export(self.run.model, moment, measures)
         grown = stage == self.schedule.last_stage and moment.alpha == 1
         if grown and (self.best is None or distance["mean"] < self.best):
@@ -163,7 +165,7 @@ class Sitting:
 
     def _export(self, path: Path, moment: Moment, measures: dict[str, Any]) -> None:
         name = f"{self.store.name} {self.schedule.base * 2 ** shown_stage(moment)}"
-        origin = Origin(self.store, self.encoding, self.conditions, name, self.plan.licence)
+        origin = Origin(self.store, self.encoding, self.conditions, name, self.plan.licence, self.plan.init)
         export_model(path, self.trainer, moment, origin, measures)
 
     def _save(self) -> None:

@@ -36,7 +36,7 @@ def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str
     labels: tuple[Label, ...]
     if newest and (three or not four):
         labels = (_CORE, _OEDEMA, Label(3, *_ENHANCING))
-    elif both:
+    elif 2 * both > four:  # a stray voxel in one subject is no label
         labels = (_CORE, _OEDEMA, _SOLID, Label(4, *_ENHANCING))
     else:
         labels = (_CORE, _OEDEMA, Label(3 if three > four else 4, *_ENHANCING))

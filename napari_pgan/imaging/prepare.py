@@ -14,7 +14,7 @@ from napari_pgan.imaging.report import AsideSubject, Report
 from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, SetAside, prepare_subject
 from napari_pgan.imaging.survey import conclude, look
 from napari_pgan.imaging.workers import Workers
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.spec import Channels, Grid, base_of
 from napari_pgan.store import (
     SplitRule,
     StoreWriter,
@@ -35,7 +35,7 @@ class Options:
     Parameters
     ----------
     size
-        Pixels along each side of a slice: a multiple of 4, at least 8.
+        Pixels along each side of a slice: 4, 5, 6 or 7 times a power of two.
     field_of_view
         Millimetres along each side of a slice; None: the smallest multiple of 16 that holds every head of the cohort
         with a margin of 4 mm on each side.
@@ -54,8 +54,12 @@ class Options:
     name: str | None = None
 
     def __post_init__(self) -> None:
-        if self.size < 8 or self.size % 4:
-            raise InputError(f"--size {self.size} cannot be grown to; give a multiple of 4 from 8 on, such as 128")
+        if self.size < 8:
+            raise InputError(f"--size {self.size} is too small; give 8 at least, such as 128")
+        try:
+            base_of(self.size)
+        except InputError as error:
+            raise InputError(f"--{error}") from None
         if self.field_of_view is not None and not 0 < self.field_of_view < 10_000:
             raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
         if self.axis not in ORIENTATIONS:
@@ -109,6 +113,11 @@ def prepare(
             if result is not None:
                 aside.append(result)
             tell("subjects", done, len(tasks))
+    if finished and writer.attributes.get("split_rule", str(options.split)) != str(options.split):
+        raise InputError(
+            f"{address} was split by --split {writer.attributes['split_rule']}, and subjects keep their split; give "
+            "the same, or prepare into another store"
+        )
     splits = writer.assign_splits(options.split)
     subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
     report = Report(

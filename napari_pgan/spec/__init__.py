@@ -2,5 +2,6 @@
 
 from napari_pgan.spec.channels import Channels, DisplayGroup, Label
 from napari_pgan.spec.grid import Grid
+from napari_pgan.spec.growth import base_of
 
-__all__ = ["Channels", "DisplayGroup", "Grid", "Label"]
+__all__ = ["Channels", "DisplayGroup", "Grid", "Label", "base_of"]

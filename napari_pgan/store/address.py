@@ -35,7 +35,7 @@ def open_root(address: Address, mode: str) -> tuple[zarr.Group, dict[str, Any]]:
     attributes = group.attrs.asdict().get(ATTRIBUTE)
     if not isinstance(attributes, dict) or "format_version" not in attributes:
         raise InputError(f"{address} is a zarr group, but no prepared cohort; name a store that `prepare` made")
-    if attributes["format_version"] > FORMAT_VERSION:
+    if not isinstance(attributes["format_version"], int) or attributes["format_version"] > FORMAT_VERSION:
         raise InputError(
             f"{address} has the format {attributes['format_version']}, newer than {FORMAT_VERSION}, the newest known "
             "here; update napari-pgan"
@@ -69,7 +69,10 @@ def subject_attributes(root: zarr.Group) -> dict[str, dict[str, Any]]:
         warnings.simplefilter("ignore")  # zarr warns of every stray file
         keys = sorted(root.group_keys())
     for key in keys:
-        attributes = root[key].attrs.asdict().get(ATTRIBUTE)
+        try:
+            attributes = root[key].attrs.asdict().get(ATTRIBUTE)
+        except (KeyError, ValueError):  # torn: as good as not there
+            continue
         if isinstance(attributes, dict) and attributes.get("finished") is True:
             found[key] = attributes
     return found

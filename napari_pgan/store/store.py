@@ -14,6 +14,7 @@ import zarr
 from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, Grid
 from napari_pgan.store.address import IMAGES, LABELS, Address, open_root, subject_attributes
+from napari_pgan.store.digest import digest
 from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below
 from napari_pgan.store.splits import SPLITS
 
@@ -109,13 +110,16 @@ class Store:
         Raises
         ------
         InputError
-            No such subject is finished here.
+            No such subject is finished here, or its files are damaged.
         """
         if key not in self._subjects:
             raise InputError(f"{self.address} holds no finished subject {key!r}; Store.keys() lists those it holds")
         group, about = self._root[key], self._subjects[key]
         assert isinstance(group, zarr.Group)
-        images, labels = group[IMAGES], group[LABELS]
+        try:
+            images, labels = group[IMAGES], group[LABELS]
+        except (KeyError, ValueError) as error:
+            raise self._damaged(key) from error
         assert isinstance(images, zarr.Array)
         assert isinstance(labels, zarr.Array)
         return Subject(key, images, labels, tuple(about["slices"]), dict(about))
@@ -136,7 +140,7 @@ class Store:
         Raises
         ------
         InputError
-            There is no such split, nothing in it, or the size cannot be had; the sizes that can are named.
+            There is no such split, nothing in it, a subject is damaged, or the size cannot be had.
         """
         keys = self.keys(split)
         if not keys:
@@ -155,16 +159,29 @@ class Store:
                 continue
             chosen = np.array(subject.slices)
             place = slice(at, at + len(chosen))
-            low, high = int(chosen.min()), int(chosen.max()) + 1  # read as one run of chunks
-            volume = np.asarray(subject.images[:, low:high])[:, chosen - low]  # (C, n, Y, X)
-            images[place] = box_average(volume, factor).swapaxes(0, 1)
-            segmentation = np.asarray(subject.labels[low:high])[chosen - low]
-            labels[place] = label_shares(segmentation, self.channels.values, factor)
+            volume, segmentation = self._arrays(subject)
+            images[place] = box_average(volume[:, chosen], factor).swapaxes(0, 1)
+            labels[place] = label_shares(segmentation[chosen], self.channels.values, factor)
             index[place] = i
             first, last = subject.attributes["brain_slices"]
             position[place] = np.clip((chosen - first) / max(last - first, 1), 0, 1)
             at += len(chosen)
         return Slices(images, labels, index, position, tuple(keys))
+
+    def _arrays(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+        """A subject's images (c, z, y, x) and labels (z, y, x), whole and as they were written."""
+        try:
+            images, labels = np.asarray(subject.images[:]), np.asarray(subject.labels[:])
+        except Exception as error:  # zarr and its codecs raise what they like on damaged files
+            raise self._damaged(subject.key) from error
+        if digest(images, labels) != subject.attributes["digest"]:  # a missing file reads as background
+            raise self._damaged(subject.key)
+        return images, labels
+
+    def _damaged(self, key: str) -> InputError:
+        return InputError(
+            f"{self.address}: the subject {key} is damaged or cut off; delete its folder there and run `prepare` again"
+        )
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -194,7 +211,10 @@ def open_store(address: Address) -> Store:
         It is no store, of a newer format, or holds no finished subject.
     """
     root, attributes = open_root(address, "r")
-    store = Store(address, root, attributes)
+    try:
+        store = Store(address, root, attributes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{address} is a damaged store ({error}); prepare the cohort into another one") from error
     if not store.keys():
         raise InputError(f"{address} holds no finished subject; run its `napari-pgan-train prepare` again")
     return store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from zarr.codecs import ZstdCodec
 from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, Grid
 from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, subject_attributes
+from napari_pgan.store.digest import digest
 from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata
 from napari_pgan.store.splits import SplitRule, assign
 
@@ -93,7 +93,7 @@ class StoreWriter:
             "slices": [int(z) for z in slices],
             "brain_slices": [int(z) for z in brain_slices],
             "split": split,
-            "digest": _digest(stored, segmentation),
+            "digest": digest(stored, segmentation),
             "finished": True,
         }
         group.update_attributes({ATTRIBUTE: about})
@@ -192,11 +192,3 @@ def _array(group: zarr.Group, data: np.ndarray, axes: tuple[str, ...], fill_valu
         dimension_names=axes,
     )
     array[...] = data
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(str(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:32]

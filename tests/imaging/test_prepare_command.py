@@ -59,7 +59,7 @@ def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys
     [
         (["nowhere", "a.zarr"], "nowhere is no folder"),
         ([".", "a.zarr"], "no subject found in ."),
-        (["cohort", "a.zarr", "--size", "30"], "--size 30 cannot be grown to"),
+        (["cohort", "a.zarr", "--size", "30"], "--size 30 cannot be grown by doubling"),
         (["cohort", "a.zarr", "--split", "1,2"], "--split '1,2' is not understood"),
         (["cohort", "a.zarr", "--axis", "up"], "--axis 'up' is unknown"),
         (["cohort", "cohort"], "cohort is there and is no store"),

@@ -30,6 +30,15 @@ def test_wrong_usage_is_exit_code_2_and_a_line(words: list[str], capsys: pytest.
     assert "Traceback" not in said
 
 
+def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_pgan.training.commands.info.describe", interrupted)
+    assert main(["info", "model"]) == 130
+    assert "What was finished is kept" in capsys.readouterr().err
+
+
 def test_debug_shows_where_it_went_wrong() -> None:
     with pytest.raises(Exception, match=r"no such file|no file"):
         main(["info", "nowhere.safetensors", "--debug"])

@@ -161,6 +161,31 @@ def test_another_training_into_the_same_folder_is_refused(
     assert (finished / "model.safetensors").read_bytes() == before
 
 
+def test_a_refused_wish_leaves_the_folder_free(small_store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for wrong in (["--size", "12"], ["--minutes", "nan"], ["--set", "optimizer.betas=[1, 1]"]):
+        assert main(["fit", str(small_store), "--out", str(run), *wrong]) == 2
+    assert main(fit(small_store, run, "--images", "16")) == 0
+
+
+def test_resume_takes_no_other_options(finished: Path, small_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", str(small_store), "--out", str(finished), "--resume", "--images", "900", "--seed", "5"]) == 2
+    assert "leave out --images, --seed" in capsys.readouterr().err
+    assert main(["fit", str(small_store), "--out", str(finished), "--resume"]) == 0
+
+
+def test_the_recipe_of_a_run_can_be_taken_for_another(finished: Path, small_store: Path, tmp_path: Path) -> None:
+    command = ["fit", str(small_store), "--recipe", str(finished / "recipe.yaml"), "--size", "16"]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert_same_bytes(finished, tmp_path / "again")
+
+
+def test_a_length_is_what_was_asked_for_in_whole_batches(small_store: Path, tmp_path: Path) -> None:
+    assert main(fit(small_store, tmp_path / "run", "--images", "100")) == 0
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["images"] == status["total"] == 96
+
+
 def test_a_folder_with_other_things_is_left_alone(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,7 +237,7 @@ def test_a_disk_that_takes_no_more_leaves_the_last_checkpoint_whole(small_store:
     before = {path.name: path.read_bytes() for path in (run / "checkpoints").iterdir()}
     model = (run / "model.safetensors").read_bytes()
     # the same run, longer, with files limited to less than a checkpoint takes
-    command = [sys.executable, "-m", "napari_pgan.training", *fit(small_store, tmp_path / "full")]
+    command = [sys.executable, "-m", "napari_pgan.training", "fit", str(small_store), "--out", str(tmp_path / "full")]
     shutil.copytree(run, tmp_path / "full")
     (tmp_path / "full" / "recipe.yaml").write_text(
         (run / "recipe.yaml").read_text().replace("images: 64", "images: 256", 1)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
+from napari_pgan.spec import base_of
 from napari_pgan.training.recipe import Recipe, Size, read_recipe
-from napari_pgan.training.schedule import Schedule, base_of
+from napari_pgan.training.schedule import Schedule
 
 
 def recipe(*plans: tuple[int, int, int]) -> Recipe:

@@ -11,6 +11,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.training.console import progress, say
 
 _SUBJECTS, _SEED, _SIZE = 32, 1, 64
+_OWN = {"cohort", "store.zarr", "run32", "run64", "sheet.png", "nifti"}
 _SHEET, _FILES = range(24), range(8)
 
 
@@ -27,6 +28,8 @@ def demo(
     """
     if size not in (32, 64):
         raise InputError(f"--size {size}: the demo makes images of 32 or 64 pixels")
+    if out.exists() and (not out.is_dir() or any(entry.name not in _OWN for entry in out.iterdir())):
+        raise InputError(f"{out}: is there already and is no demo; give another --out")
     from napari_pgan.imaging.workers import available_cores
     from napari_pgan.phantom import write_cohort
     from napari_pgan.training.commands.fit import fit

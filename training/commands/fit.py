@@ -13,7 +13,7 @@ from napari_pgan.training.console import emit, progress, say
 
 def fit(
     store: Annotated[str, typer.Argument(help="A prepared cohort, as `prepare` writes it.")],
-    recipe: Annotated[str, typer.Option(help="A recipe's name or YAML file.")] = "default",
+    recipe: Annotated[str | None, typer.Option(help="A recipe's name or YAML file; `default` if left out.")] = None,
     out: Annotated[Path, typer.Option(help="The run folder; an unfinished run in it is continued.")] = Path("run"),
     size: Annotated[int | None, typer.Option(help="Last size in pixels; the store's if left out.")] = None,
     images: Annotated[int | None, typer.Option(help="Length of the whole training in real images.", min=1)] = None,
@@ -24,7 +24,7 @@ def fit(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, changes the recipe; repeatable.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
-    licence: Annotated[str, typer.Option(help="Terms for the model, written into its card.")] = "not stated",
+    licence: Annotated[str | None, typer.Option(help="Terms for the model, written into its card.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a result for machines.")] = False,
@@ -38,14 +38,19 @@ def fit(
     """
     if images is not None and minutes is not None:
         raise InputError("give --images or --minutes, not both")
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not 0 < minutes < 1e7:
         raise InputError(f"--minutes {minutes:g}: give a number above 0")
+    given = {"recipe": recipe, "size": size, "images": images, "minutes": minutes, "set": set_, "seed": seed}
+    changed = [f"--{name}" for name, value in {**given, "licence": licence}.items() if value]
+    if resume and changed:
+        raise InputError(f"--resume goes on with the run as it was begun; leave out {', '.join(changed)}")
     from napari_pgan.training.fit import Wish, describe, go_on, train
     from napari_pgan.training.recipe import read_recipe
     from napari_pgan.training.sitting import Stopped
 
     changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
-    wish = Wish(store, read_recipe(recipe, changes), out, size, images, minutes, device, init, licence=licence)
+    planned = read_recipe(recipe or "default", changes)
+    wish = Wish(store, planned, out, size, images, minutes, device, init, licence=licence or "not stated")
     if resume:
         wish = go_on(wish)
     if dry_run:
@@ -53,7 +58,7 @@ def fit(
             print(line)
         return 0
     try:
-        run = train(wish, lambda plan: progress("training", plan.images, "images"), say)
+        run = train(wish, lambda total: progress("training", total, "images"), say)
     except Stopped as stopped:
         say(str(stopped))
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,8 @@ from napari_pgan.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pgan.spec import Channels, Grid
+
+_SILENT = 120  # seconds without a heartbeat after which a run is not believed to train
 
 
 def info(
@@ -129,11 +132,14 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
         "metrics": metrics[-1] if metrics else {},
         "models": [str(path) for path in models],
     }
-    seen = int(status.get("images", 0))
-    share = f" ({100 * seen / plan.images:.0f} %)" if plan.images else ""
+    seen, total = int(status.get("images", 0)), int(status.get("total", plan.images))
+    share = f" ({100 * seen / total:.0f} %)" if total else ""
+    state, silent = status.get("state", "begun"), time.time() - float(status.get("heartbeat", time.time()))
+    if state == "training" and silent > _SILENT:
+        state = f"killed or hung: silent for {silent:.0f} s"
     lines = [
         f"{folder}: a run of the recipe {plan.recipe.name!r} on {plan.store}",
-        f"  state       {status.get('state', 'begun')}, {seen:,} of {plan.images:,} images{share}",
+        f"  state       {state}, {seen:,} of {total:,} images{share}",
         f"  size        {status.get('size', '?')} now, {plan.size} at the end",
     ]
     for name, value in _newest_distances(metrics).items():

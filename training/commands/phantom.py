@@ -31,4 +31,4 @@ def phantom(
         folders = write_cohort(out, subjects, seed, size, skull, count, update)
     spacing = 216 / size
     say(f"{len(folders)} subjects of {size}×{size}×{size} voxels of {spacing:.3g} mm with known truth are in {out}.")
-    say(f"Next: napari-pgan-train prepare {out} store.zarr")
+    say(f"Next: napari-pgan-train prepare {out} store.zarr --size {size}")

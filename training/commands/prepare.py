@@ -14,7 +14,7 @@ from napari_pgan.errors import InputError
 def prepare(
     source: Annotated[Path, typer.Argument(help="Folder with the subjects, in a layout of BraTS 2012 to 2023.")],
     store: Annotated[str, typer.Argument(help="The store to make or go on with, such as cohort.zarr.")],
-    size: Annotated[int, typer.Option(help="Pixels along each side of a slice: a multiple of 4.")] = 128,
+    size: Annotated[int, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two.")] = 128,
     fov: Annotated[
         float | None,
         typer.Option(
