@@ -58,11 +58,6 @@ class _Thread:
                 self._thread = threading.Thread(target=self._run, name="napari-pgan renderer", daemon=True)
                 self._thread.start()
 
-    def drop(self, below: int) -> None:
-        with self._condition:
-            self._next = None
-            self._wanted = below
-
     def is_wanted(self, number: int) -> bool:
         return not self._stopped and number >= self._wanted
 
@@ -166,13 +161,6 @@ class Renderer(QObject):
         self._thread.put(_Errand(self._number, work, done), keep_running)
         if not was_busy:
             self.busy.emit(True)
-
-    def forget(self) -> None:
-        """Drop everything asked for; the present work ends at its next step."""
-        if self.is_busy:
-            self._served = self._number
-            self._thread.drop(self._number + 1)
-            self.busy.emit(False)
 
     def stop(self) -> None:
         """No answer comes after this, and requests are ignored; the thread ends at its work's next step."""
