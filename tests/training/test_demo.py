@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -17,7 +18,7 @@ from napari_pgan.training.cli import main
 def test_the_demo_ends_with_a_sheet_nifti_and_a_model_and_can_be_called_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["demo", "--out", str(tmp_path / "demo"), "--minutes", "0.3"]
+    command = ["demo", "--out", str(tmp_path / "demo"), "--minutes", "0.3", "--json"]
     assert main(command) == 0
     out = tmp_path / "demo"
     model = load_model(out / "run32" / "model.safetensors")
@@ -28,7 +29,9 @@ def test_the_demo_ends_with_a_sheet_nifti_and_a_model_and_can_be_called_again(
     seg = nib.load(next((out / "nifti").glob("*_seg.nii.gz")))
     assert seg.shape[:2] == (32, 32)
     assert np.allclose(seg.header.get_zooms()[:2], model.card.grid.spacing)
-    assert "open it: napari" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "open it: napari" in said.err
+    assert json.loads(said.out)["model"] == str(out / "run32" / "model.safetensors")
     before = (out / "run32" / "model.safetensors").read_bytes()
     assert main(command) == 0
     assert (out / "run32" / "model.safetensors").read_bytes() == before

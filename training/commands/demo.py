@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_pgan.errors import InputError
-from napari_pgan.training.console import progress, say
+from napari_pgan.training.console import emit, progress, say
 
 _SUBJECTS, _SEED, _SIZE = 32, 1, 64
 _OWN = {"cohort", "store.zarr", "run32", "run64", "sheet.png", "nifti"}
@@ -19,6 +19,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Where all of it goes; what is there of it is kept.")] = Path("demo"),
     minutes: Annotated[float, typer.Option(help="How long to train.", min=0.1)] = 5.0,
     size: Annotated[int, typer.Option(help="Pixels of a generated image: 32 or 64.")] = 32,
+    json: Annotated[bool, typer.Option("--json", help="Print where the results are, for machines.")] = False,
 ) -> int:
     """Make a phantom cohort, prepare it, train a small model on it and sample from that.
 
@@ -51,6 +52,8 @@ def demo(
     model = run / "model.safetensors"
     sample(str(model), out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")
     sample(str(model), out=out / "nifti", seeds=f"{_FILES[0]}-{_FILES[-1]}")
+    if json:
+        emit({"model": str(model), "sheet": str(out / "sheet.png"), "nifti": str(out / "nifti")})
     say(f"model:   {model}")
     say(f"sheet:   {out / 'sheet.png'}")
     say(f"NIfTI:   {out / 'nifti'}")

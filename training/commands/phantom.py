@@ -16,6 +16,7 @@ def phantom(
     size: Annotated[int, typer.Option(help="Voxels a side of the cube of 216 mm, 32 to 256.")] = 128,
     skull: Annotated[bool, typer.Option("--skull", help="Keep skull and scalp; else the background is 0.")] = False,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one a processor core.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written, for machines.")] = False,
 ) -> None:
     """Write a phantom cohort: brains with a glioma, T1, T1ce, T2, FLAIR and segmentation, in BraTS's layout.
 
@@ -24,11 +25,13 @@ def phantom(
     Example: `napari-pgan-train phantom cohort --subjects 24 --seed 1 --size 64`
     """
     from napari_pgan.phantom import write_cohort
-    from napari_pgan.training.console import progress, say
+    from napari_pgan.training.console import emit, progress, say
 
     count = workers or os.cpu_count() or 1
     with progress("phantom", subjects, "subjects") as update:
         folders = write_cohort(out, subjects, seed, size, skull, count, update)
+    if json:
+        emit({"out": str(out), "subjects": [folder.name for folder in folders], "seed": seed, "size": size})
     spacing = 216 / size
     say(f"{len(folders)} subjects of {size}×{size}×{size} voxels of {spacing:.3g} mm with known truth are in {out}.")
     say(f"Next: napari-pgan-train prepare {out} store.zarr --size {size}")
