@@ -1,4 +1,4 @@
-"""The running mean of a training as a model file."""
+"""The running mean of a training, and its critic, as a model file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from napari_pgan import __version__
-from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, write_model
+from napari_pgan.model import Architecture, Card, Condition, Critic, Encoding, Generator, write_model
 from napari_pgan.model.refit import refit_lower_heads, store_mean_map
 from napari_pgan.store import Store
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.schedule import Moment
+
+Network = TypeVar("Network", Generator, Critic)
 
 
 def shown_stage(moment: Moment) -> int:
@@ -24,12 +26,13 @@ def shown_stage(moment: Moment) -> int:
     return moment.phase.stage - (moment.alpha < 0.5)
 
 
-def grown_to(generator: Generator, stage: int) -> Generator:
-    """A copy of a generator that ends at a stage."""
-    a = replace(generator.architecture, widths=generator.architecture.widths[: stage + 1])
-    small = Generator(a)
+def grown_to(network: Network, stage: int) -> Network:
+    """A copy of a generator or critic, on the CPU, that ends at a stage."""
+    a = replace(network.architecture, widths=network.architecture.widths[: stage + 1])
+    with torch.random.fork_rng(devices=[]):
+        small = type(network)(a)
     own = small.state_dict()
-    small.load_state_dict({k: v.detach().cpu() for k, v in generator.state_dict().items() if k in own})
+    small.load_state_dict({k: v.detach().cpu() for k, v in network.state_dict().items() if k in own})
     return small.eval().requires_grad_(False)
 
 
@@ -58,13 +61,15 @@ class Origin:
 
 
 def export_model(path: Path, trainer: Trainer, moment: Moment, origin: Origin, measures: Mapping[str, Any]) -> None:
-    """Write the running mean, with the mean first map and refitted lower heads, and its card."""
-    generator = grown_to(trainer.mean, shown_stage(moment))
+    """Write the running mean, with the mean first map and refitted lower heads, its critic, and its card."""
+    stage = shown_stage(moment)
+    generator = grown_to(trainer.mean, stage)
     encoding = origin.encoding
     with torch.random.fork_rng(devices=[]):
         store_mean_map(generator)
         refit_lower_heads(generator, label_channels=encoding.label_count if encoding.kind == "onehot" else 0)
-    write_model(path, make_card(generator.architecture, trainer, origin, measures), generator)
+    card = make_card(generator.architecture, trainer, origin, measures)
+    write_model(path, card, generator, grown_to(trainer.critic, stage))
 
 
 def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, measures: Mapping[str, Any]) -> Card:

@@ -3,8 +3,8 @@
 from napari_pgan.model.card import Card, Condition
 from napari_pgan.model.encoding import Encoding
 from napari_pgan.model.latents import latents_of_seeds
-from napari_pgan.model.model import Batch, Model, load_model, shipped_models
-from napari_pgan.model.modelfile import read_card, read_model, write_model
+from napari_pgan.model.model import Batch, Model, find_model, load_model, shipped_models
+from napari_pgan.model.modelfile import read_card, read_critic, read_model, write_model
 from napari_pgan.model.networks import Architecture, Critic, Generator
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "Encoding",
     "Generator",
     "Model",
+    "find_model",
     "latents_of_seeds",
     "load_model",
     "read_card",
+    "read_critic",
     "read_model",
     "shipped_models",
     "write_model",

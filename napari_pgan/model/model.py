@@ -65,14 +65,11 @@ class Model:
         The description.
     generator
         The network; it is put into evaluation mode and takes no more gradients of its own.
-    extras
-        Tensors of other parts that the file holds.
     """
 
-    def __init__(self, card: Card, generator: Generator, extras: Mapping[str, torch.Tensor] | None = None) -> None:
+    def __init__(self, card: Card, generator: Generator) -> None:
         self.card = card
         self.generator = generator.eval().requires_grad_(False)
-        self.extras = dict(extras or {})
         self.encoding = Encoding(card.channels, card.encoding)
         if card.architecture.dimensions == 2:  # 1.2 times faster on a CPU
             self.generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -225,6 +222,24 @@ def shipped_models() -> dict[str, Path]:
         return {file.stem: file for file in sorted(path.glob("*.safetensors"))}
 
 
+def find_model(path_or_name: str | Path) -> Path:
+    """The file of a model, given by its path or by the name of one that comes with the package.
+
+    Raises
+    ------
+    InputError
+        There is neither a file nor a shipped model of that name. Other paths are given back as they are.
+    """
+    path = Path(path_or_name)
+    shipped = shipped_models()
+    if str(path_or_name) in shipped and not path.is_file():
+        return shipped[str(path_or_name)]
+    if not path.exists() and path.suffix == "" and path.name == str(path_or_name):
+        names = ", ".join(shipped) or "none"
+        raise InputError(f"there is no file and no shipped model {str(path_or_name)!r}; shipped: {names}")
+    return path
+
+
 def load_model(path_or_name: str | Path, device: torch.device | str = "cpu") -> Model:
     """Load a model from a file, or by name one that comes with the package.
 
@@ -233,12 +248,5 @@ def load_model(path_or_name: str | Path, device: torch.device | str = "cpu") -> 
     InputError
         There is no such file or name, or the file is none that can be read (see `read_model`).
     """
-    path = Path(path_or_name)
-    shipped = shipped_models()
-    if str(path_or_name) in shipped and not path.is_file():
-        path = shipped[str(path_or_name)]
-    elif not path.exists() and path.suffix == "" and path.name == str(path_or_name):
-        names = ", ".join(shipped) or "none"
-        raise InputError(f"there is no file and no shipped model {str(path_or_name)!r}; shipped: {names}")
-    file = read_model(path)
-    return Model(file.card, file.generator, file.extras).to(device)
+    file = read_model(find_model(path_or_name))
+    return Model(file.card, file.generator).to(device)

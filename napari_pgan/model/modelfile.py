@@ -1,4 +1,7 @@
-"""The model file: a generator's tensors and its card in one safetensors file. No pickle is ever opened."""
+"""The model file: a generator's tensors, its card, and perhaps the critic that it was trained with, in one file.
+
+It is a safetensors file; no pickle is ever opened.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from safetensors.torch import save_file
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.model.card import Card
-from napari_pgan.model.networks import Generator
+from napari_pgan.model.networks import Critic, Generator
 
 METADATA_KEY = "napari_pgan"
-_GENERATOR = "generator."
+_GENERATOR, _CRITIC = "generator.", "critic."
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,13 @@ class ModelFile:
         The model's description.
     generator
         The network, in evaluation mode.
-    extras
-        Tensors of other parts, by their full names (``critic.…``, ``encoder.…``).
     """
 
     card: Card
     generator: Generator
-    extras: dict[str, torch.Tensor]
 
 
-def write_model(
-    path: str | Path, card: Card, generator: Generator, extras: dict[str, torch.Tensor] | None = None
-) -> None:
+def write_model(path: str | Path, card: Card, generator: Generator, critic: Critic | None = None) -> None:
     """Write a model file, whole or not at all.
 
     Parameters
@@ -52,14 +50,15 @@ def write_model(
         Its description; must fit the generator.
     generator
         Whose tensors are stored in float32.
-    extras
-        Tensors of other parts under their full names.
+    critic
+        Of the same architecture, for trainings that start from this model; stored in half precision.
     """
-    if generator.architecture != card.architecture:
-        raise ValueError("the card describes another architecture than the generator's")
+    for network in (generator, critic):
+        if network is not None and network.architecture != card.architecture:
+            raise ValueError(f"the card describes another architecture than the {type(network).__name__.lower()}'s")
     tensors = {_GENERATOR + k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
-    for name, tensor in (extras or {}).items():
-        tensors[name] = tensor.detach().cpu().contiguous()
+    if critic is not None:
+        tensors |= {_CRITIC + k: _half(v.detach().float().cpu()).contiguous() for k, v in critic.state_dict().items()}
     save_tensors(path, tensors, {METADATA_KEY: card.to_json()})
 
 
@@ -81,19 +80,14 @@ def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: d
 def read_card(path: str | Path) -> Card:
     """The card of a model file, without its tensors; raises InputError as `read_model` does."""
     path = Path(path)
-    _refuse_what_is_no_model(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is damaged or no safetensors file ({error}); copy or download it again") from None
+    metadata, _ = _header(path)
     if METADATA_KEY not in metadata:
         raise InputError(f"{path}: is a safetensors file without a napari-pgan card; give a model that `fit` wrote")
     return Card.from_json(metadata[METADATA_KEY], str(path))
 
 
 def read_model(path: str | Path) -> ModelFile:
-    """Read and check a model file.
+    """Read and check a model file; what else the file holds beside card and generator is not read.
 
     Raises
     ------
@@ -102,16 +96,25 @@ def read_model(path: str | Path) -> ModelFile:
     """
     path = Path(path)
     card = read_card(path)
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  a file, not a dict
     generator = Generator(card.architecture)
-    state = {k.removeprefix(_GENERATOR): v for k, v in tensors.items() if k.startswith(_GENERATOR)}
-    try:
-        generator.load_state_dict(state)
-    except RuntimeError:
-        raise InputError(f"{path}: its tensors do not fit its card; export the model again") from None
-    extras = {k: v for k, v in tensors.items() if not k.startswith(_GENERATOR)}
-    return ModelFile(card, generator.eval().requires_grad_(False), extras)
+    _fill(generator, path, _GENERATOR)
+    return ModelFile(card, generator.eval().requires_grad_(False))
+
+
+def holds_critic(path: str | Path) -> bool:
+    """Whether a model file holds a critic; raises InputError where it is none that can be read."""
+    return any(name.startswith(_CRITIC) for name in _header(Path(path))[1])
+
+
+def read_critic(path: str | Path) -> Critic | None:
+    """The critic of a model file in float32, or None where it holds none; raises InputError as `read_model` does."""
+    path = Path(path)
+    architecture = read_card(path).architecture
+    if not holds_critic(path):
+        return None
+    critic = Critic(architecture)
+    _fill(critic, path, _CRITIC)
+    return critic.eval().requires_grad_(False)
 
 
 def identity(generator: Generator) -> str:
@@ -121,6 +124,33 @@ def identity(generator: Generator) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    """In half precision, unless a number is too large for it (above 65,504)."""
+    half = tensor.half()
+    return half if torch.isfinite(half).all() else tensor
+
+
+def _header(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Metadata and names of the tensors."""
+    _refuse_what_is_no_model(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: is damaged or no safetensors file ({error}); copy or download it again") from None
+
+
+def _fill(network: Generator | Critic, path: Path, prefix: str) -> None:
+    """Load the tensors under a prefix; raises InputError where they are not the network's."""
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  a file, not a dict
+        state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise InputError(f"{path}: its tensors do not fit its card; export the model again") from None
 
 
 def _refuse_what_is_no_model(path: Path) -> None:

@@ -19,6 +19,7 @@ from napari_pgan.model import (
     Architecture,
     Card,
     Condition,
+    Critic,
     Generator,
     Model,
     load_model,
@@ -64,12 +65,12 @@ def test_every_card_says_what_its_images_may_not_be_used_for(small_card: Card) -
 def test_the_identity_is_that_of_the_generator(
     path: Path, tmp_path: Path, small_card: Card, small_model: Model
 ) -> None:
-    extras = {"encoder.weight": torch.randn(3, 3), "critic.weight": torch.randn(2).half()}
     renamed = Card.from_json(json.dumps({**small_card.to_dict(), "name": "other", "licence": "CC0"}), "")
-    write_model(tmp_path / "e.safetensors", renamed, small_model.generator, extras)
-    with_extras = load_model(tmp_path / "e.safetensors")
-    assert with_extras.identity == load_model(path).identity
-    torch.testing.assert_close(with_extras.extras, extras)
+    write_model(tmp_path / "c.safetensors", renamed, small_model.generator, Critic(small_card.architecture))
+    assert load_model(tmp_path / "c.safetensors").identity == load_model(path).identity
+    more = {**load_file(path), "encoder.weight": torch.randn(3, 3)}  # a part that is not known yet
+    save_file(more, tmp_path / "e.safetensors", metadata={METADATA_KEY: small_card.to_json()})
+    assert load_model(tmp_path / "e.safetensors").identity == load_model(path).identity
     changed = read_model(path).generator
     changed.heads[0].bias += 1e-6
     assert identity(changed) != small_model.identity
@@ -82,6 +83,9 @@ def test_the_identity_is_that_of_the_generator(
 def test_a_card_for_another_generator_is_not_written(tmp_path: Path, small_card: Card) -> None:
     with pytest.raises(ValueError, match="another architecture"):
         write_model(tmp_path / "m.safetensors", small_card, Generator(Architecture((4, 5), (8,), 7)))
+    fitting = Generator(small_card.architecture)
+    with pytest.raises(ValueError, match="another architecture than the critic's"):
+        write_model(tmp_path / "m.safetensors", small_card, fitting, Critic(Architecture((4, 5), (8,), 7)))
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pgan.model import Architecture, Card, Condition, Generator, load_model, write_model
+from napari_pgan.model import Architecture, Card, Condition, Critic, Generator, load_model, write_model
 from napari_pgan.spec import Channels, Grid, Label
 from napari_pgan.training.cli import main
 
@@ -44,7 +44,21 @@ def test_a_model_is_described_for_machines(model: Path, capsys: pytest.CaptureFi
     assert said["kind"] == "model"
     assert said["identity"] == load_model(model).identity
     assert said["card"] == load_model(model).card.to_dict()
+    assert said["critic"] is False
     assert said["parameters"] == sum(p.numel() for p in load_model(model).generator.parameters())
+
+
+def test_a_critic_in_the_file_is_told(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(model)]) == 0
+    assert "critic      none in the file" in capsys.readouterr().out
+    loaded = load_model(model)
+    write_model(model, loaded.card, loaded.generator, Critic(loaded.card.architecture))
+    assert main(["info", str(model)]) == 0
+    assert "critic      in the file" in capsys.readouterr().out
+    assert main(["info", str(model), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["critic"] is True
+    assert said["identity"] == loaded.identity
 
 
 def test_a_run_is_described_while_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

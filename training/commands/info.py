@@ -53,12 +53,15 @@ def describe(path: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _model(path: str) -> tuple[dict[str, Any], list[str]]:
-    from napari_pgan.model import load_model
+    from napari_pgan.model import find_model, load_model
+    from napari_pgan.model.modelfile import holds_critic
 
-    model = load_model(path)
+    model, critic = load_model(path), holds_critic(find_model(path))
     card, a = model.card, model.card.architecture
     numbers = sum(p.numel() for p in model.generator.parameters())
-    facts = {"kind": "model", "identity": model.identity, "parameters": numbers, "card": card.to_dict()}
+    facts = {
+        "kind": "model", "identity": model.identity, "parameters": numbers, "critic": critic, "card": card.to_dict(),
+    }  # fmt: skip
     smaller = ", ".join("×".join(map(str, a.shape(s))) for s in range(a.stages - 1))
     lines = [
         f"{path}: a model, {card.name!r}",
@@ -66,6 +69,7 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         f"  stages      {smaller or 'none'} below that",
         *_channels(card.channels),
         f"  network     {numbers / 1e6:.2f} million numbers, latent of {a.latent}, labels as {card.encoding}",
+        f"  critic      {'in the file, for `fit --init`' if critic else 'none in the file'}",
     ]
     for condition in card.conditions:
         low, high = condition.range or (0.0, 1.0)
