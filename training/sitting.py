@@ -89,6 +89,7 @@ class Sitting:
         phase, began, last_row = moment.phase, time.monotonic(), self.trainer.seen
         self.rate = 0.0
         self._status("training")
+        update(self.trainer.seen, self._note(moment))
         while self.trainer.seen < self.schedule.images:
             moment = self.schedule.at(self.trainer.seen)
             if moment.step == 0 and self._starts_anew(moment):
@@ -200,7 +201,7 @@ class Sitting:
 
     def _note(self, moment: Moment) -> str:
         fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
-        return f"at {moment.phase.size}²{fade}, {self.rate:.0f} images/s"
+        return f"{moment.phase.size}²{fade}" + (f", {self.rate:.0f}/s" if self.rate else "")
 
 
 def start_from(trainer: Trainer, init: Path) -> str:
