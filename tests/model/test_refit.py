@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pgan.model import Architecture, Generator, latents_of_seeds
+from napari_pgan.model import Architecture, Generator, latents_of_seeds, refit
 from napari_pgan.model.layers import down
 from napari_pgan.model.refit import _FIRST_SEED, mean_map, refit_lower_heads, store_mean_map
 
@@ -101,3 +101,17 @@ def test_labels_fitted_as_labels_agree_better_than_by_least_squares() -> None:
         wrong.append(((generator(z, 1)[:, 1:].amax(1) > 0) != final).float().mean().item())
     assert 0 < final.float().mean() < 0.5
     assert wrong[1] < wrong[0]
+
+
+def test_a_share_of_the_pixels_fits_the_labels_as_well_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = torch.from_numpy(latents_of_seeds(range(256), 10))
+    wrong = []
+    for most in (10**9, 800):
+        monkeypatch.setattr(refit, "_MOST_LABELLED", most)
+        generator = _grown((4, 4))
+        generator.heads[2].bias[1:] -= 0.3
+        refit_lower_heads(generator, 256, label_channels=2)
+        final = down(generator(z).clamp(-1, 1))[:, 1:].amax(1) > 0
+        wrong.append(((generator(z, 1)[:, 1:].amax(1) > 0) != final).float().mean().item())
+    assert 0 < wrong[0] < 0.35
+    assert wrong[1] < 1.05 * wrong[0]
