@@ -10,12 +10,11 @@ from typing import Any
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.model import read_model
-from napari_pgan.model.modelfile import identity
 from napari_pgan.store import Store, open_store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import images_for, seconds_per_image
 from napari_pgan.training.device import choose_device
+from napari_pgan.training.init import Start, plan_start
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run, wish_of
 from napari_pgan.training.schedule import Schedule
@@ -41,7 +40,7 @@ class Wish:
     device
         As torch names it, or ``auto``.
     init
-        A model whose generator the training starts from.
+        A model that the training starts from: a file, the name of a shipped one, or a run folder.
     resume
         Whether a run in `out` is continued whatever it was asked for.
     licence
@@ -84,10 +83,11 @@ def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]
     size = wish.size or _largest_size(wish.recipe, store)
     run = Run(wish.out)
     with run.held():
-        plan = _plan(wish, store, size, device, run, say)
-        schedule = Schedule(plan.recipe, size, plan.images)
+        start = _start(wish, store, size)
+        plan = _plan(wish, store, size, device, start, run, say)
+        schedule = Schedule(plan.recipe, size, plan.images, plan.grown)
         with Sitting(plan, schedule, store, device, run, say) as sitting:
-            sitting.begin(wish.init)
+            sitting.begin(start)
             with progress(schedule.images) as update:
                 sitting.go(update)
     return run
@@ -115,7 +115,9 @@ def describe(wish: Wish) -> list[str]:
     store, device = open_store(wish.store), choose_device(wish.device)
     size = wish.size or _largest_size(wish.recipe, store)
     architecture, _, _ = plan_architecture(wish.recipe, store, size)
-    schedule = Schedule(wish.recipe, size, wish.images)
+    start = _start(wish, store, size)
+    grown = None if start is None else start.grown
+    schedule = Schedule(wish.recipe, size, wish.images, grown)
     trainer = make_trainer(wish.recipe, store, size, torch.device("cpu"))
     count = [sum(p.numel() for p in n.parameters()) for n in (trainer.generator, trainer.critic)]
     costs = seconds_per_image(
@@ -124,8 +126,9 @@ def describe(wish: Wish) -> list[str]:
         schedule,
     )
     if wish.minutes is not None:
-        schedule = Schedule(wish.recipe, size, images_for(wish.minutes, schedule, costs))
+        schedule = Schedule(wish.recipe, size, images_for(wish.minutes, schedule, costs), grown)
     lines = [
+        *([] if start is None else [start.line]),
         f"recipe {wish.recipe.name}: {store.name}, {store.counts()['train']} subjects to train, "
         f"{architecture.channels} channels, size {size}",
         f"generator {count[0]:,} parameters, critic {count[1]:,}",
@@ -142,9 +145,22 @@ def describe(wish: Wish) -> list[str]:
     return [*lines, f"in all {schedule.images:,} images, about {total:.0f} minutes of steps on this machine"]
 
 
-def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, say: Callable[[str], None]) -> Plan:
+def _start(wish: Wish, store: Store, size: int) -> Start | None:
+    """What the wish takes over from another model."""
+    return None if wish.init is None else plan_start(wish.init, *plan_architecture(wish.recipe, store, size))
+
+
+def _plan(
+    wish: Wish,
+    store: Store,
+    size: int,
+    device: torch.device,
+    start: Start | None,
+    run: Run,
+    say: Callable[[str], None],
+) -> Plan:
     """What the run in the folder trains, or, in a new folder, what is wished for, once it has proved possible."""
-    started_from = None if wish.init is None else identity(read_model(wish.init).generator)
+    started_from, grown = (None, None) if start is None else (start.identity, start.grown)
     about = (wish.recipe.to_dict(), store.fingerprint, size, wish.images, wish.minutes, wish.licence, started_from)
     if run.begun:
         plan = run.read_plan()
@@ -156,7 +172,7 @@ def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, s
         if plan.init != started_from and not any(run.checkpoints.glob("*.safetensors")):
             raise InputError(f"{run.folder}: was begun from another model and has no checkpoint yet; give its --init")
         return plan
-    schedule = Schedule(wish.recipe, size, wish.images)
+    schedule = Schedule(wish.recipe, size, wish.images, grown)
     make_trainer(wish.recipe, store, size, device)
     images = wish.images or schedule.images
     if wish.minutes is not None:
@@ -167,7 +183,9 @@ def _plan(wish: Wish, store: Store, size: int, device: torch.device, run: Run, s
         )
         images = images_for(wish.minutes, schedule, costs)
         say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
-    plan = Plan(wish.recipe, wish.store, store.fingerprint, size, images, wish_of(*about), wish.licence, started_from)
+    plan = Plan(
+        wish.recipe, wish.store, store.fingerprint, size, images, wish_of(*about), wish.licence, started_from, grown
+    )
     run.write_plan(plan)
     return plan
 

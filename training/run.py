@@ -19,7 +19,7 @@ from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import Recipe, recipe_from_dict
 
-_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init")
+_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init", "grown")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Plan:
         The terms under which the model may be used, for its card.
     init
         The identity of the model that the training started from, if any.
+    grown
+        The stage to which that model had grown, as far as its weights were taken over.
     """
 
     recipe: Recipe
@@ -52,11 +54,10 @@ class Plan:
     wish: str
     licence: str = "not stated"
     init: str | None = None
+    grown: int | None = None
 
     def to_yaml(self) -> str:
-        data = {
-            k: getattr(self, k) for k in ("store", "store_fingerprint", "size", "images", "wish", "licence", "init")
-        }
+        data = {k: getattr(self, k) for k in _PLANNED}
         return yaml.safe_dump({**data, "recipe": self.recipe.to_dict()}, sort_keys=False, allow_unicode=True, width=120)
 
 

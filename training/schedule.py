@@ -56,6 +56,9 @@ class Schedule:
         The last size, in pixels along the longer side; the recipe's entries stand for 4·2ˢ ≤ size · 4 / base.
     images
         The length of all in images; None takes the recipe's own. All phases are stretched alike.
+    grown
+        The stage that the networks have grown to elsewhere. Sizes below it are left out, it is stable from the start,
+        and what lies above fades in as always. None for fresh networks.
 
     Raises
     ------
@@ -63,7 +66,7 @@ class Schedule:
         The recipe does not reach the size, or no phase has any images.
     """
 
-    def __init__(self, recipe: Recipe, size: int, images: int | None = None) -> None:
+    def __init__(self, recipe: Recipe, size: int, images: int | None = None, grown: int | None = None) -> None:
         self.base, self.last_stage = base_of(size)
         plans = list(recipe.sizes.values())
         if self.last_stage >= len(plans):
@@ -73,20 +76,22 @@ class Schedule:
                 "give a smaller --size, or add sizes to the recipe"
             )
         plans = plans[: self.last_stage + 1]
-        total = sum(plan.fade + plan.stable for plan in plans)
         if not plans[-1].stable + plans[-1].fade:
             raise InputError(f"the recipe {recipe.name!r} has no images at size {size}; give another --size")
         if images is not None and images < 1:
             raise InputError(f"--images {images}: a training sees one image at least")
-        stretch = 1.0 if images is None else images / total
+        lengths = [(plan.fade, plan.stable) for plan in plans]
+        if grown is not None:
+            lengths = _from_grown(lengths, min(grown, self.last_stage))
+        stretch = 1.0 if images is None else images / sum(fade + stable for fade, stable in lengths)
         phases: list[Phase] = []
         seen = 0
         for stage, plan in enumerate(plans):
-            for fading, length in ((True, plan.fade), (False, plan.stable)):
+            for fading, length in zip((True, False), lengths[stage], strict=True):
                 steps = round(length * stretch / plan.batch)
                 if length and stage == self.last_stage and not fading:
                     steps = max(steps, 1)
-                if steps and fading and not phases:
+                if steps and fading and not phases and (grown is None or stage > grown + 1):
                     fading = False  # nothing to fade from
                 if steps:
                     end = seen + steps * plan.batch
@@ -106,3 +111,11 @@ class Schedule:
         done = min(images, phase.end) - phase.start
         alpha = done / (phase.end - phase.start) if phase.fading else 1.0
         return Moment(phase, alpha, done // phase.batch)
+
+
+def _from_grown(lengths: list[tuple[int, int]], grown: int) -> list[tuple[int, int]]:
+    """The lengths (fade, stable) of all stages for networks that have grown to one of them."""
+    fade, stable = lengths[grown]
+    if grown == len(lengths) - 1:
+        stable = stable or fade  # a recipe that ends with a fade-in has no other images at this size
+    return [(0, 0)] * grown + [(0, stable)] + lengths[grown + 1 :]

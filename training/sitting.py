@@ -14,11 +14,12 @@ import torch
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.model import read_model
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_pgan.training.export import Origin, export_model, shown_stage
+from napari_pgan.training.graft import start_from
+from napari_pgan.training.init import Start
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
@@ -67,15 +68,16 @@ class Sitting:
         else:
             self._status("failed", reason=str(error))
 
-    def begin(self, init: Path | None) -> None:
+    def begin(self, start: Start | None) -> None:
         """Take up the newest checkpoint, or start afresh."""
         extra = load_checkpoint(self.run.checkpoints, self.trainer)
         if extra is not None:
             self.best, self.seconds = extra["best"], extra["seconds"]
             self.run.cut_metrics(self.trainer.seen)
             self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
-        elif init is not None:
-            self.say(start_from(self.trainer, init))
+        elif start is not None:
+            start_from(self.trainer, start)
+            self.say(start.line)
 
     def go(self, update: Progress) -> None:
         """Train to the end; where that was reached before, nothing is done."""
@@ -202,18 +204,6 @@ class Sitting:
     def _note(self, moment: Moment) -> str:
         fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
         return f"{moment.phase.size}²{fade}" + (f", {self.rate:.0f}/s" if self.rate else "")
-
-
-def start_from(trainer: Trainer, init: Path) -> str:
-    """Take over every tensor of a model's generator that fits by name and shape; says how many did."""
-    theirs = read_model(init).generator.state_dict()
-    own = trainer.generator.state_dict()
-    fitting = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
-    if not fitting:
-        raise InputError(f"--init {init}: none of its tensors fits the recipe's networks; give a model of equal widths")
-    for network in (trainer.generator, trainer.mean):
-        network.load_state_dict(fitting, strict=False)
-    return f"starting from {init}: {len(fitting)} of {len(own)} tensors fit"
 
 
 def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) -> Trainer:
