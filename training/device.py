@@ -1,6 +1,8 @@
-"""Where torch computes."""
+"""Where torch computes, and what it can do there."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 
@@ -25,3 +27,56 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(f"the device {name!r} is not here; give --device cpu, or auto") from None
     return device
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a device can do, found out by trying.
+
+    Parameters
+    ----------
+    bf16
+        Whether networks compute in bfloat16 (where the recipe asks for it and the device has it).
+    channels_last
+        Whether images are laid out with their channels innermost.
+    fused_adam
+        Whether Adam updates all parameters in one kernel.
+    """
+
+    bf16: bool
+    channels_last: bool
+    fused_adam: bool
+
+    @classmethod
+    def of(cls, device: torch.device, precision: str) -> Features:
+        """The features of a device, under a recipe's precision."""
+        return cls(
+            bf16=precision == "bf16" and _has_bf16(device),
+            channels_last=device.type in ("cpu", "cuda"),
+            fused_adam=_has_fused_adam(device),
+        )
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cpu":  # without the instructions it is emulated, and slower than float32
+        return any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_BF16)
+    try:
+        x = torch.ones(1, 8, 8, 8, device=device)
+        with torch.autocast(device.type, torch.bfloat16):
+            torch.nn.functional.conv2d(x, torch.ones(8, 8, 3, 3, device=device)).sum().item()
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return False
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+_CPU_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+
+def _has_fused_adam(device: torch.device) -> bool:
+    parameter = torch.nn.Parameter(torch.zeros(1, device=device))
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        torch.optim.Adam([parameter], lr=1e-3, fused=True).step()
+    except (RuntimeError, NotImplementedError):
+        return False
+    return True

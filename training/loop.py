@@ -3,17 +3,57 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 
 from napari_pgan.model import Architecture, Critic, Encoding, Generator
-from napari_pgan.model.layers import down, up
-from napari_pgan.training.augment import Augmentation
-from napari_pgan.training.losses import make_loss
+from napari_pgan.model.layers import blend, down, up
+from napari_pgan.training.augment import Augmentation, adapted
+from napari_pgan.training.device import Features
+from napari_pgan.training.graphs import Graphs
+from napari_pgan.training.losses import full, make_loss
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.schedule import Moment
+
+Said = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All that a step looks at: reals and random numbers, one row an image.
+
+    Parameters
+    ----------
+    real, told
+        Reals (N, C, …), not yet faded, and their conditions (N, K).
+    latents, more_latents
+        (N, L) for the generated images of the critic's update, and of the generator's where that makes its own.
+    change_real, change_fake, change_more
+        What decides augmentation, for reals and both kinds of generated images.
+    blend
+        (N,) uniform in 0 to 1.
+    """
+
+    real: torch.Tensor
+    told: torch.Tensor
+    latents: torch.Tensor
+    more_latents: torch.Tensor
+    change_real: torch.Tensor
+    change_fake: torch.Tensor
+    change_more: torch.Tensor
+    blend: torch.Tensor
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def part(self, index: int, parts: int) -> Draw:
+        """Every so manieth row, so that the groups of a minibatch deviation stay whole."""
+        return Draw(**{name: x[index::parts] for name, x in self.tensors().items()})
 
 
 class Trainer:
@@ -35,6 +75,7 @@ class Trainer:
         self, recipe: Recipe, architecture: Architecture, encoding: Encoding, device: torch.device | str
     ) -> None:
         self.recipe, self.architecture, self.device = recipe, architecture, torch.device(device)
+        self.features = Features.of(self.device, recipe.precision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.generator, self.critic = Generator(architecture), Critic(architecture)
@@ -44,12 +85,17 @@ class Trainer:
         self.mean = copy.deepcopy(self.generator)  # the running mean, which is sampled
         for network in (self.generator, self.critic, self.mean):
             network.to(self.device)
-            if architecture.dimensions == 2:
+            if self._flat:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean.requires_grad_(False)
         self.loss = make_loss(recipe.loss)
-        self.augment = Augmentation(recipe.augment, encoding.modality_count)
+        self.augment = Augmentation(recipe.augment, encoding.modality_count, architecture.dimensions)
+        self.probability = torch.tensor(float(recipe.augment.probability), device=self.device)
+        self.graphs = Graphs(self.device)
         self.seen = 0
+        self.split = 1
+        self.rate_factor = 1.0
+        self._sound = torch.ones((), dtype=torch.bool, device=self.device)
         self.reset_optimizers()
 
     def reset_optimizers(self) -> None:
@@ -58,75 +104,205 @@ class Trainer:
         self.generator_adam = self._adam(self.generator, 1.0)
         self.critic_adam = self._adam(self.critic, lazy / (lazy + 1) if lazy > 1 else 1.0)
 
-    def step(self, moment: Moment, reals: Reals) -> dict[str, torch.Tensor]:
-        """One step of the critic, one of the generator, on the batch that follows; returns losses and mean scores.
+    def state(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds beside networks, optimisers and `seen`."""
+        return {"augment_probability": self.probability.detach().cpu().clone()}
 
-        The numbers drawn depend on the recipe's seed and `seen` alone.
+    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `state` gave."""
+        self.probability = state["augment_probability"].to(self.device)
+
+    def sound(self) -> bool:
+        """Whether every loss and gradient since the last call was finite; waits for the device."""
+        sound = bool(self._sound.item())
+        self._sound.fill_(True)
+        return sound
+
+    def step(self, moment: Moment, reals: Reals) -> Said:
+        """One step of the critic, one of the generator, on the batch that follows; returns losses, without waiting.
+
+        The numbers drawn depend on the recipe's seed and `seen` alone. Nothing has changed when it raises in the
+        critic's update; where memory runs out on a GPU, an update is done over in smaller parts.
         """
-        phase, seed = moment.phase, self.recipe.seed
-        stage, alpha, n = phase.stage, moment.alpha, phase.batch
-        random = generator_for(seed, "step", self.seen)
-        real, told = reals.batch(self.seen, n, seed)
-        real = self._channels_last(fade_reals(real, alpha) if phase.fading else real)
-        loss = self.loss
-
-        def score(images: torch.Tensor) -> torch.Tensor:
-            return self.critic(self.augment(images, random), stage, alpha, told)
-
-        self._learning_rates(phase.learning_rate)
-        with self._precision():
-            with torch.no_grad():
-                fake = self.generator(self._latents(n, random), stage, alpha, told).float()
-            loss_critic = loss.critic(score, real, fake)
-        total = loss_critic
-        if moment.step % self.recipe.loss.lazy == 0:
-            blend = torch.rand(n, generator=random).to(self.device)
-            with self._precision():
-                total = total + self.recipe.loss.lazy * loss.penalty(score, real, fake, blend)
-        self._update(total, self.critic_adam)
-
-        self.critic.requires_grad_(False)
-        with self._precision():
-            fake = self.generator(self._latents(n, random), stage, alpha, told)
-            loss_generator = loss.generator(score, real, fake.float())
-        self._update(loss_generator, self.generator_adam)
-        self.critic.requires_grad_(True)
-
+        n = moment.phase.batch
+        draw = self._draw(n, reals)
+        self._learning_rates(moment.phase.learning_rate)
+        if self.recipe.loss.updates == "together":
+            said = self._update(self._both, draw, moment, self.critic_adam, self.generator_adam)
+        else:
+            said = self._update(self._critic_half, draw, moment, self.critic_adam)
+            said |= self._update(self._generator_half, draw, moment, self.generator_adam)
+        self.probability = adapted(self.probability, said["overfit"], n, self.recipe.augment)
         self.seen += n
         self._follow(n)
-        return {
-            "critic_loss": loss_critic.detach(),
-            "critic_total": total.detach(),
-            "generator_loss": loss_generator.detach(),
-        }
+        return said
 
-    def _latents(self, n: int, random: torch.Generator) -> torch.Tensor:
-        return torch.randn(n, self.architecture.latent, generator=random).to(self.device)
+    # what is to be minimised, and its gradients; functions of tensors, which a GPU can replay
 
-    def _channels_last(self, x: torch.Tensor) -> torch.Tensor:
-        return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    def _both(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
+        """Gradients of both networks at one point, from the same images and scores.
+
+        Alternating updates would draw all generated images twice and score all images twice (13 passes through a
+        network a step; these are 10). Zero-centred penalties make this descent converge as they make the alternating
+        one (Mescheder et al. 2018, arXiv:1801.04406).
+        """
+        with self._precision():
+            made = self._changed(full(self.generator(draw.latents, stage, alpha, draw.told)), draw.change_fake)
+            fake = made.detach().requires_grad_(True)
+            real = self._real(draw, alpha).requires_grad_(penalized)
+            on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
+            said = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+            said["generator_loss"] = self.loss.generator(on_real, on_fake)
+        (gradient,) = torch.autograd.grad(said["generator_loss"], fake, retain_graph=True)
+        torch.autograd.backward(made, gradient, inputs=list(self.generator.parameters()))
+        self._backward(said["critic_total"], self.critic)
+        return said
+
+    def _critic_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
+        with self._precision():
+            with torch.no_grad():
+                made = full(self.generator(draw.latents, stage, alpha, draw.told))
+                fake = self._changed(made, draw.change_fake)
+            real = self._real(draw, alpha).requires_grad_(penalized)
+            fake.requires_grad_(penalized)
+            on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
+            said = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+        self._backward(said["critic_total"], self.critic)
+        return said
+
+    def _generator_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
+        with self._precision():
+            made = full(self.generator(draw.more_latents, stage, alpha, draw.told))
+            on_fake = self._score(self._changed(made, draw.change_more), draw, stage, alpha)
+            on_real = on_fake.detach()
+            if self.loss.pairs:
+                with torch.no_grad():
+                    on_real = self._score(self._real(draw, alpha), draw, stage, alpha)
+            loss = self.loss.generator(on_real, on_fake)
+        self._backward(loss, self.generator)
+        return {"generator_loss": loss}
+
+    def _critic_loss(
+        self,
+        draw: Draw,
+        stage: int,
+        alpha: float | torch.Tensor,
+        penalized: bool,
+        real: torch.Tensor,
+        fake: torch.Tensor,
+        on_real: torch.Tensor,
+        on_fake: torch.Tensor,
+    ) -> Said:
+        loss = total = self.loss.critic(on_real, on_fake)
+        if penalized:
+            penalty = self.loss.penalty(
+                lambda x: self._score(x, draw, stage, alpha), real, fake, on_real, on_fake, draw.blend
+            )
+            total = loss + self.recipe.loss.lazy * penalty
+        ahead = on_real - on_fake if self.loss.pairs else on_real
+        return {"critic_loss": loss, "critic_total": total, "overfit": ahead.detach().sign().mean()}
+
+    def _real(self, draw: Draw, alpha: float | torch.Tensor) -> torch.Tensor:
+        return self._changed(fade_reals(draw.real, alpha), draw.change_real)
+
+    def _changed(self, x: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+        return self._laid_out(self.augment(x, change, self.probability))
+
+    def _score(self, x: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
+        return full(self.critic(x, stage, alpha, draw.told))
+
+    def _backward(self, loss: torch.Tensor, network: torch.nn.Module) -> None:
+        loss.backward(inputs=list(network.parameters()))
+
+    # around them
+
+    def _update(self, half: Callable[..., Said], draw: Draw, moment: Moment, *adams: torch.optim.Adam) -> Said:
+        """Gradients by `half`, in `split` parts, then a step of the optimisers."""
+        stage, penalized = moment.phase.stage, moment.step % self.recipe.loss.lazy == 0
+        alpha: float | torch.Tensor = 1.0
+        if moment.phase.fading:
+            alpha = self._sent(torch.tensor(moment.alpha)) if self.graphs.active else moment.alpha
+        while True:
+            try:
+                for adam in adams:
+                    adam.zero_grad(set_to_none=True)
+                said = self._gradients(half, draw, stage, alpha, penalized, adams)
+                break
+            except torch.OutOfMemoryError:
+                self.graphs.forget()
+                if len(draw.real) % (2 * self.split):
+                    raise
+                self.split *= 2
+                torch.cuda.empty_cache()
+        self._watch(said.values(), adams)
+        for adam in adams:
+            adam.step()
+        return {name: value.detach() for name, value in said.items()}
+
+    def _gradients(
+        self,
+        half: Callable[..., Said],
+        draw: Draw,
+        stage: int,
+        alpha: float | torch.Tensor,
+        penalized: bool,
+        adams: Iterable[torch.optim.Adam],
+    ) -> Said:
+        if self.split == 1:
+            parameters = [p for adam in adams for p in adam.param_groups[0]["params"]]
+            return self.graphs.run(half, draw, stage, alpha, penalized, self.probability, parameters)
+        said: Said = {}
+        for index in range(self.split):
+            part = half(draw.part(index, self.split), stage, alpha, penalized)
+            said = {name: said.get(name, 0) + value.detach() / self.split for name, value in part.items()}
+        gradients = [p.grad for adam in adams for p in adam.param_groups[0]["params"] if p.grad is not None]
+        torch._foreach_div_(gradients, self.split)
+        return said
+
+    @torch.no_grad()
+    def _watch(self, losses: Iterable[torch.Tensor], adams: Iterable[torch.optim.Adam]) -> None:
+        """Remember whether all losses and gradients are finite, without waiting for the device."""
+        gradients = [p.grad for adam in adams for p in adam.param_groups[0]["params"] if p.grad is not None]
+        every = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
+        self._sound &= torch.isfinite(every).all()
+
+    def _draw(self, n: int, reals: Reals) -> Draw:
+        seed, random = self.recipe.seed, generator_for(self.recipe.seed, "step", self.seen)
+        real, told = reals.batch(self.seen, n, seed)
+        latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))
+        changes = [self.augment.draw(n, random) for _ in range(3)]
+        drawn = (latents, more, *changes, torch.rand(n, generator=random))
+        return Draw(self._laid_out(real), told, *(self._sent(x) for x in drawn))
+
+    def _sent(self, x: torch.Tensor) -> torch.Tensor:
+        if self.device.type != "cuda":
+            return x.to(self.device)
+        return x.pin_memory().to(self.device, non_blocking=True)
+
+    @property
+    def _flat(self) -> bool:
+        return self.architecture.dimensions == 2 and self.features.channels_last
+
+    def _laid_out(self, x: torch.Tensor) -> torch.Tensor:
+        return x.contiguous(memory_format=torch.channels_last) if self._flat else x
 
     def _precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+        # no cache: what a captured graph has cast must be cast again when it is replayed
+        cache = not self.graphs.active
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.features.bf16, cache_enabled=cache)
 
     def _adam(self, network: torch.nn.Module, correction: float) -> torch.optim.Adam:
         plan = self.recipe.optimizer
         betas = (plan.betas[0] ** correction, plan.betas[1] ** correction)
-        fused = self.device.type in ("cpu", "cuda")
-        adam = torch.optim.Adam(network.parameters(), lr=1e-3, betas=betas, eps=plan.epsilon, fused=fused)
+        options: dict[str, Any] = {"fused": True} if self.features.fused_adam else {"foreach": True}
+        adam = torch.optim.Adam(network.parameters(), lr=1e-3, betas=betas, eps=plan.epsilon, **options)
         adam.param_groups[0]["correction"] = correction
         return adam
 
     def _learning_rates(self, rate: float) -> None:
         for adam in (self.generator_adam, self.critic_adam):
             for group in adam.param_groups:
-                group["lr"] = rate * group["correction"]
-
-    @staticmethod
-    def _update(loss: torch.Tensor, adam: torch.optim.Adam) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        adam.step()
+                group["lr"] = rate * self.rate_factor * group["correction"]
 
     @torch.no_grad()
     def _follow(self, n: int) -> None:
@@ -142,6 +318,8 @@ class Trainer:
         torch._foreach_lerp_([m for m, _ in pairs], [g for _, g in pairs], 1 - decay)
 
 
-def fade_reals(real: torch.Tensor, alpha: float) -> torch.Tensor:
+def fade_reals(real: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
     """Blend images with their own halved and doubled selves, as fading networks see the world."""
-    return torch.lerp(up(down(real)), real, alpha)
+    if not isinstance(alpha, torch.Tensor) and alpha >= 1:
+        return real
+    return blend(up(down(real)), real, alpha)

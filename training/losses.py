@@ -1,6 +1,7 @@
 """What critic and generator strive for.
 
-A loss sees scores only through the function `critic`: images (N, C, …) → scores (N,).
+A loss sees scores (N,) of reals and of generated images; a penalty sees the images (N, C, …) too, which carry
+gradients.
 """
 
 from __future__ import annotations
@@ -17,15 +18,32 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Loss(Protocol):
-    """A pair of losses, and a penalty that keeps the critic smooth."""
+    """A pair of losses, and a penalty that keeps the critic smooth.
 
-    def critic(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        """To be minimised by the critic; `fake` carries no gradient."""
+    ``pairs`` says whether the generator's loss looks at the scores of reals.
+    """
 
-    def penalty(self, critic: Score, real: torch.Tensor, fake: torch.Tensor, blend: torch.Tensor) -> torch.Tensor:
-        """The critic's penalty, to be added to its loss; `blend` (N,) is uniform in 0 to 1."""
+    pairs: bool
 
-    def generator(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+    def critic(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+        """To be minimised by the critic."""
+
+    def penalty(
+        self,
+        critic: Score,
+        real: torch.Tensor,
+        fake: torch.Tensor,
+        on_real: torch.Tensor,
+        on_fake: torch.Tensor,
+        blend: torch.Tensor,
+    ) -> torch.Tensor:
+        """The critic's penalty, to be added to its loss.
+
+        `real` and `fake` are leaves that require gradients, whose scores are `on_real` and `on_fake`; `blend` (N,) is
+        uniform in 0 to 1.
+        """
+
+    def generator(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
         """To be minimised by the generator."""
 
 
@@ -35,19 +53,30 @@ class WassersteinGP:
     E[D(fake)] − E[D(real)] + λ E[(‖∇D(x̂)‖ − 1)²] + ε E[D(real)²], x̂ between real and fake.
     """
 
+    pairs = False
+
     def __init__(self, gradient_weight: float, drift: float) -> None:
         self.gradient_weight, self.drift = gradient_weight, drift
 
-    def critic(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        on_real = critic(real).float()
-        return critic(fake).float().mean() - on_real.mean() + self.drift * on_real.square().mean()
+    def critic(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+        return on_fake.mean() - on_real.mean() + self.drift * on_real.square().mean()
 
-    def penalty(self, critic: Score, real: torch.Tensor, fake: torch.Tensor, blend: torch.Tensor) -> torch.Tensor:
-        between = torch.lerp(real, fake, blend.reshape(-1, *[1] * (real.ndim - 1)))
-        return self.gradient_weight * ((_gradient(critic, between).square().sum(1) + 1e-12).sqrt() - 1).square().mean()
+    def penalty(
+        self,
+        critic: Score,
+        real: torch.Tensor,
+        fake: torch.Tensor,
+        on_real: torch.Tensor,
+        on_fake: torch.Tensor,
+        blend: torch.Tensor,
+    ) -> torch.Tensor:
+        between = torch.lerp(real.detach(), fake.detach(), blend.reshape(-1, *[1] * (real.ndim - 1)))
+        between.requires_grad_(True)
+        norm = (_gradient(critic(between), between).square().sum(1) + 1e-12).sqrt()
+        return self.gradient_weight * (norm - 1).square().mean()
 
-    def generator(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        return -critic(fake).float().mean()
+    def generator(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+        return -on_fake.mean()
 
 
 class Relativistic:
@@ -56,21 +85,29 @@ class Relativistic:
     E[softplus(D(fake) − D(real))] + γ/2 E[‖∇D(real)‖² + ‖∇D(fake)‖²]; the generator's is its mirror image.
     """
 
+    pairs = True
+
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
 
-    def critic(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        return F.softplus(critic(fake).float() - critic(real).float()).mean()
+    def critic(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+        return F.softplus(on_fake - on_real).mean()
 
-    def penalty(self, critic: Score, real: torch.Tensor, fake: torch.Tensor, blend: torch.Tensor) -> torch.Tensor:
-        r1 = _gradient(critic, real).square().sum(1).mean()
-        r2 = _gradient(critic, fake).square().sum(1).mean()
+    def penalty(
+        self,
+        critic: Score,
+        real: torch.Tensor,
+        fake: torch.Tensor,
+        on_real: torch.Tensor,
+        on_fake: torch.Tensor,
+        blend: torch.Tensor,
+    ) -> torch.Tensor:
+        r1 = _gradient(on_real, real).square().sum(1).mean()
+        r2 = _gradient(on_fake, fake).square().sum(1).mean()
         return self.gamma / 2 * (r1 + r2)
 
-    def generator(self, critic: Score, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            on_real = critic(real).float()
-        return F.softplus(on_real - critic(fake).float()).mean()
+    def generator(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
+        return F.softplus(on_real.detach() - on_fake).mean()
 
 
 def make_loss(plan: recipe.Loss) -> Loss:
@@ -80,8 +117,12 @@ def make_loss(plan: recipe.Loss) -> Loss:
     return Relativistic(plan.gamma)
 
 
-def _gradient(critic: Score, x: torch.Tensor) -> torch.Tensor:
+def full(x: torch.Tensor) -> torch.Tensor:
+    """Half precision becomes float32; what is more stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _gradient(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """The gradient of each score in its image, (N, values), itself differentiable."""
-    x = x.detach().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(critic(x).float().sum(), x, create_graph=True)
-    return gradient.float().flatten(1)
+    (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
+    return full(gradient).flatten(1)

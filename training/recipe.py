@@ -63,7 +63,9 @@ class Loss:
     """What the networks strive for; see `napari_pgan.training.losses`.
 
     ``gradient_weight`` (λ), ``drift``: for ``wgan-gp``. ``gamma``: weight of R1 and R2, for ``relativistic``.
-    ``lazy``: every how many steps a penalty is taken (1: every step).
+    ``lazy``: every how many steps a penalty is taken (1: every step). ``updates``: both networks ``together`` from the
+    same images and scores, or ``alternating``, the generator after the critic with images of its own (13 passes through
+    a network a step instead of 10).
     """
 
     kind: Literal["wgan-gp", "relativistic"] = "relativistic"
@@ -71,6 +73,7 @@ class Loss:
     drift: NotNegative = 0.001
     gamma: NotNegative = 1.0
     lazy: Count = 1
+    updates: Literal["together", "alternating"] = "alternating"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -95,13 +98,20 @@ class Ema:
 class Augment:
     """Changes shown to the critic on reals and generated images alike; see `napari_pgan.training.augment`.
 
-    ``probability``: of each change, an image. ``translate``: greatest shift, as a share of the size. ``gain``: greatest
-    change of a modality's brightness, as a share. ``mirror``: whether the cohort counts as its own mirror image too;
-    leave it off where left and right differ.
+    ``probability``: of each change, an image; where ``target`` is given, only at the start. ``target``: how far the
+    critic may tell reals from generated images (mean sign of its scores) before changes become more likely, as in ADA.
+    ``pace``: images that the probability would need from 0 to 1. ``translate``: greatest shift, as a share of the size.
+    ``rotate``: greatest turn in degrees. ``zoom``: greatest enlargement, as a share. ``gain``: greatest change of a
+    modality's brightness, as a share. ``mirror``: whether the cohort counts as its own mirror image too; leave it off
+    where left and right differ.
     """
 
-    probability: Share = 0.0
-    translate: Share = 0.125
+    probability: Annotated[float, Field(ge=0, le=0.8)] = 0.0
+    target: Share | None = None
+    pace: Positive = 100_000.0
+    translate: Annotated[float, Field(ge=0, le=0.5)] = 0.125
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.0
     gain: Share = 0.2
     mirror: bool = False
 

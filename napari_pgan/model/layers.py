@@ -25,6 +25,13 @@ def up(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
+def blend(old: torch.Tensor, new: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
+    """Go from `old` to `new` as `alpha` goes from 0 to 1; a tensor (0-d) need not be known to the host."""
+    if isinstance(alpha, torch.Tensor):
+        alpha = alpha.to(new.dtype)
+    return torch.lerp(old.to(new.dtype), new, alpha)
+
+
 def leaky(x: torch.Tensor) -> torch.Tensor:
     return F.leaky_relu(x, 0.2)
 
@@ -41,8 +48,11 @@ def pixel_norm(x: torch.Tensor) -> torch.Tensor:
 class _PixelNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        scale = torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
-        y = x * scale
+        with torch.autocast(x.device.type, enabled=False):  # which would turn all of it to float32
+            wide = torch.promote_types(x.dtype, torch.float32)
+            norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=wide)
+            scale = torch.rsqrt(norm.square() / x.shape[1] + 1e-8).to(x.dtype)
+            y = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
@@ -50,8 +60,9 @@ class _PixelNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         y, scale = ctx.saved_tensors
-        along = (gradient * y).mean(dim=1, keepdim=True)
-        return torch.addcmul(gradient, y, along, value=-1) * scale
+        with torch.autocast(y.device.type, enabled=False):
+            along = (gradient * y).sum(dim=1, keepdim=True) / y.shape[1]
+            return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
 
 
 class _Weighted(nn.Module):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_pgan.errors import InputError
-from napari_pgan.model.layers import Conv, Dense, MinibatchStddev, down, leaky, pixel_norm, up
+from napari_pgan.model.layers import Conv, Dense, MinibatchStddev, blend, down, leaky, pixel_norm, up
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,11 @@ def _activate(x: torch.Tensor, normalize: bool) -> torch.Tensor:
     return pixel_norm(leaky(x)) if normalize else leaky(x)
 
 
+def fades(alpha: float | torch.Tensor) -> bool:
+    """Whether a stage is still fading in; what a tensor holds is not asked, since a GPU would have to be waited for."""
+    return isinstance(alpha, torch.Tensor) or alpha < 1
+
+
 class _GeneratorBlock(nn.Module):
     def __init__(self, a: Architecture, stage: int) -> None:
         super().__init__()
@@ -138,20 +143,22 @@ class Generator(nn.Module):
             every.append(block(every[-1]))
         return every
 
-    def synthesize(self, first_map: torch.Tensor, stage: int | None = None, alpha: float = 1.0) -> torch.Tensor:
+    def synthesize(
+        self, first_map: torch.Tensor, stage: int | None = None, alpha: float | torch.Tensor = 1.0
+    ) -> torch.Tensor:
         """The first feature map → channels (N, C, *base·2^stage)."""
         stage = self.architecture.stages - 1 if stage is None else stage
         every = self.features(first_map, stage)
         x = self.heads[stage](every[-1])
-        if alpha < 1 and stage > 0:
-            x = torch.lerp(up(self.heads[stage - 1](every[-2])), x, alpha)
+        if stage > 0 and fades(alpha):
+            x = blend(up(self.heads[stage - 1](every[-2])), x, alpha)
         return x
 
     def forward(
         self,
         latents: torch.Tensor,
         stage: int | None = None,
-        alpha: float = 1.0,
+        alpha: float | torch.Tensor = 1.0,
         conditions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Latents (N, L) → channels (N, C, *base·2^stage), linear, meant for [-1, 1].
@@ -161,7 +168,7 @@ class Generator(nn.Module):
         stage
             Counted from 0; the last one if None.
         alpha
-            How far that stage has faded in, 0 to 1.
+            How far that stage has faded in, 0 to 1; a tensor (0-d) stands for a fade-in, whatever it holds.
         conditions
             (N, conditions), where the architecture has them.
         """
@@ -196,14 +203,18 @@ class Critic(nn.Module):
         self.score = Dense(a.widths[0], 1, gain=1, equalized=a.equalized)
 
     def forward(
-        self, x: torch.Tensor, stage: int, alpha: float = 1.0, conditions: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        stage: int,
+        alpha: float | torch.Tensor = 1.0,
+        conditions: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Channels (N, C, *base·2^stage) → scores (N,). The features of a stage that fades in are blended."""
         h = leaky(self.tails[stage](x))
         for s in range(stage, 0, -1):
             h = self.blocks[s - 1](h)
-            if s == stage and alpha < 1:
-                h = torch.lerp(leaky(self.tails[s - 1](down(x))).to(h.dtype), h, alpha)
+            if s == stage and fades(alpha):
+                h = blend(leaky(self.tails[s - 1](down(x))), h, alpha)
         h = leaky(self.conv(self.stddev(h))).flatten(1)
         if self.architecture.conditions:
             if conditions is None:
