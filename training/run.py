@@ -172,7 +172,7 @@ class Run:
     def _sweep(self) -> None:
         """Remove what a killed run left half written."""
         for folder in (self.folder, self.checkpoints, self.previews):
-            for name in ("*.safetensors", "*.png", "*.json", "*.jsonl", "*.yaml"):
+            for name in ("*.safetensors", "*.png", "*.gif", "*.json", "*.jsonl", "*.yaml"):
                 for leftover in folder.glob(f".????????.{name}"):
                     leftover.unlink()
 

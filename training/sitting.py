@@ -19,6 +19,7 @@ from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_pgan.training.export import Origin, export_model, shown_stage
 from napari_pgan.training.graft import start_from
+from napari_pgan.training.growth import cut_previews, write_growth
 from napari_pgan.training.init import Start
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.reals import Reals
@@ -74,6 +75,7 @@ class Sitting:
         if extra is not None:
             self.best, self.seconds = extra["best"], extra["seconds"]
             self.run.cut_metrics(self.trainer.seen)
+            cut_previews(self.run.previews, self.trainer.seen)
             self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
         elif start is not None:
             start_from(self.trainer, start)
@@ -97,6 +99,8 @@ class Sitting:
             if moment.step == 0 and self._starts_anew(moment):
                 self.trainer.reset_optimizers()
             if moment.phase != phase:
+                if moment.phase.stage != phase.stage:  # every size is seen once as it ended
+                    self.watch.preview(self.run.previews, self.trainer.mean, phase.stage, 1.0, self.trainer.seen)
                 self._save()
                 phase = moment.phase
             before = self.trainer.seen
@@ -118,6 +122,7 @@ class Sitting:
             if self.trainer.seen < self.schedule.images:
                 self._obey()  # after the tick, which a sitting that goes on from here would not make again
         self._tick(self.schedule.at(self.schedule.images))
+        write_growth(self.run.previews)
         update(self.schedule.images, "")
 
     def _starts_anew(self, moment: Moment) -> bool:
@@ -150,8 +155,7 @@ class Sitting:
     def _tick(self, moment: Moment) -> None:
         """Preview, distance, model and checkpoint."""
         began, stage = time.monotonic(), moment.phase.stage
-        name = f"{self.trainer.seen:010d}_{moment.phase.size}.png"
-        self.watch.preview(self.run.previews / name, self.trainer.mean, stage, moment.alpha)
+        self.watch.preview(self.run.previews, self.trainer.mean, stage, moment.alpha, self.trainer.seen)
         distance = self.watch.distance(self.trainer.mean, stage, moment.alpha, moment.phase.size)
         facts = {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), "size": moment.phase.size}
         self.run.append_metrics({**facts, "alpha": round(moment.alpha, 4), f"swd_{self.watch.split}": distance})
@@ -178,6 +182,7 @@ class Sitting:
         if self.signal is None and not self.run.asked_to_stop():
             return
         self._save()
+        write_growth(self.run.previews)
         number, self.signal = self.signal, None
         if number == signal.SIGINT:
             raise KeyboardInterrupt

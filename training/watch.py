@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 from napari_pgan.evaluation.swd import sliced_wasserstein
 from napari_pgan.model import Condition, Encoding, latents_of_seeds
 from napari_pgan.model.networks import Generator
-from napari_pgan.samples.sheet import write_sheet
+from napari_pgan.samples.sheet import lay_out, write_sheet
 from napari_pgan.store import Store
+from napari_pgan.training.growth import caption, preview_name, preview_note
 
 _PREVIEW_SEEDS = range(8)
+_CELL = (128, 512)  # pixels of a side that an image takes on a preview, at least and at most
 _DISTANCE_SEED = 2**30  # far from the seeds that people look at
 
 
@@ -35,11 +38,24 @@ class Watch:
         self.split = "val" if store.keys("val") else "train"
         self._reals: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def preview(self, path: Path, generator: Generator, stage: int, alpha: float) -> None:
-        """Write a sheet of the same few latents at every size."""
-        x = self._render(generator, stage, alpha, latents_of_seeds(_PREVIEW_SEEDS, generator.architecture.latent), None)
-        images = self.encoding.images(x).clamp(-1, 1).numpy()
-        write_sheet(path, images, self.encoding.decode(x).numpy(), self.encoding.channels, blocks=2)
+    def preview(self, folder: Path, generator: Generator, stage: int, alpha: float, seen: int) -> None:
+        """Write a sheet of the same few latents, laid out alike at every stage, named by images seen and size."""
+        architecture = generator.architecture
+        x = self._render(generator, stage, alpha, latents_of_seeds(_PREVIEW_SEEDS, architecture.latent), None)
+        images, labels = self.encoding.images(x).clamp(-1, 1), self.encoding.decode(x)
+        side, last = min(images.shape[-2:]), min(architecture.shape(architecture.stages - 1))
+        cell = last * max(1, math.ceil(_CELL[0] / last))
+        while cell > _CELL[1] and cell % 2 == 0:
+            cell //= 2
+        if side > cell:
+            step = side // cell
+            images, labels = torch.nn.functional.avg_pool2d(images, step), labels[:, ::step, ::step]
+        rows, size = [f"seed {seed}" for seed in _PREVIEW_SEEDS], max(x.shape[-2:])
+        channels, scale, title = self.encoding.channels, max(cell // side, 1), caption(seen, size, alpha)
+        layout = lay_out(len(rows), (images.shape[-2], images.shape[-1]), channels, True, rows, scale, 2, title)
+        note = preview_note(seen, size, alpha, layout, channels.labels)
+        path = folder / preview_name(seen, size)
+        write_sheet(path, images.numpy(), labels.numpy(), channels, rows, scale, 2, note, title)
 
     def distance(self, generator: Generator, stage: int, alpha: float, size: int) -> dict[str, float]:
         """Sliced Wasserstein distances ×10³ of samples to held-out slices, all channels together, by level."""

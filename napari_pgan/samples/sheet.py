@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,68 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 _TELLING = ("flair", "t2", "t1ce", "t1c")  # lesions stand out most on these
 _FILL = 0.4
 _NOTE = "napari-pgan"
+SEGMENTATION = "segmentation"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie on a sheet, in its pixels.
+
+    Parameters
+    ----------
+    size
+        (width, height) of the sheet.
+    cell
+        (width, height) of one picture.
+    columns
+        Their headings: the display groups, then ``segmentation`` where it is drawn.
+    corners
+        For each sample, (x, y) of its first picture; the others follow to the right.
+    """
+
+    size: tuple[int, int]
+    cell: tuple[int, int]
+    columns: tuple[str, ...]
+    corners: tuple[tuple[int, int], ...]
+
+    def box(self, sample: int, column: int) -> tuple[int, int, int, int]:
+        """(left, top, right, bottom) of a picture."""
+        x, y = self.corners[sample]
+        x += column * (self.cell[0] + _GAP)
+        return x, y, x + self.cell[0], y + self.cell[1]
+
+
+def lay_out(
+    count: int,
+    shape: tuple[int, int],
+    channels: Channels,
+    labelled: bool,
+    rows_label: Sequence[str] | None = None,
+    scale: int | None = None,
+    blocks: int = 1,
+    title: str | None = None,
+) -> Layout:
+    """The layout of the `sheet` of as many samples of (y, x) pixels, with or without their segmentation."""
+    height, width = shape
+    scale = scale or max(1, math.ceil(_MIN_SIDE / min(height, width)))
+    cell_w, cell_h = width * scale, height * scale
+    columns = tuple(group.name for group in channels.groups)
+    if labelled and channels.labels:
+        columns = (*columns, SEGMENTATION)
+    size, font, small = _fonts(cell_w)
+    gutter = max((int(small.getlength(t)) for t in rows_label), default=-8) + 8 if rows_label else 0
+    rows = math.ceil(count / blocks)
+    blocks = math.ceil(count / rows) if count else 1
+    block_w = gutter + len(columns) * (cell_w + _GAP) - _GAP
+    total_w = max(2 * _MARGIN + blocks * block_w + (blocks - 1) * _BLOCK_GAP, 260)
+    legend = _legend_lines(channels, font, total_w) if labelled else []
+    head = _MARGIN + size + 8 + (_title_height(size) if title else 0)
+    corners = []
+    for index in range(count):
+        block, row = divmod(index, rows)
+        corners.append((_MARGIN + block * (block_w + _BLOCK_GAP) + gutter, head + row * (cell_h + _GAP)))
+    total_h = head + rows * (cell_h + _GAP) + 6 + len(legend) * (size + 8) + _foot(small)
+    return Layout((total_w, total_h), (cell_w, cell_h), columns, tuple(corners))
 
 
 def sheet(
@@ -30,6 +93,7 @@ def sheet(
     rows_label: Sequence[str] | None = None,
     scale: int | None = None,
     blocks: int = 1,
+    title: str | None = None,
 ) -> Image.Image:
     """Draw samples with column headings and a legend of the labels.
 
@@ -47,6 +111,8 @@ def sheet(
         How many pixels of the sheet an image pixel takes along an axis; by default enough for 128 a side.
     blocks
         Into how many columns of rows the samples are laid out.
+    title
+        A line on top.
 
     Returns
     -------
@@ -54,49 +120,34 @@ def sheet(
         RGB.
     """
     images, labels = _flat(np.asarray(images), labels)
-    count, (height, width) = len(images), images.shape[-2:]
-    scale = scale or max(1, math.ceil(_MIN_SIDE / min(height, width)))
-    cell_h, cell_w = height * scale, width * scale
-    columns = [group.name for group in channels.groups]
-    if labels is not None and channels.labels:
-        columns.append("segmentation")
-    texts = list(rows_label) if rows_label is not None else None
-
-    size = int(np.clip(cell_w / 9, 11, 18))
-    font, small = _font(size), _font(max(10, size - 3))
-    gutter = max((int(small.getlength(t)) for t in texts), default=-8) + 8 if texts else 0
-    rows = math.ceil(count / blocks)
-    blocks = math.ceil(count / rows) if count else 1
-    block_w = gutter + len(columns) * (cell_w + _GAP) - _GAP
-    total_w = max(2 * _MARGIN + blocks * block_w + (blocks - 1) * _BLOCK_GAP, 260)
-    legend = _legend_lines(channels, font, total_w - 2 * _MARGIN) if labels is not None else []
-    head = _MARGIN + size + 8
-    legend_top = head + rows * (cell_h + _GAP) + 6
-    total_h = legend_top + len(legend) * (size + 8) + int(small.size) + 8 + _MARGIN
-
-    page = Image.new("RGB", (total_w, total_h), _PAPER)
+    height, width = images.shape[-2:]
+    layout = lay_out(len(images), (height, width), channels, labels is not None, rows_label, scale, blocks, title)
+    cell_w, cell_h = layout.cell
+    size, font, small = _fonts(cell_w)
+    page = Image.new("RGB", layout.size, _PAPER)
     draw = ImageDraw.Draw(page)
-    for block in range(blocks):
-        left = _MARGIN + block * (block_w + _BLOCK_GAP) + gutter
-        for column, name in enumerate(columns):
-            middle = left + column * (cell_w + _GAP) + cell_w / 2
-            draw.text((middle, head - 5), _fit(name, font, cell_w), _INK, font, anchor="ms")
-    for index in range(count):
-        block, row = divmod(index, rows)
-        left, top = _MARGIN + block * (block_w + _BLOCK_GAP) + gutter, head + row * (cell_h + _GAP)
-        if texts is not None:
-            draw.text((left - 6, top + cell_h / 2), texts[index], _FAINT, small, anchor="rm")
-        for column, cell in enumerate(
-            _cells(images[index], None if labels is None else labels[index], channels, scale)
-        ):
-            page.paste(Image.fromarray(cell), (left + column * (cell_w + _GAP), top))
+    if title:
+        draw.text((_MARGIN, _MARGIN), title, _INK, _font(size + 3), anchor="lt")
+    for left, top in layout.corners:
+        if top == layout.corners[0][1]:
+            for column, name in enumerate(layout.columns):
+                middle = left + column * (cell_w + _GAP) + cell_w / 2
+                draw.text((middle, top - 5), _fit(name, font, cell_w), _INK, font, anchor="ms")
+    for index, (left, top) in enumerate(layout.corners):
+        if rows_label:
+            draw.text((left - 6, top + cell_h / 2), rows_label[index], _FAINT, small, anchor="rm")
+        own = None if labels is None else labels[index]
+        for column, cell in enumerate(_cells(images[index], own, channels, cell_w // width)):
+            page.paste(Image.fromarray(cell), layout.box(index, column)[:2])
+    legend = [] if labels is None else _legend_lines(channels, font, layout.size[0])
+    legend_top = layout.size[1] - _foot(small) - len(legend) * (size + 8)
     for line, entries in enumerate(legend):
         x, y = _MARGIN, legend_top + line * (size + 8)
         for name, color, advance in entries:
             draw.rectangle((x, y + 2, x + size, y + size + 2), fill=color)
             draw.text((x + size + 6, y + 2 + size / 2), name, _INK, font, anchor="lm")
             x += advance
-    draw.text((_MARGIN, total_h - _MARGIN), LIMITS, _FAINT, small, anchor="ls")
+    draw.text((_MARGIN, layout.size[1] - _MARGIN), LIMITS, _FAINT, small, anchor="ls")
     return page
 
 
@@ -123,6 +174,7 @@ def write_sheet(
     scale: int | None = None,
     blocks: int | None = None,
     note: str = "",
+    title: str | None = None,
 ) -> None:
     """Write a PNG of samples, whole or not at all.
 
@@ -132,7 +184,7 @@ def write_sheet(
     if blocks is None and len(images) > 8:
         page = grid_sheet(images, labels, channels, rows_label, scale)
     else:
-        page = sheet(images, labels, channels, rows_label, scale, blocks or 1)
+        page = sheet(images, labels, channels, rows_label, scale, blocks or 1, title)
     texts = PngInfo()
     texts.add_text("Description", LIMITS)
     texts.add_text(_NOTE, note)
@@ -205,6 +257,20 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # Pillow's own, when a size is given
 
 
+def _fonts(cell_width: int) -> tuple[int, ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
+    """The size of the letters in pixels, their font, and the smaller one."""
+    size = int(np.clip(cell_width / 9, 11, 18))
+    return size, _font(size), _font(max(10, size - 3))
+
+
+def _foot(small: ImageFont.FreeTypeFont) -> int:
+    return int(small.size) + 8 + _MARGIN
+
+
+def _title_height(size: int) -> int:
+    return size + 13
+
+
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     while len(text) > 1 and font.getlength(text) > width:
         text = text.rstrip(".")[:-1] + "."
@@ -212,9 +278,9 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _legend_lines(channels: Channels, font: ImageFont.FreeTypeFont, width: int) -> list[list[tuple[str, str, int]]]:
-    """Lines of (name, colour, advance) that are no wider than `width`."""
+    """Lines of (name, colour, advance) that fit on a sheet of `width`."""
     lines: list[list[tuple[str, str, int]]] = []
-    used = width
+    used = width = width - 2 * _MARGIN
     for label in channels.labels:
         advance = int(font.getlength(label.name)) + int(font.size) + 26
         if used + advance > width + 20:
