@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from napari_pgan.errors import InputError
-from napari_pgan.training.console import emit, progress, say
+from napari_pgan.training.console import Update, emit, progress, say
 
 
 def fit(
@@ -26,6 +27,9 @@ def fit(
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
     licence: Annotated[str | None, typer.Option(help="Terms for the model, written into its card.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write RUN/tensorboard, too; `tensorboard --logdir RUN` shows it.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and train nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print a result for machines.")] = False,
 ) -> int:
@@ -47,7 +51,10 @@ def fit(
     from napari_pgan.training.fit import Wish, describe, go_on, train
     from napari_pgan.training.recipe import read_recipe
     from napari_pgan.training.sitting import Stopped
+    from napari_pgan.training.tensorboard import check_installed, mirrored
 
+    if tensorboard:
+        check_installed()
     changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     planned = read_recipe(recipe or "default", changes)
     wish = Wish(store, planned, out, size, images, minutes, device, init, licence=licence or "not stated")
@@ -57,8 +64,13 @@ def fit(
         for line in describe(wish):
             print(line)
         return 0
+
+    def watched(total: int) -> AbstractContextManager[Update]:
+        bar = progress("training", total, "images")
+        return mirrored(wish.out, bar) if tensorboard else bar
+
     try:
-        run = train(wish, lambda total: progress("training", total, "images"), say)
+        run = train(wish, watched, say)
     except Stopped as stopped:
         say(str(stopped))
         return 0
