@@ -33,7 +33,8 @@ def blend(old: torch.Tensor, new: torch.Tensor, alpha: float | torch.Tensor) -> 
 
 
 def leaky(x: torch.Tensor) -> torch.Tensor:
-    return F.leaky_relu(x, 0.2)
+    """In place: `x` is what a convolution has just made, and is kept by nobody else."""
+    return F.leaky_relu_(x, 0.2)
 
 
 def pixel_norm(x: torch.Tensor) -> torch.Tensor:
@@ -78,9 +79,35 @@ class _Weighted(nn.Module):
         self.scale = std if equalized else 1.0
         self.weight = nn.Parameter(torch.randn(shape) * (1.0 if equalized else std))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
+        self._kept: tuple[tuple[Any, ...], torch.Tensor] | None = None
 
     def scaled(self) -> torch.Tensor:
         return self.weight * self.scale if self.scale != 1.0 else self.weight
+
+    def kernel(self) -> torch.Tensor:
+        """The weight as the layer multiplies by it; kept while it takes no gradients and stays as it is.
+
+        Making it costs more than using it where one image is sampled at a time.
+        """
+        weight = self.weight
+        if weight.requires_grad:
+            return self._make_kernel()
+        device = weight.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+        key = (weight._version, weight.data_ptr(), weight.device, dtype)
+        if self._kept is None or self._kept[0] != key:
+            with torch.inference_mode(False), torch.no_grad(), torch.autocast(device, enabled=False):
+                self._kept = (key, _laid_out_as(self._make_kernel().to(dtype), weight))
+        return self._kept[1]
+
+    def _make_kernel(self) -> torch.Tensor:
+        return self.scaled()
+
+
+def _laid_out_as(kernel: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    if kernel.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last):
+        return kernel.contiguous(memory_format=torch.channels_last)
+    return kernel.contiguous()
 
 
 class Dense(_Weighted):
@@ -90,7 +117,7 @@ class Dense(_Weighted):
         super().__init__((outputs, inputs), gain, equalized)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.scaled(), self.bias)
+        return F.linear(x, self.kernel(), self.bias)
 
 
 class Conv(_Weighted):
@@ -118,14 +145,19 @@ class Conv(_Weighted):
         self.dimensions, self.padding, self.change = dimensions, kernel // 2, scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.change == "up":
+            return _CONV_TRANSPOSE[self.dimensions](x, self.kernel(), self.bias, stride=2, padding=1)
+        if self.change == "down":
+            return _CONV[self.dimensions](x, self.kernel(), self.bias, stride=2, padding=1)
+        return _CONV[self.dimensions](x, self.kernel(), self.bias, padding=self.padding)
+
+    def _make_kernel(self) -> torch.Tensor:
         weight = self.scaled()
         if self.change == "up":
-            kernel = _spread(weight).flip(list(range(2, weight.ndim))).transpose(0, 1)
-            return _CONV_TRANSPOSE[self.dimensions](x, kernel, self.bias, stride=2, padding=1)
+            return _spread(weight).flip(list(range(2, weight.ndim))).transpose(0, 1)
         if self.change == "down":
-            kernel = _spread(weight) / 2**self.dimensions
-            return _CONV[self.dimensions](x, kernel, self.bias, stride=2, padding=1)
-        return _CONV[self.dimensions](x, weight, self.bias, padding=self.padding)
+            return _spread(weight) / 2**self.dimensions
+        return weight
 
     def plain(self, x: torch.Tensor) -> torch.Tensor:
         """The same function, one step at a time."""

@@ -113,3 +113,32 @@ def test_minibatch_deviation_of_known_images() -> None:
 def test_pixel_norms_written_gradient_is_that_of_finite_differences() -> None:
     x = torch.randn(2, 5, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(pixel_norm, (x,))
+
+
+@pytest.mark.parametrize("scale", [None, "up", "down"])
+def test_a_kernel_that_is_kept_follows_its_weight(scale: str | None) -> None:
+    layer = Conv(2, 4, 6, scale=scale)
+    x = torch.randn(2, 4, 8, 8)
+    learning = layer(x).detach()
+    layer.requires_grad_(False)
+    assert torch.allclose(layer(x), learning, atol=1e-6)
+    assert layer.kernel() is layer.kernel()
+    with torch.no_grad():
+        layer.weight.mul_(2)  # as a running mean moves
+    assert torch.allclose(layer(x), 2 * learning, atol=1e-5)
+    layer.load_state_dict({"weight": layer.weight / 4, "bias": layer.bias})
+    assert torch.allclose(layer(x), learning / 2, atol=1e-5)
+    with torch.inference_mode():
+        layer.weight.data = layer.weight.data.clone() * 2
+        assert torch.allclose(layer(x), learning, atol=1e-5)
+    z = torch.randn(2, 4, 8, 8, requires_grad=True)  # what was kept while nothing was recorded serves gradients too
+    layer(z).sum().backward()
+    assert z.grad is not None
+
+
+def test_a_kernel_is_kept_for_one_precision() -> None:
+    layer, x = Dense(4, 3).requires_grad_(False), torch.randn(2, 4)
+    exact = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
+    assert torch.equal(layer(x), exact)
