@@ -43,9 +43,14 @@ class Augmentation:
         """Whether any image is ever changed."""
         return self.plan.probability > 0 or self.plan.target is not None
 
+    @property
+    def numbers(self) -> int:
+        """How many random numbers decide the changes of one image."""
+        return 4 + self.dimensions + 2 * self.modalities
+
     def draw(self, n: int, random: torch.Generator) -> torch.Tensor:
         """Uniform numbers (n, K) in 0 to 1, which decide all changes of n images."""
-        return torch.rand(n, 4 + self.dimensions + 2 * self.modalities, generator=random)
+        return torch.rand(n, self.numbers, generator=random)
 
     def __call__(self, x: torch.Tensor, drawn: torch.Tensor, probability: torch.Tensor | float) -> torch.Tensor:
         """Change images (N, C, …) as `drawn` (N, K) says, each change with a probability (a number or a 0-d tensor)."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from napari_pgan.model import Architecture, Critic, Encoding, Generator
+from napari_pgan.model.growing import grow_critic, grow_generator
 from napari_pgan.model.layers import blend, down, up
 from napari_pgan.training.augment import Augmentation, adapted
 from napari_pgan.training.device import Features
@@ -18,9 +19,10 @@ from napari_pgan.training.losses import full, make_loss
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.schedule import Moment
+from napari_pgan.training.schedule import Moment, Phase
 
 Said = dict[str, torch.Tensor]
+_FITTED = 64  # latents that a new stage is fitted on
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,21 @@ class Trainer:
         Which channels are modalities.
     device
         Where they train.
+    features
+        What the device can do; found out if None.
     """
 
     def __init__(
-        self, recipe: Recipe, architecture: Architecture, encoding: Encoding, device: torch.device | str
+        self,
+        recipe: Recipe,
+        architecture: Architecture,
+        encoding: Encoding,
+        device: torch.device | str,
+        features: Features | None = None,
     ) -> None:
-        self.recipe, self.architecture, self.device = recipe, architecture, torch.device(device)
-        self.features = Features.of(self.device, recipe.precision)
+        self.recipe, self.architecture, self.encoding = recipe, architecture, encoding
+        self.device = torch.device(device)
+        self.features = features or Features.of(self.device, recipe.precision)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.generator, self.critic = Generator(architecture), Critic(architecture)
@@ -84,7 +94,8 @@ class Trainer:
                 torch.nn.init.constant_(parameter, recipe.network.start)
         self.mean = copy.deepcopy(self.generator)  # the running mean, which is sampled
         for network in (self.generator, self.critic, self.mean):
-            network.to(self.device)
+            if self.device.type != "cpu":
+                network.to(self.device)
             if self._flat:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean.requires_grad_(False)
@@ -117,6 +128,16 @@ class Trainer:
         sound = bool(self._sound.item())
         self._sound.fill_(True)
         return sound
+
+    def enter(self, phase: Phase, reals: Reals) -> None:
+        """Make ready for a phase, before its first step; the same each time it is done."""
+        if phase.fading and self.recipe.network.growth == "preserving":
+            random = generator_for(self.recipe.seed, "growth", phase.start)
+            z = self._sent(torch.randn(_FITTED, self.architecture.latent, generator=random))
+            _, told = reals.batch(phase.start, _FITTED, self.recipe.seed)
+            for network in (self.generator, self.mean):
+                grow_generator(network, phase.stage, z, told)
+            grow_critic(self.critic, phase.stage)
 
     def step(self, moment: Moment, reals: Reals) -> Said:
         """One step of the critic, one of the generator, on the batch that follows; returns losses, without waiting.

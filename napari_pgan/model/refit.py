@@ -71,19 +71,29 @@ def refit_lower_heads(
         for stage in range(last - 1, -1, -1):
             target = down(target)
             step = max(1, count * target[0, 0].numel() // _MOST_ROWS)  # an even share of the pixels is enough
-            rows[stage].append((_rows(features[stage])[::step], _rows(target)[::step]))
+            rows[stage].append((feature_rows(features[stage])[::step], feature_rows(target)[::step]))
     for stage in range(last):
         x, y = (torch.cat(parts) for parts in zip(*rows[stage], strict=True))
         x = torch.cat([x, torch.ones(len(x), 1)], dim=1)  # (rows, W + 1)
-        gram, moment = (x.T @ x).double(), (x.T @ y).double()
-        gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-        solution = torch.linalg.solve(gram, moment).float()  # (W + 1, C)
+        solution = least_squares(x, y, ridge)
         if label_channels:
             solution[:, -label_channels:] = _logistic(x, y[:, -label_channels:], solution[:, -label_channels:])
-        head = generator.heads[stage]
-        assert isinstance(head, Conv)
-        head.weight.copy_(solution[:-1].T.reshape(head.weight.shape) / head.scale)
-        head.bias.copy_(solution[-1])
+        set_head(generator, stage, solution)
+
+
+def least_squares(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Weights (W, C) that take x (rows, W) to y (rows, C)."""
+    gram, moment = (x.T @ x).double(), (x.T @ y).double()
+    gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+    return torch.linalg.solve(gram, moment).float()
+
+
+def set_head(generator: Generator, stage: int, solution: torch.Tensor) -> None:
+    """Set a head to weights (W + 1, C), the last row its bias."""
+    head = generator.heads[stage]
+    assert isinstance(head, Conv)
+    head.weight.copy_(solution[:-1].T.reshape(head.weight.shape) / head.scale)
+    head.bias.copy_(solution[-1])
 
 
 def _logistic(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
@@ -128,7 +138,8 @@ def _final_images(generator: Generator, count: int, batch: int) -> Iterator[tupl
         yield features, generator.heads[-1](features[-1]).clamp(-1, 1)
 
 
-def _rows(x: torch.Tensor) -> torch.Tensor:
+def feature_rows(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, …) → (pixels, C) float32 on the host."""
     return x.movedim(1, -1).reshape(-1, x.shape[1]).float().cpu()
 
 

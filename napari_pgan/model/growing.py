@@ -1,0 +1,98 @@
+"""A new stage that starts by doing what the network did before it: function-preserving growth.
+
+Drawn at random, a new block must be learnt from nothing while it fades in: pictures go dark and blurred, the critic's
+features turn to noise, and both networks spend tens of thousands of images to come back to where they were. Here a new
+stage hands on what the stage below has made (Chen et al. 2016, "Net2Net", arXiv:1511.05641). Leaky ReLU loses nothing
+of a number that is there with both its signs: x = (leaky(x) − leaky(−x)) / 1.2. So a few maps of the block carry the
+image in such pairs, and the others stay random.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from napari_pgan.model.layers import Conv, up
+from napari_pgan.model.networks import Critic, Generator
+from napari_pgan.model.refit import feature_rows, least_squares, set_head
+
+_MOST_ROWS = 75_000  # pixels that a head is fitted to
+_PAIR = 1.2  # leaky(x) − leaky(−x) is 1.2 x
+
+
+@torch.no_grad()
+def grow_generator(
+    generator: Generator, stage: int, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 16
+) -> None:
+    """Make an untrained stage show what the stage below shows, in place.
+
+    Its block carries the image below in pairs of maps, as far as it is wide enough; pixel norm scales these by what the
+    other maps hold, so that the head is fitted, by least squares, to the doubled image below.
+
+    Parameters
+    ----------
+    generator
+        Whose stages below are trained.
+    stage
+        The new one, 1 or above.
+    latents, conditions
+        (N, L) and, for a conditional generator, (N, conditions): what the head is fitted on.
+    batch
+        Latents at once.
+    """
+    block, old = generator.blocks[stage - 1], generator.heads[stage - 1]
+    channels = min(generator.architecture.channels, block.grow.weight.shape[0] // 2)
+    image = old.scaled()[:channels].flatten(1)  # (C, W)
+    _set_centre(block.grow, _pairs(image / image.norm(dim=1, keepdim=True).clamp(min=1e-8)))
+    _set_centre(block.refine, _pairs(_unpaired(channels, block.refine.weight.shape[1], image.device)))
+    xs, ys = [], []
+    step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MOST_ROWS)
+    for start in range(0, len(latents), batch):
+        part = slice(start, start + batch)
+        told = None if conditions is None else conditions[part]
+        *_, below, features = generator.features(generator.first_map(latents[part], told), stage)
+        xs.append(feature_rows(features)[::step])
+        ys.append(feature_rows(up(old(below)))[::step])
+    x = torch.cat(xs)
+    set_head(generator, stage, least_squares(torch.cat([x, torch.ones(len(x), 1)], dim=1), torch.cat(ys), 1e-4))
+
+
+@torch.no_grad()
+def grow_critic(critic: Critic, stage: int) -> None:
+    """Make an untrained stage score images as the stage below scores their halves, in place and exactly.
+
+    Where its block is too narrow to carry all channels in pairs, it is left as it is.
+    """
+    block, old, tail = critic.blocks[stage - 1], critic.tails[stage - 1], critic.tails[stage]
+    channels, width = critic.architecture.channels, tail.weight.shape[0]
+    if width < 2 * channels:
+        return
+    device = tail.weight.device
+    _set_centre(tail, _pairs(torch.eye(channels, device=device)))
+    _set_centre(block.refine, _pairs(_unpaired(channels, width, device)))
+    below = old.scaled().flatten(1)  # (W of the stage below, C)
+    block.shrink.weight.zero_()
+    _set_centre(block.shrink, below @ _unpaired(channels, width, device))
+    block.shrink.bias.copy_(old.bias)
+
+
+def _pairs(rows: torch.Tensor) -> torch.Tensor:
+    """Each row, and its negative below it."""
+    return torch.stack([rows, -rows], dim=1).flatten(0, 1)
+
+
+def _unpaired(channels: int, width: int, device: torch.device) -> torch.Tensor:
+    """(channels, width): what takes maps that come in pairs back to the numbers they stand for."""
+    matrix = torch.zeros(channels, width, device=device)
+    for channel in range(channels):
+        matrix[channel, 2 * channel], matrix[channel, 2 * channel + 1] = 1 / _PAIR, -1 / _PAIR
+    return matrix
+
+
+def _set_centre(layer: Conv, rows: torch.Tensor) -> None:
+    """Set the first maps of a layer to linear functions (maps, inputs) of the pixel itself, without a bias."""
+    layer.weight[: len(rows)] = 0
+    centre = tuple(side // 2 for side in layer.weight.shape[2:])
+    layer.weight[(slice(len(rows)), slice(None), *centre)] = rows / layer.scale
+    layer.bias[: len(rows)] = 0

@@ -1,0 +1,79 @@
+"""A new stage does what the network did before it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_pgan.model import Architecture, Critic, Generator
+from napari_pgan.model.growing import grow_critic, grow_generator
+from napari_pgan.model.layers import down, up
+
+
+def trained(base: tuple[int, ...] = (4, 4), **more: object) -> tuple[Generator, Critic]:
+    torch.manual_seed(3)
+    a = Architecture(base, (32, 32, 24), 3, latent=16, **more)  # type: ignore[arg-type]
+    generator, critic = Generator(a), Critic(a)
+    for network in (generator, critic):
+        for parameter in network.parameters():  # biases that are not 0 any more
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return generator, critic
+
+
+@pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
+@pytest.mark.parametrize("equalized", [True, False])
+def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(base: tuple[int, ...], equalized: bool) -> None:
+    generator, _ = trained(base, equalized=equalized)
+    others = torch.randn(16, 16)
+
+    def unlike() -> float:
+        """How much of the picture's variance the new stage does not show, on latents that it was not fitted on."""
+        with torch.no_grad():
+            new, old = generator(others, 2), up(generator(others, 1))
+        return ((new - old).square().mean() / (old - old.mean()).square().mean()).item()
+
+    below = generator(others, 1).detach()
+    before = unlike()
+    z = torch.randn(64, 16)
+    grow_generator(generator, 2, z)
+    assert unlike() < 0.2 < 1 < before
+    assert torch.equal(generator(others, 1), below)
+    kept = {k: v.clone() for k, v in generator.state_dict().items()}
+    grow_generator(generator, 2, z)
+    assert all(torch.equal(v, kept[k]) for k, v in generator.state_dict().items())  # done twice is done once
+
+
+@pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
+@pytest.mark.parametrize("equalized", [True, False])
+def test_a_new_stage_of_the_critic_scores_as_the_one_below(base: tuple[int, ...], equalized: bool) -> None:
+    _, critic = trained(base, equalized=equalized)
+    x = torch.randn(8, 3, *[4 * n for n in base])
+    below = critic(down(x), 1).detach()
+    assert not torch.allclose(critic(x, 2), below, atol=0.01)
+    grow_critic(critic, 2)
+    for alpha in (0.0, 0.4, 1.0):
+        assert torch.allclose(critic(x, 2, alpha), below, atol=1e-4)
+
+
+def test_all_of_a_new_stage_can_learn() -> None:
+    generator, critic = trained()
+    grow_generator(generator, 2, torch.randn(32, 16))
+    grow_critic(critic, 2)
+    z = torch.randn(4, 16)
+    for _ in range(2):  # maps that nothing looks at yet get their gradient once something does
+        critic(generator(z, 2), 2).sum().backward()
+        with torch.no_grad():
+            for network in (generator, critic):
+                for parameter in network.parameters():
+                    if parameter.grad is not None:
+                        parameter -= 0.01 * parameter.grad.sign()
+    for layer in (*generator.blocks[1].children(), *critic.blocks[1].children(), critic.tails[2], generator.heads[2]):
+        if hasattr(layer, "weight"):
+            assert (layer.weight.grad != 0).float().mean() > 0.9
+
+
+def test_a_critic_too_narrow_for_all_channels_stays_as_it_is() -> None:
+    critic = Critic(Architecture((4, 4), (16, 5), 3, latent=8))
+    before = {k: v.clone() for k, v in critic.state_dict().items()}
+    grow_critic(critic, 1)
+    assert all(torch.equal(v, before[k]) for k, v in critic.state_dict().items())
