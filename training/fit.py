@@ -18,6 +18,7 @@ from napari_pgan.training.init import Start, plan_start
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run, wish_of
 from napari_pgan.training.schedule import Schedule
+from napari_pgan.training.sides import mirror_axis
 from napari_pgan.training.sitting import Sitting, make_reals, make_trainer
 
 
@@ -174,6 +175,7 @@ def _plan(
         return plan
     schedule = Schedule(wish.recipe, size, wish.images, grown)
     make_trainer(wish.recipe, store, size, device)
+    mirror_axis(wish.recipe.augment, store)
     images = wish.images or schedule.images
     if wish.minutes is not None:
         costs = seconds_per_image(

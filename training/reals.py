@@ -27,7 +27,7 @@ class Reals:
     device
         Where they are kept, in half precision (the store's).
     mirror
-        Whether every slice is there as its mirror image too.
+        The axis, counted from the last, along which every slice is mirrored and there a second time.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Reals:
         encoding: Encoding,
         conditions: tuple[Condition, ...] = (),
         device: torch.device | str = "cpu",
-        mirror: bool = False,
+        mirror: int | None = None,
     ) -> None:
         slices = store.load_slices(split, size)
         if not len(slices.images):
@@ -52,8 +52,8 @@ class Reals:
             told = torch.tensor(
                 [[x for c, v in zip(conditions, row, strict=True) for x in c.encode(v)] for row in rows]
             )
-        if mirror:
-            channels, told = torch.cat([channels, channels.flip(-1)]), torch.cat([told, told])
+        if mirror is not None:
+            channels, told = torch.cat([channels, channels.flip(mirror)]), torch.cat([told, told])
         self.images = channels.half().to(device)
         self.conditions = told.to(device)
         self.subjects: np.ndarray = slices.subject

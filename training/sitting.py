@@ -26,6 +26,7 @@ from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run
 from napari_pgan.training.schedule import Moment, Schedule
+from napari_pgan.training.sides import mirror_axis
 from napari_pgan.training.watch import Watch
 
 _HEARTBEAT = 5.0  # seconds
@@ -219,9 +220,8 @@ def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) 
 def make_reals(recipe: Recipe, store: Store, last: int, pixels: int, device: torch.device) -> Reals:
     _, encoding, conditions = plan_architecture(recipe, store, last)
     height, width = store.grid.shape
-    return Reals(
-        store, "train", pixels * width // max(height, width), encoding, conditions, device, recipe.augment.mirror
-    )
+    mirror = mirror_axis(recipe.augment, store)
+    return Reals(store, "train", pixels * width // max(height, width), encoding, conditions, device, mirror)
 
 
 def _main_thread() -> bool:

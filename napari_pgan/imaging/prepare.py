@@ -45,6 +45,8 @@ class Options:
         How many subjects train, validate, test.
     name
         Of the cohort; None: that of the store.
+    sided
+        Whether left and right matter (see `Grid`); None: nobody says, or what the store says stays.
     """
 
     size: int = 128
@@ -52,6 +54,7 @@ class Options:
     axis: str = "axial"
     split: SplitRule = field(default_factory=SplitRule)
     name: str | None = None
+    sided: bool | None = None
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -190,7 +193,13 @@ def _begin(
         address,
         name=options.name or _name_of(address),
         channels=shared.channels,
-        grid=Grid((options.size, options.size), (pixel, pixel), ORIENTATIONS[options.axis][1:], shared.slice_spacing),
+        grid=Grid(
+            (options.size, options.size),
+            (pixel, pixel),
+            ORIENTATIONS[options.axis][1:],
+            shared.slice_spacing,
+            options.sided,
+        ),
         intensity=dict.fromkeys(shared.channels.modalities, intensity.MEANING),
         volume_orientation=ORIENTATIONS[options.axis],
         normalisation_rule=intensity.RULE,
@@ -224,6 +233,8 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
             f"{address} was begun with another secret salt, so its subjects would be taken for new ones; "
             "set NAPARI_PGAN_SALT to the first one, or name a new store"
         )
+    if options.sided not in (None, writer.grid.sided):
+        writer.say_sided(options.sided)
     return writer
 
 

@@ -30,12 +30,16 @@ class Grid:
         ``"SPL"``. None for photographs.
     slice_spacing
         For two dimensions: millimetres between the slices that the image was taken from, if known.
+    sided
+        Whether the side of the patient matters, so that a mirror image is none of the cohort: True or False as its
+        maker says, None where nobody has said.
     """
 
     shape: tuple[int, ...]
     spacing: tuple[float, ...] | None = None
     orientation: str | None = None
     slice_spacing: float | None = None
+    sided: bool | None = None
 
     def __post_init__(self) -> None:
         dimensions = len(self.shape)
@@ -51,6 +55,8 @@ class Grid:
             axes = [_AXIS_OF.get(letter) for letter in self.orientation]
             if len(axes) != dimensions or None in axes or len(set(axes)) != dimensions:
                 raise InputError(f"{self.orientation!r} is no orientation of {dimensions} axes; axial slices are 'PL'")
+        if not (self.sided is None or isinstance(self.sided, bool)):
+            raise InputError(f"whether the side of the patient matters is true or false, not {self.sided!r}")
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -62,7 +68,17 @@ class Grid:
         spacing = None
         if self.spacing is not None:
             spacing = tuple(s * a / b for s, a, b in zip(self.spacing, self.shape, shape, strict=True))
-        return Grid(tuple(shape), spacing, self.orientation, self.slice_spacing)
+        return Grid(tuple(shape), spacing, self.orientation, self.slice_spacing, self.sided)
+
+    @property
+    def sideways(self) -> int | None:
+        """The axis from one side of the patient to the other, counted from the last (-1: columns).
+
+        In a picture without orientation it is the columns; None where the image has no such axis (sagittal slices).
+        """
+        if self.orientation is None:
+            return -1
+        return next((i - len(self.shape) for i, letter in enumerate(self.orientation) if letter in "LR"), None)
 
     def affine(self) -> np.ndarray:
         """The 4×4 matrix from (x, y, z) indices to millimetres in RAS, as NIfTI has it, centred on the grid.
@@ -90,6 +106,7 @@ class Grid:
             "orientation": self.orientation,
             "slice_spacing": self.slice_spacing,
             "axes": list(self.axes),
+            **({} if self.sided is None else {"sided": self.sided}),
         }
 
     @classmethod
@@ -100,4 +117,5 @@ class Grid:
             None if data.get("spacing") is None else tuple(float(s) for s in data["spacing"]),
             data.get("orientation"),
             data.get("slice_spacing"),
+            data.get("sided"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,10 +96,13 @@ class Store:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when the content does: channels, grid, subjects, splits, slices or any pixel."""
+        """16 hex digits that change when the content does: channels, grid, subjects, splits, slices or any pixel.
+
+        Whether the side matters is not part of it: it can be said later of the same content.
+        """
         content = {
             "channels": self.channels.to_dict(),
-            "grid": self.grid.to_dict(),
+            "grid": replace(self.grid, sided=None).to_dict(),
             "subjects": {k: [a["split"], a["slices"], a["digest"]] for k, a in sorted(self._subjects.items())},
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

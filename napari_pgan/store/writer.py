@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,11 @@ class StoreWriter:
             if about.get("split") != splits[key]:
                 self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})
         return splits
+
+    def say_sided(self, sided: bool) -> None:
+        """Write down whether left and right matter in this cohort (see `Grid`)."""
+        self.grid = replace(self.grid, sided=sided)
+        self.note(grid=self.grid.to_dict())
 
     def note(self, **attributes: Any) -> None:
         """Set attributes of the root, such as the last report."""

@@ -67,6 +67,7 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         f"{path}: a model, {card.name!r}",
         f"  makes       {_grid(card.grid)}",
         f"  stages      {smaller or 'none'} below that",
+        *_side(card.grid),
         *_channels(card.channels),
         f"  network     {numbers / 1e6:.2f} million numbers, latent of {a.latent}, labels as {card.encoding}",
         f"  critic      {'in the file, for `fit --init`' if critic else 'none in the file'}",
@@ -113,6 +114,7 @@ def _store(path: str) -> tuple[dict[str, Any], list[str]]:
         f"  subjects    {sum(counts.values())} ({_counts(counts)})",
         f"  slices      {sum(slices.values())} ({_counts(slices)}), {_grid(store.grid)}",
         f"  sizes       {', '.join(map(str, store.sizes))}",
+        *_side(store.grid),
         *_channels(store.channels),
         f"  fingerprint {store.fingerprint}",
     ]
@@ -167,6 +169,12 @@ def _grid(grid: Grid) -> str:
         return f"{pixels} pixels"
     steps = " × ".join(f"{step:.3g}" for step in grid.spacing)
     return f"{pixels} pixels of {steps} mm" + (f", {grid.orientation}" if grid.orientation else "")
+
+
+def _side(grid: Grid) -> list[str]:
+    if grid.sided is None:
+        return []
+    return [f"  side        {'left and right differ, never mirrored' if grid.sided else 'left and right are alike'}"]
 
 
 def _channels(channels: Channels) -> list[str]:

@@ -29,6 +29,13 @@ def prepare(
         int | None, typer.Option(min=1, help="Processes, about 0.4 GB each; by default one a core.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
+    sided: Annotated[
+        bool | None,
+        typer.Option(
+            "--sided/--no-sided",
+            help="Left and right differ: a mirror image is none of this cohort, and no training may make any.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
     ] = False,
@@ -48,7 +55,7 @@ def prepare(
     from napari_pgan.store import SplitRule
     from napari_pgan.training.console import emit, say
 
-    options = Options(size, fov, axis, SplitRule.parse(split), name)
+    options = Options(size, fov, axis, SplitRule.parse(split), name, sided)
     if dry_run:
         found = find_subjects(source)
         if as_json:

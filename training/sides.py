@@ -1,0 +1,34 @@
+"""Left and right: whether a cohort may count as its own mirror image, and along which axis."""
+
+from __future__ import annotations
+
+import re
+
+from napari_pgan.errors import InputError
+from napari_pgan.store import Store
+from napari_pgan.training.recipe import Augment
+
+_OFF = "leave augment.mirror off"
+
+
+def mirror_axis(plan: Augment, store: Store) -> int | None:
+    """The axis of the store's images along which a training mirrors them, counted from the last; None for no mirror.
+
+    Only left and right are ever exchanged: front and back, or top and bottom, differ in every patient.
+
+    Raises
+    ------
+    InputError
+        The recipe mirrors, but the cohort's side matters, a label belongs to one side, or its slices are sagittal.
+    """
+    if not plan.mirror:
+        return None
+    if store.grid.sided:
+        raise InputError(f"{store.address}: left and right differ in this cohort (`prepare --sided`); {_OFF}")
+    for label in store.channels.labels:
+        if re.search(r"(?<![a-z])(left|right)(?![a-z])", label.name.lower()):
+            raise InputError(f"{store.address}: a mirror image would put {label.name!r} on the other side; {_OFF}")
+    axis = store.grid.sideways
+    if axis is None:
+        raise InputError(f"{store.address}: a mirror image of its sagittal slices would swap front and back; {_OFF}")
+    return axis
