@@ -65,3 +65,43 @@ def test_a_size_that_cannot_be_grown_is_refused(size: int) -> None:
 def test_a_size_beyond_the_recipe_is_refused_by_name() -> None:
     with pytest.raises(InputError, match="goes up to size 8, not to 16"):
         Schedule(recipe((1, 0, 10), (1, 10, 10)), 16)
+
+
+@given(st.lists(plan, min_size=1, max_size=6), st.integers(1, 100_000), st.integers(0, 7))
+def test_what_has_grown_elsewhere_does_not_grow_again(
+    plans: list[tuple[int, int, int]], images: int, grown: int
+) -> None:
+    plans[-1] = (plans[-1][0], plans[-1][1], max(plans[-1][2], 1))
+    last = len(plans) - 1
+    schedule = Schedule(recipe(*plans), 4 * 2**last, images, grown)
+    assert schedule.phases[0].start == 0
+    assert schedule.phases[-1].end == schedule.images
+    assert schedule.phases[-1].stage == last
+    for before, after in zip(schedule.phases, schedule.phases[1:], strict=False):
+        assert before.end == after.start
+        assert before.stage <= after.stage
+    for phase in schedule.phases:
+        assert phase.stage >= min(grown, last)
+        assert not (phase.fading and phase.stage <= grown)
+        assert (phase.end - phase.start) % phase.batch == 0
+
+
+def test_a_grown_model_is_stable_at_its_size_and_fades_into_the_next() -> None:
+    plans = ((10, 0, 100), (10, 100, 200), (10, 100, 300), (10, 100, 400))
+    whole, rest = Schedule(recipe(*plans), 32), Schedule(recipe(*plans), 32, grown=1)
+    assert [(p.size, p.fading) for p in rest.phases] == [(8, False), (16, True), (16, False), (32, True), (32, False)]
+    lengths = {(p.size, p.fading): p.end - p.start for p in whole.phases}
+    assert all(p.end - p.start == lengths[p.size, p.fading] for p in rest.phases)
+    assert rest.images == whole.images - 100 - 100  # the first size, and the fade-in of the second
+    # twice as long means that what is left is twice as long
+    stretched = Schedule(recipe(*plans), 32, 2 * rest.images, grown=1)
+    assert [p.end for p in stretched.phases] == [2 * p.end for p in rest.phases]
+
+
+def test_the_next_size_fades_in_though_the_model_sees_nothing_at_its_own() -> None:
+    schedule = Schedule(recipe((10, 0, 100), (10, 100, 0), (10, 100, 100)), 16, grown=1)
+    assert [(p.size, p.fading) for p in schedule.phases] == [(16, True), (16, False)]
+    assert schedule.at(0).alpha == 0
+    # a size that ends with its fade-in has no other images to train a grown model on
+    schedule = Schedule(recipe((10, 0, 100), (10, 100, 0)), 8, grown=1)
+    assert [(p.size, p.fading, p.end) for p in schedule.phases] == [(8, False, 100)]
