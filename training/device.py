@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 import torch
 
 from napari_pgan.errors import InputError
@@ -80,3 +83,25 @@ def _has_fused_adam(device: torch.device) -> bool:
     except (RuntimeError, NotImplementedError):
         return False
     return True
+
+
+def free_bytes(device: torch.device) -> int:
+    """What a process may still take there: of the machine, or of the share that its control group leaves it."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return min([psutil.virtual_memory().available, *_left_by_group()])
+
+
+def _left_by_group() -> list[int]:
+    """What Linux control groups (containers, batch queues) leave; empty where there are none, or no limit."""
+    left = []
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number
+            left.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return left

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-import psutil
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from napari_pgan.errors import InputError
+from napari_pgan.training.device import free_bytes
 from napari_pgan.training.loop import Draw, Trainer
 from napari_pgan.training.schedule import Phase
 
@@ -56,16 +54,6 @@ def step_bytes(trainer: Trainer, phase: Phase, split: int = 1) -> int:
         return int(peak.most * _WORKSPACE) + LIBRARIES
 
 
-def free_bytes(device: torch.device) -> int:
-    """What a process may still take there: of the machine, or of the share that its control group leaves it."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return min([psutil.virtual_memory().available, *_left_by_group()])
-
-
 def micro_batches(trainer: Trainer, phase: Phase, free: int | None = None) -> int:
     """Into how many parts the batches of a phase must be split to fit, 1 where they fit whole.
 
@@ -86,8 +74,8 @@ def micro_batches(trainer: Trainer, phase: Phase, free: int | None = None) -> in
     while need > _ROOM * free:
         if phase.batch % (2 * split):
             raise InputError(
-                f"a step at {phase.size} pixels needs about {_gib(need)}, even {phase.batch // split} images at a time, "
-                f"and {_gib(free)} are free; give a smaller --size or width (--set sizes.{phase.size}.width=…)"
+                f"a step at {phase.size} pixels needs about {_gib(need)}, even {phase.batch // split} images at a "
+                f"time, and {_gib(free)} are free; give a smaller --size or width (--set sizes.{phase.size}.width=…)"
             )
         split *= 2
         need = step_bytes(trainer, phase, split)
@@ -122,18 +110,6 @@ class _Peak(TorchDispatchMode):
             self.now -= size
 
         finalize(storage, gone)
-
-
-def _left_by_group() -> list[int]:
-    """What Linux control groups (containers, batch queues) leave; empty where there are none, or no limit."""
-    left = []
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            left.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-    return left
 
 
 def _gib(count: int) -> str:

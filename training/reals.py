@@ -7,8 +7,11 @@ import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Condition, Encoding
-from napari_pgan.store import Store
+from napari_pgan.store import Slices, Store
+from napari_pgan.training.device import free_bytes
 from napari_pgan.training.randomness import generator_for
+
+_SHARE = 0.5  # of a GPU's free memory, that the cohort's images may take
 
 
 class Reals:
@@ -25,7 +28,7 @@ class Reals:
     conditions
         What is told beside the image.
     device
-        Where they are kept, in half precision (the store's).
+        Where they are shown; they are kept there, in half precision (the store's), if they leave it room enough.
     mirror
         The axis, counted from the last, along which every slice is mirrored and there a second time.
     """
@@ -40,23 +43,24 @@ class Reals:
         device: torch.device | str = "cpu",
         mirror: int | None = None,
     ) -> None:
-        slices = store.load_slices(split, size)
-        if not len(slices.images):
+        channels, told, subjects = [], [], []
+        for part in store.each_slices(split, size):  # one subject in float32 at a time
+            images, fractions = torch.from_numpy(part.images), torch.from_numpy(part.labels)
+            channels.append(encoding.encode(images, fractions).half())
+            told.append(_told(part, conditions))
+            subjects.append(part.subject)
+        if not channels:
             raise InputError(f"the store has no slices to {split}; prepare it with another --split")
-        images, fractions = torch.from_numpy(slices.images), torch.from_numpy(slices.labels)
-        channels = encoding.encode(images, fractions)
-        told = torch.zeros(len(images), sum(c.size for c in conditions))
-        if conditions:
-            sources = {"slice_position": slices.position}
-            rows = zip(*(sources[c.name] for c in conditions), strict=True)
-            told = torch.tensor(
-                [[x for c, v in zip(conditions, row, strict=True) for x in c.encode(v)] for row in rows]
-            )
+        self.images, self.conditions = torch.cat(channels), torch.cat(told)
+        del channels
         if mirror is not None:
-            channels, told = torch.cat([channels, channels.flip(mirror)]), torch.cat([told, told])
-        self.images = channels.half().to(device)
-        self.conditions = told.to(device)
-        self.subjects: np.ndarray = slices.subject
+            self.images = torch.cat([self.images, self.images.flip(mirror)])
+            self.conditions = torch.cat([self.conditions, self.conditions])
+        self.subjects: np.ndarray = np.concatenate(subjects)
+        self.device = torch.device(device)
+        self._orders: dict[tuple[int, int], torch.Tensor] = {}
+        if self.device.type != "cpu" and self.images.nbytes < _SHARE * free_bytes(self.device):
+            self.images = self.images.to(self.device)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -68,8 +72,23 @@ class Reals:
         """
         positions = range(seen, seen + count)
         orders = {e: self._order(e, seed) for e in {p // len(self) for p in positions}}
-        index = torch.stack([orders[p // len(self)][p % len(self)] for p in positions]).to(self.images.device)
-        return self.images[index].float(), self.conditions[index]
+        index = torch.stack([orders[p // len(self)][p % len(self)] for p in positions])
+        images, told = self.images[index.to(self.images.device)], self.conditions[index]
+        if self.images.device != self.device:  # they did not fit there
+            images = images.pin_memory() if self.device.type == "cuda" else images
+        return images.to(self.device, non_blocking=True).float(), told.to(self.device)
 
     def _order(self, epoch: int, seed: int) -> torch.Tensor:
-        return torch.randperm(len(self), generator=generator_for(seed, "order", epoch))
+        key = (epoch, seed)
+        if key not in self._orders:
+            if len(self._orders) > 1:
+                self._orders.clear()
+            self._orders[key] = torch.randperm(len(self), generator=generator_for(seed, "order", epoch))
+        return self._orders[key]
+
+
+def _told(part: Slices, conditions: tuple[Condition, ...]) -> torch.Tensor:
+    """What is told beside each slice: (N, numbers)."""
+    sources = {"slice_position": part.position}
+    rows = [[x for c in conditions for x in c.encode(float(sources[c.name][i]))] for i in range(len(part.images))]
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(part.images), -1)

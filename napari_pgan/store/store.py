@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,31 +145,30 @@ class Store:
         InputError
             There is no such split, nothing in it, a subject is damaged, or the size cannot be had.
         """
+        parts = list(self.each_slices(split, size))
+        joined = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("images", "labels", "subject", "position")
+        )
+        return Slices(*joined, tuple(self.keys(split)))
+
+    def each_slices(self, split: str | None, size: int | None = None) -> Iterator[Slices]:
+        """The same subject by subject, so that no more than one is in memory; subjects are counted as in `keys`."""
         keys = self.keys(split)
         if not keys:
             raise InputError(f"{self.address} has no subject in the split {split!r}; prepare it with another --split")
         factor = self._factor(size)
-        height, width = (n // factor for n in self._shape)
-        total = sum(len(self._subjects[key]["slices"]) for key in keys)
-        images = np.empty((total, len(self.channels.modalities), height, width), np.float32)
-        labels = np.empty((total, len(self.channels.labels), height, width), np.float32)
-        index = np.empty(total, np.int64)
-        position = np.empty(total, np.float32)
-        at = 0
         for i, key in enumerate(keys):
             subject = self.subject(key)
-            if not subject.slices:
+            chosen = np.array(subject.slices, np.int64)
+            if not len(chosen):
                 continue
-            chosen = np.array(subject.slices)
-            place = slice(at, at + len(chosen))
             volume, segmentation = self._arrays(subject)
-            images[place] = box_average(volume[:, chosen], factor).swapaxes(0, 1)
-            labels[place] = label_shares(segmentation[chosen], self.channels.values, factor)
-            index[place] = i
+            images = box_average(volume[:, chosen], factor).swapaxes(0, 1)
+            labels = label_shares(segmentation[chosen], self.channels.values, factor)
             first, last = subject.attributes["brain_slices"]
-            position[place] = np.clip((chosen - first) / max(last - first, 1), 0, 1)
-            at += len(chosen)
-        return Slices(images, labels, index, position, tuple(keys))
+            position = np.clip((chosen - first) / max(last - first, 1), 0, 1).astype(np.float32)
+            yield Slices(images, labels, np.full(len(chosen), i, np.int64), position, tuple(keys))
 
     def _arrays(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
         """A subject's images (c, z, y, x) and labels (z, y, x), whole and as they were written."""

@@ -56,7 +56,7 @@ def test_reals_are_the_stores_slices_as_channels(small_store: Path) -> None:
 def test_mirrored_reals_are_there_once_more_the_other_way_round(small_store: Path) -> None:
     _, _, reals, _ = setting(small_store)
     store = open_store(str(small_store))
-    both = Reals(store, "train", 16, Encoding(store.channels), mirror=True)
+    both = Reals(store, "train", 16, Encoding(store.channels), mirror=-1)
     assert len(both) == 2 * len(reals)
     assert torch.equal(both.images[len(reals) :], reals.images.flip(-1))
 
