@@ -31,8 +31,9 @@ class Network:
 
     ``labels``: how the segmentation joins the image (``none`` leaves it out). ``conditions``: what the store knows of a
     slice that the generator is told (``slice_position``). ``start``: the brightness that an untrained generator makes;
-    at -1 it need not first learn that most of a picture is black. ``growth``: whether a new stage starts at
-    ``random``, or ``preserving`` what both networks did before (`napari_pgan.model.growing`). The others as in `napari_pgan.model.Architecture`.
+    at -1 it need not first learn that most of a picture is black. ``growth``: whether a new stage starts at ``random``,
+    or ``preserving`` what both networks did before (`napari_pgan.model.growing`). The others as in
+    `napari_pgan.model.Architecture`.
     """
 
     labels: Literal["onehot", "grey", "none"] = "onehot"
