@@ -4,48 +4,122 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
+from napari_pgan.training.counts import operations, parameters
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.schedule import Moment, Schedule
 
-_REPEATS = 3
+_REPEATS, _WARM = 3, {"cuda": 5}  # steps that are timed, and before them; on CUDA the fourth is captured as a graph
+_PATIENCE = 1.0  # seconds that a step may take: larger batches are measured on a part of them
+_LIMIT = 5.0  # seconds that a step of one image may take: what takes longer is not measured at all
+_BUDGET = 25.0  # seconds after which the sizes that remain are not measured
+_GUESS = {"cpu": 2e9}  # multiply-adds of one forward pass that a step does a second, before anything is measured
 _ASIDE = 0.08  # share of the time that goes into previews, distances and checkpoints
 
+Key = tuple[int, bool]  # stage, and whether it fades in
 
-def seconds_per_image(
-    make_trainer: Callable[[], Trainer], make_reals: Callable[[int], Reals], schedule: Schedule
-) -> dict[tuple[int, bool], float]:
-    """Seconds that one real image costs, by (stage, fading), measured on steps of a trainer that is thrown away.
 
-    Lazy penalties count with their share. Each figure is the median of a few steps after one to warm up.
+@dataclass(frozen=True)
+class Cost:
+    """What one real image costs.
+
+    Parameters
+    ----------
+    seconds
+        Of the training.
+    measured
+        On steps of the whole batch; otherwise on a part of it, or from another size by operations counted.
     """
-    trainer, costs = make_trainer(), {}
-    lazy = trainer.recipe.loss.lazy
-    for phase in schedule.phases:
-        reals = make_reals(phase.size)
-        alpha = 0.5 if phase.fading else 1.0
-        penalized = _median_step(trainer, Moment(phase, alpha, 0), reals)
-        plain = _median_step(trainer, Moment(phase, alpha, 1), reals) if lazy > 1 else penalized
-        costs[phase.stage, phase.fading] = (penalized + (lazy - 1) * plain) / lazy / phase.batch
+
+    seconds: float
+    measured: bool
+
+
+def calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
+    """The cost of an image in every phase, measured in about half a minute at most.
+
+    A step is timed on noise in the shape of the cohort's images. What would take long on this machine is timed on fewer
+    images; a size at which a single one takes many seconds is estimated from the size below. For these a step is taken
+    to cost a share for every parameter in use, and one for every operation of an image. Lazy penalties count with
+    their share.
+
+    Parameters
+    ----------
+    trainer
+        To be thrown away: its networks are trained on noise.
+    schedule
+        Whose phases are measured.
+    """
+    costs: dict[Key, Cost] = {}
+    began, count = time.perf_counter(), operations(trainer.architecture)
+    held = {stage: sum(parameters(trainer.architecture, stage)) for stage in range(len(count))}
+    speed = _GUESS.get(trainer.device.type, 1e12)  # operations a second
+    update: float | None = None  # seconds a parameter
+    for phase in sorted(schedule.phases, key=lambda p: (p.stage, p.fading)):  # stable first, the plainer one
+        key, stable = (phase.stage, phase.fading), costs.get((phase.stage, False))
+        image = count[phase.stage] / speed
+        late = time.perf_counter() - began > _BUDGET
+        if late or image > _LIMIT or (stable and not stable.measured):
+            shared = (update or 0.0) * held[phase.stage] / phase.batch
+            costs[key] = stable or Cost(image + shared, False)
+            continue
+        moment = Moment(phase, 0.5 if phase.fading else 1.0, 0)
+        batch = min(phase.batch, max(1, int(_PATIENCE / image)))
+        seconds = _seconds(trainer, moment, batch)
+        if update is None:
+            alone = _seconds(trainer, moment, 1) if batch > 1 else seconds
+            each = (seconds - alone) / (batch - 1) if batch > 1 else seconds
+            update = max(alone - each, 0.0) / held[phase.stage]
+        shared = min(update * held[phase.stage], seconds / 2)
+        image = (seconds - shared) / batch
+        speed = count[phase.stage] / image
+        costs[key] = Cost(image + shared / phase.batch, batch == phase.batch)
     return costs
 
 
-def images_for(minutes: float, schedule: Schedule, costs: dict[tuple[int, bool], float]) -> int:
+def images_for(minutes: float, schedule: Schedule, costs: dict[Key, Cost]) -> int:
     """How many images the whole schedule may see to take that many minutes, all phases stretched alike."""
-    spent = sum((p.end - p.start) * costs[p.stage, p.fading] for p in schedule.phases)
+    spent = sum((p.end - p.start) * costs[p.stage, p.fading].seconds for p in schedule.phases)
     return max(1, int(schedule.images * minutes * 60 * (1 - _ASIDE) / spent))
 
 
+class _Noise(Reals):
+    """Stands in for a cohort, which may be large, and slow to read."""
+
+    def __init__(self, trainer: Trainer, stage: int, count: int) -> None:
+        a = trainer.architecture
+        self.images = torch.rand(count, a.channels, *a.shape(stage), device=trainer.device).mul_(2).sub_(1).half()
+        self.conditions = torch.zeros(count, a.conditions, device=trainer.device)
+
+
+def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
+    """Of a step with so many images, penalties with their share."""
+    reals, lazy = _Noise(trainer, moment.phase.stage, batch), trainer.recipe.loss.lazy
+    moment = replace(moment, phase=replace(moment.phase, batch=batch))
+    penalized = _median_step(trainer, moment, reals)
+    plain = _median_step(trainer, replace(moment, step=1), reals) if lazy > 1 else penalized
+    return (penalized + (lazy - 1) * plain) / lazy
+
+
 def _median_step(trainer: Trainer, moment: Moment, reals: Reals) -> float:
-    times = []
-    for _ in range(1 + _REPEATS):
+    warm = _WARM.get(trainer.device.type, 1)
+    times: list[float] = []
+    for done in range(warm + _REPEATS):
         began = time.perf_counter()
         trainer.step(moment, reals)
-        if trainer.device.type == "cuda":
-            torch.cuda.synchronize()
+        _wait(trainer.device)
         times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])  # the first one warms up
+        if done >= warm and sum(times) > 2 * _PATIENCE:
+            break
+    return statistics.median(times[warm:])
+
+
+def _wait(device: torch.device) -> None:
+    module: Any = getattr(torch, device.type, None)
+    if device.type in ("cuda", "mps"):
+        module.synchronize()

@@ -12,14 +12,14 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.store import Store, open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.calibrate import images_for, seconds_per_image
+from napari_pgan.training.calibrate import calibrate, images_for
 from napari_pgan.training.device import choose_device
 from napari_pgan.training.init import Start, plan_start
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run, wish_of
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.sides import mirror_axis
-from napari_pgan.training.sitting import Sitting, make_reals, make_trainer
+from napari_pgan.training.sitting import Sitting, make_trainer
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]
     """
     store = open_store(wish.store)
     device = choose_device(wish.device)
-    size = wish.size or _largest_size(wish.recipe, store)
+    size = wish.size or last_size(wish.recipe, store)
     run = Run(wish.out)
     with run.held():
-        start = _start(wish, store, size)
+        start = start_of(wish, store, size)
         plan = _plan(wish, store, size, device, start, run, say)
         schedule = Schedule(plan.recipe, size, plan.images, plan.grown)
         with Sitting(plan, schedule, store, device, run, say) as sitting:
@@ -111,42 +111,7 @@ def go_on(wish: Wish) -> Wish:
     return replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, minutes=None, resume=True)
 
 
-def describe(wish: Wish) -> list[str]:
-    """The plan of a wish, in lines for a person, without training."""
-    store, device = open_store(wish.store), choose_device(wish.device)
-    size = wish.size or _largest_size(wish.recipe, store)
-    architecture, _, _ = plan_architecture(wish.recipe, store, size)
-    start = _start(wish, store, size)
-    grown = None if start is None else start.grown
-    schedule = Schedule(wish.recipe, size, wish.images, grown)
-    trainer = make_trainer(wish.recipe, store, size, torch.device("cpu"))
-    count = [sum(p.numel() for p in n.parameters()) for n in (trainer.generator, trainer.critic)]
-    costs = seconds_per_image(
-        lambda: make_trainer(wish.recipe, store, size, device),
-        lambda pixels: make_reals(wish.recipe, store, size, pixels, device),
-        schedule,
-    )
-    if wish.minutes is not None:
-        schedule = Schedule(wish.recipe, size, images_for(wish.minutes, schedule, costs), grown)
-    lines = [
-        *([] if start is None else [start.line]),
-        f"recipe {wish.recipe.name}: {store.name}, {store.counts()['train']} subjects to train, "
-        f"{architecture.channels} channels, size {size}",
-        f"generator {count[0]:,} parameters, critic {count[1]:,}",
-        "size   phase   batch  learning rate      images    minutes",
-    ]
-    total = 0.0
-    for p in schedule.phases:
-        minutes = (p.end - p.start) * costs[p.stage, p.fading] / 60
-        total += minutes
-        lines.append(
-            f"{p.size:<6} {'fade' if p.fading else 'stable':<7} {p.batch:>5}  {p.learning_rate:>13g}  "
-            f"{p.end - p.start:>10,}  {minutes:>9.1f}"
-        )
-    return [*lines, f"in all {schedule.images:,} images, about {total:.0f} minutes of steps on this machine"]
-
-
-def _start(wish: Wish, store: Store, size: int) -> Start | None:
+def start_of(wish: Wish, store: Store, size: int) -> Start | None:
     """What the wish takes over from another model."""
     return None if wish.init is None else plan_start(wish.init, *plan_architecture(wish.recipe, store, size))
 
@@ -174,16 +139,11 @@ def _plan(
             raise InputError(f"{run.folder}: was begun from another model and has no checkpoint yet; give its --init")
         return plan
     schedule = Schedule(wish.recipe, size, wish.images, grown)
-    make_trainer(wish.recipe, store, size, device)
+    trainer = make_trainer(wish.recipe, store, size, device)
     mirror_axis(wish.recipe.augment, store)
     images = wish.images or schedule.images
     if wish.minutes is not None:
-        costs = seconds_per_image(
-            lambda: make_trainer(wish.recipe, store, size, device),
-            lambda pixels: make_reals(wish.recipe, store, size, pixels, device),
-            schedule,
-        )
-        images = images_for(wish.minutes, schedule, costs)
+        images = images_for(wish.minutes, schedule, calibrate(trainer, schedule))
         say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
     plan = Plan(
         wish.recipe, wish.store, store.fingerprint, size, images, wish_of(*about), wish.licence, started_from, grown
@@ -192,7 +152,8 @@ def _plan(
     return plan
 
 
-def _largest_size(recipe: Recipe, store: Store) -> int:
+def last_size(recipe: Recipe, store: Store) -> int:
+    """The size that a training ends at where none is asked for: the store's, halved until the recipe gets there."""
     size, largest = max(store.grid.shape), max(recipe.sizes)
     while size > largest * 7 // 4 and size % 2 == 0:
         size //= 2

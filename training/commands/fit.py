@@ -48,7 +48,8 @@ def fit(
     changed = [f"--{name}" for name, value in {**given, "licence": licence}.items() if value]
     if resume and changed:
         raise InputError(f"--resume goes on with the run as it was begun; leave out {', '.join(changed)}")
-    from napari_pgan.training.fit import Wish, describe, go_on, train
+    from napari_pgan.training.describe import outline
+    from napari_pgan.training.fit import Wish, go_on, train
     from napari_pgan.training.recipe import read_recipe
     from napari_pgan.training.sitting import Stopped
     from napari_pgan.training.tensorboard import check_installed, mirrored
@@ -61,8 +62,11 @@ def fit(
     if resume:
         wish = go_on(wish)
     if dry_run:
-        for line in describe(wish):
-            print(line)
+        plan = outline(wish)
+        if json:
+            emit(plan.to_dict())
+        else:
+            print(*plan.lines(), sep="\n")
         return 0
 
     def watched(total: int) -> AbstractContextManager[Update]:

@@ -1,0 +1,155 @@
+"""What a dry run says is true, takes no minutes, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.model import Architecture, Critic, Generator
+from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
+from napari_pgan.store import create_store
+from napari_pgan.training import calibrate
+from napari_pgan.training.cli import main
+from napari_pgan.training.counts import operations, parameters
+from napari_pgan.training.recipe import Recipe, Size, read_recipe, recipe_names
+from napari_pgan.training.schedule import Moment, Schedule
+
+SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16, 32) for key in ("width=8", "batch=4")]
+
+
+@pytest.fixture(scope="module")
+def fundus_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Colour photographs of 32 pixels with vessels, of noise."""
+    address = tmp_path_factory.mktemp("fundus") / "fundus.zarr"
+    rgb = ("red", "green", "blue")
+    channels = Channels(rgb, (Label(1, "vessels", "#ffffff"),), (DisplayGroup("fundus", rgb),))
+    ends = {modality: {"-1": "dark", "+1": "bright"} for modality in rgb}
+    writer = create_store(address, name="fundus", channels=channels, grid=Grid((32, 32)), intensity=ends)
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, (3, 1, 32, 32)).astype(np.float16)
+    vessels = random.integers(0, 2, (1, 32, 32)).astype(np.uint8)
+    writer.add_subject("a" * 16, images, vessels, spacing=(1, 1, 1), slices=(0,), brain_slices=(0, 0), split="train")
+    return address
+
+
+def planned(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert main(["fit", *words, "--dry-run", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_passes_a_dry_run(
+    name: str, small_store: Path, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = request.getfixturevalue("fundus_store") if "fundus" in name else small_store
+    out = tmp_path / "run"
+    plan = planned(capsys, str(store), "--recipe", name, "--out", str(out), "--size", "16", *SMALL)
+    recipe, phases = read_recipe(name), [(row["size"], row["phase"]) for row in plan["rows"]]
+    wanted = [
+        (size, kind)
+        for size, entry in recipe.sizes.items()
+        for kind, length in (("fade", entry.fade), ("stable", entry.stable))
+        if size <= 16 and length
+    ]
+    assert phases == wanted
+    assert plan["channels"] == {"beers2018-fundus": 4, "beers2018-mri": 5, "beers2018-mri-nomask": 4}.get(name, 7)
+    for row in plan["rows"]:
+        entry = recipe.sizes[row["size"]]
+        assert row["images"] == pytest.approx(entry.fade if row["phase"] == "fade" else entry.stable, abs=4)
+        assert row["learning_rate"] == entry.learning_rate
+        assert (row["width"], row["batch"], row["parts"]) == (8, 4, 1)
+        assert row["seconds"] > 0
+        assert 2**20 < row["bytes"] < 2**30
+    assert plan["seconds"] == pytest.approx(sum(row["seconds"] for row in plan["rows"]))
+    assert not out.exists()
+
+
+def test_people_get_a_table_with_a_line_a_phase(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "fit",
+        str(small_store),
+        "--recipe",
+        "beers2018-mri",
+        "--out",
+        str(tmp_path / "run"),
+        "--size",
+        "8",
+        *SMALL,
+    ]
+    assert main([*words, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Starts at 4x4" in lines[0]  # where the paper's text and its code differ
+    table = [line.split() for line in lines if line.lstrip()[:1].isdigit() or line.lstrip().startswith("size")]
+    assert table[0] == ["size", "phase", "maps", "generator", "critic", "images", "batch", "rate", "memory", "time"]
+    assert [row[:3] for row in table[1:]] == [["4", "stable", "8"], ["8", "fade", "8"], ["8", "stable", "8"]]
+    assert any("in all 960,000 images, about " in line for line in lines)
+
+
+def test_minutes_become_as_many_images_as_they_hold(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = planned(capsys, str(small_store), "--out", str(tmp_path / "run"), "--size", "16", "--minutes", "3", *SMALL)
+    assert 0.85 * 180 < plan["seconds"] < 180  # some is left for previews and distances
+
+
+def test_the_parameters_in_use_are_those_that_learn() -> None:
+    architecture = Architecture((4, 4), (6, 5, 3), channels=4, latent=7, conditions=2)
+    for stage in range(3):
+        generator, critic = Generator(architecture), Critic(architecture)
+        told = torch.zeros(4, 2)
+        critic(generator(torch.randn(4, 7), stage, 1.0, told), stage, 1.0, told).sum().backward()
+        learning = [sum(p.numel() for p in n.parameters() if p.grad is not None) for n in (generator, critic)]
+        assert parameters(architecture, stage) == tuple(learning)
+
+
+def test_operations_are_counted_as_by_hand() -> None:
+    first = 5 * 32 + 9 * 2 * 2 * 16 + 2 * 3 * 16  # dense, convolution, head
+    last = 9 * 3 * 2 * 16 + 32 * 2 + 2  # convolution with the deviation's map, dense, score
+    assert operations(Architecture((4, 4), (2,), channels=3, latent=5)) == [first + 3 * 2 * 16 + last]
+
+
+class SlowMachine:
+    """Steps that take an update's time and so much for every operation, on a clock of their own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, update: float, speed: float) -> None:
+        self.now, self.update, self.speed = 0.0, update, speed
+        self.architecture = Architecture((4, 4), (64, 64, 32, 16, 8), channels=4, latent=64)
+        sizes = {
+            4 * 2**i: Size(width=w, batch=16, fade=160, stable=160) for i, w in enumerate(self.architecture.widths)
+        }
+        self.schedule = Schedule(Recipe("slow", "", sizes), 64)
+        self.device = torch.device("cpu")
+        self.count = operations(self.architecture)
+        self.held = [sum(parameters(self.architecture, stage)) for stage in range(5)]
+        monkeypatch.setattr(calibrate.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(calibrate, "_seconds", self.seconds)
+
+    def step(self, stage: int, batch: int) -> float:
+        return self.update * self.held[stage] + batch * self.count[stage] / self.speed
+
+    def seconds(self, trainer: Any, moment: Moment, batch: int) -> float:
+        self.now += 4 * self.step(moment.phase.stage, batch)
+        return self.step(moment.phase.stage, batch)
+
+
+@pytest.mark.parametrize("speed", [1e12, 1e8, 3e6])
+@pytest.mark.parametrize("update", [1e-9, 1e-7, 1e-6])
+def test_a_slow_machine_is_judged_rightly_and_within_a_minute(
+    speed: float, update: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = SlowMachine(monkeypatch, update, speed)
+    costs = calibrate.calibrate(machine, machine.schedule)  # type: ignore[arg-type]
+    assert machine.now < 60
+    for phase in machine.schedule.phases:
+        cost = costs[phase.stage, phase.fading]
+        assert cost.seconds == pytest.approx(machine.step(phase.stage, 16) / 16, rel=0.2)
+        if cost.measured:
+            assert cost.seconds == pytest.approx(machine.step(phase.stage, 16) / 16, rel=1e-6)
+    assert all(cost.measured for cost in costs.values()) == (speed > 1e9)
