@@ -99,6 +99,8 @@ class Sitting:
             moment = self.schedule.at(self.trainer.seen)
             if moment.step == 0 and self._starts_anew(moment):
                 self.trainer.reset_optimizers()
+            if moment.step == 0:
+                self.trainer.enter(moment.phase, self._reals_of(moment))
             if moment.phase != phase:
                 if moment.phase.stage != phase.stage:  # every size is seen once as it ended
                     self.watch.preview(self.run.previews, self.trainer.mean, phase.stage, 1.0, self.trainer.seen)
