@@ -55,7 +55,7 @@ def grow_generator(
         xs.append(feature_rows(features)[::step])
         ys.append(feature_rows(up(old(below)))[::step])
     x = torch.cat(xs)
-    set_head(generator, stage, least_squares(torch.cat([x, torch.ones(len(x), 1)], dim=1), torch.cat(ys), 1e-4))
+    set_head(generator, stage, least_squares(torch.cat([x, torch.ones(len(x), 1)], dim=1), torch.cat(ys), 1e-2))
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ def test_overrides_change_one_value_each() -> None:
         ("los.gamma=1", ["los.gamma", "loss"]),
         ("sizes.64.batch=many", ["sizes.64.batch", "many"]),
         ("precision=half", ["precision", "bf16"]),
-        ("augment.probability=2", ["augment.probability", "1"]),
+        ("augment.probability=2", ["augment.probability", "0.8"]),
         ("gamma", ["key=value"]),
         ("sizes.48.width=3", ["start at 4 and double"]),
     ],
