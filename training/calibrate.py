@@ -11,7 +11,7 @@ import torch
 
 from napari_pgan.training.counts import operations, parameters
 from napari_pgan.training.loop import Trainer
-from napari_pgan.training.reals import Reals
+from napari_pgan.training.reals import Images
 from napari_pgan.training.schedule import Moment, Schedule
 
 _REPEATS, _WARM = 3, {"cuda": 5}  # steps that are timed, and before them; on CUDA the fourth is captured as a graph
@@ -88,13 +88,13 @@ def images_for(minutes: float, schedule: Schedule, costs: dict[Key, Cost]) -> in
     return max(1, int(schedule.images * minutes * 60 * (1 - _ASIDE) / spent))
 
 
-class _Noise(Reals):
+class _Noise(Images):
     """Stands in for a cohort, which may be large, and slow to read."""
 
     def __init__(self, trainer: Trainer, stage: int, count: int) -> None:
         a = trainer.architecture
-        self.images = torch.rand(count, a.channels, *a.shape(stage), device=trainer.device).mul_(2).sub_(1).half()
-        self.conditions = torch.zeros(count, a.conditions, device=trainer.device)
+        noise = torch.rand(count, a.channels, *a.shape(stage)).mul_(2).sub_(1).half()
+        super().__init__(noise, torch.zeros(count, a.conditions), trainer.device)
 
 
 def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
@@ -106,7 +106,7 @@ def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
     return (penalized + (lazy - 1) * plain) / lazy
 
 
-def _median_step(trainer: Trainer, moment: Moment, reals: Reals) -> float:
+def _median_step(trainer: Trainer, moment: Moment, reals: Images) -> float:
     warm = _WARM.get(trainer.device.type, 1)
     times: list[float] = []
     for done in range(warm + _REPEATS):
