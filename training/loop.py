@@ -17,7 +17,7 @@ from napari_pgan.training.device import Features
 from napari_pgan.training.graphs import Graphs
 from napari_pgan.training.losses import full, make_loss
 from napari_pgan.training.randomness import generator_for
-from napari_pgan.training.reals import Reals
+from napari_pgan.training.reals import Images
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.schedule import Moment, Phase
 
@@ -129,7 +129,7 @@ class Trainer:
         self._sound.fill_(True)
         return sound
 
-    def enter(self, phase: Phase, reals: Reals) -> None:
+    def enter(self, phase: Phase, reals: Images) -> None:
         """Make ready for a phase, before its first step; the same each time it is done."""
         if phase.fading and self.recipe.network.growth == "preserving":
             random = generator_for(self.recipe.seed, "growth", phase.start)
@@ -139,7 +139,7 @@ class Trainer:
                 grow_generator(network, phase.stage, z, told)
             grow_critic(self.critic, phase.stage)
 
-    def step(self, moment: Moment, reals: Reals) -> Said:
+    def step(self, moment: Moment, reals: Images) -> Said:
         """One step of the critic, one of the generator, on the batch that follows; returns losses, without waiting.
 
         The numbers drawn depend on the recipe's seed and `seen` alone. Nothing has changed when it raises in the
@@ -287,7 +287,7 @@ class Trainer:
         every = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
         self._sound &= torch.isfinite(every).all()
 
-    def _draw(self, n: int, reals: Reals) -> Draw:
+    def _draw(self, n: int, reals: Images) -> Draw:
         seed, random = self.recipe.seed, generator_for(self.recipe.seed, "step", self.seen)
         real, told = reals.batch(self.seen, n, seed)
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))

@@ -14,7 +14,51 @@ from napari_pgan.training.randomness import generator_for
 _SHARE = 0.5  # of a GPU's free memory, that the cohort's images may take
 
 
-class Reals:
+class Images:
+    """Images with what is told beside them, and the order in which they are shown.
+
+    Parameters
+    ----------
+    images
+        (N, C, …) in half precision; they are kept on the device if they leave it room enough.
+    conditions
+        (N, numbers).
+    device
+        Where batches are wanted.
+    """
+
+    def __init__(self, images: torch.Tensor, conditions: torch.Tensor, device: torch.device | str = "cpu") -> None:
+        self.images, self.conditions, self.device = images, conditions, torch.device(device)
+        self._orders: dict[tuple[int, int], torch.Tensor] = {}
+        if self.device.type != "cpu" and images.nbytes < _SHARE * free_bytes(self.device):
+            self.images = images.to(self.device)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The images that follow after `seen`: (count, C, …) float32 and their conditions.
+
+        Every epoch has its own order, drawn from seed and epoch; so the order is a function of the images seen.
+        """
+        positions = range(seen, seen + count)
+        orders = {e: self._order(e, seed) for e in {p // len(self) for p in positions}}
+        index = torch.stack([orders[p // len(self)][p % len(self)] for p in positions])
+        images, told = self.images[index.to(self.images.device)], self.conditions[index]
+        if self.images.device != self.device:  # they did not fit there
+            images = images.pin_memory() if self.device.type == "cuda" else images
+        return images.to(self.device, non_blocking=True).float(), told.to(self.device)
+
+    def _order(self, epoch: int, seed: int) -> torch.Tensor:
+        key = (epoch, seed)
+        if key not in self._orders:
+            if len(self._orders) > 1:
+                self._orders.clear()
+            self._orders[key] = torch.randperm(len(self), generator=generator_for(seed, "order", epoch))
+        return self._orders[key]
+
+
+class Reals(Images):
     """All slices of a split at one size, as channels.
 
     Parameters
@@ -51,40 +95,12 @@ class Reals:
             subjects.append(part.subject)
         if not channels:
             raise InputError(f"the store has no slices to {split}; prepare it with another --split")
-        self.images, self.conditions = torch.cat(channels), torch.cat(told)
+        images, rows = torch.cat(channels), torch.cat(told)
         del channels
         if mirror is not None:
-            self.images = torch.cat([self.images, self.images.flip(mirror)])
-            self.conditions = torch.cat([self.conditions, self.conditions])
+            images, rows = torch.cat([images, images.flip(mirror)]), torch.cat([rows, rows])
+        super().__init__(images, rows, device)
         self.subjects: np.ndarray = np.concatenate(subjects)
-        self.device = torch.device(device)
-        self._orders: dict[tuple[int, int], torch.Tensor] = {}
-        if self.device.type != "cpu" and self.images.nbytes < _SHARE * free_bytes(self.device):
-            self.images = self.images.to(self.device)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images that follow after `seen`: (count, C, …) float32 and their conditions.
-
-        Every epoch has its own order, drawn from seed and epoch; so the order is a function of the images seen.
-        """
-        positions = range(seen, seen + count)
-        orders = {e: self._order(e, seed) for e in {p // len(self) for p in positions}}
-        index = torch.stack([orders[p // len(self)][p % len(self)] for p in positions])
-        images, told = self.images[index.to(self.images.device)], self.conditions[index]
-        if self.images.device != self.device:  # they did not fit there
-            images = images.pin_memory() if self.device.type == "cuda" else images
-        return images.to(self.device, non_blocking=True).float(), told.to(self.device)
-
-    def _order(self, epoch: int, seed: int) -> torch.Tensor:
-        key = (epoch, seed)
-        if key not in self._orders:
-            if len(self._orders) > 1:
-                self._orders.clear()
-            self._orders[key] = torch.randperm(len(self), generator=generator_for(seed, "order", epoch))
-        return self._orders[key]
 
 
 def _told(part: Slices, conditions: tuple[Condition, ...]) -> torch.Tensor:

@@ -41,11 +41,12 @@ def grow_generator(
     batch
         Latents at once.
     """
-    block, old = generator.blocks[stage - 1], generator.heads[stage - 1]
-    channels = min(generator.architecture.channels, block.grow.weight.shape[0] // 2)
+    grow, refine = _convs(generator.blocks[stage - 1], "grow", "refine")
+    (old,) = _convs(generator.heads, str(stage - 1))
+    channels = min(generator.architecture.channels, len(grow.weight) // 2)
     image = old.scaled()[:channels].flatten(1)  # (C, W)
-    _set_centre(block.grow, _pairs(image / image.norm(dim=1, keepdim=True).clamp(min=1e-8)))
-    _set_centre(block.refine, _pairs(_unpaired(channels, block.refine.weight.shape[1], image.device)))
+    _set_centre(grow, _pairs(image / image.norm(dim=1, keepdim=True).clamp(min=1e-8)))
+    _set_centre(refine, _pairs(_unpaired(channels, refine.weight.shape[1], image.device)))
     xs, ys = [], []
     step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MOST_ROWS)
     for start in range(0, len(latents), batch):
@@ -64,17 +65,24 @@ def grow_critic(critic: Critic, stage: int) -> None:
 
     Where its block is too narrow to carry all channels in pairs, it is left as it is.
     """
-    block, old, tail = critic.blocks[stage - 1], critic.tails[stage - 1], critic.tails[stage]
-    channels, width = critic.architecture.channels, tail.weight.shape[0]
+    refine, shrink = _convs(critic.blocks[stage - 1], "refine", "shrink")
+    old, tail = _convs(critic.tails, str(stage - 1), str(stage))
+    channels, width = critic.architecture.channels, len(tail.weight)
     if width < 2 * channels:
         return
     device = tail.weight.device
     _set_centre(tail, _pairs(torch.eye(channels, device=device)))
-    _set_centre(block.refine, _pairs(_unpaired(channels, width, device)))
+    _set_centre(refine, _pairs(_unpaired(channels, width, device)))
     below = old.scaled().flatten(1)  # (W of the stage below, C)
-    block.shrink.weight.zero_()
-    _set_centre(block.shrink, below @ _unpaired(channels, width, device))
-    block.shrink.bias.copy_(old.bias)
+    shrink.weight.zero_()
+    _set_centre(shrink, below @ _unpaired(channels, width, device))
+    shrink.bias.copy_(old.bias)
+
+
+def _convs(parent: torch.nn.Module, *names: str) -> list[Conv]:
+    found = [parent.get_submodule(name) for name in names]
+    assert all(isinstance(layer, Conv) for layer in found)
+    return found  # type: ignore[return-value]
 
 
 def _pairs(rows: torch.Tensor) -> torch.Tensor:
@@ -93,6 +101,6 @@ def _unpaired(channels: int, width: int, device: torch.device) -> torch.Tensor:
 def _set_centre(layer: Conv, rows: torch.Tensor) -> None:
     """Set the first maps of a layer to linear functions (maps, inputs) of the pixel itself, without a bias."""
     layer.weight[: len(rows)] = 0
-    centre = tuple(side // 2 for side in layer.weight.shape[2:])
-    layer.weight[(slice(len(rows)), slice(None), *centre)] = rows / layer.scale
+    every: tuple[slice | int, ...] = (slice(len(rows)), slice(None))
+    layer.weight[every + tuple(side // 2 for side in layer.weight.shape[2:])] = rows / layer.scale
     layer.bias[: len(rows)] = 0

@@ -146,11 +146,13 @@ class Store:
             There is no such split, nothing in it, a subject is damaged, or the size cannot be had.
         """
         parts = list(self.each_slices(split, size))
-        joined = (
+        if not parts:
+            raise InputError(f"{self.address} has no slices in the split {split!r}; prepare it with another --split")
+        images, labels, subject, position = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("images", "labels", "subject", "position")
         )
-        return Slices(*joined, tuple(self.keys(split)))
+        return Slices(images, labels, subject, position, tuple(self.keys(split)))
 
     def each_slices(self, split: str | None, size: int | None = None) -> Iterator[Slices]:
         """The same subject by subject, so that no more than one is in memory; subjects are counted as in `keys`."""
