@@ -1,0 +1,187 @@
+"""What a training step costs, as sizes, batches and widths grow, and where its time goes.
+
+    python benchmarks/cost.py --threads 2
+
+The operations of real steps are counted (forward, backward and the penalty's double backward; element-wise work does
+not count) and divided by the time; beside that stands what the machine reaches in plain matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from breakdown import CONVOLUTIONS, KINDS, PRODUCTS, break_down
+from operations import count, rates
+from results import begin, options, table, write
+from stopwatch import blend, interleave
+from trial import Trial
+
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
+IDEAL = "operations at the matrix rate"
+CONVOLVING = "convolutions and products, slower than that"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("--recipe", default="default")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[8, 16, 32, 64, 128, 256])
+    parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--widths", type=int, nargs="*", default=[16, 32, 64, 128, 256])
+    parser.add_argument("--size", type=int, default=32, help="at which batches and widths vary")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--side", type=int, default=2048, help="of the matrices that the machine's rate is taken from")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder")
+    arguments = parser.parse_args(argv)
+    device = begin(arguments)
+    recipe, size = arguments.recipe, arguments.size
+
+    reached = rates(device, (torch.float32, torch.bfloat16), side=arguments.side)
+    by_size = [measure(Trial(recipe, s, device=device), arguments, s, reached) for s in arguments.sizes]
+    by_batch = [measure(Trial(recipe, size, b, device=device), arguments, b, reached) for b in arguments.batches]
+    by_width = [measure(Trial(recipe, size, 16, [w], device), arguments, w, reached) for w in arguments.widths]
+    arguments.pictures.mkdir(parents=True, exist_ok=True)
+    draw_shares(by_size, arguments.pictures / "cost_shares.png")
+    draw_growth(by_size, by_batch, by_width, size, arguments.pictures / "cost_growth.png")
+    tables = {
+        "rates": rates_table(reached),
+        "size": cost_table("size", by_size, lambda row: f"{row['at']}²"),
+        "shares": shares_table(by_size),
+        "batch": cost_table("batch", by_batch, lambda row: str(row["at"])),
+        "width": cost_table("maps", by_width, lambda row: str(row["at"])),
+    }
+    figures: dict[str, object] = {"rates": reached, "by_size": by_size, "by_batch": by_batch, "by_width": by_width}
+    write(arguments.out, "cost", figures, tables, device, argv)
+
+
+def measure(trial: Trial, arguments: argparse.Namespace, at: int, reached: dict[str, float]) -> dict:
+    """Time, operations and shares of one setting; a lazy penalty counts with its share."""
+    share = 1 / trial.lazy
+    times = interleave(
+        {"penalty": lambda: trial.step(True), "plain": lambda: trial.step(False)},
+        arguments.rounds,
+        trial.trainer.device,
+    )
+    seconds = blend([(times["penalty"], share), (times["plain"], 1 - share)]).median
+    penalized, plain = count(lambda: trial.step(True)), count(lambda: trial.step(False))
+    operations = share * penalized.operations + (1 - share) * plain.operations
+    rate = reached[f"matrix {'bfloat16' if trial.recipe.precision == 'bf16' else 'float32'}"]
+    row = {
+        "at": at,
+        "batch": trial.batch,
+        "widths": list(trial.architecture.widths),
+        "parameters": trial.parameters(),
+        "images_per_second": trial.batch / seconds,
+        "operations_per_image": operations / trial.batch,
+        "operations_per_second": operations / seconds,
+        "share_of_matrix_rate": operations / seconds / rate,
+        "penalty_seconds": times["penalty"].median,
+        "plain_seconds": times["plain"].median,
+    }
+    if trial.trainer.device.type == "cpu":
+        parts = [break_down(lambda p=p: trial.step(p)) for p in (True, False)]
+        row["shares"] = shares(
+            {kind: share * parts[0][kind] + (1 - share) * parts[1][kind] for kind in KINDS}, seconds, operations / rate
+        )
+    return row
+
+
+def shares(parts: dict[str, float], seconds: float, ideal: float) -> dict[str, float]:
+    """Shares of a step's time; the profiler's, scaled to the time without it."""
+    whole = sum(parts.values())
+    found = {kind: part / whole for kind, part in parts.items()}
+    convolving = found.pop(CONVOLUTIONS) + found.pop(PRODUCTS)
+    best = min(ideal / seconds, convolving)
+    return {IDEAL: best, CONVOLVING: convolving - best, **found}
+
+
+def rates_table(reached: dict[str, float]) -> str:
+    rows = [
+        [kind, *(f"{reached[f'{kind} {number}'] / 1e9:.0f}" for number in ("float32", "bfloat16"))]
+        for kind in ("matrix", "convolution")
+    ]
+    return table(["GFLOP/s reached", "float32", "bf16"], rows)
+
+
+def cost_table(what: str, rows: list[dict], name: object) -> str:
+    head = [what, "maps", "batch", "images/s", "GFLOP an image", "GFLOP/s", "share of the matrix rate"]
+    body = []
+    for row in rows:
+        maps = sorted(set(row["widths"]), reverse=True)
+        body.append(
+            [
+                name(row),  # type: ignore[operator]
+                "–".join(str(w) for w in (maps if len(maps) < 3 else (maps[0], maps[-1]))),
+                row["batch"],
+                f"{row['images_per_second']:.3g}",
+                f"{row['operations_per_image'] / 1e9:.3g}",
+                f"{row['operations_per_second'] / 1e9:.0f}",
+                f"{row['share_of_matrix_rate']:.0%}",
+            ]
+        )
+    return table(head, body)
+
+
+def shares_table(rows: list[dict]) -> str:
+    rows = [row for row in rows if "shares" in row]
+    if not rows:
+        return "Shares of the time are taken on a CPU only."
+    kinds = list(rows[0]["shares"])
+    return table(
+        ["share of a step's time", *(f"{row['at']}²" for row in rows)],
+        [[kind, *(f"{row['shares'][kind]:.0%}" for row in rows)] for kind in kinds],
+    )
+
+
+def draw_shares(rows: list[dict], path: Path) -> None:
+    rows = [row for row in rows if "shares" in row]
+    if not rows:
+        return
+    figure, axes = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    bottom = [0.0] * len(rows)
+    colors = ["#1b9e77", "#66c2a5", "#e6ab02", "#d95f02", "#7570b3", "#a6761d", "#b0b0b0"]
+    for kind, color in zip(rows[0]["shares"], colors, strict=True):
+        part = [100 * row["shares"][kind] for row in rows]
+        axes.bar([f"{row['at']}²" for row in rows], part, bottom=bottom, color=color, label=kind, width=0.7)
+        bottom = [a + b for a, b in zip(bottom, part, strict=True)]
+    axes.set(ylabel="share of a step's time, %", ylim=(0, 100), title="Where the time of a training step goes, by size")
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_growth(by_size: list[dict], by_batch: list[dict], by_width: list[dict], size: int, path: Path) -> None:
+    figure, every = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+    titles = ("by size", f"by batch, at {size}²", f"by maps, at {size}², batch 16")
+    for axes, rows, title in zip(every, (by_size, by_batch, by_width), titles, strict=True):
+        if rows:
+            at = [row["at"] for row in rows]
+            axes.loglog(at, [row["images_per_second"] for row in rows], "o-", color="#1b9e77")
+            axes.set_xticks(at, [str(x) for x in at])
+            axes.minorticks_off()
+            for row in rows:
+                axes.annotate(
+                    f"{row['share_of_matrix_rate']:.0%}",
+                    (row["at"], row["images_per_second"]),
+                    textcoords="offset points",
+                    xytext=(0, 6),
+                    ha="center",
+                    fontsize=8,
+                )
+            axes.margins(y=0.15)
+        axes.set_title(title, fontsize=10)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    every[0].set_ylabel("images a second")
+    figure.suptitle("Training speed; beside each point its share of the machine's matrix rate", fontsize=10)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Does a long training take more and more memory? What is resident over thousands of steps at `demo`'s widths.
+
+    python benchmarks/memory_flat.py --threads 1
+
+Half of the steps fade the last size in, half are stable.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import psutil
+from results import begin, options, table, write
+from trial import Trial
+
+from napari_pgan.training.schedule import Moment
+
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
+_READ = 50  # steps between two readings of the losses, as a run writes them
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = options(__doc__)
+    parser.add_argument("--recipe", default="demo")
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--settled", type=int, default=500, help="step from which growth counts")
+    parser.add_argument("--every", type=int, default=10, help="steps between two readings of the memory")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder")
+    arguments = parser.parse_args(argv)
+    device = begin(arguments)
+
+    trial = Trial(arguments.recipe, arguments.size, device=device)
+    began = time.perf_counter()
+    steps, memory = follow(trial, arguments.steps, arguments.every)
+    seconds = time.perf_counter() - began
+    growth = growth_from(steps, memory, arguments.settled)
+    arguments.pictures.mkdir(parents=True, exist_ok=True)
+    draw(steps, memory, arguments.settled, arguments.pictures / "memory_flat.png")
+    figures: dict[str, object] = {
+        "recipe": arguments.recipe,
+        "size": arguments.size,
+        "batch": trial.batch,
+        "widths": list(trial.architecture.widths),
+        "steps": steps,
+        "bytes": memory,
+        "seconds": seconds,
+        "growth": growth,
+    }
+    text = table(
+        ["steps", "at step", "resident", "greatest after it", "at the end", "growth"],
+        [
+            [
+                f"{arguments.steps:,}",
+                arguments.settled,
+                _mib(growth["settled"]),
+                _mib(growth["greatest"]),
+                _mib(growth["end"]),
+                f"**{growth['growth']:+.2%}**",
+            ]
+        ],
+    )
+    write(arguments.out, "memory_flat", figures, {"memory": text}, device, argv)
+
+
+def follow(trial: Trial, count: int, every: int) -> tuple[list[int], list[int]]:
+    """Train; gives the steps at which memory was read, and the bytes."""
+    fading = replace(trial.phase, fading=True)
+    half = count // 2
+    steps, memory = [], []
+    for i in range(count):
+        moment = Moment(fading, i / half, i) if i < half else Moment(trial.phase, 1.0, i)
+        losses = trial.trainer.step(moment, trial.reals)
+        if i % _READ == 0:
+            for loss in losses.values():
+                loss.item()
+            if not trial.trainer.sound():
+                raise SystemExit(f"a loss or gradient was not finite by step {i}")
+        if i % every == 0 or i == count - 1:
+            steps.append(i)
+            memory.append(resident())
+    return steps, memory
+
+
+def resident() -> int:
+    """Bytes of this process that lie in memory."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def growth_from(steps: Sequence[int], memory: Sequence[int], settled: int) -> dict[str, float]:
+    """Growth from the settled step to the end, each taken as the median of five readings; and the greatest between."""
+    later = [m for s, m in zip(steps, memory, strict=True) if s >= settled]
+    first, last = statistics.median(later[:5]), statistics.median(later[-5:])
+    return {"settled": first, "end": last, "greatest": max(later), "growth": max(later) / first - 1}
+
+
+def draw(steps: Sequence[int], memory: Sequence[int], settled: int, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+    axes.plot(steps, [m / 2**20 for m in memory], color="#1b9e77")
+    axes.axvline(settled, color="#999999", ls="--", lw=1)
+    axes.set(xlabel="step", ylabel="resident memory, MiB", ylim=(0, None), title="Memory over a long training")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _mib(count: float) -> str:
+    return f"{count / 2**20:.0f} MiB"
+
+
+if __name__ == "__main__":
+    main()

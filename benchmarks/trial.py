@@ -1,0 +1,96 @@
+"""A trainer on images of noise, at any size, batch and widths: the cost of a step does not depend on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch.profiler import record_function
+
+from napari_pgan.model import Architecture, Encoding
+from napari_pgan.spec import Channels, Label
+from napari_pgan.training.loop import Trainer
+from napari_pgan.training.reals import Reals
+from napari_pgan.training.recipe import Recipe, read_recipe
+from napari_pgan.training.schedule import Moment, Phase, Schedule
+
+CHANNELS = Channels(
+    ("t1", "t1ce", "t2", "flair"),
+    (Label(1, "necrotic core", "#4daf4a"), Label(2, "oedema", "#ffd92f"), Label(4, "enhancing tumour", "#e41a1c")),
+)
+
+
+class NoiseReals(Reals):
+    """As many images of noise, (`count`, 7, `size`, `size`), kept and drawn as those of a cohort are."""
+
+    def __init__(self, size: int, count: int, device: torch.device | str) -> None:
+        random = torch.Generator().manual_seed(0)
+        shape = (count, Encoding(CHANNELS).channel_count, size, size)
+        self.images = (torch.rand(shape, generator=random) * 2 - 1).half().to(device)
+        self.conditions = torch.zeros(count, 0, device=device)
+        self.subjects = np.zeros(count, np.int64)
+
+    def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """As a cohort's, under a name that a profile shows."""
+        with record_function("images"):
+            return super().batch(seen, count, seed)
+
+
+class Trial:
+    """A trainer at its last size.
+
+    Parameters
+    ----------
+    recipe
+        By name.
+    size, batch
+        Of the images; the recipe's own batch if 0.
+    widths
+        Feature maps, one number for all stages or one a stage; the recipe's own if empty.
+    device
+        Where it runs.
+    sets
+        Further ``key=value``.
+    """
+
+    def __init__(
+        self,
+        recipe: str,
+        size: int,
+        batch: int = 0,
+        widths: Sequence[int] = (),
+        device: torch.device | str = "cpu",
+        sets: Sequence[str] = (),
+    ) -> None:
+        stages = size.bit_length() - 2
+        widths = list(widths) * (stages if len(widths) == 1 else 1)
+        changes = [f"sizes.{4 * 2**s}.width={w}" for s, w in enumerate(widths)]
+        changes += [f"sizes.{size}.stable=1000000", f"sizes.{size}.fade=0"]
+        changes += [f"network.latent={widths[0]}"] if widths else []
+        changes += [f"sizes.{size}.batch={batch}"] if batch else []
+        self.recipe: Recipe = read_recipe(recipe, [*changes, *sets])
+        network = self.recipe.network
+        self.architecture = Architecture(
+            base=(4, 4),
+            widths=tuple(plan.width for plan in self.recipe.sizes.values())[:stages],
+            channels=Encoding(CHANNELS).channel_count,
+            latent=network.latent,
+            sphere=network.sphere,
+            pixelnorm=network.pixelnorm,
+            equalized=network.equalized,
+            stddev_group=network.stddev_group,
+        )
+        self.phase: Phase = Schedule(self.recipe, size).phases[-1]
+        self.batch, self.lazy = self.phase.batch, self.recipe.loss.lazy
+        self.trainer = Trainer(self.recipe, self.architecture, Encoding(CHANNELS), device)
+        self.reals = NoiseReals(size, max(4 * self.batch, 16), device)
+
+    def step(self, penalty: bool = True) -> dict[str, torch.Tensor]:
+        """One training step, with the penalty or without it, where it is lazy."""
+        return self.trainer.step(Moment(self.phase, 1.0, 0 if penalty else 1), self.reals)
+
+    def parameters(self) -> tuple[int, int]:
+        """Of generator and critic."""
+        networks = (self.trainer.generator, self.trainer.critic)
+        return tuple(sum(p.numel() for p in network.parameters()) for network in networks)  # type: ignore[return-value]
