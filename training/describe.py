@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ from napari_pgan.training.memory import free_bytes, micro_batches, step_bytes, w
 from napari_pgan.training.run import Run
 from napari_pgan.training.schedule import Phase, Schedule
 from napari_pgan.training.sides import mirror_axis
+
+_WIDTH = 80  # characters of a line for people
 
 
 @dataclass(frozen=True)
@@ -84,17 +87,21 @@ class Outline:
     def lines(self) -> list[str]:
         named = ", ".join([*self.modalities, *(f"label {name}" for name in self.labels)])
         table = [
-            ("size", "phase", "maps", "generator", "critic", "images", "batch", "rate", "memory", "time"),
+            ("size", "phase", "maps", "gen.", "critic", "images", "batch", "rate", "memory", "time"),
             *(self._cells(row) for row in self.rows),
         ]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         total = sum(row.seconds for row in self.rows)
-        lines = [
+        about = [
             f"recipe {self.recipe}: {self.description}",
-            f"cohort {self.store}: {self.subjects} subjects to train on; {self.channels} channels: {named}",
+            f"cohort {self.store}: {self.subjects} subject{'s'[: self.subjects != 1]} to train on; "
+            f"{self.channels} channels: {named}",
             f"images of {' x '.join(map(str, self.shape))}; {self.device}, {self.precision}, "
             f"{_bytes(self.free_bytes)} free",
             *([] if self.start is None else [self.start]),
+        ]
+        lines = [
+            *(line for text in about for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")),
             "",
             *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table),
             "",

@@ -85,9 +85,10 @@ def test_people_get_a_table_with_a_line_a_phase(
     ]
     assert main([*words, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "Starts at 4x4" in lines[0]  # where the paper's text and its code differ
+    assert "starts at 4x4" in " ".join(map(str.strip, lines)).lower()  # where the paper's text and its code differ
+    assert max(map(len, lines)) <= 80
     table = [line.split() for line in lines if line.lstrip()[:1].isdigit() or line.lstrip().startswith("size")]
-    assert table[0] == ["size", "phase", "maps", "generator", "critic", "images", "batch", "rate", "memory", "time"]
+    assert table[0] == ["size", "phase", "maps", "gen.", "critic", "images", "batch", "rate", "memory", "time"]
     assert [row[:3] for row in table[1:]] == [["4", "stable", "8"], ["8", "fade", "8"], ["8", "stable", "8"]]
     assert any("in all 960,000 images, about " in line for line in lines)
 

@@ -209,16 +209,6 @@ def test_a_second_run_into_one_folder_is_refused(
     assert "another run is training here" in code.stderr
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(fit(small_store, tmp_path / "run", "--dry-run")) == 0
-    said = capsys.readouterr().out
-    assert "generator" in said
-    assert "256 images" in said
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(fit(small_store, run, "--init", str(finished / "model.safetensors"), "--images", "8")) == 0
