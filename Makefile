@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow coverage lint format docs clean
+.PHONY: demo test test-slow coverage lint format docs benchmarks clean
 
 demo: $(VENV)/.app
 	$(BIN)/napari-pgan-train demo --out demo
@@ -39,6 +39,12 @@ docs: $(VENV)/.dev
 	.ci/system-packages gui
 	$(BIN)/python docs/make_phantom_sheet.py
 	xvfb-run -a $(BIN)/python docs/make_screenshot.py
+
+# THREADS=2 sets torch's threads; on a machine with a GPU, `python benchmarks/gpu.py --device cuda` adds its table.
+benchmarks: $(VENV)/.dev
+	for name in peer cost shortcuts memory_flat; do \
+		$(BIN)/python benchmarks/$$name.py $(if $(THREADS),--threads $(THREADS)) || exit 1; done
+	$(BIN)/python benchmarks/tables.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch.profiler import record_function
 
 from napari_pgan.model import Architecture, Encoding
 from napari_pgan.spec import Channels, Label
 from napari_pgan.training.loop import Trainer
-from napari_pgan.training.reals import Reals
+from napari_pgan.training.reals import Images
 from napari_pgan.training.recipe import Recipe, read_recipe
 from napari_pgan.training.schedule import Moment, Phase, Schedule
 
@@ -21,15 +20,13 @@ CHANNELS = Channels(
 )
 
 
-class NoiseReals(Reals):
+class Noise(Images):
     """As many images of noise, (`count`, 7, `size`, `size`), kept and drawn as those of a cohort are."""
 
     def __init__(self, size: int, count: int, device: torch.device | str) -> None:
         random = torch.Generator().manual_seed(0)
         shape = (count, Encoding(CHANNELS).channel_count, size, size)
-        self.images = (torch.rand(shape, generator=random) * 2 - 1).half().to(device)
-        self.conditions = torch.zeros(count, 0, device=device)
-        self.subjects = np.zeros(count, np.int64)
+        super().__init__((torch.rand(shape, generator=random) * 2 - 1).half(), torch.zeros(count, 0), device)
 
     def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """As a cohort's, under a name that a profile shows."""
@@ -84,7 +81,7 @@ class Trial:
         self.phase: Phase = Schedule(self.recipe, size).phases[-1]
         self.batch, self.lazy = self.phase.batch, self.recipe.loss.lazy
         self.trainer = Trainer(self.recipe, self.architecture, Encoding(CHANNELS), device)
-        self.reals = NoiseReals(size, max(4 * self.batch, 16), device)
+        self.reals = Noise(size, max(4 * self.batch, 16), device)
 
     def step(self, penalty: bool = True) -> dict[str, torch.Tensor]:
         """One training step, with the penalty or without it, where it is lazy."""
