@@ -21,7 +21,10 @@ def fit(
     minutes: Annotated[
         float | None, typer.Option(help="Length in minutes on this machine, turned into images.")
     ] = None,
-    init: Annotated[Path | None, typer.Option(help="A model to start from.")] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(help="A model to start from: a file, the name of a shipped one, or a run folder (its best)."),
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, changes the recipe; repeatable.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
