@@ -21,8 +21,9 @@ Count = Annotated[int, Field(ge=1)]
 Images = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -144,7 +145,7 @@ class Recipe:
     augment: Augment = Augment()
     watch: Watch = Watch()
     precision: Literal["float32", "bf16"] = "float32"
-    seed: Images = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         sizes = list(self.sizes)
@@ -207,9 +208,12 @@ def recipe_from_dict(data: Mapping[str, Any], where: str) -> Recipe:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise InputError(f"recipe {where}: there is no key {key!r}{_nearest(first['loc'])}") from None
+            raise InputError(f"recipe {where}: there is no key {key!r}{_nearest(key, data)}") from None
         if first["type"] in ("missing", "missing_argument"):
             raise InputError(f"recipe {where}: the key {key!r} is missing") from None
+        if first["type"] in ("dataclass_type", "dict_type"):
+            within = [k for k in _keys(Recipe, data) if k.startswith(f"{key}.")]
+            raise InputError(f"recipe {where}: {key!r} holds keys, not a value: {', '.join(within[:6])}") from None
         said = first["msg"].removeprefix("Value error, ")
         value = "" if isinstance(first.get("input"), dict) else f" is {first.get('input')!r}:"
         raise InputError(f"recipe {where}: {key}{value} {said[0].lower()}{said[1:]}") from None
@@ -231,18 +235,22 @@ def _text_of(name_or_path: str) -> str:
 
 
 def _override(data: dict[Any, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
+    key, equals, text = (part.strip() for part in override.partition("="))
+    if not equals or not all(key.split(".")):
         raise InputError(f"--set {override!r} is not of the form key=value, as in loss.gamma=0.5")
     *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    section = data
     for depth, part in enumerate(path):
         if depth == 0 and part not in _fields(Recipe):
-            raise InputError(f"--set {override!r}: there is no key {key!r}{_nearest((*path, last))}")
-        data = data.setdefault(part, {})
-        if not isinstance(data, dict):
+            raise InputError(f"--set {override!r}: there is no key {key!r}{_nearest(key, data)}")
+        sizes = list(section) if depth == 1 and path[0] == "sizes" else []
+        if sizes and part not in (*sizes, 2 * sizes[-1]):
+            raise InputError(f"--set {override!r}: there is no size {part}; there are {', '.join(map(str, sizes))}")
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
             raise InputError(f"--set {override!r}: {part!r} is a value and holds no keys")
     try:
-        data[last] = _number(yaml.safe_load(text))
+        section[last] = _number(yaml.safe_load(text))
     except yaml.YAMLError:
         raise InputError(f"--set {override!r}: {text!r} is no value that YAML knows") from None
 
@@ -257,19 +265,29 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _nearest(location: tuple[Any, ...]) -> str:
-    *path, last = location
-    cls: Any = Recipe
-    for part in path:
-        if part in _fields(cls):
-            cls = _fields(cls)[part]
-        elif typing.get_origin(cls) is not dict and not isinstance(part, int):
-            last = part
-            break
-        if typing.get_origin(cls) is dict:
-            cls = typing.get_args(cls)[1]
-    near = difflib.get_close_matches(str(last), list(_fields(cls)), 1, cutoff=0.4)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_fields(cls))}"
+def _nearest(key: str, data: Mapping[str, Any]) -> str:
+    """A hint at the key that was meant: in the same section, of the same name in another, or alike as a whole."""
+    keys = _keys(Recipe, data)
+    section, _, name = key.rpartition(".")
+    here = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == section}
+    near = [here[k] for k in difflib.get_close_matches(name.lower(), here, 1)] if section else []
+    near = near or [k for k in keys if k.rpartition(".")[2] == name] or difflib.get_close_matches(key, keys, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(here or _fields(Recipe))}"
+
+
+def _keys(cls: Any, data: Any, prefix: str = "") -> list[str]:
+    """All keys that a recipe can have, with dots; of sizes, those that it has."""
+    found: list[str] = []
+    for name, kind in _fields(cls).items():
+        if typing.get_origin(kind) is dict:
+            sizes = data.get(name) if isinstance(data, Mapping) else None
+            for size in sizes if isinstance(sizes, Mapping) else (4,):
+                found += _keys(typing.get_args(kind)[1], None, f"{prefix}{name}.{size}.")
+        elif _fields(kind):
+            found += _keys(kind, None, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
 
 
 def _fields(cls: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import read_recipe, recipe_names
+from napari_pgan.training.schedule import Schedule
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
@@ -60,7 +61,25 @@ def test_overrides_change_one_value_each() -> None:
         ("precision=half", ["precision", "bf16"]),
         ("augment.probability=2", ["augment.probability", "0.8"]),
         ("gamma", ["key=value"]),
-        ("sizes.48.width=3", ["start at 4 and double"]),
+        ("sizes.48.width=3", ["no size 48", "32, 64"]),
+        ("sizes.48.batch=2", ["no size 48", "32, 64"]),
+        ("sizes.2048.width=2", ["no size 2048"]),
+        ("sizes.x.width=2", ["no size x"]),
+        ("sizes.64.widht=3", ["did you mean 'sizes.64.width'"]),
+        ("sizes.64.WIDTH=3", ["did you mean 'sizes.64.width'"]),
+        ("gamma=1", ["did you mean 'loss.gamma'"]),
+        ("Loss.gamma=1", ["did you mean 'loss.gamma'"]),
+        ("loss=3", ["'loss' holds keys", "loss.gamma"]),
+        ("sizes.64=3", ["'sizes.64' holds keys", "sizes.64.width"]),
+        ("sizes=3", ["'sizes' holds keys"]),
+        ("loss.gamma.x=1", ["'gamma' is a value"]),
+        ("seed=abc", ["seed", "abc", "integer"]),
+        ("seed=99999999999999999999", ["seed", "less than"]),
+        ("loss.gamma=", ["loss.gamma", "number"]),
+        ("loss.gamma=[", ["YAML"]),
+        ("loss.gamma=inf", ["loss.gamma", "finite"]),
+        ("=3", ["key=value"]),
+        ("loss.=3", ["key=value"]),
     ],
 )
 def test_a_wrong_override_is_named_with_what_would_be_right(override: str, words: list[str]) -> None:
@@ -69,6 +88,31 @@ def test_a_wrong_override_is_named_with_what_would_be_right(override: str, words
     for word in words:
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_can_be_grown_by_a_size() -> None:
+    recipe = read_recipe("default", ["sizes.512.width = 4", "sizes.512.stable=1000"])
+    assert list(recipe.sizes)[-1] == 512
+    assert recipe.sizes[512].width == 4
+
+
+def test_the_first_size_of_the_papers_text_can_be_taken_as_the_recipe_says() -> None:
+    said = read_recipe("beers2018-mri").description
+    changes = [word.strip("().,;") for word in said.split() if word.strip("(").startswith("sizes.")]
+    schedule = Schedule(read_recipe("beers2018-mri", changes), 256)
+    assert schedule.phases[0].size == 8
+    assert {phase.end - phase.start for phase in schedule.phases} == {320_000}
+
+
+@pytest.mark.parametrize("name", ["beers2018-mri", "beers2018-mri-nomask", "beers2018-fundus"])
+def test_the_papers_stages_are_as_many_and_as_long_as_in_its_code(name: str) -> None:
+    last = 512 if name == "beers2018-fundus" else 256
+    phases = Schedule(read_recipe(name), last).phases
+    assert len(phases) == {256: 13, 512: 15}[last]
+    assert not phases[0].fading
+    assert {(phase.end - phase.start) / phase.batch for phase in phases} == {20_000}
+    assert {phase.batch for phase in phases if phase.size < 512} == {16}
+    assert [phase.batch for phase in phases if phase.size == 512] == ([4, 4] if last == 512 else [])
 
 
 def test_a_misspelt_recipe_is_answered_with_the_nearest() -> None:
