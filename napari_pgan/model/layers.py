@@ -70,12 +70,13 @@ class _Weighted(nn.Module):
     """A weight with He's scale, applied at run time (equalised) or once at the start.
 
     Equalised (Karras et al. 2017, section 4.1): weights are drawn from N(0, 1) and multiplied by gain / √fan_in at
-    every use, so that an adaptive optimiser moves all layers at one speed.
+    every use, so that an adaptive optimiser moves all layers at one speed. Otherwise every layer starts with the
+    variance 2 / fan_in (He et al. 2015, arXiv:1502.01852), whatever its gain.
     """
 
     def __init__(self, shape: tuple[int, ...], gain: float, equalized: bool) -> None:
         super().__init__()
-        std = gain / math.sqrt(math.prod(shape[1:]))
+        std = (gain if equalized else math.sqrt(2)) / math.sqrt(math.prod(shape[1:]))
         self.scale = std if equalized else 1.0
         self.weight = nn.Parameter(torch.randn(shape) * (1.0 if equalized else std))
         self.bias = nn.Parameter(torch.zeros(shape[0]))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_pgan.model import Architecture, Critic, Generator
 from napari_pgan.model.layers import Conv, Dense, MinibatchStddev, down, pixel_norm, up
 
 
@@ -76,6 +77,16 @@ def test_pixel_norm_gives_unit_mean_square(shape: tuple[int, ...]) -> None:
     x = 100 * torch.randn(shape, dtype=torch.float64)
     torch.testing.assert_close(pixel_norm(x).square().mean(1), torch.ones(shape[0], *shape[2:], dtype=torch.float64))
     assert torch.isfinite(pixel_norm(torch.zeros(shape))).all()
+
+
+def test_without_equalisation_every_layer_starts_as_he_et_al_have_it() -> None:
+    torch.manual_seed(0)
+    architecture = Architecture((4, 4), (64, 64), channels=5, latent=128, equalized=False)
+    for network in (Generator(architecture), Critic(architecture)):
+        for name, weight in network.named_parameters():
+            if name.endswith("weight") and weight.numel() > 2000:
+                fan_in = weight[0].numel()
+                assert weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.1), name
 
 
 def _stddev_by_numpy(x: np.ndarray, group: int) -> np.ndarray:
