@@ -41,19 +41,25 @@ def pixel_norm(x: torch.Tensor) -> torch.Tensor:
     """Scale the feature vector of each pixel to unit mean square (Karras et al. 2017, section 4.2).
 
     Can be differentiated once: its gradient is written out, which takes half the passes over memory that autograd's
-    takes.
+    takes. Where there is nothing to differentiate it works in place, as `leaky` does.
     """
-    return _PixelNorm.apply(x)
+    if torch.is_grad_enabled() and x.requires_grad:
+        return _PixelNorm.apply(x)
+    return x.mul_(_norm_scale(x))
+
+
+def _norm_scale(x: torch.Tensor) -> torch.Tensor:
+    with torch.autocast(x.device.type, enabled=False):  # which would turn all of it to float32
+        wide = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=wide)
+        return norm.square_().div_(x.shape[1]).add_(1e-8).rsqrt_().to(x.dtype)
 
 
 class _PixelNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # which would turn all of it to float32
-            wide = torch.promote_types(x.dtype, torch.float32)
-            norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=wide)
-            scale = torch.rsqrt(norm.square() / x.shape[1] + 1e-8).to(x.dtype)
-            y = x * scale
+        scale = _norm_scale(x)
+        y = x * scale
         ctx.save_for_backward(y, scale)
         return y
 
@@ -80,7 +86,7 @@ class _Weighted(nn.Module):
         self.scale = std if equalized else 1.0
         self.weight = nn.Parameter(torch.randn(shape) * (1.0 if equalized else std))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
-        self._kept: tuple[tuple[Any, ...], torch.Tensor] | None = None
+        self._kept: dict[torch.dtype, tuple[tuple[Any, ...], torch.Tensor]] = {}
 
     def scaled(self) -> torch.Tensor:
         return self.weight * self.scale if self.scale != 1.0 else self.weight
@@ -95,11 +101,12 @@ class _Weighted(nn.Module):
             return self._make_kernel()
         device = weight.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
-        key = (weight._version, weight.data_ptr(), weight.device, dtype)
-        if self._kept is None or self._kept[0] != key:
+        state = (weight._version, weight.data_ptr(), weight.device)
+        kept = self._kept.get(dtype)
+        if kept is None or kept[0] != state:
             with torch.inference_mode(False), torch.no_grad(), torch.autocast(device, enabled=False):
-                self._kept = (key, _laid_out_as(self._make_kernel().to(dtype), weight))
-        return self._kept[1]
+                kept = self._kept[dtype] = (state, _laid_out_as(self._make_kernel().to(dtype), weight))
+        return kept[1]
 
     def _make_kernel(self) -> torch.Tensor:
         return self.scaled()

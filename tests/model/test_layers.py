@@ -153,3 +153,21 @@ def test_a_kernel_is_kept_for_one_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     assert torch.equal(layer(x), exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_pixel_norm_is_the_same_with_and_without_gradients(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 5, 4, 4).to(dtype)
+    learning = pixel_norm(x.clone().requires_grad_(True)).detach()
+    assert torch.equal(pixel_norm(x.clone()), learning)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(pixel_norm(x.clone()), learning)
+
+
+def test_kernels_of_both_precisions_are_kept_side_by_side() -> None:
+    layer, x = Conv(2, 4, 3).requires_grad_(False), torch.randn(1, 4, 8, 8)
+    layer(x)
+    exact = layer.kernel()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer.kernel() is layer.kernel()
+    assert layer.kernel() is exact
