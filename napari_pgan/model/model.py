@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -108,9 +109,10 @@ class Model:
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
         batch_size: int = 8,
+        precision: Literal["float32", "bf16"] = "float32",
         progress: Callable[[int, int], None] | None = None,
     ) -> Batch:
-        """Make images, in float32.
+        """Make images.
 
         Parameters
         ----------
@@ -127,14 +129,16 @@ class Model:
             Name → value, for all images.
         batch_size
             Images at once; changes the result by rounding only (below 1e-4).
+        precision
+            ``bf16`` is for looking: up to twice as fast where the processor has it, and right to two digits.
         progress
             Called with (done, all) after each batch.
 
         Raises
         ------
         InputError
-            Neither or both of seeds and latents, a latent of the wrong size, a stage, condition or truncation that the
-            model does not have.
+            Neither or both of seeds and latents, a latent of the wrong size, a stage, condition, truncation or precision
+            that the model does not have.
         """
         if (seeds is None) == (latents is None):
             raise InputError("give either seeds or latents, not both or neither")
@@ -142,6 +146,9 @@ class Model:
         size = self.card.architecture.latent
         if z.ndim != 2 or z.shape[1] != size or not torch.isfinite(z).all():
             raise InputError(f"latents of shape {tuple(z.shape)} do not fit; this model takes (N, {size}), all finite")
+        if precision not in ("float32", "bf16"):
+            raise InputError(f"the precision {precision!r} does not exist; give float32 or bf16")
+        coarse = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
         stage = self.stage(stage)
         shape = self.card.architecture.shape(stage)
         n, k = len(z), self.encoding.label_count
@@ -151,7 +158,8 @@ class Model:
         with torch.inference_mode(), _exact():
             for start in range(0, n, batch_size):
                 part = slice(start, start + batch_size)
-                x = self.generate(z[part], truncation=truncation, stage=stage, conditions=conditions)
+                with coarse:
+                    x = self.generate(z[part], truncation=truncation, stage=stage, conditions=conditions).float()
                 images[part] = self.encoding.images(x).clamp(-1, 1).cpu().numpy()
                 labels[part] = self.encoding.decode(x).cpu().numpy()
                 probabilities[part] = self.encoding.probabilities(x).cpu().numpy()

@@ -52,6 +52,17 @@ def test_batch_mates_change_images_by_rounding_only(small_model: Model, batch_si
     assert (one.labels == other.labels).mean() >= 0.999
 
 
+def test_bf16_is_right_to_two_digits_and_leaves_float32_as_it_was(small_model: Model) -> None:
+    exact = small_model.sample(seeds=range(6))
+    coarse = small_model.sample(seeds=range(6), precision="bf16")
+    assert coarse.images.dtype == np.float32
+    assert 0 < np.abs(coarse.images - exact.images).max() < 0.1
+    assert (coarse.labels == exact.labels).mean() > 0.97
+    assert small_model.sample(seeds=range(6)).images.tobytes() == exact.images.tobytes()
+    with pytest.raises(InputError, match="float32 or bf16"):
+        small_model.sample(seeds=[1], precision="half")  # type: ignore[arg-type]
+
+
 def test_seeds_and_their_latents_are_the_same_request(small_model: Model) -> None:
     z = small_model.latents([5, 6])
     assert small_model.sample(seeds=[5, 6]).images.tobytes() == small_model.sample(latents=z).images.tobytes()
