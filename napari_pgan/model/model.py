@@ -137,8 +137,8 @@ class Model:
         Raises
         ------
         InputError
-            Neither or both of seeds and latents, a latent of the wrong size, a stage, condition, truncation or precision
-            that the model does not have.
+            Neither or both of seeds and latents, a latent of the wrong size, or a stage, condition, truncation or
+            precision that the model does not have.
         """
         if (seeds is None) == (latents is None):
             raise InputError("give either seeds or latents, not both or neither")

@@ -56,7 +56,7 @@ def test_bf16_is_right_to_two_digits_and_leaves_float32_as_it_was(small_model: M
     exact = small_model.sample(seeds=range(6))
     coarse = small_model.sample(seeds=range(6), precision="bf16")
     assert coarse.images.dtype == np.float32
-    assert 0 < np.abs(coarse.images - exact.images).max() < 0.1
+    assert 0 < np.abs(coarse.images - exact.images).mean() < 0.02
     assert (coarse.labels == exact.labels).mean() > 0.97
     assert small_model.sample(seeds=range(6)).images.tobytes() == exact.images.tobytes()
     with pytest.raises(InputError, match="float32 or bf16"):
