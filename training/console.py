@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BETWEEN = 5.0  # seconds between two plain lines, at least
 _SILENCE = 300.0  # seconds without a plain line, at most, while steps are done
 _REFRESH = 2.0  # times a second that the bar is drawn
-_BAR = (10, 40)  # characters
+_BAR = (8, 40)  # characters
 
 
 class Update(Protocol):
@@ -134,7 +134,7 @@ class _Bar:
         from rich.table import Table
         from rich.text import Text
 
-        before, length, after = self.way.texts(options.max_width)
+        before, length, after = self.way.texts(options.max_width - 3)  # a typed ^C must not begin another line
         bar = ProgressBar(self.way.total, min(self.way.done, self.way.total), length)
         row: list[RenderableType] = [*([Text(before)] if before else []), *([bar] if length else []), Text(after)]
         table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
