@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BETWEEN = 5.0  # seconds between two plain lines, at least
 _SILENCE = 300.0  # seconds without a plain line, at most, while steps are done
 _REFRESH = 2.0  # times a second that the bar is drawn
-_BAR = (8, 40)  # characters
+_BAR = (6, 40)  # characters
 
 
 class Update(Protocol):
