@@ -42,7 +42,6 @@ class Graphs:
         stage: int,
         alpha: float | torch.Tensor,
         penalized: bool,
-        probability: torch.Tensor,
         parameters: list[torch.nn.Parameter],
     ) -> dict[str, torch.Tensor]:
         """Do an update: gradients into `parameters`, losses returned."""

@@ -121,7 +121,7 @@ class Trainer:
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Take back what `state` gave."""
-        self.probability = state["augment_probability"].to(self.device)
+        self.probability.copy_(state["augment_probability"])
 
     def sound(self) -> bool:
         """Whether every loss and gradient since the last call was finite; waits for the device."""
@@ -153,7 +153,8 @@ class Trainer:
         else:
             said = self._update(self._critic_half, draw, moment, self.critic_adam)
             said |= self._update(self._generator_half, draw, moment, self.generator_adam)
-        self.probability = adapted(self.probability, said["overfit"], n, self.recipe.augment)
+        # in place, since a captured graph looks where it lay
+        self.probability.copy_(adapted(self.probability, said["overfit"], n, self.recipe.augment))
         self.seen += n
         self._follow(n)
         return said
@@ -271,7 +272,7 @@ class Trainer:
     ) -> Said:
         if self.split == 1:
             parameters = [p for adam in adams for p in adam.param_groups[0]["params"]]
-            return self.graphs.run(half, draw, stage, alpha, penalized, self.probability, parameters)
+            return self.graphs.run(half, draw, stage, alpha, penalized, parameters)
         said: Said = {}
         for index in range(self.split):
             part = half(draw.part(index, self.split), stage, alpha, penalized)
