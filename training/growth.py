@@ -23,7 +23,7 @@ ANIMATION, PICTURE = "growth.gif", "growth.png"
 _NAME = re.compile(r"(\d{10})_\d+\.png")
 _ROWS, _SIDE = 4, 160  # latents below each other, and pixels of a picture's side at most
 _BYTES, _FRAMES, _FEWEST = 3_000_000, 48, 12  # of the animation: bytes and frames at most, frames at least
-_GREYS, _COLORS = 64, 128
+_GREYS, _COLORS = 64, 190
 _PAUSE, _FIRST, _LAST = 350, 900, 4000  # milliseconds
 _GAP, _MARGIN, _FOOT = 2, 12, 46
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
@@ -245,7 +245,7 @@ def _legend(draw: ImageDraw.ImageDraw, preview: Preview, left: int, bottom: int)
     font = _font(12)
     draw.text((left, bottom - 9), LIMITS, _FAINT, font, anchor="ls")
     for name, color in preview.labels:
-        draw.rectangle((left, bottom - 38, left + 11, bottom - 27), color)
+        draw.rectangle((left, bottom - 38, left + 11, bottom - 27), color, _FAINT)
         draw.text((left + 16, bottom - 28), name, _INK, font, anchor="ls")
         left += 32 + round(draw.textlength(name, font))
 
