@@ -19,7 +19,6 @@ _PATIENCE = 1.0  # seconds that a step may take: larger batches are measured on 
 _LIMIT = 5.0  # seconds that a step of one image may take: what takes longer is not measured at all
 _BUDGET = 25.0  # seconds after which the sizes that remain are not measured
 _GUESS = {"cpu": 2e9}  # multiply-adds of one forward pass that a step does a second, before anything is measured
-_ASIDE = 0.08  # share of the time that goes into previews, distances and checkpoints
 
 Key = tuple[int, bool]  # stage, and whether it fades in
 
@@ -82,10 +81,20 @@ def calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
     return costs
 
 
-def images_for(minutes: float, schedule: Schedule, costs: dict[Key, Cost]) -> int:
-    """How many images the whole schedule may see to take that many minutes, all phases stretched alike."""
+def images_for(seconds: float, schedule: Schedule, costs: dict[Key, Cost], looks: float) -> int:
+    """How many images the whole schedule may see in that time, all phases stretched alike.
+
+    Parameters
+    ----------
+    seconds
+        The time that there is.
+    schedule, costs
+        What `calibrate` measured, on a schedule of any length.
+    looks
+        Seconds that all looks at the training take; half of the time is left for steps even so.
+    """
     spent = sum((p.end - p.start) * costs[p.stage, p.fading].seconds for p in schedule.phases)
-    return max(1, int(schedule.images * minutes * 60 * (1 - _ASIDE) / spent))
+    return max(1, int(schedule.images * max(seconds - looks, seconds / 2) / spent))
 
 
 class _Noise(Images):

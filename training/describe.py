@@ -7,18 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.store import open_store
-from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.calibrate import Cost, calibrate, images_for
+from napari_pgan.training.calibrate import Cost
 from napari_pgan.training.console import duration
 from napari_pgan.training.counts import parameters
-from napari_pgan.training.device import choose_device
-from napari_pgan.training.fit import Wish, last_size, start_of
 from napari_pgan.training.loop import Trainer
 from napari_pgan.training.memory import free_bytes, micro_batches, step_bytes, weight_bytes
+from napari_pgan.training.planning import Planning, Wish, schedule_of
 from napari_pgan.training.run import Run
 from napari_pgan.training.schedule import Phase, Schedule
-from napari_pgan.training.sides import mirror_axis
 
 _WIDTH = 80  # characters of a line for people
 
@@ -76,6 +72,7 @@ class Outline:
     precision: str
     free_bytes: int
     rows: tuple[Row, ...]
+    look_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -105,7 +102,8 @@ class Outline:
             "",
             *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table),
             "",
-            f"in all {sum(row.images for row in self.rows):,} images, about {duration(total)} of steps here",
+            f"in all {sum(row.images for row in self.rows):,} images, about {duration(total)} of steps and "
+            f"{duration(self.look_seconds)} of looks here",
         ]
         if not all(row.measured for row in self.rows):
             lines.append("~: on a part of a batch, or from another size by operations counted")
@@ -133,30 +131,25 @@ def outline(wish: Wish) -> Outline:
     InputError
         The store, recipe or device do not allow it.
     """
-    store, device = open_store(wish.store), choose_device(wish.device)
-    recipe, size = wish.recipe, wish.size or last_size(wish.recipe, store)
-    mirror_axis(recipe.augment, store)
-    if not store.keys("train"):
-        raise InputError(f"{wish.store}: has no subjects to train on; prepare it with another --split")
-    start = start_of(wish, store, size)
-    grown = Run(wish.out).read_plan().grown if wish.resume else None if start is None else start.grown
-    schedule = Schedule(recipe, size, wish.images, grown)
-    architecture, encoding, _ = plan_architecture(recipe, store, size)
-    trainer = Trainer(recipe, architecture, encoding, device)
+    planning = Planning(wish)
+    recipe, store, device, architecture = planning.recipe, planning.store, planning.device, planning.architecture
+    plan = Run(wish.out).read_plan() if wish.resume else planning.plan()
+    start, trainer, schedule = planning.start, planning.new_trainer(), schedule_of(plan)
     free = free_bytes(device)
     needs = _needs(trainer, schedule, free)
     precision = "bf16" if trainer.features.bf16 else "float32"
     if recipe.precision == "bf16" and not trainer.features.bf16:
         precision += " (no bf16 here)"
-    costs = calibrate(trainer, schedule)
+    costs = planning.costs(plan)
+    looks = planning.looks(plan, costs, trainer)
     if wish.minutes is not None:
-        schedule = Schedule(recipe, size, images_for(wish.minutes, schedule, costs), grown)
+        schedule = schedule_of(planning.timed(plan, costs, looks))
     rows = (_row(phase, trainer, needs[phase.stage], costs[phase.stage, phase.fading]) for phase in schedule.phases)
     return Outline(
         recipe.name, recipe.description, store.name, store.counts()["train"], store.channels.modalities,
-        tuple(label.name for label in encoding.channels.labels), architecture.channels,
+        tuple(label.name for label in trainer.encoding.channels.labels), architecture.channels,
         architecture.shape(architecture.stages - 1), None if start is None else start.line, str(device), precision,
-        free, tuple(rows),
+        free, tuple(rows), round(looks, 1),
     )  # fmt: skip
 
 

@@ -3,61 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import torch
-
 from napari_pgan.errors import InputError
-from napari_pgan.store import Store, open_store
-from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.calibrate import calibrate, images_for
-from napari_pgan.training.device import choose_device
-from napari_pgan.training.init import Start, plan_start
-from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.run import Plan, Run, wish_of
-from napari_pgan.training.schedule import Schedule
-from napari_pgan.training.sides import mirror_axis
-from napari_pgan.training.sitting import Sitting, make_trainer
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a person asks `fit` for.
-
-    Parameters
-    ----------
-    store
-        Address of a prepared cohort.
-    recipe
-        How to train.
-    out
-        The run folder.
-    size
-        The last size; None takes the store's, or the recipe's largest below it.
-    images, minutes
-        The length of the whole training; neither takes the recipe's own.
-    device
-        As torch names it, or ``auto``.
-    init
-        A model that the training starts from: a file, the name of a shipped one, or a run folder.
-    resume
-        Whether a run in `out` is continued whatever it was asked for.
-    licence
-        For the model's card.
-    """
-
-    store: str
-    recipe: Recipe
-    out: Path
-    size: int | None = None
-    images: int | None = None
-    minutes: float | None = None
-    device: str = "auto"
-    init: Path | None = None
-    resume: bool = False
-    licence: str = "not stated"
+from napari_pgan.store import open_store
+from napari_pgan.training.planning import Planning, Wish, schedule_of
+from napari_pgan.training.run import Run
+from napari_pgan.training.sitting import Sitting
+from napari_pgan.training.stopping import Interrupted, Requests
 
 
 def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]) -> Run:
@@ -68,29 +22,38 @@ def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]
     wish
         What is asked for.
     progress
-        Called with the number of images, gives a context of a function ``update(done, note)``.
+        Called with the number of images, gives a context of a function ``update(done, note, seconds_left)``.
     say
         Takes lines for the person.
 
     Raises
     ------
     InputError
-        The store, recipe, device or folder do not allow it.
+        The store, recipe, device or folder do not allow it, the disk or the memory does not suffice, or it diverged.
     Stopped
-        It was stopped by a signal or the stop file, with a checkpoint written.
+        It was stopped by SIGTERM or the stop file, with a checkpoint written.
+    KeyboardInterrupt
+        It was stopped by Ctrl-C, likewise.
     """
-    store = open_store(wish.store)
-    device = choose_device(wish.device)
-    size = wish.size or last_size(wish.recipe, store)
-    run = Run(wish.out)
-    with run.held():
-        start = start_of(wish, store, size)
-        plan = _plan(wish, store, size, device, start, run, say)
-        schedule = Schedule(plan.recipe, size, plan.images, plan.grown)
-        with Sitting(plan, schedule, store, device, run, say) as sitting:
-            sitting.begin(start)
-            with progress(schedule.images) as update:
-                sitting.go(update)
+    run, planning = Run(wish.out), Planning(wish)
+    with run.held(), Requests(run) as requests:
+        try:
+            with requests.broken_off():
+                plan, trainer, costs = planning.begun(run), planning.new_trainer(), None
+                if plan is None:
+                    plan = planning.plan()
+                    if wish.minutes is not None:
+                        costs = planning.costs(plan)
+                        plan = planning.timed(plan, costs, planning.looks(plan, costs, trainer))
+                        say(f"{wish.minutes:g} minutes are about {plan.images:,} images on this machine")
+                    run.write_plan(plan)
+            schedule = schedule_of(plan)
+            with Sitting(plan, schedule, planning.store, trainer, run, requests, say) as sitting:
+                sitting.begin(planning.start, costs)
+                with progress(schedule.images) as update:
+                    sitting.go(update)
+        except Interrupted:
+            raise requests.farewell("before it trained; the same command begins, or goes on") from None
     return run
 
 
@@ -109,52 +72,3 @@ def go_on(wish: Wish) -> Wish:
     if open_store(wish.store).fingerprint != plan.store_fingerprint:
         raise InputError(f"{wish.store}: is not the store that {wish.out} was begun with ({plan.store}); give that one")
     return replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, minutes=None, resume=True)
-
-
-def start_of(wish: Wish, store: Store, size: int) -> Start | None:
-    """What the wish takes over from another model."""
-    return None if wish.init is None else plan_start(wish.init, *plan_architecture(wish.recipe, store, size))
-
-
-def _plan(
-    wish: Wish,
-    store: Store,
-    size: int,
-    device: torch.device,
-    start: Start | None,
-    run: Run,
-    say: Callable[[str], None],
-) -> Plan:
-    """What the run in the folder trains, or, in a new folder, what is wished for, once it has proved possible."""
-    started_from, grown = (None, None) if start is None else (start.identity, start.grown)
-    about = (wish.recipe.to_dict(), store.fingerprint, size, wish.images, wish.minutes, wish.licence, started_from)
-    if run.begun:
-        plan = run.read_plan()
-        if plan.wish != wish_of(*about) and not wish.resume:
-            raise InputError(
-                f"{run.folder}: holds another training (other store, recipe, size, length, start or licence); give "
-                "another --out, or the options it was begun with"
-            )
-        if plan.init != started_from and not any(run.checkpoints.glob("*.safetensors")):
-            raise InputError(f"{run.folder}: was begun from another model and has no checkpoint yet; give its --init")
-        return plan
-    schedule = Schedule(wish.recipe, size, wish.images, grown)
-    trainer = make_trainer(wish.recipe, store, size, device)
-    mirror_axis(wish.recipe.augment, store)
-    images = wish.images or schedule.images
-    if wish.minutes is not None:
-        images = images_for(wish.minutes, schedule, calibrate(trainer, schedule))
-        say(f"{wish.minutes:g} minutes are about {images:,} images on this machine")
-    plan = Plan(
-        wish.recipe, wish.store, store.fingerprint, size, images, wish_of(*about), wish.licence, started_from, grown
-    )
-    run.write_plan(plan)
-    return plan
-
-
-def last_size(recipe: Recipe, store: Store) -> int:
-    """The size that a training ends at where none is asked for: the store's, halved until the recipe gets there."""
-    size, largest = max(store.grid.shape), max(recipe.sizes)
-    while size > largest * 7 // 4 and size % 2 == 0:
-        size //= 2
-    return size

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import Recipe, recipe_from_dict
 
+_LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+\.(safetensors|png|gif|jsonl?|yaml)")
 _PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init", "grown")
 
 
@@ -144,9 +146,15 @@ class Run:
         return {}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a line to ``metrics.jsonl``."""
-        with open(self._metrics, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """Add a line to ``metrics.jsonl``, whole or not at all; raises InputError where the disk does not take it."""
+        length = self._metrics_size()
+        try:
+            with open(self._metrics, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(self._metrics, length)
+            raise self._no_room(error) from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All lines of ``metrics.jsonl``; a last line cut off by a crash is passed over."""
@@ -157,10 +165,28 @@ class Run:
                     rows.append(json.loads(line))
         return rows
 
-    def cut_metrics(self, seen: int) -> None:
-        """Drop what was written after a checkpoint that the training now goes on from."""
-        rows = [row for row in self.read_metrics() if row["images"] <= seen]
-        write_text(self._metrics, "".join(json.dumps(row) + "\n" for row in rows))
+    def settle_metrics(self) -> int:
+        """See that ``metrics.jsonl`` lies on the disk; returns its length in bytes."""
+        if self._metrics.is_file():
+            try:
+                with open(self._metrics, "rb+") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise self._no_room(error) from error
+        return self._metrics_size()
+
+    def cut_metrics(self, length: int) -> None:
+        """Drop what was written to ``metrics.jsonl`` after it had that length in bytes."""
+        if self._metrics_size() > length:
+            os.truncate(self._metrics, length)
+
+    def _no_room(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self._metrics}: cannot be written ({error.strerror or error}); make room, and the same command goes on"
+        )
+
+    def _metrics_size(self) -> int:
+        return self._metrics.stat().st_size if self._metrics.is_file() else 0
 
     def asked_to_stop(self) -> bool:
         """Whether somebody put a file named ``stop`` here; it is taken away."""
@@ -172,9 +198,15 @@ class Run:
     def _sweep(self) -> None:
         """Remove what a killed run left half written."""
         for folder in (self.folder, self.checkpoints, self.previews):
-            for name in ("*.safetensors", "*.png", "*.gif", "*.json", "*.jsonl", "*.yaml"):
-                for leftover in folder.glob(f".????????.{name}"):
+            if folder.is_dir():
+                for leftover in filter(_is_leftover, folder.iterdir()):
                     leftover.unlink()
 
     def _foreign(self) -> Iterator[Path]:
-        return (entry for entry in self.folder.iterdir() if entry.name not in (".lock", "stop"))
+        """What lies in a folder where no run was begun, but for what a run killed in its first moments leaves."""
+        return (e for e in self.folder.iterdir() if e.name not in (".lock", "stop") and not _is_leftover(e))
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether a file is one that was being written beside its place."""
+    return bool(_LEFTOVER.fullmatch(path.name)) and path.is_file()

@@ -108,9 +108,17 @@ class Schedule:
         for phase in self.phases:
             if images < phase.end:
                 break
-        done = min(images, phase.end) - phase.start
-        alpha = done / (phase.end - phase.start) if phase.fading else 1.0
-        return Moment(phase, alpha, done // phase.batch)
+        return _within(phase, images)
+
+    def reached(self, images: int) -> Moment:
+        """The moment that the step before it came to: at the end of a fade-in it has faded in, and none follows yet."""
+        return _within(self.at(images - 1).phase, images)
+
+
+def _within(phase: Phase, images: int) -> Moment:
+    done = min(images, phase.end) - phase.start
+    alpha = done / (phase.end - phase.start) if phase.fading else 1.0
+    return Moment(phase, alpha, done // phase.batch)
 
 
 def _from_grown(lengths: list[tuple[int, int]], grown: int) -> list[tuple[int, int]]:

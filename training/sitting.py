@@ -2,131 +2,167 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import threading
+import contextlib
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_pgan.training.export import Origin, export_model, shown_stage
+from napari_pgan.training.calibrate import Cost, Key, calibrate
+from napari_pgan.training.checkpoint import NotFinite
+from napari_pgan.training.console import Update
 from napari_pgan.training.graft import start_from
-from napari_pgan.training.growth import cut_previews, write_growth
+from napari_pgan.training.growth import write_growth
 from napari_pgan.training.init import Start
+from napari_pgan.training.keeper import Keeper
+from napari_pgan.training.looks import Looks
 from napari_pgan.training.loop import Trainer
+from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.reals import Reals
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run import Plan, Run
 from napari_pgan.training.schedule import Moment, Schedule
+from napari_pgan.training.shortage import does_not_fit, out_of_memory
 from napari_pgan.training.sides import mirror_axis
-from napari_pgan.training.watch import Watch
+from napari_pgan.training.stopping import Interrupted, Requests, Stopped
 
 _HEARTBEAT = 5.0  # seconds
 _ROWS = 400  # lines of losses in a whole training
 
-Progress = Callable[[int, str], None]
-
-
-class Stopped(Exception):
-    """The training was asked to stop; its state is on the disk."""
-
 
 class Sitting:
-    """A run in progress; a context that minds signals and leaves a true status behind."""
+    """A run in progress; a context that leaves a true status behind.
+
+    What happens when depends on the images seen alone; looks and checkpoints do not change the training's course.
+
+    Parameters
+    ----------
+    plan, schedule, store
+        What is trained.
+    trainer
+        Fresh.
+    run
+        Its folder, held.
+    requests
+        Who asks to stop.
+    say
+        Takes lines for the person.
+    """
 
     def __init__(
-        self, plan: Plan, schedule: Schedule, store: Store, device: torch.device, run: Run, say: Callable[[str], None]
+        self,
+        plan: Plan,
+        schedule: Schedule,
+        store: Store,
+        trainer: Trainer,
+        run: Run,
+        requests: Requests,
+        say: Callable[[str], None],
     ) -> None:
-        self.plan, self.schedule, self.store, self.device, self.run, self.say = plan, schedule, store, device, run, say
-        self.trainer = make_trainer(plan.recipe, store, plan.size, device)
-        _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
-        self.watch = Watch(store, self.encoding, self.conditions, plan.recipe.watch.samples)
+        self.plan, self.schedule, self.store, self.trainer = plan, schedule, store, trainer
+        self.run, self.requests, self.say = run, requests, say
+        self.looks = Looks(plan, schedule, store, run)
+        self.kept = Keeper(plan, schedule, trainer, run, self.looks, say)
         self.reals: tuple[int, Reals] | None = None
-        self.best: float | None = None  # the least distance to held-out subjects so far
-        self.seconds = 0.0  # spent in training, over all sittings
-        self.signal: int | None = None
+        self.rate = 0.0  # images a second
+        self._begun = False
+        self._clock, self._since = time.monotonic(), 0  # since when, and how many images, time has not been counted
 
     def __enter__(self) -> Sitting:
-        self._before = (
-            {s: signal.signal(s, self._hear) for s in (signal.SIGTERM, signal.SIGINT)} if _main_thread() else {}
-        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
         if kind is None:
             self._status("finished")
-        elif kind in (Stopped, KeyboardInterrupt):
+        elif issubclass(kind, Stopped | KeyboardInterrupt | Interrupted):
             self._status("stopped")
         else:
-            self._status("failed", reason=str(error))
+            with contextlib.suppress(InputError):  # on a full disk, the error that is on its way says more
+                self._status("failed", str(error))
 
-    def begin(self, start: Start | None) -> None:
-        """Take up the newest checkpoint, or start afresh."""
-        extra = load_checkpoint(self.run.checkpoints, self.trainer)
-        if extra is not None:
-            self.best, self.seconds = extra["best"], extra["seconds"]
-            self.run.cut_metrics(self.trainer.seen)
-            cut_previews(self.run.previews, self.trainer.seen)
-            self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
-        elif start is not None:
-            start_from(self.trainer, start)
-            self.say(start.line)
+    def begin(self, start: Start | None, costs: dict[Key, Cost] | None) -> None:
+        """Take up the newest checkpoint, or start afresh.
 
-    def go(self, update: Progress) -> None:
+        Parameters
+        ----------
+        start
+            What a fresh training takes over from a model.
+        costs
+            What `calibrate` measured, where it was asked before.
+        """
+        with self.requests.broken_off():
+            if self.kept.load():
+                self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
+            else:
+                if start is not None:
+                    start_from(self.trainer, start)
+                    self.say(start.line)
+                costs = costs or self._measure()
+                self.kept.pace.costs = [costs[p.stage, p.fading].seconds for p in self.schedule.phases]
+        self._begun = True
+
+    def go(self, update: Update) -> None:
         """Train to the end; where that was reached before, nothing is done."""
-        if self.trainer.seen >= self.schedule.images and self.run.model.is_file():
-            return
-        times = self.plan.recipe.watch.times
-        ticks = [round(self.schedule.images * i / times) for i in range(1, times)]
+        while self._unfinished:
+            try:
+                self._status("training")
+                self._restart_clock()
+                self._course(update)
+            except Interrupted:
+                continue  # the request still stands
+            except NotFinite as error:
+                self.kept.retreat(str(error))
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                self.reals = None
+                self.kept.shrink()
+        if not self.run.model.is_file():
+            self.looks.write_model(self.trainer, {})
+        update(self.schedule.images, "", 0.0)
+
+    @property
+    def _unfinished(self) -> bool:
+        return self.trainer.seen < self.schedule.images or self.looks.due(self.kept.looked, self.trainer.seen)
+
+    def _course(self, update: Update) -> None:
         every = max(self.schedule.images // _ROWS, 1)
-        pending: list[dict[str, torch.Tensor]] = []
-        moment = self.schedule.at(self.trainer.seen)
-        phase, began, last_row = moment.phase, time.monotonic(), self.trainer.seen
-        self.rate = 0.0
-        self._status("training")
-        update(self.trainer.seen, self._note(moment))
-        while self.trainer.seen < self.schedule.images:
-            moment = self.schedule.at(self.trainer.seen)
-            if moment.step == 0 and self._starts_anew(moment):
-                self.trainer.reset_optimizers()
-            if moment.step == 0:
-                self.trainer.enter(moment.phase, self._reals_of(moment))
-            if moment.phase != phase:
-                if moment.phase.stage != phase.stage:  # every size is seen once as it ended
-                    self.watch.preview(self.run.previews, self.trainer.mean, phase.stage, 1.0, self.trainer.seen)
-                self._save()
-                phase = moment.phase
-            before = self.trainer.seen
-            pending.append(self.trainer.step(moment, self._reals_of(moment)))
+        while self._unfinished:
+            if self.requests.came():
+                self._leave()
+            if self.looks.due(self.kept.looked, self.trainer.seen):
+                self._look()
+                continue
+            before, moment = self.trainer.seen, self.schedule.at(self.trainer.seen)
+            if self.schedule.phases.index(moment.phase) != self.kept.entered:
+                self._enter(moment)
+            self._step(moment)
             if before // every != self.trainer.seen // every:
-                now = time.monotonic()
-                self.rate = (self.trainer.seen - last_row) / max(now - began, 1e-9)
-                self.seconds += now - began
-                began, last_row = now, self.trainer.seen
-                self._row(moment, pending)
-                pending = []
-                update(self.trainer.seen, self._note(moment))
+                self._row(moment)
+                update(self.trainer.seen, self._note(moment), self._seconds_left)
             if self.run.silent_seconds > _HEARTBEAT:
                 self._status("training")
-            if any(before < tick <= self.trainer.seen for tick in ticks):
-                self.seconds += time.monotonic() - began
-                self._tick(moment)
-                began, last_row = time.monotonic(), self.trainer.seen
-            if self.trainer.seen < self.schedule.images:
-                self._obey()  # after the tick, which a sitting that goes on from here would not make again
-        self._tick(self.schedule.at(self.schedule.images))
-        write_growth(self.run.previews)
-        update(self.schedule.images, "")
+
+    def _enter(self, moment: Moment) -> None:
+        """Begin a phase: optimisers, a new stage, a batch that fits into memory, and a checkpoint of all that."""
+        reals, start = self._reals_of(moment), moment.phase.start
+        grows = start == 0 or self.schedule.reached(start).phase.stage != moment.phase.stage
+        if grows and start:
+            self.looks.remember(self.trainer)
+        if self._starts_anew(moment):
+            self.trainer.reset_optimizers()
+        self.trainer.enter(moment.phase, reals)
+        parts = micro_batches(self.trainer, moment.phase)
+        if not grows:  # where memory was short at this size, it may be short again
+            parts = max(parts, self.trainer.split)
+        if parts != self.trainer.split:
+            self.kept.split(parts)
+        self.kept.entered = self.schedule.phases.index(moment.phase)
+        self.kept.save()
+        self._restart_clock()
 
     def _starts_anew(self, moment: Moment) -> bool:
         reset, phase = self.plan.recipe.optimizer.reset, moment.phase
@@ -135,83 +171,99 @@ class Sitting:
         first_of_size = next(p for p in self.schedule.phases if p.stage == phase.stage) is phase
         return reset == "size" and first_of_size
 
+    def _step(self, moment: Moment) -> None:
+        reals, split = self._reals_of(moment), self.trainer.split
+        self.kept.tally.add(self.trainer.step(moment, reals))
+        if self.trainer.split != split:  # memory ran out, and the trainer has helped itself
+            self.kept.split(self.trainer.split)
+
     def _reals_of(self, moment: Moment) -> Reals:
         size = moment.phase.size
         if self.reals is None or self.reals[0] != size:
             self.reals = None  # before the next are loaded, so that both are never in memory
-            self.reals = (size, make_reals(self.plan.recipe, self.store, self.plan.size, size, self.device))
+            with self.requests.broken_off():
+                reals = make_reals(self.plan.recipe, self.store, self.plan.size, size, self.trainer.device)
+            self.reals = (size, reals)
         return self.reals[1]
 
-    def _row(self, moment: Moment, pending: list[dict[str, torch.Tensor]]) -> None:
-        means = {k: torch.stack([row[k] for row in pending]).mean().item() for k in pending[0]}
-        if not all(torch.isfinite(torch.tensor(v)) for v in means.values()):
-            raise InputError(
-                f"{self.run.folder}: a loss is not finite after {self.trainer.seen:,} images; the last checkpoint is "
-                "kept: train anew with a lower learning rate (--set) in another --out"
-            )
-        facts = {"size": moment.phase.size, "alpha": round(moment.alpha, 4), "images_per_second": round(self.rate, 1)}
-        rounded = {k: round(v, 5) for k, v in means.items()}
-        self.run.append_metrics(
-            {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), **facts, **rounded}
-        )
+    def _row(self, moment: Moment) -> None:
+        means = self.kept.tally.take()  # waits for the device, so the clock is read after it
+        self.kept.refuse_divergence()
+        images, seconds = self.trainer.seen - self._since, self._restart_clock()
+        self.kept.pace.stepped(moment.phase, images, seconds)
+        self.rate = images / max(seconds, 1e-9)
+        self.run.append_metrics({**self.kept.facts(moment), "images_per_second": round(self.rate, 1), **means})
 
-    def _tick(self, moment: Moment) -> None:
-        """Preview, distance, model and checkpoint."""
-        began, stage = time.monotonic(), moment.phase.stage
-        self.watch.preview(self.run.previews, self.trainer.mean, stage, moment.alpha, self.trainer.seen)
-        distance = self.watch.distance(self.trainer.mean, stage, moment.alpha, moment.phase.size)
-        facts = {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), "size": moment.phase.size}
-        self.run.append_metrics({**facts, "alpha": round(moment.alpha, 4), f"swd_{self.watch.split}": distance})
-        # in the first half of a fade-in the model that is written ends at the stage below, which was not measured
-        measures = {f"swd_{self.watch.split}": distance} if shown_stage(moment) == stage else {}
-        self._export(self.run.model, moment, measures)
-        grown = stage == self.schedule.last_stage and moment.alpha == 1
-        if grown and (self.best is None or distance["mean"] < self.best):
-            self.best = distance["mean"]
-            with replacing(self.run.best) as temporary:
-                shutil.copyfile(self.run.model, temporary)
-        self.seconds += time.monotonic() - began
-        self._save()
+    def _look(self) -> None:
+        """A look, which a signal breaks off and which is then forgotten, and a checkpoint."""
+        self.kept.refuse_divergence()
+        self._restart_clock()
+        moment, length, best = self.schedule.reached(self.trainer.seen), self.run.settle_metrics(), self.looks.best
+        try:
+            with self.requests.broken_off():
+                self.looks.take(self.trainer, self.kept.seconds / 60)
+        except Interrupted:
+            self.run.cut_metrics(length)
+            self.looks.best = best
+            raise
+        self.kept.looked = self.trainer.seen
+        self.kept.pace.looked(moment.phase.size, self._restart_clock())
+        self.kept.save()
+        self._status("training")
 
-    def _export(self, path: Path, moment: Moment, measures: dict[str, Any]) -> None:
-        name = f"{self.store.name} {self.schedule.base * 2 ** shown_stage(moment)}"
-        origin = Origin(self.store, self.encoding, self.conditions, name, self.plan.licence, self.plan.init)
-        export_model(path, self.trainer, moment, origin, measures)
-
-    def _save(self) -> None:
-        save_checkpoint(self.run.checkpoints, self.trainer, {"best": self.best, "seconds": self.seconds})
-
-    def _obey(self) -> None:
-        if self.signal is None and not self.run.asked_to_stop():
-            return
-        self._save()
+    def _leave(self) -> None:
+        """A checkpoint, then the model as it stands, for which a second Ctrl-C does not wait."""
+        self._restart_clock()
+        self.kept.save()
+        self._status("stopped")
+        if self.trainer.seen > self.kept.looked:
+            self.looks.write_model(self.trainer, {})
         write_growth(self.run.previews)
-        number, self.signal = self.signal, None
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Stopped(f"stopped after {self.trainer.seen:,} images, at a checkpoint; the same command goes on")
+        raise self.requests.farewell(f"after {self.trainer.seen:,} images, at a checkpoint; the same command goes on")
 
-    def _hear(self, number: int, frame: object) -> None:
-        if self.signal is not None:  # asked twice: at once
-            raise KeyboardInterrupt
-        self.signal = number
+    def _restart_clock(self) -> float:
+        """Count the seconds since the last call as spent in training; returns them."""
+        now = time.monotonic()
+        seconds, self._clock, self._since = now - self._clock, now, self.trainer.seen
+        self.kept.seconds += seconds
+        return seconds
 
-    def _status(self, state: str, **facts: Any) -> None:
-        moment = self.schedule.at(self.trainer.seen)
-        self.run.write_status(
-            state=state,
-            images=self.trainer.seen,
-            total=self.schedule.images,
-            size=moment.phase.size,
-            alpha=round(moment.alpha, 4),
-            images_per_second=round(getattr(self, "rate", 0.0), 1),
-            minutes=round(self.seconds / 60, 2),
-            **facts,
-        )
+    @property
+    def _seconds_left(self) -> float:
+        return self.kept.pace.seconds_left(self.trainer.seen, self.kept.looked)
+
+    def _measure(self) -> dict[Key, Cost]:
+        device = self.trainer.device
+        try:
+            return calibrate(make_trainer(self.plan.recipe, self.store, self.plan.size, device), self.schedule)
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise does_not_fit(self.schedule.phases[-1], device) from error
+            raise
+
+    def _status(self, state: str, reason: str | None = None) -> None:
+        """Write how things stand; where nothing was taken up yet, how they stood."""
+        facts = self.run.read_status()
+        if self._begun:
+            moment = self.schedule.at(self.trainer.seen)
+            facts = {
+                "images": self.trainer.seen,
+                "total": self.schedule.images,
+                "size": moment.phase.size,
+                "alpha": round(moment.alpha, 4),
+                "images_per_second": round(self.rate, 1),
+                "minutes": round(self.kept.seconds / 60, 2),
+                "seconds_left": round(self._seconds_left),
+                "retreats": self.kept.retreats,
+                "rate_factor": self.trainer.rate_factor,
+                "split": self.trainer.split,
+            }
+        facts |= {"state": state, "reason": reason}
+        self.run.write_status(**{k: v for k, v in facts.items() if v is not None})
 
     def _note(self, moment: Moment) -> str:
         fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
-        return f"{moment.phase.size}²{fade}" + (f", {self.rate:.0f}/s" if self.rate else "")
+        return f"at {moment.phase.size}²{fade}, {self.rate:.0f} images/s"
 
 
 def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) -> Trainer:
@@ -224,7 +276,3 @@ def make_reals(recipe: Recipe, store: Store, last: int, pixels: int, device: tor
     height, width = store.grid.shape
     mirror = mirror_axis(recipe.augment, store)
     return Reals(store, "train", pixels * width // max(height, width), encoding, conditions, device, mirror)
-
-
-def _main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

@@ -45,9 +45,9 @@ def demo(
     say("2/4  the cohort as a store")
     prepare(cohort, str(store), size=_SIZE)
     say(f"3/4  training for about {minutes:g} minutes")
-    fit(str(store), recipe="demo", out=run, size=size, minutes=minutes)
+    code = fit(str(store), recipe="demo", out=run, size=size, minutes=minutes)
     if Run(run).read_status().get("state") != "finished":
-        return 0  # it was asked to stop, and has said how to go on
+        return code  # it was asked to stop, and has said how to go on
     say("4/4  samples")
     model = run / "model.safetensors"
     sample(str(model), out=out / "sheet.png", seeds=f"{_SHEET[0]}-{_SHEET[-1]}")

@@ -54,7 +54,7 @@ def fit(
     from napari_pgan.training.describe import outline
     from napari_pgan.training.fit import Wish, go_on, train
     from napari_pgan.training.recipe import read_recipe
-    from napari_pgan.training.sitting import Stopped
+    from napari_pgan.training.stopping import Stopped
     from napari_pgan.training.tensorboard import check_installed, mirrored
 
     if tensorboard:
@@ -80,7 +80,7 @@ def fit(
         run = train(wish, watched, say)
     except Stopped as stopped:
         say(str(stopped))
-        return 0
+        return stopped.code
     if json:
         emit({"run": str(run.folder), "model": str(run.model), **run.read_status()})
     say(
