@@ -1,0 +1,29 @@
+"""Trainings that several files compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from killing import Forks
+from small_fit import short
+
+from napari_pgan.training.cli import main
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Starts trainings as processes of their own."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("looks at processes through /proc")
+    with Forks() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def short_run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `short` training that nothing happened to."""
+    run = tmp_path_factory.mktemp("short") / "run"
+    assert main(short(small_store, run)) == 0
+    return run
