@@ -68,6 +68,7 @@ class Sitting:
         self.kept = Keeper(plan, schedule, trainer, run, self.looks, say)
         self.reals: tuple[int, Reals] | None = None
         self.rate = 0.0  # images a second
+        self.augment = 0.0  # its probability at the last row
         self._begun = False
         self._clock, self._since = time.monotonic(), 0  # since when, and how many images, time has not been counted
 
@@ -102,7 +103,7 @@ class Sitting:
                     self.say(start.line)
                 costs = costs or self._measure()
                 self.kept.pace.costs = [costs[p.stage, p.fading].seconds for p in self.schedule.phases]
-        self._begun = True
+        self._begun, self.augment = True, round(self.trainer.probability.item(), 4)
 
     def go(self, update: Update) -> None:
         """Train to the end; where that was reached before, nothing is done."""
@@ -130,6 +131,7 @@ class Sitting:
 
     def _course(self, update: Update) -> None:
         every = max(self.schedule.images // _ROWS, 1)
+        update(self.trainer.seen, self._note(self.schedule.at(self.trainer.seen)), self._seconds_left)
         while self._unfinished:
             if self.requests.came():
                 self._leave()
@@ -145,6 +147,7 @@ class Sitting:
                 update(self.trainer.seen, self._note(moment), self._seconds_left)
             if self.run.silent_seconds > _HEARTBEAT:
                 self._status("training")
+                update(self.trainer.seen, self._note(moment), self._seconds_left)
 
     def _enter(self, moment: Moment) -> None:
         """Begin a phase: optimisers, a new stage, a batch that fits into memory, and a checkpoint of all that."""
@@ -192,7 +195,9 @@ class Sitting:
         images, seconds = self.trainer.seen - self._since, self._restart_clock()
         self.kept.pace.stepped(moment.phase, images, seconds)
         self.rate = images / max(seconds, 1e-9)
-        self.run.append_metrics({**self.kept.facts(moment), "images_per_second": round(self.rate, 1), **means})
+        self.augment = round(self.trainer.probability.item(), 4)
+        now = {"learning_rate": self._learning_rate(moment), "augment": self.augment}
+        self.run.append_metrics({**self.kept.facts(moment), "images_per_second": round(self.rate, 1), **now, **means})
 
     def _look(self) -> None:
         """A look, which a signal breaks off and which is then forgotten, and a checkpoint."""
@@ -254,16 +259,23 @@ class Sitting:
                 "images_per_second": round(self.rate, 1),
                 "minutes": round(self.kept.seconds / 60, 2),
                 "seconds_left": round(self._seconds_left),
+                "learning_rate": self._learning_rate(moment),
+                "augment": self.augment,
                 "retreats": self.kept.retreats,
                 "rate_factor": self.trainer.rate_factor,
                 "split": self.trainer.split,
+                "device": str(self.trainer.device),
+                "precision": "bf16" if self.trainer.features.bf16 else "float32",
             }
-        facts |= {"state": state, "reason": reason}
+        facts = {"state": state} | facts | {"state": state, "reason": reason}
         self.run.write_status(**{k: v for k, v in facts.items() if v is not None})
+
+    def _learning_rate(self, moment: Moment) -> float:
+        return moment.phase.learning_rate * self.trainer.rate_factor
 
     def _note(self, moment: Moment) -> str:
         fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
-        return f"at {moment.phase.size}²{fade}, {self.rate:.0f} images/s"
+        return f"{moment.phase.size}²{fade}" + (f", {self.rate:.0f}/s" if self.rate else "")
 
 
 def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) -> Trainer:
