@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from napari_pgan.training.schedule import Phase
 
 _ROOM = 0.85  # share of what is free that a step may take: libraries need workspace, and others work here too
 _WORKSPACE, LIBRARIES = 1.35, 64 * 2**20  # what convolutions need beside their results, as measured on a CPU
+_AMPLE = 100  # times that all maps of a generator, in float32, are in memory, at the very most; 10 to 30 are usual
 _COPIES = 5  # of every weight: itself, the running mean's, its gradient, Adam's two moments
 
 
@@ -54,6 +56,13 @@ def step_bytes(trainer: Trainer, phase: Phase, split: int = 1) -> int:
         return int(peak.most * _WORKSPACE) + LIBRARIES
 
 
+def ample_bytes(trainer: Trainer, phase: Phase) -> int:
+    """More than a step can take, by far: where it is free, no step need be walked through."""
+    a = trainer.architecture
+    maps = sum(math.prod(a.shape(s)) * (a.widths[s] + a.channels) for s in range(phase.stage + 1))
+    return LIBRARIES + weight_bytes(trainer) + _AMPLE * 4 * phase.batch * maps
+
+
 def micro_batches(trainer: Trainer, phase: Phase, free: int | None = None) -> int:
     """Into how many parts the batches of a phase must be split to fit, 1 where they fit whole.
 
@@ -70,6 +79,8 @@ def micro_batches(trainer: Trainer, phase: Phase, free: int | None = None) -> in
         Not even the smallest part fits.
     """
     free = free_bytes(trainer.device) if free is None else free
+    if ample_bytes(trainer, phase) < _ROOM * free:
+        return 1
     split, need = 1, step_bytes(trainer, phase)
     while need > _ROOM * free:
         if phase.batch % (2 * split):

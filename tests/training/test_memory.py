@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from napari_pgan.model import Architecture, Encoding
 from napari_pgan.spec import Channels, Label
 from napari_pgan.training.device import free_bytes
 from napari_pgan.training.loop import Trainer
-from napari_pgan.training.memory import LIBRARIES, micro_batches, step_bytes
+from napari_pgan.training.memory import LIBRARIES, ample_bytes, micro_batches, step_bytes
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.schedule import Moment, Phase
 
@@ -61,3 +63,11 @@ def test_a_batch_is_halved_until_it_fits() -> None:
         micro_batches(trainer, phase, free=2**20)
     assert micro_batches(trainer, phase) == 1  # this machine has that much
     assert free_bytes(torch.device("cpu")) > whole
+
+
+@pytest.mark.parametrize(("size", "width", "batch"), [(8, 1, 1), (8, 64, 64), (32, 8, 16), (64, 2, 4), (64, 64, 16)])
+def test_what_is_called_ample_is_more_than_any_step_takes(size: int, width: int, batch: int) -> None:
+    for sets in (["loss.updates=alternating", "loss.kind=wgan-gp"], ["loss.updates=together"]):
+        trainer, phase = make(size, width, batch, *sets, "augment.rotate=30")
+        fading = replace(phase, fading=True)
+        assert ample_bytes(trainer, fading) - LIBRARIES > 1.5 * (step_bytes(trainer, fading) - LIBRARIES)
