@@ -69,13 +69,25 @@ def test_a_run_is_described_while_it_stands(tmp_path: Path, capsys: pytest.Captu
     run.write_plan(Plan(read_recipe("default"), "cohort.zarr", "ab12", 64, 1000, "w"))
     assert main(["info", str(run.folder)]) == 0
     assert "none yet" in capsys.readouterr().out
-    run.write_status(state="training", images=250, total=1000, size=32)
+    told = {
+        "seconds_left": 1320,
+        "images_per_second": 39.2,
+        "device": "cpu",
+        "rate_factor": 0.5,
+        "retreats": [{"to": 9}],
+    }
+    run.write_status(state="training", images=250, total=1000, size=32, alpha=0.45, **told)
     run.append_metrics({"images": 100, "swd_val": {"32x32": 9.0, "mean": 8.0}})
     run.append_metrics({"images": 200, "loss": 0.5})
     assert main(["info", str(run.folder)]) == 0
     said = capsys.readouterr().out
     for fact in ("a run of the recipe 'default' on cohort.zarr", "training, 250 of 1,000 images (25 %)", "8.00"):
         assert fact in said, fact
+    for fact in ("39 images/s on cpu, 22 min left", "faded in by 45%", "1, now at 0.5 times the learning rate"):
+        assert fact in said, fact
+    run.write_status(state="failed", reason="the disk is full", images=250, total=1000, size=32)
+    assert main(["info", str(run.folder)]) == 0
+    assert "failed (the disk is full), 250 of" in capsys.readouterr().out
     assert main(["info", str(run.folder), "--json"]) == 0
     read = json.loads(capsys.readouterr().out)
     assert read["kind"] == "run"

@@ -122,6 +122,7 @@ def _store(path: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    from napari_pgan.training.console import duration
     from napari_pgan.training.run import Run
 
     run = Run(folder)
@@ -143,11 +144,23 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
     state, silent = status.get("state", "begun"), time.time() - float(status.get("heartbeat", time.time()))
     if state == "training" and silent > _SILENT:
         state = f"killed or hung: silent for {silent:.0f} s"
+    reason = f" ({status['reason']})" if "reason" in status else ""
+    alpha = float(status.get("alpha", 1))
+    fading = f", faded in by {alpha:.0%}" if alpha < 1 else ""
     lines = [
         f"{folder}: a run of the recipe {plan.recipe.name!r} on {plan.store}",
-        f"  state       {state}, {seen:,} of {total:,} images{share}",
-        f"  size        {status.get('size', '?')} now, {plan.size} at the end",
+        f"  state       {state}{reason}, {seen:,} of {total:,} images{share}",
+        f"  size        {status.get('size', '?')} now{fading}, {plan.size} at the end",
     ]
+    if state == "training" and "seconds_left" in status:
+        left = duration(float(status["seconds_left"]))
+        lines.append(
+            f"  speed       {float(status['images_per_second']):.0f} images/s on {status['device']}, {left} left"
+        )
+    if status.get("retreats"):
+        lines.append(
+            f"  retreats    {len(status['retreats'])}, now at {status['rate_factor']:g} times the learning rate"
+        )
     for name, value in _newest_distances(metrics).items():
         lines.append(f"  {name:<11} {value:.2f}")
     lines.append(f"  models      {', '.join(path.name for path in models) or 'none yet'}")
