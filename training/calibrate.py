@@ -11,6 +11,7 @@ import torch
 
 from napari_pgan.training.counts import operations, parameters
 from napari_pgan.training.loop import Trainer
+from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.reals import Images
 from napari_pgan.training.schedule import Moment, Schedule
 
@@ -69,6 +70,7 @@ def calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
             continue
         moment = Moment(phase, 0.5 if phase.fading else 1.0, 0)
         batch = min(phase.batch, max(1, int(_PATIENCE / image)))
+        trainer.split = min(micro_batches(trainer, phase), batch)
         seconds = _seconds(trainer, moment, batch)
         if update is None:
             alone = _seconds(trainer, moment, 1) if batch > 1 else seconds

@@ -32,6 +32,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device, without waiting for what is computed there."""
+    if device.type == "cuda" and x.device.type == "cpu":
+        return x.pin_memory().to(device, non_blocking=True)
+    return x.to(device)
+
+
 @dataclass(frozen=True)
 class Features:
     """What a device can do, found out by trying.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from napari_pgan.errors import InputError
 from napari_pgan.training.checkpoint import (
     NotFinite,
@@ -86,6 +88,13 @@ class Keeper:
         self.looks.take_up()
         return True
 
+    def clear(self) -> None:
+        """Take away what a training without a checkpoint has left, as it begins anew."""
+        self.run.cut_metrics(0)
+        cut_previews(self.run.previews, -1)
+        for model in (self.run.model, self.run.best):
+            model.unlink(missing_ok=True)
+
     def refuse_divergence(self) -> None:
         """Raise NotFinite where a loss or gradient since the last call was not finite; waits for the device."""
         if not self.trainer.sound():
@@ -130,6 +139,9 @@ class Keeper:
         InputError
             It is taken image by image already.
         """
+        self.trainer.graphs.forget()
+        if self.trainer.device.type == "cuda":
+            torch.cuda.empty_cache()
         phase, parts = self.schedule.at(self.trainer.seen).phase, 2 * self.trainer.split
         if phase.batch % parts or not self.load():
             raise does_not_fit(phase, self.trainer.device)
@@ -140,7 +152,8 @@ class Keeper:
         """Take the batch in so many parts from now on, and say so."""
         self.trainer.split = parts
         phase = self.schedule.at(self.trainer.seen).phase
-        self.say(f"size {phase.size}: the batch of {phase.batch} is taken in {parts} parts, to fit into memory")
+        how = "whole again" if parts == 1 else f"in {parts} parts, to fit into memory"
+        self.say(f"size {phase.size}: the batch of {phase.batch} is taken {how}")
         self._note(split=parts)
 
     def facts(self, moment: Moment) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from napari_pgan.model import Architecture, Critic, Encoding, Generator
 from napari_pgan.model.growing import grow_critic, grow_generator
 from napari_pgan.model.layers import blend, down, up
 from napari_pgan.training.augment import Augmentation, adapted
-from napari_pgan.training.device import Features
+from napari_pgan.training.device import Features, sent
 from napari_pgan.training.graphs import Graphs
 from napari_pgan.training.losses import full, make_loss
 from napari_pgan.training.randomness import generator_for
@@ -133,7 +133,7 @@ class Trainer:
         """Make ready for a phase, before its first step; the same each time it is done."""
         if phase.fading and self.recipe.network.growth == "preserving":
             random = generator_for(self.recipe.seed, "growth", phase.start)
-            z = self._sent(torch.randn(_FITTED, self.architecture.latent, generator=random))
+            z = sent(torch.randn(_FITTED, self.architecture.latent, generator=random), self.device)
             _, told = reals.batch(phase.start, _FITTED, self.recipe.seed)
             for network in (self.generator, self.mean):
                 grow_generator(network, phase.stage, z, told)
@@ -243,7 +243,7 @@ class Trainer:
         stage, penalized = moment.phase.stage, moment.step % self.recipe.loss.lazy == 0
         alpha: float | torch.Tensor = 1.0
         if moment.phase.fading:
-            alpha = self._sent(torch.tensor(moment.alpha)) if self.graphs.active else moment.alpha
+            alpha = sent(torch.tensor(moment.alpha), self.device) if self.graphs.active else moment.alpha
         while True:
             try:
                 for adam in adams:
@@ -294,12 +294,7 @@ class Trainer:
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))
         changes = [self.augment.draw(n, random) for _ in range(3)]
         drawn = (latents, more, *changes, torch.rand(n, generator=random))
-        return Draw(self._laid_out(real), told, *(self._sent(x) for x in drawn))
-
-    def _sent(self, x: torch.Tensor) -> torch.Tensor:
-        if self.device.type != "cuda":
-            return x.to(self.device)
-        return x.pin_memory().to(self.device, non_blocking=True)
+        return Draw(self._laid_out(real), told, *(sent(x, self.device) for x in drawn))
 
     @property
     def _flat(self) -> bool:

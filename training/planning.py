@@ -100,7 +100,9 @@ class Planning:
                 "another --out, or the options it was begun with"
             )
         if plan.init != self._started_from and newest_checkpoint(run.checkpoints) is None:
-            raise InputError(f"{run.folder}: was begun from another model and has no checkpoint yet; give its --init")
+            raise InputError(
+                f"{run.folder}: was begun from another model and has no checkpoint yet; give the command it was begun with"
+            )
         return plan
 
     def plan(self) -> Plan:

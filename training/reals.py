@@ -8,7 +8,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.model import Condition, Encoding
 from napari_pgan.store import Slices, Store
-from napari_pgan.training.device import free_bytes
+from napari_pgan.training.device import free_bytes, sent
 from napari_pgan.training.randomness import generator_for
 
 _SHARE = 0.5  # of a GPU's free memory, that the cohort's images may take
@@ -43,11 +43,11 @@ class Images:
         """
         positions = range(seen, seen + count)
         orders = {e: self._order(e, seed) for e in {p // len(self) for p in positions}}
-        index = torch.stack([orders[p // len(self)][p % len(self)] for p in positions])
-        images, told = self.images[index.to(self.images.device)], self.conditions[index]
-        if self.images.device != self.device:  # they did not fit there
-            images = images.pin_memory() if self.device.type == "cuda" else images
-        return images.to(self.device, non_blocking=True).float(), told.to(self.device)
+        n = len(self)
+        parts = [order[max(seen - e * n, 0) : seen + count - e * n] for e, order in sorted(orders.items())]
+        index = torch.cat(parts)
+        images = self.images[sent(index, self.images.device)]
+        return sent(images, self.device).float(), sent(self.conditions[index], self.device)
 
     def _order(self, epoch: int, seed: int) -> torch.Tensor:
         key = (epoch, seed)

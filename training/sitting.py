@@ -98,6 +98,7 @@ class Sitting:
             if self.kept.load():
                 self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
             else:
+                self.kept.clear()
                 if start is not None:
                     start_from(self.trainer, start)
                     self.say(start.line)
@@ -107,6 +108,7 @@ class Sitting:
 
     def go(self, update: Update) -> None:
         """Train to the end; where that was reached before, nothing is done."""
+        short = False
         while self._unfinished:
             try:
                 self._status("training")
@@ -119,7 +121,9 @@ class Sitting:
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
-                self.reals = None
+                short = True
+            if short:  # apart from the error, which holds what the step had made
+                self.reals, short = None, False
                 self.kept.shrink()
         if not self.run.model.is_file():
             self.looks.write_model(self.trainer, {})
@@ -151,6 +155,7 @@ class Sitting:
 
     def _enter(self, moment: Moment) -> None:
         """Begin a phase: optimisers, a new stage, a batch that fits into memory, and a checkpoint of all that."""
+        self.kept.refuse_divergence()  # nothing is fitted to what is not finite
         reals, start = self._reals_of(moment), moment.phase.start
         grows = start == 0 or self.schedule.reached(start).phase.stage != moment.phase.stage
         if grows and start:

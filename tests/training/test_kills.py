@@ -22,6 +22,20 @@ def test_five_kills_at_random_moments_change_nothing(forks: Forks, small_store: 
     assert_same_end(plain, run)
 
 
+@pytest.mark.parametrize("recipe", ["karras2018", "beers2018-mri"])
+def test_published_methods_come_to_the_same_end_too(
+    recipe: str, forks: Forks, small_store: Path, tmp_path: Path
+) -> None:
+    """Alternating updates, penalties in every step, running means by the step or none, optimisers that start anew."""
+    first = ("--set=sizes.4.stable=32", "--set=sizes.4.fade=0", "--images", "128")
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    command, whole = ([recipe if a == "default" else a for a in fit(small_store, out, *first)] for out in (run, plain))
+    assert forks.start(whole).wait() == 0
+    hit = kill_and_go_on(forks.start, command, run, 2, random.Random(5))
+    assert hit["kills"] == 2
+    assert_same_end(plain, run)
+
+
 @pytest.mark.slow
 def test_a_hundred_kills_at_random_moments_change_nothing(small_store: Path, tmp_path: Path) -> None:
     chance, hit, runs = random.Random(0), Counter[str](), 0

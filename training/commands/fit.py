@@ -47,8 +47,16 @@ def fit(
         raise InputError("give --images or --minutes, not both")
     if minutes is not None and not 0 < minutes < 1e7:
         raise InputError(f"--minutes {minutes:g}: give a number above 0")
-    given = {"recipe": recipe, "size": size, "images": images, "minutes": minutes, "set": set_, "seed": seed}
-    changed = [f"--{name}" for name, value in {**given, "licence": licence}.items() if value]
+    given: dict[str, object] = {
+        "recipe": recipe,
+        "size": size,
+        "images": images,
+        "minutes": minutes,
+        "set": set_,
+        "seed": seed,
+    }
+    given |= {"licence": licence, "init": init}
+    changed = [f"--{name}" for name, value in given.items() if value not in (None, [])]
     if resume and changed:
         raise InputError(f"--resume goes on with the run as it was begun; leave out {', '.join(changed)}")
     from napari_pgan.training.describe import outline
