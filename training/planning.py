@@ -101,7 +101,7 @@ class Planning:
             )
         if plan.init != self._started_from and newest_checkpoint(run.checkpoints) is None:
             raise InputError(
-                f"{run.folder}: was begun from another model and has no checkpoint yet; give the command it was begun with"
+                f"{run.folder}: was begun from another model and has no checkpoint yet; give the command it began with"
             )
         return plan
 
