@@ -14,7 +14,6 @@ COPIES, OPTIMIZER, DATA, REST = "copies and casts", "optimisers and mean", "imag
 KINDS = (CONVOLUTIONS, PRODUCTS, ELEMENTS, COPIES, OPTIMIZER, DATA, REST)
 
 _NAMES = {
-    CONVOLUTIONS: ("conv", "thnn"),
     PRODUCTS: ("aten::mm", "aten::addmm", "aten::bmm", "aten::matmul", "aten::linear"),
     OPTIMIZER: ("aten::_fused_adam", "aten::_foreach_lerp", "Optimizer.", "aten::_foreach_addc", "aten::_foreach_mul"),
     COPIES: (
@@ -38,7 +37,7 @@ def kind_of(name: str) -> str:
     return ELEMENTS
 
 
-def break_down(step: Callable[[], object], steps: int = 3) -> dict[str, float]:
+def break_down(step: Callable[[], object], steps: int = 2) -> dict[str, float]:
     """Seconds a step by kind of work, on a CPU; they sum up to the step's whole time under the profiler.
 
     What a step does within ``record_function("images")`` counts as images, whatever it is.

@@ -9,17 +9,20 @@ not count) and divided by the time; beside that stands what the machine reaches 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import matplotlib
 import matplotlib.pyplot as plt
 import torch
 from breakdown import CONVOLUTIONS, KINDS, PRODUCTS, break_down
+from matplotlib.ticker import LogLocator
 from operations import count, rates
 from results import begin, options, table, write
 from stopwatch import blend, interleave
 from trial import Trial
 
+matplotlib.use("Agg")  # files only, whether or not there is a screen
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 IDEAL = "operations at the matrix rate"
 CONVOLVING = "convolutions and products, slower than that"
@@ -48,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     draw_growth(by_size, by_batch, by_width, size, arguments.pictures / "cost_growth.png")
     tables = {
         "rates": rates_table(reached),
-        "size": cost_table("size", by_size, lambda row: f"{row['at']}²"),
+        "size": cost_table("size", by_size),
         "shares": shares_table(by_size),
-        "batch": cost_table("batch", by_batch, lambda row: str(row["at"])),
-        "width": cost_table("maps", by_width, lambda row: str(row["at"])),
+        "batch": cost_table("batch", by_batch),
+        "width": cost_table("maps", by_width),
     }
     figures: dict[str, object] = {"rates": reached, "by_size": by_size, "by_batch": by_batch, "by_width": by_width}
     write(arguments.out, "cost", figures, tables, device, argv)
@@ -106,23 +109,25 @@ def rates_table(reached: dict[str, float]) -> str:
     return table(["GFLOP/s reached", "float32", "bf16"], rows)
 
 
-def cost_table(what: str, rows: list[dict], name: object) -> str:
-    head = [what, "maps", "batch", "images/s", "GFLOP an image", "GFLOP/s", "share of the matrix rate"]
-    body = []
-    for row in rows:
-        maps = sorted(set(row["widths"]), reverse=True)
-        body.append(
-            [
-                name(row),  # type: ignore[operator]
-                "–".join(str(w) for w in (maps if len(maps) < 3 else (maps[0], maps[-1]))),
-                row["batch"],
-                f"{row['images_per_second']:.3g}",
-                f"{row['operations_per_image'] / 1e9:.3g}",
-                f"{row['operations_per_second'] / 1e9:.0f}",
-                f"{row['share_of_matrix_rate']:.0%}",
-            ]
-        )
-    return table(head, body)
+def cost_table(what: str, rows: list[dict]) -> str:
+    """A row a setting; `what` was varied."""
+    columns: dict[str, Callable[[dict], str]] = {
+        "size": lambda row: f"{row['at']}²",
+        "maps": lambda row: _ends(row["widths"]),
+        "batch": lambda row: str(row["batch"]),
+        "images/s": lambda row: f"{row['images_per_second']:.3g}",
+        "GFLOP an image": lambda row: f"{row['operations_per_image'] / 1e9:.3g}",
+        "GFLOP/s": lambda row: f"{row['operations_per_second'] / 1e9:.0f}",
+        "share of the matrix rate": lambda row: f"{row['share_of_matrix_rate']:.0%}",
+    }
+    same = {"size": (), "maps": ("size", "batch"), "batch": ("size", "maps")}[what]
+    shown = {name: show for name, show in columns.items() if name not in same}
+    return table(list(shown), [[show(row) for show in shown.values()] for row in rows])
+
+
+def _ends(widths: Sequence[int]) -> str:
+    """Widest and narrowest."""
+    return f"{max(widths)}" if len(set(widths)) == 1 else f"{max(widths)}–{min(widths)}"
 
 
 def shares_table(rows: list[dict]) -> str:
@@ -156,7 +161,7 @@ def draw_shares(rows: list[dict], path: Path) -> None:
 
 
 def draw_growth(by_size: list[dict], by_batch: list[dict], by_width: list[dict], size: int, path: Path) -> None:
-    figure, every = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+    figure, every = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
     titles = ("by size", f"by batch, at {size}²", f"by maps, at {size}², batch 16")
     for axes, rows, title in zip(every, (by_size, by_batch, by_width), titles, strict=True):
         if rows:
@@ -169,15 +174,16 @@ def draw_growth(by_size: list[dict], by_batch: list[dict], by_width: list[dict],
                     f"{row['share_of_matrix_rate']:.0%}",
                     (row["at"], row["images_per_second"]),
                     textcoords="offset points",
-                    xytext=(0, 6),
-                    ha="center",
+                    xytext=(5, 5 if rows is not by_batch else -11),
                     fontsize=8,
                 )
-            axes.margins(y=0.15)
+            axes.margins(x=0.12, y=0.12)
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     every[0].set_ylabel("images a second")
+    every[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    every[0].yaxis.set_major_formatter("{x:g}")
     figure.suptitle("Training speed; beside each point its share of the machine's matrix rate", fontsize=10)
     figure.savefig(path, dpi=110)
     plt.close(figure)

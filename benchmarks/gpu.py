@@ -31,7 +31,7 @@ VARIANTS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
-    parser.set_defaults(device="auto")
+    parser.set_defaults(device="cuda")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
     parser.add_argument("--batch", type=int, default=0, help="the recipe's own if left out")
     parser.add_argument("--cap", type=int, default=512, help="most feature maps")
@@ -110,7 +110,7 @@ def waiting(cycle: Callable[[], None]) -> float:
     spans = sorted(
         (event.time_range.start, event.time_range.end)
         for event in found.events()
-        if event.device_type == torch.autograd.DeviceType.CUDA
+        if event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation
     )
     return idle_share(spans)
 

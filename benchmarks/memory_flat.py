@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import matplotlib.pyplot as plt
 import psutil
 from results import begin, options, table, write
@@ -20,6 +21,7 @@ from trial import Trial
 
 from napari_pgan.training.schedule import Moment
 
+matplotlib.use("Agg")  # files only, whether or not there is a screen
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 _READ = 50  # steps between two readings of the losses, as a run writes them
 
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--settled", type=int, default=500, help="step from which growth counts")
-    parser.add_argument("--every", type=int, default=10, help="steps between two readings of the memory")
+    parser.add_argument("--every", type=int, default=25, help="steps between two readings of the memory")
     parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder")
     arguments = parser.parse_args(argv)
     device = begin(arguments)

@@ -9,7 +9,6 @@ ours are first shown to compute the same function, given the same weights, but f
 from __future__ import annotations
 
 import argparse
-import copy
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -265,8 +264,7 @@ def draw(peer: Peer, recipe: str, size: int, arguments: argparse.Namespace, devi
     architecture = Architecture((4, 4), tuple(widths), channels, latent=latent)
     ours = Generator(architecture)
     give_generator(ours, theirs)
-    # one model a precision, since each keeps the kernels of the last one ready
-    model, preview = (Model(_card(architecture), copy.deepcopy(ours)).to(device) for _ in range(2))
+    model = Model(_card(architecture), ours).to(device)
     depth, z = size.bit_length() - 1, torch.randn(1, latent)
 
     def peer_sample() -> torch.Tensor:
@@ -275,13 +273,14 @@ def draw(peer: Peer, recipe: str, size: int, arguments: argparse.Namespace, devi
 
     def generated(precise: bool) -> torch.Tensor:
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=not precise):
-            return (model if precise else preview).generate(z).float().cpu()
+            return model.generate(z).float().cpu()
 
     cases: dict[str, Callable[[], object]] = {
         "peer": peer_sample,
         "generate": lambda: generated(True),
+        "generate in bf16": lambda: generated(False),
         "sample": lambda: model.sample(latents=z),
-        "bf16": lambda: generated(False),
+        "sample in bf16": lambda: model.sample(latents=z, precision="bf16"),
     }
     for outcome in (peer_sample(), generated(True), generated(False)):
         if outcome.shape != (1, channels, size, size) or not outcome.isfinite().all():
@@ -304,29 +303,18 @@ def _card(architecture: Architecture) -> Card:
 
 
 def sampling_table(sampling: list[dict]) -> str:
-    head = [
-        "size",
-        "widths of",
-        "parameters (peer, ours)",
-        "pro-gan-pth",
-        "`generate`, float32",
-        "`sample`, float32, with labels",
-        "`generate`, bf16",
-    ]
+    ours = ("generate", "generate in bf16", "sample", "sample in bf16")
+    head = ["size", "widths of", "parameters (peer, ours)", "pro-gan-pth", *(name.capitalize() for name in ours)]
     rows = []
     for found in sampling:
-        cases = found["cases"]
-        cells = [
-            f"{cases[name]['seconds'] * 1e3:.1f} ms, {_times(cases[name])}" for name in ("generate", "sample", "bf16")
-        ]
-        count = found["parameters"]
+        cases, count = found["cases"], found["parameters"]
         rows.append(
             [
                 f"{found['size']}²",
                 f"`{found['recipe']}`",
                 f"{count['peer']:,}, {count['ours']:,}",
                 f"{cases['peer']['seconds'] * 1e3:.1f} ms",
-                *cells,
+                *(f"{cases[name]['seconds'] * 1e3:.1f} ms, {_times(cases[name])}" for name in ours),
             ]
         )
     return table(head, rows)

@@ -13,6 +13,7 @@ import machine
 import torch
 from stopwatch import use_processor_time
 
+from napari_pgan.errors import InputError
 from napari_pgan.training.device import choose_device
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,7 +37,10 @@ def begin(arguments: argparse.Namespace) -> torch.device:
         use_processor_time()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    return choose_device(arguments.device)
+    try:
+        return choose_device(arguments.device)
+    except InputError as error:
+        raise SystemExit(str(error)) from None
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
