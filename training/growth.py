@@ -45,6 +45,8 @@ class Preview:
         How far that size had faded in, 0 to 1.
     layout
         Where on the sheet its pictures lie.
+    rows
+        What each latent is called.
     labels
         (name, colour as ``#rrggbb``) of each label.
     """
@@ -54,6 +56,7 @@ class Preview:
     size: int
     alpha: float
     layout: Layout
+    rows: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
 
     @property
@@ -71,11 +74,14 @@ def preview_name(images: int, size: int) -> str:
     return f"{images:010d}_{size}.png"
 
 
-def preview_note(images: int, size: int, alpha: float, layout: Layout, labels: Sequence[Label]) -> str:
+def preview_note(
+    images: int, size: int, alpha: float, layout: Layout, rows: Sequence[str], labels: Sequence[Label]
+) -> str:
     """What a preview says of itself, in a text of the PNG that viewers do not draw."""
     facts = {"images": images, "size": size, "alpha": round(alpha, 4)}
     places = {"page": layout.size, "cell": layout.cell, "columns": layout.columns, "corners": layout.corners}
-    return json.dumps({**facts, **places, "labels": [(label.name, label.color) for label in labels]})
+    names = {"rows": list(rows), "labels": [(label.name, label.color) for label in labels]}
+    return json.dumps({**facts, **places, **names})
 
 
 def read_previews(folder: Path) -> list[Preview]:
@@ -89,7 +95,8 @@ def read_previews(folder: Path) -> list[Preview]:
                 tuple(told["page"]), tuple(told["cell"]), tuple(told["columns"]), tuple(map(tuple, told["corners"]))
             )
             labels = tuple((str(name), str(color)) for name, color in told["labels"])
-            found.append(Preview(path, int(told["images"]), int(told["size"]), float(told["alpha"]), layout, labels))
+            seen, size, alpha = int(told["images"]), int(told["size"]), float(told["alpha"])
+            found.append(Preview(path, seen, size, alpha, layout, tuple(map(str, told["rows"])), labels))
         except (ValueError, KeyError, TypeError):
             continue
     return found
@@ -124,22 +131,23 @@ def last_of_each_size(previews: list[Preview]) -> list[Preview]:
     return [list(group)[-1] for _, group in groupby(previews, key=lambda preview: preview.size)]
 
 
-def stages_picture(previews: list[Preview], latents: int = 3) -> Image.Image:
-    """The same latents at every stage, as in figure 2 of Beers et al. 2018: sizes from left to right, RGB.
+def stages_picture(previews: list[Preview], count: int = 3) -> Image.Image:
+    """The same few latents at every stage, as Beers et al. 2018 show theirs: sizes from left to right, RGB.
 
     Of each latent there is the first modality, and below it the segmentation where there is one.
     """
-    stages = last_of_each_size(previews)
+    stages, chosen = last_of_each_size(previews), most_labelled(previews[-1], count)
     layout = stages[-1].layout
     columns = [0, *([layout.columns.index(SEGMENTATION)] if SEGMENTATION in layout.columns else [])]
-    latents = min(latents, len(layout.corners))
     width, height = (n // _factor(layout) for n in layout.cell)
     font, small = _font(16), _font(12)
     head, apart = 46, 10
-    left = _MARGIN + 8 + round(max(small.getlength(layout.columns[column]) for column in columns))
+    rows = stages[-1].rows
+    names = {(i, column): f"{rows[i]}, {layout.columns[column]}" for i in chosen for column in columns}
+    left = _MARGIN + 8 + round(max(small.getlength(name) for name in names.values()))
     row = len(columns) * (height + _GAP) - _GAP + apart
     page = Image.new(
-        "RGB", (left + len(stages) * (width + _GAP) - _GAP + _MARGIN, head + latents * row - apart + _FOOT), _PAPER
+        "RGB", (left + len(stages) * (width + _GAP) - _GAP + _MARGIN, head + len(chosen) * row - apart + _FOOT), _PAPER
     )
     draw = ImageDraw.Draw(page)
     for place, stage in enumerate(stages):
@@ -147,29 +155,42 @@ def stages_picture(previews: list[Preview], latents: int = 3) -> Image.Image:
         draw.text((x + width / 2, 20), f"size {stage.size}", _INK, font, anchor="ms")
         draw.text((x + width / 2, 38), f"{stage.images:,} images", _FAINT, small, anchor="ms")
         pictures = _pictures(stage)
-        for latent in range(latents):
+        for number, latent in enumerate(chosen):
             for line, column in enumerate(columns):
-                y = head + latent * row + line * (height + _GAP)
+                y = head + number * row + line * (height + _GAP)
                 page.paste(pictures[latent][column], (x, y))
                 if place == 0:
-                    draw.text((x - 8, y + height / 2), layout.columns[column], _FAINT, small, anchor="rm")
+                    draw.text((x - 8, y + height / 2), names[latent, column], _FAINT, small, anchor="rm")
     _legend(draw, stages[-1], left, page.height)
     return page
 
 
+def most_labelled(preview: Preview, count: int) -> list[int]:
+    """The latents whose segmentation holds most, in their order; all are alike where there is none."""
+    layout, pictures = preview.layout, _pictures(preview)
+    areas = [0] * len(pictures)
+    if SEGMENTATION in layout.columns:
+        drawn = layout.columns.index(SEGMENTATION)  # over one of the other pictures
+        for latent, row in enumerate(pictures):
+            shown, *others = (np.asarray(row[column]) for column in (drawn, *range(drawn)))
+            areas[latent] = min(int((shown != other).any(axis=-1).sum()) for other in others)
+    return sorted(sorted(range(len(areas)), key=lambda latent: -areas[latent])[:count])
+
+
 def _animation(previews: list[Preview]) -> bytes:
     """A GIF of as many previews as make no more than a few megabytes."""
-    pages = {preview.images: _frame(preview) for preview in previews}
+    layout = previews[-1].layout
+    blocks = 2 if len(layout.columns) <= 3 else 1
+    chosen = most_labelled(previews[-1], blocks * _ROWS)
+    pages = {preview.images: _frame(preview, blocks, chosen) for preview in previews}
     palette = _palette(list(pages.values()))
     frames = {at: page.quantize(palette=palette, dither=Image.Dither.NONE) for at, page in pages.items()}
     count = min(_FRAMES, len(previews))
     while True:
-        chosen = [frames[at] for at in _thinned(previews, count)]
-        pauses = [_FIRST, *[_PAUSE] * (len(chosen) - 2), _LAST]
+        film = [frames[at] for at in _thinned(previews, count)]
+        pauses = [_FIRST, *[_PAUSE] * (len(film) - 2), _LAST]
         file = BytesIO()
-        chosen[0].save(
-            file, format="GIF", save_all=True, append_images=chosen[1:], duration=pauses, loop=0, comment=LIMITS
-        )
+        film[0].save(file, format="GIF", save_all=True, append_images=film[1:], duration=pauses, loop=0, comment=LIMITS)
         size = file.getbuffer().nbytes
         if size <= _BYTES or count <= _FEWEST:
             return file.getvalue()
@@ -184,27 +205,29 @@ def _thinned(previews: list[Preview], count: int) -> list[int]:
     return sorted(kept | {others[i] for i in pick})
 
 
-def _frame(preview: Preview) -> Image.Image:
+def _frame(preview: Preview, blocks: int, chosen: list[int]) -> Image.Image:
     layout = preview.layout
     width, height = (n // _factor(layout) for n in layout.cell)
-    rows = min(_ROWS, len(layout.corners))
-    blocks = 2 if 2 * len(layout.columns) <= 6 and len(layout.corners) >= 2 * rows else 1
-    block = len(layout.columns) * (width + _GAP) - _GAP
     font, small = _font(16), _font(12)
     head, apart = 58, 14
+    gutter = 8 + round(max(small.getlength(preview.rows[latent]) for latent in chosen))
+    block = gutter + len(layout.columns) * (width + _GAP) - _GAP
+    rows = -(-len(chosen) // blocks)
     page = Image.new(
         "RGB", (2 * _MARGIN + blocks * (block + apart) - apart, head + rows * (height + _GAP) + _FOOT), _PAPER
     )
     draw = ImageDraw.Draw(page)
     draw.text((_MARGIN, 26), preview.caption, _INK, font, anchor="ls")
-    _legend(draw, preview, _MARGIN, page.height)
+    _legend(draw, preview, _MARGIN + gutter, page.height)
     pictures = _pictures(preview)
-    for number in range(blocks):
+    for number, latent in enumerate(chosen):
+        left, top = _MARGIN + gutter + number // rows * (block + apart), head + number % rows * (height + _GAP)
+        draw.text((left - 8, top + height / 2), preview.rows[latent], _FAINT, small, anchor="rm")
         for column, name in enumerate(layout.columns):
-            left = _MARGIN + number * (block + apart) + column * (width + _GAP)
-            draw.text((left + width / 2, head - 8), name, _FAINT, small, anchor="ms")
-            for row in range(rows):
-                page.paste(pictures[number * rows + row][column], (left, head + row * (height + _GAP)))
+            x = left + column * (width + _GAP)
+            page.paste(pictures[latent][column], (x, top))
+            if number % rows == 0:
+                draw.text((x + width / 2, head - 8), name, _FAINT, small, anchor="ms")
     return page
 
 

@@ -53,7 +53,7 @@ class Watch:
         rows, size = [f"seed {seed}" for seed in _PREVIEW_SEEDS], max(x.shape[-2:])
         channels, scale, title = self.encoding.channels, max(cell // side, 1), caption(seen, size, alpha)
         layout = lay_out(len(rows), (images.shape[-2], images.shape[-1]), channels, True, rows, scale, 2, title)
-        note = preview_note(seen, size, alpha, layout, channels.labels)
+        note = preview_note(seen, size, alpha, layout, rows, channels.labels)
         path = folder / preview_name(seen, size)
         write_sheet(path, images.numpy(), labels.numpy(), channels, rows, scale, 2, note, title)
 

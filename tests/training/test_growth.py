@@ -16,6 +16,7 @@ from napari_pgan.training.growth import (
     caption,
     cut_previews,
     last_of_each_size,
+    most_labelled,
     preview_name,
     preview_note,
     read_previews,
@@ -34,7 +35,7 @@ def add_preview(folder: Path, images: int, pictures: np.ndarray, labels: np.ndar
         caption(images, size, alpha),
         lay_out(len(pictures), (size, size), CHANNELS, True, None, None, 2, "t"),
     )
-    note = preview_note(images, size, alpha, layout, CHANNELS.labels)
+    note = preview_note(images, size, alpha, layout, [str(i) for i in range(len(pictures))], CHANNELS.labels)
     write_sheet(folder / preview_name(images, size), pictures, labels, CHANNELS, None, None, 2, note, title)
 
 
@@ -121,6 +122,17 @@ def test_a_heavy_animation_is_thinned_but_keeps_the_first_and_the_end_of_each_si
     fewer = [frame.tobytes() for frame in frames_of(tmp_path / "growth.gif")]
     assert len(fewer) < 9
     assert all(frames[k].tobytes() in fewer for k in (0, 2, 11))
+
+
+def test_the_latents_that_are_shown_are_those_with_most_to_see(tmp_path: Path) -> None:
+    pictures, labels = noise(1, 16)
+    for latent, extent in ((2, 3), (5, 9), (6, 1)):
+        labels[latent, :extent, :extent] = 4
+    add_preview(tmp_path, 1, pictures, labels)
+    (preview,) = read_previews(tmp_path)
+    assert most_labelled(preview, 1) == [5]
+    assert most_labelled(preview, 3) == [2, 5, 6]
+    assert most_labelled(preview, 5) == [0, 1, 2, 5, 6]
 
 
 def test_other_pictures_and_half_written_ones_are_no_previews(grown: Path) -> None:
