@@ -70,7 +70,6 @@ def calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
             continue
         moment = Moment(phase, 0.5 if phase.fading else 1.0, 0)
         batch = min(phase.batch, max(1, int(_PATIENCE / image)))
-        trainer.split = min(micro_batches(trainer, phase), batch)
         seconds = _seconds(trainer, moment, batch)
         if update is None:
             alone = _seconds(trainer, moment, 1) if batch > 1 else seconds
@@ -110,6 +109,7 @@ class _Noise(Images):
 
 def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
     """Of a step with so many images, penalties with their share."""
+    trainer.split = min(micro_batches(trainer, moment.phase), batch)
     reals, lazy = _Noise(trainer, moment.phase.stage, batch), trainer.recipe.loss.lazy
     moment = replace(moment, phase=replace(moment.phase, batch=batch))
     penalized = _median_step(trainer, moment, reals)
