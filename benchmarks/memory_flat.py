@@ -55,15 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         "growth": growth,
     }
     text = table(
-        ["steps", "at step", "resident", "greatest after it", "at the end", "growth"],
+        ["steps", f"at step {arguments.settled}", "at the end", "at most in between"],
         [
             [
                 f"{arguments.steps:,}",
-                arguments.settled,
                 _mib(growth["settled"]),
-                _mib(growth["greatest"]),
-                _mib(growth["end"]),
-                f"**{growth['growth']:+.2%}**",
+                f"{_mib(growth['end'])}, **{growth['growth']:+.1%}**",
+                f"{_mib(growth['greatest'])}, {growth['at_most']:+.1%}",
             ]
         ],
     )
@@ -95,10 +93,11 @@ def resident() -> int:
 
 
 def growth_from(steps: Sequence[int], memory: Sequence[int], settled: int) -> dict[str, float]:
-    """Growth from the settled step to the end, each taken as the median of five readings; and the greatest between."""
+    """Growth from the settled step to the end, each taken as the median of five readings; and the most in between."""
     later = [m for s, m in zip(steps, memory, strict=True) if s >= settled]
     first, last = statistics.median(later[:5]), statistics.median(later[-5:])
-    return {"settled": first, "end": last, "greatest": max(later), "growth": max(later) / first - 1}
+    growth = {"growth": last / first - 1, "at_most": max(later) / first - 1}
+    return {"settled": first, "end": last, "greatest": max(later), **growth}
 
 
 def draw(steps: Sequence[int], memory: Sequence[int], settled: int, path: Path) -> None:

@@ -110,8 +110,8 @@ def give(layer: torch.nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> No
     of 1×1 to 4×4 here) and 1 at outputs, as in Karras et al. 2017.
     """
     with torch.no_grad():
-        layer.weight.copy_(weight / float(layer.scale))  # type: ignore[operator]
-        layer.bias.copy_(bias)  # type: ignore[operator]
+        layer.weight.copy_(weight / float(layer.scale))
+        layer.bias.copy_(bias)
 
 
 def give_generator(generator: Generator, theirs: torch.nn.Module) -> None:
@@ -150,7 +150,7 @@ def like_the_peer(generator: Generator, critic: Critic) -> None:
         x = leaky(refine(x))
         return down(leaky(F.conv2d(x, shrink.scaled(), shrink.bias, padding=1)))
 
-    generator.first_map = first_map  # type: ignore[method-assign]
+    generator.first_map = first_map
     for block in critic.blocks:
         block.forward = partial(block_forward, block.refine, block.shrink)
 
@@ -194,7 +194,7 @@ def train(peer: Peer, width: int, arguments: argparse.Namespace, device: torch.d
             cases[f"{name} without penalty"] = partial(finite_step, trial, False)
     rounds = max(2, round(arguments.rounds * min(1, (64 / width) ** 0.7)))
     times = interleave(cases, rounds, device)
-    if not all(math.isfinite(x) for x in cases["peer"]()):  # type: ignore[attr-defined]
+    if not all(math.isfinite(x) for x in cases["peer"]()):
         raise SystemExit("the peer's losses are not finite")
     for name, trial in trials.items():
         if trial.lazy > 1:

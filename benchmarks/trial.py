@@ -90,4 +90,4 @@ class Trial:
     def parameters(self) -> tuple[int, int]:
         """Of generator and critic."""
         networks = (self.trainer.generator, self.trainer.critic)
-        return tuple(sum(p.numel() for p in network.parameters()) for network in networks)  # type: ignore[return-value]
+        return tuple(sum(p.numel() for p in network.parameters()) for network in networks)
