@@ -92,8 +92,6 @@ class Keeper:
         """Take away what a training without a checkpoint has left, as it begins anew."""
         self.run.cut_metrics(0)
         cut_previews(self.run.previews, -1)
-        for model in (self.run.model, self.run.best):
-            model.unlink(missing_ok=True)
 
     def refuse_divergence(self) -> None:
         """Raise NotFinite where a loss or gradient since the last call was not finite; waits for the device."""

@@ -99,7 +99,14 @@ class Planning:
                 f"{run.folder}: holds another training (other store, recipe, size, length, start or licence); give "
                 "another --out, or the options it was begun with"
             )
-        if plan.init != self._started_from and newest_checkpoint(run.checkpoints) is None:
+        if newest_checkpoint(run.checkpoints) is not None:
+            return plan
+        if run.model.is_file():
+            raise InputError(
+                f"{run.folder}: its checkpoints are gone, and beginning anew would replace its models; "
+                "give another --out"
+            )
+        if plan.init != self._started_from:
             raise InputError(
                 f"{run.folder}: was begun from another model and has no checkpoint yet; give the command it began with"
             )

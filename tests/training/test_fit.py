@@ -100,6 +100,17 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished: Path, small_store:
     assert_same_end(finished, run)
 
 
+def test_models_without_checkpoints_are_not_trained_over(
+    finished: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    shutil.rmtree(run / "checkpoints")
+    assert main(fit(small_store, run)) == 2
+    assert "its checkpoints are gone" in capsys.readouterr().err
+    assert (run / "best.safetensors").read_bytes() == (finished / "best.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
