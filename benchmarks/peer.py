@@ -303,8 +303,13 @@ def _card(architecture: Architecture) -> Card:
 
 
 def sampling_table(sampling: list[dict]) -> str:
-    ours = ("generate", "generate in bf16", "sample", "sample in bf16")
-    head = ["size", "widths of", "parameters (peer, ours)", "pro-gan-pth", *(name.capitalize() for name in ours)]
+    ours = {
+        "generate": "`generate`",
+        "generate in bf16": "`generate`, bf16",
+        "sample": "`sample`",
+        "sample in bf16": "`sample`, bf16",
+    }
+    head = ["size", "widths of", "parameters (peer, ours)", "pro-gan-pth", *ours.values()]
     rows = []
     for found in sampling:
         cases, count = found["cases"], found["parameters"]
