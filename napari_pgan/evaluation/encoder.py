@@ -1,0 +1,253 @@
+"""A small network that turns images into features, trained on the cohort's own training subjects without a download.
+
+Features of a network trained on photographs say little of MRI, come with a download, and take three channels. This one
+takes the cohort's modalities and learns in half a minute, by itself (see `contrastive`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from napari_pgan.atomic import replacing
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.contrastive import near, nt_xent, spread, views
+from napari_pgan.evaluation.features import FeatureEncoder, factor_below, shrink
+from napari_pgan.evaluation.namedencoder import named_encoder
+
+__all__ = ["Encoder", "FeatureEncoder", "named_encoder", "train_encoder"]
+
+LARGEST = 64  # pixels of the longer side that the network looks at
+_WIDTHS = (24, 48, 64, 96)
+FEATURES = _WIDTHS[-1]
+_BATCH = 96
+_CHUNK = 128
+_METADATA_KEY = "napari_pgan_encoder"
+_VERSION = 1
+_SPREAD = 0.05  # its weight in the loss
+_SHARE_OF_STANDARD = 4096  # images by which features are scaled
+
+
+class _Network(nn.Module):
+    """Convolutions of stride 2, each with another behind it, down to a mean over what is left of the image.
+
+    No normalisation at all: batch statistics would make features depend on the other images, and an image's own would
+    hide how strong its contrast and noise are.
+    """
+
+    def __init__(self, modalities: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = modalities
+        for i, width in enumerate(_WIDTHS):
+            layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            if i:
+                layers += [nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2)]
+            before = width
+        self.body = nn.Sequential(*layers)
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("deviation", torch.ones(FEATURES))
+        self.mean: torch.Tensor
+        self.deviation: torch.Tensor
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, M, Y, X) → (N, D), not yet scaled."""
+        return self.body(images).mean(dim=(2, 3))
+
+
+class Encoder:
+    """A trained encoder.
+
+    Parameters
+    ----------
+    network
+        Its network.
+    modalities
+        How many the images have.
+    shape
+        (Y, X) that the network looks at; larger images are averaged over boxes.
+    trained
+        What it was trained on.
+    """
+
+    def __init__(
+        self, network: _Network, modalities: int, shape: tuple[int, int], trained: dict[str, int | float]
+    ) -> None:
+        self.network = network.eval().requires_grad_(False)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.modalities, self.shape, self.trained = modalities, shape, trained
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What it is, for the report."""
+        n, subjects = self.trained["images"], self.trained["subjects"]
+        sentence = (
+            f"a small network that taught itself (SimCLR) to tell {n} training images of {subjects} subjects apart, "
+            f"at {self.shape[0]}×{self.shape[1]}"
+        )
+        about = {"kind": "trained", "sentence": sentence, "features": FEATURES, "shape": list(self.shape)}
+        return {**about, **self.trained}
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Features of images, each of mean 0 and variance 1 over the training images.
+
+        Parameters
+        ----------
+        images
+            (N, M, Y, X) in [-1, 1], of the encoder's size or 2, 4, 8 … times it.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (N, D). Batch-mates make no difference.
+
+        Raises
+        ------
+        InputError
+            The images have other modalities or a size that cannot be averaged to the encoder's.
+        """
+        factor = images.shape[2] // self.shape[0] if images.ndim == 4 else 0
+        if images.ndim != 4 or images.shape[1:] != (self.modalities, self.shape[0] * factor, self.shape[1] * factor):
+            raise InputError(
+                f"images of shape {images.shape} do not fit the encoder, which takes (N, {self.modalities}, Y, X) of "
+                f"{self.shape[0]}×{self.shape[1]} or a multiple; train one on this cohort"
+            )
+        out = np.empty((len(images), FEATURES), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(images), _CHUNK):
+                part = torch.from_numpy(shrink(images[start : start + _CHUNK], factor))
+                raw = self.network(part.contiguous(memory_format=torch.channels_last))
+                out[start : start + _CHUNK] = ((raw - self.network.mean) / self.network.deviation).numpy()
+        return out
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as safetensors, whole or not at all."""
+        about = {
+            "version": _VERSION,
+            "modalities": self.modalities,
+            "shape": list(self.shape),
+            "trained": self.trained,
+        }
+        tensors = {k: v.contiguous() for k, v in self.network.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Encoder:
+        """Read one that `save` wrote.
+
+        Raises
+        ------
+        InputError
+            There is none, or it is damaged or of another version.
+        """
+        wrong = f"{path} is no encoder of this version; delete it, and it is trained again"
+        try:
+            with safe_open(Path(path), framework="pt") as file:
+                about = json.loads((file.metadata() or {})[_METADATA_KEY])
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (no mapping)
+            if about["version"] != _VERSION:
+                raise InputError(wrong)
+            network = _Network(about["modalities"])
+            network.load_state_dict(tensors)
+            height, width = about["shape"]
+            return cls(network, about["modalities"], (height, width), about["trained"])
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(wrong) from error
+
+
+def train_encoder(
+    images: np.ndarray,
+    subject: np.ndarray,
+    *,
+    steps: int = 200,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoder:
+    """Train an encoder on real images.
+
+    Parameters
+    ----------
+    images
+        (N, M, Y, X) in [-1, 1]: modalities alone, of training subjects alone. A subject's images in the order of its
+        slices, so that neighbours are not forced apart.
+    subject
+        (N,), whose image it is.
+    steps
+        Of the optimiser.
+    seed
+        Decides weights, batches and views.
+    progress
+        Called with (done, all) after each step.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two images.
+    """
+    if len(images) < 2:
+        raise InputError(f"{len(images)} image is too few to train an encoder on; give training subjects with slices")
+    factor = factor_below(images.shape[2:], LARGEST)
+    small = images if factor == 1 else shrink(images, factor)
+    place = torch.from_numpy(near(subject))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _Network(images.shape[1])
+        head = nn.Sequential(nn.Linear(FEATURES, FEATURES), nn.LeakyReLU(0.2), nn.Linear(FEATURES, 48))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    random = torch.Generator().manual_seed(seed)
+    parameters = [*network.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.2)
+    coarse = torch.autocast("cpu", torch.bfloat16, enabled=_has_bf16())
+    batch = min(_BATCH, len(small))
+    for step in range(steps):
+        pick = torch.randperm(len(small), generator=random)[:batch]
+        chosen = torch.from_numpy(small[pick.numpy()].astype(np.float32, copy=False))
+        pair = torch.cat([views(chosen, random), views(chosen, random)])
+        with coarse:
+            features = network(pair.contiguous(memory_format=torch.channels_last))
+            projected = head(features)
+        first, second = projected.chunk(2)
+        loss = nt_xent(first, second, place[pick]) + _SPREAD * spread(features.float())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        schedule.step()
+        if progress:
+            progress(step + 1, steps)
+    encoder = Encoder(
+        network,
+        images.shape[1],
+        (small.shape[2], small.shape[3]),
+        {"images": len(images), "subjects": len(np.unique(subject)), "steps": steps, "seed": seed, "loss": loss.item()},
+    )
+    _scale(encoder, small)
+    return encoder
+
+
+def _scale(encoder: Encoder, images: np.ndarray) -> None:
+    """Bring each feature to mean 0 and variance 1 over (some of) the training images."""
+    some = images[np.linspace(0, len(images) - 1, min(len(images), _SHARE_OF_STANDARD)).round().astype(int)]
+    found = torch.from_numpy(encoder.features(some))
+    encoder.network.mean.copy_(found.mean(dim=0))
+    encoder.network.deviation.copy_(found.std(dim=0).clamp_min(1e-6))
+
+
+def _has_bf16() -> bool:
+    """Whether the processor has the instructions; without them bfloat16 is slower than float32."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
