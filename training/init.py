@@ -61,7 +61,7 @@ def plan_start(
         There is no such model, or nothing of it fits: another base grid, another normalisation, other widths at the
         first size, no channel in common.
     """
-    path, found = _find(init)
+    path, found = model_or_best_of_run(init)
     file = read_model(path)
     grown = _stages_alike(file.card.architecture, architecture, path) - 1
     theirs = Encoding(file.card.channels, file.card.encoding)
@@ -85,18 +85,29 @@ def plan_start(
     return Start(path, identity(file.generator), grown, channels, encoding.modality_count, told, line)
 
 
-def _find(init: str | Path) -> tuple[Path, str]:
-    """The model's file, and in words what it is."""
-    run = Run(init)
+def model_or_best_of_run(name: str | Path) -> tuple[Path, str]:
+    """The model's file, and in words what it is.
+
+    Parameters
+    ----------
+    name
+        A model file, the name of a shipped model, or a run folder, whose best model is taken, or else its newest.
+
+    Raises
+    ------
+    InputError
+        There is no such model, or the folder is no run or has no model yet.
+    """
+    run = Run(name)
     if not run.begun:
-        path = find_model(init)
+        path = find_model(name)
         if path.is_dir():
-            raise InputError(f"{init}: is a folder and no run; give --init a model file or a run folder")
-        return path, str(init)
+            raise InputError(f"{name}: is a folder and no run; give a model file or a run folder")
+        return path, str(name)
     for path, which in ((run.best, "the best"), (run.model, "the newest")):
         if path.is_file():
             return path, f"{path}, {which} model of that run"
-    raise InputError(f"{init}: is a run without a model yet; wait for its first, or give --init another")
+    raise InputError(f"{name}: is a run without a model yet; wait for its first, or give another")
 
 
 def _stages_alike(theirs: Architecture, ours: Architecture, path: Path) -> int:
