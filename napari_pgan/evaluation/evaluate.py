@@ -1,0 +1,194 @@
+"""An evaluation: measures one after another into a folder, each kept as soon as it is there, and a report of them."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from napari_pgan import __version__
+from napari_pgan.evaluation.extra import check_installed
+from napari_pgan.evaluation.folder import Finished, Folder
+from napari_pgan.evaluation.matching import Match, match
+from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.measures import MEASURES
+from napari_pgan.evaluation.report.page import Report, write_report
+from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
+from napari_pgan.store import Store
+
+SHEET = 12  # samples on the sheet
+_PACKAGES = ("torch", "numpy", "torchmetrics", "monai")
+
+DrawSheet = Callable[[Path, Samples], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an evaluation is asked to find out.
+
+    Parameters
+    ----------
+    candidate
+        The model.
+    store
+        The cohort that it is compared with.
+    out
+        The folder of the evaluation; one that is unfinished is continued.
+    measures
+        Names, as `parse_measures` gives them.
+    samples, seed
+        How many images are generated, and the first one's seed.
+    features
+        ``"trained"``: an encoder is trained on the store's training subjects; or as `named_encoder` takes it.
+    low_data
+        Models that were trained on a few of the subjects, for the low-data curve of ``use``.
+    run
+        The training's history, where the model is a run's.
+    """
+
+    candidate: Candidate
+    store: Store
+    out: Path
+    measures: tuple[str, ...]
+    samples: int = 2000
+    seed: int = 0
+    features: str = TRAINED
+    low_data: tuple[Candidate, ...] = ()
+    run: RunHistory | None = None
+
+
+def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sheet: DrawSheet) -> Report:
+    """Take the measures that are asked for, and write the report of all that the folder has.
+
+    Parameters
+    ----------
+    wish
+        What is asked for.
+    progress
+        Shows how far a step is: ``progress(what, steps, unit)`` is a context that gives ``update(done)``.
+    say
+        Takes a line for the person.
+    draw_sheet
+        Writes samples as a PNG.
+
+    Raises
+    ------
+    InputError
+        Model and store do not fit, the store holds nobody back, a measure is not possible with them, the folder holds
+        something else, or a package is missing. Nothing is computed before that is known.
+    """
+    check_installed()
+    model = wish.candidate.model
+    found = match(model.card, wish.store, wish.candidate.where)
+    facts = {
+        "model": model.identity,
+        "store": wish.store.fingerprint,
+        "samples": wish.samples,
+        "seed": wish.seed,
+        "features": wish.features,
+    }
+    folder = Folder(wish.out, facts)
+    work = Work(
+        wish.candidate, wish.store, found, folder, wish.samples, wish.seed, wish.features, wish.low_data, wish.run,
+        progress,
+    )  # fmt: skip
+    for name in wish.measures:
+        MEASURES[name].refuse(work)
+    folder.claim()
+    for name in wish.measures:
+        _take(name, work, say)
+    if not folder.sheet.is_file():
+        draw_sheet(folder.sheet, work.draw(model, min(SHEET, wish.samples)))
+    kept = {name: folder.read(name, _version(name, work)) for name in MEASURES}
+    about = describe(wish, found, kept)
+    return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})
+
+
+def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
+    measure = MEASURES[name]
+    if work.folder.read(name, _version(name, work)) is not None:
+        say(f"{measure.title}: taken before, kept")
+        return
+    work.shared_seconds.clear()
+    began = time.monotonic()
+    result = measure.take(work)
+    shared = dict(work.shared_seconds)
+    seconds = {"own": time.monotonic() - began - sum(shared.values()), **shared}
+    finished = Finished(
+        result=result,
+        seconds={k: round(v, 2) for k, v in seconds.items()},
+        date=datetime.date.today().isoformat(),
+        versions={"napari-pgan": __version__, "python": platform.python_version(), **_versions()},
+    )
+    work.folder.write(name, _version(name, work), finished)
+
+
+def _version(name: str, work: Work) -> list[Any]:
+    return [MEASURES[name].version, MEASURES[name].options(work)]
+
+
+def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:
+    """What an evaluation is of, for the report."""
+    model, store, card = wish.candidate.model, wish.store, wish.candidate.model.card
+    counts = store.counts()
+    training = {k: v for k, v in card.training.items() if k in ("images", "cohort", "subjects", "date", "code_version")}
+    recipe = card.training.get("recipe")
+    if isinstance(recipe, dict) and "name" in recipe:
+        training["recipe"] = recipe["name"]
+    return {
+        "limits": card.limits,
+        "samples": wish.samples,
+        "seed": wish.seed,
+        "features": wish.features,
+        "model": {
+            "name": card.name,
+            "identity": model.identity,
+            "pixels": "×".join(map(str, card.grid.shape)),
+            "modalities": list(card.channels.modalities),
+            "labels": [{"value": x.value, "name": x.name} for x in card.channels.labels],
+            "parameters": sum(p.numel() for p in model.generator.parameters()),
+            "licence": card.licence,
+            "training": training,
+        },
+        "store": {
+            "name": store.name,
+            "fingerprint": store.fingerprint,
+            "subjects": ", ".join(f"{n} {split}" for split, n in counts.items()),
+            "held_out": len(found.held_out),
+        },
+        "caveats": _caveats(found, store),
+        "not_measured": [name for name, one in kept.items() if one is None],
+    }
+
+
+def _caveats(found: Match, store: Store) -> list[str]:
+    why = {
+        "all": "",
+        "some": "",
+        "none": "None of the subjects that the model was trained on are in this store: it is another cohort, or was "
+        "prepared under another salt. In the latter case nobody can say which subjects the model has seen, and figures "
+        "on held-out subjects may flatter it.",
+        "unstated": "The model does not say which subjects it was trained on. They may be among the held-out ones, and "
+        "then the figures flatter it.",
+    }[found.known]
+    few = len(found.held_out)
+    return [
+        *([why] if why else []),
+        *([f"Only {few} subject{'s are' if few > 1 else ' is'} held out, so figures on them say little about the next "
+           "patient."] if few < 6 else []),
+    ]  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,204 @@
+"""What all measures of one evaluation share: made when first asked for, once, and timed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
+from napari_pgan.evaluation.folder import Folder
+from napari_pgan.evaluation.matching import Match
+from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
+from napari_pgan.model import Model
+from napari_pgan.store import Slices, Store
+
+TRAINED = "trained"  # the encoder that is trained on the store
+
+
+class Update(Protocol):
+    """Told how many steps are done, and what to say beside it."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
+
+
+Progress = Callable[[str, int, str], AbstractContextManager[Update]]
+Step = Callable[[int, int], None]  # told (done, all)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model, and how it is called in messages."""
+
+    model: Model
+    where: str
+
+
+@dataclass(frozen=True)
+class RunModel:
+    """A model of a training as it stood after so many images; made when it is looked at."""
+
+    name: str
+    images: int
+    identity: str
+    load: Callable[[], Model]
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """What a run folder tells of a training.
+
+    Parameters
+    ----------
+    distances
+        Lines of its ``metrics.jsonl`` with a distance to held-out subjects: images, size, mean distance.
+    models
+        What it has kept, oldest first.
+    """
+
+    distances: tuple[dict[str, float], ...]
+    models: tuple[RunModel, ...]
+
+
+class Work:
+    """The model, the store, and what is drawn and read of them.
+
+    Parameters
+    ----------
+    candidate
+        The model that is measured.
+    store, match
+        The cohort, and how its slices become the model's images.
+    folder
+        Of the evaluation.
+    samples, seed
+        How many images are generated, and the first one's seed.
+    features
+        ``"trained"``, or as `named_encoder` takes it.
+    low_data
+        Models of a few subjects, for the low-data curve.
+    run
+        The training's history, where the model is a run's.
+    progress
+        Shows how far a step is.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        store: Store,
+        match: Match,
+        folder: Folder,
+        samples: int,
+        seed: int,
+        features: str,
+        low_data: tuple[Candidate, ...],
+        run: RunHistory | None,
+        progress: Progress,
+    ) -> None:
+        self.model, self.where = candidate.model, candidate.where
+        self.store, self.match, self.folder = store, match, folder
+        self.count, self.seed, self._features = samples, seed, features
+        self.low_data, self.run, self.progress = low_data, run, progress
+        self.shelf = Shelf()
+        self.shared_seconds: dict[str, float] = {}
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Of the model, in float32."""
+        with self.timed("samples"), self.step("sampling", "images") as step:
+            return self.draw(self.model, self.count, step, shelf=self.shelf)
+
+    @cached_property
+    def cohort(self) -> Slices:
+        """The store's training slices, then those of subjects that the model was not trained on."""
+        keys = [*self.store.keys("train"), *self.match.held_out]
+        with self.timed("reading"):
+            return load_slices(self.store, self.match, self.shelf, keys)
+
+    @cached_property
+    def train(self) -> Slices:
+        """The store's training slices."""
+        return _of_subjects(self.cohort, 0, len(self.store.keys("train")))
+
+    @cached_property
+    def held_out(self) -> Slices:
+        """The slices of subjects that the model was not trained on."""
+        return _of_subjects(self.cohort, len(self.store.keys("train")), len(self.cohort.keys))
+
+    @cached_property
+    def learnt(self) -> Slices:
+        """The slices that the model was trained on, as far as the store has them."""
+        if set(self.match.trained) == set(self.store.keys("train")):
+            return self.train
+        with self.timed("reading"):
+            return load_slices(self.store, self.match, self.shelf, self.match.trained)
+
+    @cached_property
+    def encoder(self) -> FeatureEncoder:
+        """Images → features; the one that is trained here is kept in the folder."""
+        if self._features != TRAINED:
+            return named_encoder(self._features)
+        path: Path = self.folder.encoder
+        if path.is_file():
+            with contextlib.suppress(InputError):  # damaged: trained again
+                return Encoder.load(path)
+        with self.timed("encoder"), self.step("training the encoder", "steps") as step:
+            encoder = train_encoder(self.train.images, self.train.subject, seed=self.seed, progress=step)
+        encoder.save(path)
+        return encoder
+
+    def draw(
+        self,
+        model: Model,
+        count: int,
+        step: Step | None = None,
+        stage: int | None = None,
+        shelf: Shelf | None = None,
+    ) -> Samples:
+        """Samples of a model, which may be another than the one that is measured."""
+        positions = self.train.position if model.card.conditions else None
+        return draw_samples(model, count, self.seed, shelf or Shelf(), positions, stage, step)
+
+    @contextlib.contextmanager
+    def step(self, what: str, unit: str = "") -> Iterator[Step]:
+        """Show a work whose length is known when it first tells how far it is."""
+        with contextlib.ExitStack() as stack:
+            update: list[Update] = []
+
+            def told(done: int, total: int) -> None:
+                if not update:
+                    update.append(stack.enter_context(self.progress(what, total, unit)))
+                update[0](done)
+
+            yield told
+
+    @contextlib.contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Count the seconds of the block as shared by the measures, not as one's own."""
+        began = time.monotonic()
+        inner = sum(self.shared_seconds.values())
+        try:
+            yield
+        finally:
+            within = sum(self.shared_seconds.values()) - inner
+            own = time.monotonic() - began - within
+            self.shared_seconds[name] = self.shared_seconds.get(name, 0.0) + own
+
+
+def _of_subjects(slices: Slices, first: int, end: int) -> Slices:
+    """The subjects from one to before another, whose slices follow each other; images and labels are not copied."""
+    low, high = np.searchsorted(slices.subject, [first, end])
+    part = slice(low, high)
+    return Slices(
+        slices.images[part], slices.labels[part], slices.subject[part] - first, slices.position[part],
+        slices.keys[first:end],
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Which models fit which stores, in whatever order their channels are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_evaluation import a_card
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.matching import match
+from napari_pgan.evaluation.material import Shelf, load_slices
+from napari_pgan.model import Condition
+from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.store import Store, open_store
+
+
+@pytest.fixture(scope="module")
+def store(small_store: Path) -> Store:
+    return open_store(small_store)
+
+
+def test_another_order_of_the_channels_gives_the_same_pixels(store: Store) -> None:
+    here = store.channels
+    turned = Channels(tuple(name.upper() for name in here.modalities[::-1]), here.labels[::-1])
+    plain, other = match(a_card(store), store, "m"), match(a_card(store, turned), store, "m")
+    keys = plain.held_out
+    a, b = (load_slices(store, found, Shelf(), keys) for found in (plain, other))
+    assert plain.in_order
+    assert not other.in_order
+    assert np.array_equal(a.images, b.images[:, ::-1])
+    assert np.array_equal(a.labels, b.labels[:, ::-1])
+    assert a.labels.max() == 1
+
+
+def test_labels_of_other_names_are_known_by_their_values(store: Store) -> None:
+    named = tuple(Label(x.value, f"part {x.value}", x.color) for x in store.channels.labels)
+    found = match(a_card(store, Channels(store.channels.modalities, named)), store, "m")
+    assert found.labels == (0, 1, 2)
+
+
+def test_slices_are_those_of_the_store_subject_by_subject(store: Store) -> None:
+    """Wherever they lie: in memory, or in a file once there is no room."""
+    found = match(a_card(store), store, "m")
+    keys = [*store.keys("train"), *found.held_out]
+    whole = store.load_slices("train")
+    for left in (1 << 30, 0):
+        some = load_slices(store, found, Shelf(left), keys)
+        assert np.array_equal(some.images[: len(whole)], whole.images)
+        assert np.array_equal(some.labels[: len(whole)], whole.labels)
+        assert some.keys == (*store.keys("train"), *store.keys("val"), *store.keys("test"))
+        assert len(np.unique(some.subject)) == len(keys)
+    assert isinstance(some.images, np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: a_card(s, Channels(s.channels.modalities[:3], s.channels.labels)), "model's modalities"),
+        (lambda s: a_card(s, Channels(s.channels.modalities, s.channels.labels[:2])), "model's labels"),
+        (lambda s: a_card(s, conditions=(Condition("age", range=(0, 100)),)), "is told age"),
+        (lambda s: replace(a_card(s), grid=Grid((32, 32), (1.0, 1.0), s.grid.orientation)), "another field of view"),
+        (lambda s: replace(a_card(s), grid=replace(a_card(s).grid, orientation="SL")), "along the model's axis"),
+        (lambda s: a_card(s, subject_hashes=s.keys()), "holds subjects back"),
+    ],
+)
+def test_what_does_not_fit_is_refused(store: Store, change: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        match(change(store), store, "m")  # type: ignore[operator]
+
+
+def test_a_size_that_the_store_does_not_have_is_refused(store: Store) -> None:
+    card = a_card(store)
+    larger = replace(card.architecture, widths=(*card.architecture.widths, 8))
+    with pytest.raises(InputError, match="prepare the cohort with --size 64"):
+        match(replace(card, architecture=larger, grid=card.grid.at_size((64, 64))), store, "m")
+
+
+def test_subjects_that_the_model_has_seen_are_not_held_out(store: Store) -> None:
+    test, val = store.keys("test"), store.keys("val")
+    found = match(a_card(store, subject_hashes=[*store.keys("train"), *test]), store, "m")
+    assert found.held_out == tuple(val)
+    assert found.seen_in_test == tuple(test)
+    assert found.known == "all"
+    assert match(a_card(store, subject_hashes=["0" * 16]), store, "m").known == "none"
+    assert match(a_card(store, subject_hashes=[*store.keys("train"), "0" * 16]), store, "m").known == "some"
