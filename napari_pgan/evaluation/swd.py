@@ -8,7 +8,7 @@ structure of that size, variety included.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -197,14 +197,21 @@ def _line_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Numbers are rounded to 1/65535 of their range, far below the distances of interest, since NumPy sorts 16-bit numbers
     by radix, five times as fast as floats.
     """
-    distances = np.empty(len(a))
-    for row, pair in enumerate(zip(a, b, strict=True)):  # a row at a time stays in the processor's cache
-        low = min(x.min() for x in pair)
-        span = float(max(x.max() for x in pair) - low) or 1.0
-        places = [((x - low) * np.float32(65535 / span) + np.float32(0.5)).astype(np.uint16) for x in pair]
-        first, second = (np.sort(x, kind="stable") for x in places)
-        distances[row] = np.abs(np.subtract(first, second, dtype=np.int32)).sum(dtype=np.int64) * (span / 65535)
-    return distances / a.shape[1]
+    return distances_on_lines([a, b], [(0, 1)])[0]
+
+
+def distances_on_lines(sets: Sequence[np.ndarray], compared: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The same of some pairs of several sets (D, n), each of which is sorted once: (pairs, D) float64."""
+    distances = np.empty((len(compared), len(sets[0])))
+    for row, lines in enumerate(zip(*sets, strict=True)):  # a row at a time stays in the processor's cache
+        low = min(x.min() for x in lines)
+        span = float(max(x.max() for x in lines) - low) or 1.0
+        places = [((x - low) * np.float32(65535 / span) + np.float32(0.5)).astype(np.uint16) for x in lines]
+        ranked = [np.sort(x, kind="stable") for x in places]
+        for pair, (a, b) in enumerate(compared):
+            apart = np.abs(np.subtract(ranked[a], ranked[b], dtype=np.int32)).sum(dtype=np.int64)
+            distances[pair, row] = apart * (span / 65535)
+    return distances / sets[0].shape[1]
 
 
 def _pooled(scales: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -216,11 +223,21 @@ def _pooled(scales: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 def _laplacian_pyramid(images: np.ndarray) -> Iterator[np.ndarray]:
     """Levels (N, C, Y/2ˢ, X/2ˢ), finest first; the last is the low-pass rest. One is in memory at a time."""
     images = np.asarray(images, np.float32)
-    while min(images.shape[2:]) >= 2 * SMALLEST and not images.shape[2] % 2 and not images.shape[3] % 2:
-        smaller = _halve(_halve(images, 2), 3)
-        yield images - _double(_double(smaller, 2), 3)
-        images = smaller
+    while can_halve(images.shape):
+        detail, images = halved(images)
+        yield detail
     yield images
+
+
+def can_halve(shape: tuple[int, ...]) -> bool:
+    """Whether images (N, C, Y, X) have a level below them."""
+    return min(shape[2:]) >= 2 * SMALLEST and not shape[2] % 2 and not shape[3] % 2
+
+
+def halved(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The detail that float32 images (N, C, Y, X) lose when they are halved, and the halves."""
+    smaller = _halve(_halve(images, 2), 3)
+    return images - _double(_double(smaller, 2), 3), smaller
 
 
 def _halve(x: np.ndarray, axis: int) -> np.ndarray:
