@@ -1,0 +1,138 @@
+"""Does the generated mask fit the generated image? A segmenter of real images is the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_pgan.evaluation.overlap import masks_of, region_names
+from napari_pgan.evaluation.rims import rims
+from napari_pgan.evaluation.segmenter import Segmenter
+from napari_pgan.evaluation.use import Labelled
+from napari_pgan.spec import Channels
+
+_LEAST = 1 / 500  # of an image's pixels, that a label must fill for its Dice to count
+_ROUNDS = 2000  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the judge agrees with masks: Dice, averaged over images on which the label is large enough.
+
+    Parameters
+    ----------
+    label
+        Its name, or ``all labels`` together.
+    dice
+        On generated pairs, with `low` and `high`, the 5th and 95th percentile of a bootstrap over images.
+    images
+        Generated images that count.
+    floor
+        On real pairs of subjects that the judge has not seen, with `floor_low` and `floor_high`, of a bootstrap over
+        subjects.
+    floor_images
+        Real images that count.
+    """
+
+    label: str
+    dice: float
+    low: float
+    high: float
+    images: int
+    floor: float
+    floor_low: float
+    floor_high: float
+    floor_images: int
+
+
+@dataclass(frozen=True)
+class Rims:
+    """How much finer detail a modality has on borders of labels than elsewhere; see `rims`."""
+
+    modality: str
+    generated: float
+    real: float
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """A row for each label, and one for each modality."""
+
+    agreements: tuple[Agreement, ...]
+    rims: tuple[Rims, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Consistency:
+        """From what `to_dict` gave."""
+        return cls(tuple(Agreement(**x) for x in data["agreements"]), tuple(Rims(**x) for x in data["rims"]))
+
+
+def measure_consistency(judge: Segmenter, samples: Labelled, held_out: Labelled, channels: Channels) -> Consistency:
+    """Let a judge segment generated images, and look how far it finds their masks.
+
+    Parameters
+    ----------
+    judge
+        Trained on real images of other subjects than `held_out`.
+    samples
+        Generated images with their masks.
+    held_out
+        Real images with theirs, and their subjects.
+    channels
+        What the labels and modalities are.
+    """
+    assert held_out.subject is not None
+    values, names = channels.values.tolist(), region_names([x.name for x in channels.labels])
+    mine, theirs = (_each_dice(judge, x, values) for x in (samples, held_out))
+    rows = []
+    for region, name in enumerate(names):
+        own, real = mine[:, region], theirs[:, region]
+        there, real_there = ~np.isnan(own), ~np.isnan(real)
+        low, high = _interval(own[there], np.arange(there.sum()))
+        floor_low, floor_high = _interval(real[real_there], held_out.subject[real_there])
+        rows.append(
+            Agreement(
+                name, _mean(own[there]), low, high, int(there.sum()),
+                _mean(real[real_there]), floor_low, floor_high, int(real_there.sum()),
+            )
+        )  # fmt: skip
+    pairs = zip(*(rims(x.images, x.labels) for x in (samples, held_out)), strict=True)
+    sharp = tuple(Rims(name, a, b) for name, (a, b) in zip(channels.modalities, pairs, strict=True))
+    return Consistency(tuple(rows), sharp)
+
+
+def _each_dice(judge: Segmenter, data: Labelled, values: list[int]) -> np.ndarray:
+    """Dice of each image and region (N, R), not a number where the mask is too small to tell."""
+    a, b = (
+        masks_of(x, values).reshape(-1, len(data), data.labels[0].size)
+        for x in (judge.predict(data.images), data.labels)
+    )
+    both, size = (a & b).sum(-1), b.sum(-1)
+    found = 2 * both / np.maximum(a.sum(-1) + size, 1)
+    return np.where(size >= _LEAST * data.labels[0].size, found, np.nan).T
+
+
+def _interval(figures: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """5th and 95th percentile of the mean, groups drawn anew with replacement."""
+    if not len(figures):
+        return float("nan"), float("nan")
+    names, index = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(index, figures), np.bincount(index)
+    random = np.random.default_rng(0)
+    means = []
+    for _ in range(_ROUNDS):
+        drawn = random.integers(0, len(names), len(names))
+        means.append(sums[drawn].sum() / counts[drawn].sum())
+    low, high = np.percentile(means, [5, 95])
+    return float(low), float(high)
+
+
+def _mean(figures: np.ndarray) -> float:
+    return float(figures.mean()) if len(figures) else float("nan")

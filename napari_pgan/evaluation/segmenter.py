@@ -1,0 +1,185 @@
+"""A segmenter of the cohort's own labels: the judge of whether images and masks fit each other, and of what they teach.
+
+A small residual U-Net (Kerfoot et al. 2018, doi:10.1007/978-3-030-12029-0_40) of MONAI's, trained by Dice and cross
+entropy (Isensee et al. 2020, doi:10.1038/s41592-020-01008-z). It is no attempt at the best segmenter: it has to be the
+same for everybody that it compares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_pgan.atomic import replacing
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.extra import check_installed
+from napari_pgan.model.precision import has_bf16
+from napari_pgan.spec import Channels
+
+STEPS = 3000
+_BATCH = 16
+_WIDTHS = (24, 48, 96, 96)
+_RATE, _DECAY = 3e-3, 1e-3
+_EMPTY = 0.5  # how often an image without a label is shown, for each time one with a label is
+_TURN, _ZOOM, _SHIFT, _GAIN, _NOISE = 15.0, 0.15, 0.1, 0.2, 0.05  # degrees, shares of 1, of half the image, …
+_KEY = "napari_pgan_segmenter"
+_BACKGROUND = -1.0
+
+
+@dataclass
+class Segmenter:
+    """Images → label maps.
+
+    Parameters
+    ----------
+    network
+        (N, M, Y, X) → (N, 1 + K, Y, X), background first.
+    modalities
+        Channels of an image.
+    values
+        The label values, in the order of the network's channels.
+    """
+
+    network: torch.nn.Module
+    modalities: int
+    values: tuple[int, ...]
+
+    @torch.inference_mode()
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Label maps (N, Y, X) uint8, in the original values, of images (N, M, Y, X) in [-1, 1]."""
+        table = np.array([0, *self.values], np.uint8)
+        maps = np.empty((len(images), *images.shape[2:]), np.uint8)
+        for start in range(0, len(images), 64):
+            part = slice(start, start + 64)
+            x = torch.from_numpy(np.ascontiguousarray(images[part], np.float32))
+            maps[part] = table[self.network(_laid_out(x)).argmax(1).numpy()]
+        return maps
+
+    def save(self, path: Path) -> None:
+        """Write it as safetensors."""
+        about = json.dumps({"modalities": self.modalities, "values": self.values})
+        tensors = {name: x.contiguous() for name, x in self.network.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {_KEY: about})
+
+    @classmethod
+    def load(cls, path: Path) -> Segmenter:
+        """Read what `save` wrote; raises InputError where it is damaged."""
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {})[_KEY])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            network = _network(about["modalities"], len(about["values"]))
+            network.load_state_dict(tensors)
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise InputError(f"{path}: is no segmenter that can be read; delete it and evaluate again") from error
+        return cls(network.eval(), about["modalities"], tuple(about["values"]))
+
+
+def train_segmenter(
+    images: np.ndarray,
+    labels: np.ndarray,
+    channels: Channels,
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Segmenter:
+    """Train a segmenter.
+
+    Images are turned, mirrored left to right, moved, enlarged, made brighter and noisier on the way, all at random.
+
+    Parameters
+    ----------
+    images
+        (N, M, Y, X) in [-1, 1].
+    labels
+        (N, Y, X) in the label values of `channels`.
+    channels
+        What the labels are.
+    steps
+        Of 16 images each.
+    seed
+        Decides the network's start, the order and the changes.
+    progress
+        Called with (done, all).
+
+    Raises
+    ------
+    InputError
+        There is no image, no label at all, or the extra ``eval`` is not installed.
+    """
+    check_installed(("monai",))
+    if not len(images) or not labels.any():
+        raise InputError("there are no labelled images to train a segmenter on; take more samples or subjects")
+    from monai.losses import DiceCELoss
+
+    values = tuple(int(v) for v in channels.values)
+    random = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _network(images.shape[1], len(values)).train()
+    target = torch.zeros(labels.shape, dtype=torch.long)
+    for index, value in enumerate(values):
+        target[torch.from_numpy(labels == value)] = index + 1
+    adam = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
+    plan = torch.optim.lr_scheduler.OneCycleLR(adam, _RATE, total_steps=steps, pct_start=0.1)
+    loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
+    weights = torch.where(target.flatten(1).any(1), 1.0, _EMPTY)
+    for step in range(steps):
+        chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=random)
+        x = torch.from_numpy(np.asarray(images[chosen.numpy()], np.float32))
+        x, y = _changed(x, target[chosen][:, None], random)
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
+            scores = network(_laid_out(x))
+        value = loss(scores.float(), y)
+        adam.zero_grad()
+        value.backward()
+        adam.step()
+        plan.step()
+        if progress and (step + 1) % 10 == 0:
+            progress(step + 1, steps)
+    return Segmenter(network.eval(), images.shape[1], values)
+
+
+def _network(modalities: int, labels: int) -> torch.nn.Module:
+    from monai.networks.nets import UNet
+
+    network = UNet(2, modalities, labels + 1, _WIDTHS, (2,) * (len(_WIDTHS) - 1), num_res_units=1, norm="batch")
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _changed(x: torch.Tensor, y: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (N, M, Y, X) and label maps (N, 1, Y, X), changed at random."""
+    n = len(x)
+
+    def either_way(*shape: int) -> torch.Tensor:
+        return 2 * torch.rand(n, *shape, generator=random) - 1
+
+    gain = 1 + _GAIN * either_way(x.shape[1], 1, 1)
+    noise = _NOISE * torch.rand(n, 1, 1, 1, generator=random) * torch.randn(x.shape, generator=random)
+    x = (x - _BACKGROUND) * gain + noise
+    angle, zoom = torch.deg2rad(_TURN * either_way()), 1 + _ZOOM * either_way()
+    side, shift = torch.where(either_way() < 0, -1.0, 1.0), _SHIFT * either_way(2)
+    rows = torch.stack(
+        [
+            torch.stack([zoom * angle.cos() * side, -zoom * angle.sin(), shift[:, 0]], 1),
+            torch.stack([zoom * angle.sin() * side, zoom * angle.cos(), shift[:, 1]], 1),
+        ],
+        dim=1,
+    )
+    grid = F.affine_grid(rows, list(x.shape), align_corners=False)
+    x = F.grid_sample(x, grid, align_corners=False) + _BACKGROUND
+    return x, F.grid_sample(y.float(), grid, mode="nearest", align_corners=False)
+
+
+def _laid_out(x: torch.Tensor) -> torch.Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
