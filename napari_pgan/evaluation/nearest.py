@@ -1,0 +1,221 @@
+"""The nearest training image of every image, subject by subject, with flips: the search behind `memorisation`.
+
+Images are first made comparable (`Likeness`), so that a copy stays near its original when it was moved, blurred,
+flipped or changed in gain, and what all images share counts for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_pgan.store import Store
+from napari_pgan.store.slices import box_average
+
+Features = Callable[[np.ndarray], np.ndarray]
+SubjectImages = Iterable[tuple[np.ndarray, str]]
+
+FLIPS = ("none", "left-right", "up-down", "both")
+SIZE = 32  # pixels of the shorter side at which images are compared
+_WAVES = 8  # waves a side that are kept: finer ones are damped to nothing by the low-pass
+_BLUR = 1.5 / 32  # standard deviation of the low-pass, as a share of the shorter side
+_CHUNK = 1024
+
+
+class TrainingImages:
+    """The chosen slices of some subjects of a store, one subject in memory at a time; can be gone through repeatedly.
+
+    Parameters
+    ----------
+    store
+        The store.
+    split
+        ``"train"``, ``"val"``, ``"test"`` or None for all.
+    size
+        As in `Store.each_slices`.
+    keys
+        Of that split, those subjects alone.
+    """
+
+    def __init__(
+        self, store: Store, split: str | None = "train", size: int | None = None, keys: Iterable[str] | None = None
+    ) -> None:
+        self._store, self._split, self._size = store, split, size
+        self._keys = None if keys is None else frozenset(keys)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
+        for part in self._store.each_slices(self._split, self._size):
+            key = part.keys[int(part.subject[0])]
+            if self._keys is None or key in self._keys:
+                yield part.images, key
+
+
+class Likeness:
+    """Turns images into unit vectors whose products are correlations of what sets an image apart.
+
+    The picture is averaged down to about 32 pixels, moved so that the centre of what is brighter than air lies in the
+    middle, and smoothed; then of every modality the cohort's mean picture and the overall brightness are projected out.
+    So shifts, gains and mild blur cost little, and common anatomy gives no likeness.
+
+    Parameters
+    ----------
+    mean
+        Mean of `reduced` training images, (M, y, x).
+    """
+
+    def __init__(self, mean: np.ndarray) -> None:
+        flat = mean.reshape(len(mean), -1).astype(np.float64)
+        bases = [np.linalg.qr(np.stack([np.ones_like(row), row], axis=1))[0] for row in flat]
+        self._bases = np.stack(bases).astype(np.float32)  # (M, y·x, 2)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """(N, M, Y, X) → (N, D) float32 of length 1."""
+        return self.vectors(reduced(images))
+
+    def flipped(self, images: np.ndarray) -> np.ndarray:
+        """(N, M, Y, X) → (4, N, D), in the order of `FLIPS`."""
+        small = reduced(images)
+        return np.stack([self.vectors(flip(small, i)) for i in range(len(FLIPS))])
+
+    def vectors(self, small: np.ndarray) -> np.ndarray:
+        """The same of images that are `reduced` already."""
+        rows = small.reshape(*small.shape[:2], -1)  # (N, M, y·x)
+        weights = np.einsum("nmp,mpb->nmb", rows, self._bases)
+        return unit((rows - np.einsum("nmb,mpb->nmp", weights, self._bases)).reshape(len(rows), -1))
+
+
+class FeatureLikeness:
+    """The same for features, each brought to mean 0 and variance 1 over some training images.
+
+    Parameters
+    ----------
+    features
+        (N, M, Y, X) → (N, D).
+    images
+        Training images, enough to tell mean and variance.
+    """
+
+    def __init__(self, features: Features, images: np.ndarray) -> None:
+        self._features = features
+        known = np.asarray(features(np.asarray(images, np.float32)), np.float32)
+        self._mean = known.mean(axis=0)
+        self._scale = np.maximum(known.std(axis=0), 1e-6 + 1e-3 * known.std())
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """(N, M, Y, X) → (N, D) float32 of length 1."""
+        chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
+        parts = [self._features(np.ascontiguousarray(chunk, np.float32)) for chunk in chunks]
+        return unit((np.concatenate(parts).astype(np.float32) - self._mean) / self._scale)
+
+    def flipped(self, images: np.ndarray) -> np.ndarray:
+        """(N, M, Y, X) → (4, N, D), in the order of `FLIPS`."""
+        return np.stack([self(flip(images, i)) for i in range(len(FLIPS))])
+
+
+@dataclass
+class Nearest:
+    """For every query and every subject that was shown: the subject's most alike image.
+
+    Parameters
+    ----------
+    correlation
+        float32 (queries, subjects).
+    slice_index
+        int32: which of the subject's images.
+    flip
+        int8: which of `FLIPS` the query was seen in.
+    """
+
+    correlation: np.ndarray
+    slice_index: np.ndarray
+    flip: np.ndarray
+
+
+class Search:
+    """Collects the nearest images of queries while subjects pass by.
+
+    Parameters
+    ----------
+    queries
+        Unit vectors (4, N, D), as `Likeness.flipped` makes them.
+    """
+
+    def __init__(self, queries: np.ndarray) -> None:
+        self._queries = queries
+        self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def show(self, vectors: np.ndarray) -> None:
+        """Look at one subject's images, unit vectors (n, D)."""
+        flips, count, _ = self._queries.shape
+        best = np.full(count, -2.0, np.float32)
+        where, how = np.zeros(count, np.int32), np.zeros(count, np.int8)
+        for i in range(flips):
+            for start in range(0, count, _CHUNK):
+                part = slice(start, start + _CHUNK)
+                products = self._queries[i, part] @ vectors.T
+                index = products.argmax(axis=1)
+                value = products[np.arange(len(index)), index]
+                nearer = value > best[part]
+                best[part][nearer], where[part][nearer], how[part][nearer] = value[nearer], index[nearer], i
+        self._found.append((best, where, how))
+
+    def result(self) -> Nearest:
+        """What was found, one column a subject in the order in which they were shown."""
+        return Nearest(*(np.stack(column, axis=1) for column in zip(*self._found, strict=True)))
+
+
+def flip(images: np.ndarray, which: int) -> np.ndarray:
+    """A view of (…, Y, X) in one of `FLIPS`."""
+    return images[..., :: -1 if which & 2 else 1, :: -1 if which & 1 else 1]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays one."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def distances(correlation: np.ndarray) -> np.ndarray:
+    """Of unit vectors with these products."""
+    return np.sqrt(2 * np.maximum(1 - correlation, 0)).astype(np.float32)
+
+
+def reduced(images: np.ndarray) -> np.ndarray:
+    """Small, smooth and centred: (N, M, Y, X) → float32 (N, M, y, x), in chunks."""
+    return np.concatenate([_reduced(images[start : start + 256]) for start in range(0, len(images), 256)])
+
+
+def _reduced(images: np.ndarray) -> np.ndarray:
+    images = box_average(images, _factor(images.shape[2:]))
+    height, width = images.shape[2:]
+    shorter = min(height, width)
+    across, down = np.fft.rfftfreq(width), np.fft.fftfreq(height)
+    # the shift and the low-pass are done on the waves, and waves that the low-pass damps are not kept at all
+    rows, columns = (min(2 * round(_WAVES * n / shorter) + 1, n - 1 + n % 2) for n in (height, width))  # odd
+    kept = np.r_[0 : (rows + 1) // 2, height - rows // 2 : height]
+    down, across = down[kept][:, None], across[: columns // 2 + 1][None]
+    waves = np.fft.rfft2(images + 1)[:, :, kept, : columns // 2 + 1]
+    waves = waves * np.exp(-2 * (np.pi * _BLUR * shorter) ** 2 * (down**2 + across**2)) * (rows * columns)
+    y, x = _centres(images)
+    y = y - (height - height / rows) / 2  # the middle of the pixels that are kept
+    x = x - (width - width / columns) / 2
+    waves *= np.exp(2j * np.pi * (down * y[:, None, None] + across * x[:, None, None]))[:, None]
+    return (np.fft.irfft2(waves, s=(rows, columns)) / (height * width)).astype(np.float32)
+
+
+def _centres(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of what is brighter than air, in pixels: y (N,) and x (N,); the middle of an empty image."""
+    brightness = images.mean(axis=1) + 1
+    weight = np.where(brightness > 0.1, brightness, 0).astype(np.float64) + 1e-9
+    total = weight.sum(axis=(1, 2))
+    return (
+        weight.sum(axis=2) @ np.arange(weight.shape[1]) / total,
+        weight.sum(axis=1) @ np.arange(weight.shape[2]) / total,
+    )
+
+
+def _factor(shape: Sequence[int]) -> int:
+    """The largest box that divides both sides and leaves `SIZE` pixels on the shorter one; 1 for smaller images."""
+    largest = max(1, min(shape) // SIZE)
+    return next(factor for factor in range(largest, 0, -1) if not any(n % factor for n in shape))

@@ -1,0 +1,55 @@
+"""Copies of real images with the damage that a memory may have, to find out which copies a search would find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from napari_pgan.evaluation.nearest import FLIPS, flip
+
+_SHARE = 1 / 64  # the unit of blur and shift: a pixel of an image of 64 pixels
+
+
+def _blurred(images: np.ndarray, pixels: float) -> np.ndarray:
+    sigma = pixels * _SHARE * min(images.shape[2:])
+    return gaussian_filter(images, (0, 0, sigma, sigma))
+
+
+def _shifted(images: np.ndarray, pixels: float, random: np.random.Generator) -> np.ndarray:
+    steps = max(1, round(pixels * _SHARE * min(images.shape[2:])))
+    signs = random.choice([-1, 1], (len(images), 2)) * steps
+    return np.stack([np.roll(image, tuple(sign), (1, 2)) for image, sign in zip(images, signs, strict=True)])
+
+
+def _gained(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    gain = random.uniform(0.9, 1.1, (*images.shape[:2], 1, 1))
+    return np.clip((images + 1) * gain - 1, -1, 1).astype(np.float32)
+
+
+def _noisy(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return (images + random.normal(0, 0.1, images.shape)).astype(np.float32)
+
+
+def _all(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return _noisy(_gained(_shifted(_blurred(images, 1), 1, random), random), random)
+
+
+KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "unchanged": lambda images, _: images,
+    "blurred": lambda images, _: _blurred(images, 2),
+    "shifted": lambda images, random: _shifted(images, 2, random),
+    "gain changed": _gained,
+    "noisy": _noisy,
+    "all of it": _all,
+}
+"""Each with a random flip: as it is; blurred with a standard deviation of 1/32 of the side; moved by 1/32 along both
+axes; every modality brighter or darker by up to 10 %; noise of 5 % of the range; blur and shift of half that size,
+gain and noise together."""
+
+
+def plant(images: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:
+    """Copies (N, M, Y, X) float32 of images of the same shape, damaged as `KINDS` says."""
+    turned = [flip(image, i) for image, i in zip(images, random.integers(0, len(FLIPS), len(images)), strict=True)]
+    return KINDS[kind](np.stack(turned).astype(np.float32), random)

@@ -1,0 +1,204 @@
+"""Copies are found, new patients are not taken for copies: on phantoms of whom everything is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
+from napari_pgan.evaluation.memorisation import measure_memorisation
+from napari_pgan.evaluation.nearest import FLIPS, Likeness, distances, flip, reduced
+from napari_pgan.evaluation.planted import KINDS, plant
+from napari_pgan.evaluation.usual import threshold as threshold_of
+from napari_pgan.phantom import CHANNELS, make_subject
+
+Subjects = list[tuple[np.ndarray, str]]
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> Subjects:
+    """Slices of 32 pixels of twelve phantoms."""
+    subjects = []
+    for seed in range(12):
+        subject = make_subject(seed, size=32)
+        images = np.stack([subject.images[name] for name in CHANNELS.modalities], axis=1)  # (Z, M, Y, X)
+        images = np.clip(images / np.percentile(images, 99.9, axis=(0, 2, 3), keepdims=True) * 2 - 1, -1, 1)
+        head = (images.max(axis=1) > -0.8).sum(axis=(1, 2))
+        subjects.append((images[head > 0.5 * head.max()].astype(np.float32), f"subject{seed}"))
+    return subjects
+
+
+@pytest.fixture(scope="module")
+def train(phantoms: Subjects) -> Subjects:
+    return phantoms[:5]
+
+
+@pytest.fixture(scope="module")
+def held_out(phantoms: Subjects) -> Subjects:
+    return phantoms[5:9]
+
+
+@pytest.fixture(scope="module")
+def new(phantoms: Subjects) -> np.ndarray:
+    """Images of patients whom nobody has seen: what a perfect model would make."""
+    return np.concatenate([images for images, _ in phantoms[9:]])
+
+
+def planted_among(new: np.ndarray, train: Subjects, kind: str, count: int) -> tuple[np.ndarray, list[tuple[str, int]]]:
+    """New patients' images, and behind them copies; and whose they are."""
+    random = np.random.default_rng(7)
+    origins = [(key, i) for images, key in train for i in range(len(images))]
+    chosen = [origins[j] for j in random.permutation(len(origins))[:count]]
+    by_key = {key: images for images, key in train}
+    return np.concatenate([new, plant(np.stack([by_key[k][i] for k, i in chosen]), kind, random)]), chosen
+
+
+def test_new_patients_are_acquitted(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    found = measure_memorisation(train, held_out, new)
+    assert (found.verdict, found.copies) == (NONE, 0)
+    assert 0.2 < found.nearer < 0.8
+    assert found.nearer_low <= found.nearer <= found.nearer_high
+
+
+def test_half_of_the_held_out_subjects_acquits_the_other(train: Subjects, held_out: Subjects) -> None:
+    for first, second in ((held_out[:2], held_out[2:]), (held_out[2:], held_out[:2])):
+        assert measure_memorisation(train, first, np.concatenate([x for x, _ in second])).copies == 0
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_copies_are_found_and_named_and_nothing_else(
+    kind: str, train: Subjects, held_out: Subjects, new: np.ndarray
+) -> None:
+    samples, origins = planted_among(new, train, kind, 10)
+    found = measure_memorisation(train, held_out, samples, pairs=len(samples))
+    caught = list(found.flagged)
+    assert len(caught) >= 9
+    assert min(caught) >= len(new)
+    named = {pair.sample: pair for pair in found.pairs}
+    right = [named[i].subject == origins[i - len(new)][0] for i in caught]
+    assert all(right)
+    near = [abs(named[i].slice_index - origins[i - len(new)][1]) <= 1 for i in caught]
+    assert np.mean(near) >= 0.9
+    assert {pair.sample for pair in found.pairs[: len(caught)]} == set(caught)
+
+
+def test_the_flip_is_named(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    images, key = train[2]
+    copies = np.stack([flip(images[4], i) for i in range(4)])
+    found = measure_memorisation(train, held_out, np.concatenate([copies, new]), pairs=4)
+    pairs = sorted(found.pairs, key=lambda pair: pair.sample)
+    assert [(p.sample, p.subject, p.slice_index, p.flip) for p in pairs] == [
+        (i, key, 4, FLIPS[i]) for i in range(len(FLIPS))
+    ]
+    assert all(p.correlation > 0.999 and p.ratio < 0.3 for p in pairs)
+
+
+def test_a_set_of_copies_reproduces_its_training_images(train: Subjects, held_out: Subjects) -> None:
+    found = measure_memorisation(train, held_out, train[0][0])
+    assert (found.verdict, found.copies) == (MANY, len(train[0][0]))
+    assert found.nearer == 1
+
+
+def test_features_find_what_pixels_do_not(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    """Features that see through a scramble of the pixels, of images that are scrambled."""
+    shape = new.shape[1:]
+    order = np.random.default_rng(0).permutation(int(np.prod(shape[1:])))
+    scrambled = lambda x: x.reshape(*x.shape[:2], -1)[:, :, order].reshape(x.shape)  # noqa: E731
+    back = np.argsort(order)
+    ordered = lambda x: x.reshape(*x.shape[:2], -1)[:, :, back].reshape(x.shape)  # noqa: E731
+    mark = lambda x: x.mean(axis=(1, 2, 3)) > 5  # noqa: E731
+
+    def features(images: np.ndarray) -> np.ndarray:
+        hidden = mark(images)[:, None, None, None]
+        return reduced(np.where(hidden, ordered(images - 10), images)).reshape(len(images), -1)
+
+    copies = scrambled(train[1][0][::4]) + 10
+    samples = np.concatenate([new, copies]).astype(np.float32)
+    assert measure_memorisation(train, held_out, samples).copies == 0
+    found = measure_memorisation(train, held_out, samples, features, pairs=3)
+    assert set(found.flagged) == set(range(len(new), len(samples)))
+    assert {(pair.subject, pair.by) for pair in found.pairs} == {("subject1", "features")}
+
+
+def test_ten_images_of_one_subject_are_enough_to_find_copies_of_them(held_out: Subjects, phantoms: Subjects) -> None:
+    ten = [(phantoms[0][0][:10], "one")]
+    blurred = gaussian_filter(ten[0][0], (0, 0, 0.7, 0.7))
+    assert measure_memorisation(ten, held_out, blurred).verdict == MANY
+    assert measure_memorisation(ten, held_out, phantoms[10][0]).copies == 0
+
+
+def test_without_others_the_distance_decides(phantoms: Subjects) -> None:
+    samples = np.concatenate([phantoms[0][0][:2], phantoms[2][0]])
+    found = measure_memorisation(phantoms[:1], phantoms[1:2], samples)
+    assert found.flagged == (0, 1)
+    assert [rule.quantity for rule in found.rules] == ["distance"]
+    assert any("too few subjects" in note for note in found.notes)
+
+
+def test_it_says_when_it_cannot_tell(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    nobody = measure_memorisation(train, [], new, pairs=2)
+    assert (nobody.verdict, nobody.rules, len(nobody.pairs)) == (CANNOT_TELL, (), 2)
+    assert np.isnan(nobody.nearer)
+    assert measure_memorisation(train, held_out, new, trained_here=False).verdict == CANNOT_TELL
+
+
+def test_one_copy_among_many_is_told_as_one(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    found = measure_memorisation(train, held_out, np.concatenate([new, train[3][0][2:3]]))
+    assert (found.verdict, found.flagged) == (SOME, (len(new),))
+    assert found.sentence.startswith(f"1 of {len(new) + 1} samples is a near-copy")
+
+
+def test_a_search_that_finds_none_of_the_planted_copies_does_not_acquit(train: Subjects, held_out: Subjects) -> None:
+    """All held-out images are those of training subjects under another name: then nearness says nothing."""
+    twins = [(images, f"twin of {key}") for images, key in train]
+    found = measure_memorisation(train, twins, held_out[0][0])
+    assert (found.verdict, found.copies) == (CANNOT_TELL, 0)
+    assert sum(hits for hits, _ in found.found.values()) == 0
+
+
+def test_fewer_held_out_images_lower_the_threshold() -> None:
+    random = np.random.default_rng(0)
+    values = np.exp(-0.1 * random.exponential(size=1000))
+    few, many = (np.mean([threshold_of(random.choice(values, n)) for _ in range(50)]) for n in (30, 1000))
+    assert threshold_of(values) == pytest.approx(0.95 * values.min())
+    assert 0.5 * many < few < 1.1 * many  # the drawn-on tail stands in for the images that are missing
+    assert threshold_of(values[:5]) < values[:5].min()
+
+
+def test_a_shifted_and_a_brighter_image_stay_where_they_were(train: Subjects) -> None:
+    images = train[0][0]
+    likeness = Likeness(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
+    start = likeness(images)
+    apart = np.median(distances(start @ likeness(train[1][0]).T))
+    for changed in (np.roll(images, (2, -1), (2, 3)), (images + 1) * 0.8 - 1):
+        assert distances((start * likeness(changed)).sum(axis=1)).max() < 0.1 * apart
+    mirrored = likeness.flipped(images[..., ::-1])[1]
+    assert distances((start * mirrored).sum(axis=1)).max() < 1e-2
+
+
+def test_it_repeats_and_survives_json(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    found = measure_memorisation(train, held_out, new, seed=3, pairs=2)
+    assert measure_memorisation(train, held_out, new, seed=3, pairs=2).to_dict() == found.to_dict()
+    again = Memorisation.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert again.to_dict() == found.to_dict()
+    assert again.rules == found.rules
+    assert replace(again.pairs[0], feature_ratio=0.0) == replace(found.pairs[0], feature_ratio=0.0)
+
+
+def test_what_cannot_be_compared_is_refused(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+    for wrong in (
+        (train, train[:1], new),
+        (train + train[:1], held_out, new),
+        ([], held_out, new),
+        (train, held_out, new[:, :3]),
+        (train, held_out, new[:0]),
+    ):
+        with pytest.raises(InputError):
+            measure_memorisation(*wrong)
+    with pytest.raises(TypeError):
+        measure_memorisation(iter(train), held_out, new)
