@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from napari_pgan.errors import InputError
 from napari_pgan.evaluation.work import RunHistory, RunModel
 from napari_pgan.model import Generator, Model, load_model
 from napari_pgan.model.card import Card
@@ -38,8 +40,10 @@ def history_of(run: Run) -> RunHistory:
     if run.model.is_file():
         card, plan = read_card(run.model), run.read_plan()
         for path in sorted(run.checkpoints.glob("[0-9]*.safetensors")):
-            if verified(path):
-                found[int(path.stem)] = _checkpoint(path, card, plan)
+            with contextlib.suppress(InputError):  # of another version of the software: its models tell enough
+                if verified(path):
+                    load = partial(model_of_checkpoint, path, card, plan)
+                    found[int(path.stem)] = RunModel("checkpoint", int(path.stem), path.name, load)
     for path, name in ((run.model, "newest model"), (run.best, "best model")):
         if path.is_file():
             seen = int(read_card(path).training.get("images", 0))
@@ -49,20 +53,26 @@ def history_of(run: Run) -> RunHistory:
     return RunHistory(tuple(_distances(run)), tuple(found[seen] for seen in sorted(found)))
 
 
-def _checkpoint(path: Path, card: Card, plan: Plan) -> RunModel:
-    seen = int(path.stem)
+def model_of_checkpoint(path: Path, card: Card, plan: Plan) -> Model:
+    """The running mean of a checkpoint, at the size that was worth showing then.
 
-    def load() -> Model:
-        schedule = schedule_of(plan)
-        tensors = {k.removeprefix(_MEAN): v for k, v in load_file(path).items() if k.startswith(_MEAN)}
-        widths = tuple(size.width for size in plan.recipe.sizes.values())[: schedule.last_stage + 1]
-        generator = Generator(replace(card.architecture, widths=widths))
-        generator.load_state_dict(tensors)
-        small = grown_to(generator, shown_stage(schedule.reached(seen)))
-        shape = small.architecture.shape(small.architecture.stages - 1)
-        return Model(replace(card, architecture=small.architecture, grid=card.grid.at_size(shape)), small)
-
-    return RunModel("checkpoint", seen, path.name, load)
+    Parameters
+    ----------
+    path
+        Of the checkpoint.
+    card
+        Of a model of the same run, perhaps of another size.
+    plan
+        Of the run.
+    """
+    schedule, seen = schedule_of(plan), int(path.stem)
+    tensors = {k.removeprefix(_MEAN): v for k, v in load_file(path).items() if k.startswith(_MEAN)}
+    widths = tuple(size.width for size in plan.recipe.sizes.values())[: schedule.last_stage + 1]
+    generator = Generator(replace(card.architecture, widths=widths))
+    generator.load_state_dict(tensors)
+    small = grown_to(generator, shown_stage(schedule.reached(seen)))
+    shape = small.architecture.shape(small.architecture.stages - 1)
+    return Model(replace(card, architecture=small.architecture, grid=card.grid.at_size(shape)), small)
 
 
 def _distances(run: Run) -> list[dict[str, float]]:

@@ -15,16 +15,14 @@ from napari_pgan import __version__
 from napari_pgan.evaluation.extra import check_installed
 from napari_pgan.evaluation.folder import Finished, Folder
 from napari_pgan.evaluation.matching import Match, match
-from napari_pgan.evaluation.material import Samples
 from napari_pgan.evaluation.measures import MEASURES
+from napari_pgan.evaluation.pairs import DrawSheet
 from napari_pgan.evaluation.report.page import Report, write_report
 from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.store import Store
 
 SHEET = 12  # samples on the sheet
 _PACKAGES = ("torch", "numpy", "torchmetrics", "monai")
-
-DrawSheet = Callable[[Path, Samples], None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     say
         Takes a line for the person.
     draw_sheet
-        Writes samples as a PNG.
+        Writes images as a PNG: path, images, label maps, a text a row, a title.
 
     Raises
     ------
@@ -95,7 +93,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     folder = Folder(wish.out, facts)
     work = Work(
         wish.candidate, wish.store, found, folder, wish.samples, wish.seed, wish.features, wish.low_data, wish.run,
-        progress,
+        progress, draw_sheet,
     )  # fmt: skip
     for name in wish.measures:
         MEASURES[name].refuse(work)
@@ -103,7 +101,8 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     for name in wish.measures:
         _take(name, work, say)
     if not folder.sheet.is_file():
-        draw_sheet(folder.sheet, work.draw(model, min(SHEET, wish.samples)))
+        drawn = work.draw(model, min(SHEET, wish.samples))
+        draw_sheet(folder.sheet, drawn.images, drawn.labels, [f"seed {n}" for n in drawn.seeds], None)
     kept = {name: folder.read(name, _version(name, work)) for name in MEASURES}
     about = describe(wish, found, kept)
     return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.work import Work
+from napari_pgan.evaluation.pairs import label_map, write_pairs
+from napari_pgan.evaluation.work import Work, each_subject
 
 QUICK = ("likeness", "memorisation")
 
@@ -55,6 +56,76 @@ def parse_measures(text: str) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name in names or ("quick" in names and name in QUICK))
 
 
+def _likeness(work: Work) -> dict[str, Any]:
+    from napari_pgan.evaluation.likeness import Images, measure_likeness
+
+    cohort, made, encoder = work.cohort, work.samples, work.encoder
+    real, generated = Images(cohort.images, cohort.labels), Images(made.images, made.fractions)
+    names = work.model.card.channels.modalities
+    with work.step("likeness", "%") as step:
+        found = measure_likeness(
+            real, cohort.subject, work.held, generated, names, encoder, seed=work.seed, progress=step
+        )
+    return found.to_dict()
+
+
+def _memorisation(work: Work) -> dict[str, Any]:
+    from napari_pgan.evaluation.memorisation import measure_memorisation
+
+    trained_here = work.match.known == "all"
+    learnt, made, encoder = work.learnt if trained_here else work.train, work.samples, work.encoder
+    with work.step("memorisation", "subjects") as step:
+        found = measure_memorisation(
+            each_subject(learnt),
+            each_subject(work.held_out),
+            made.images,
+            encoder.features,
+            trained_here=trained_here,
+            seed=work.seed,
+            progress=step,
+        )
+    if trained_here:
+        write_pairs(work.folder.pairs, found.pairs, made, learnt, work.model.card.channels.values, work.draw_sheet)
+    return found.to_dict()
+
+
+def _use(work: Work) -> dict[str, Any]:
+    from napari_pgan.evaluation.use import Group, Labelled, measure_use
+
+    values, groups = work.model.card.channels.values, []
+    for candidate, found in ((work.candidate, work.match), *work.low_data):
+        own = candidate is work.candidate
+        made = work.samples if own else work.draw(candidate.model, work.count)
+        real = work.slices_of(found)
+        groups.append(
+            Group(
+                len(real.keys),
+                Labelled(real.images, label_map(real.labels, values), real.subject),
+                Labelled(made.images, made.labels),
+            )
+        )
+    with work.step("use", "steps") as step:
+        return measure_use(
+            groups, work.tested, work.model.card.channels, work.spacing, work.segmenters, progress=step
+        ).to_dict()
+
+
+def _consistency(work: Work) -> dict[str, Any]:
+    from napari_pgan.evaluation.consistency import measure_consistency
+    from napari_pgan.evaluation.segmenter import STEPS
+    from napari_pgan.evaluation.use import Labelled, kept_segmenter
+
+    channels, real, made = work.model.card.channels, work.slices_of(work.match), work.samples
+    taught = Labelled(real.images, label_map(real.labels, channels.values), real.subject)
+    held = work.held_out
+    unseen = Labelled(held.images, label_map(held.labels, channels.values), held.subject)
+    work.segmenters.mkdir(parents=True, exist_ok=True)
+    path = work.segmenters / f"real-{len(real.keys)}-0.safetensors"
+    with work.step("training the judge", "steps") as step:
+        judge = kept_segmenter(path, taught, channels, STEPS, 0, step)
+    return measure_consistency(judge, Labelled(made.images, made.labels), unseen, channels).to_dict()
+
+
 def _trends(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.trends import measure_trends
 
@@ -65,6 +136,43 @@ def _history(work: Work) -> Any:
     return None if work.run is None else [list(work.run.distances), [model.identity for model in work.run.models]]
 
 
+def _others(work: Work) -> list[str]:
+    return [candidate.model.identity for candidate, _ in work.low_data]
+
+
+def _refuse_unlabelled(work: Work) -> None:
+    if not work.model.card.channels.labels:
+        raise InputError(
+            f"{work.where}: makes no labels, so use and consistency have nothing to look at; leave them out"
+        )
+
+
+def _refuse_seen(work: Work) -> None:
+    _refuse_unlabelled(work)
+    for candidate, found in ((work.candidate, work.match), *work.low_data):
+        if found.seen_in_test:
+            raise InputError(
+                f"{candidate.where}: was trained on {len(found.seen_in_test)} of the test subjects of "
+                f"{work.store.address}, so use would flatter it; give the store of its training, or leave use out"
+            )
+        if (found.size, found.modalities, found.labels) != (work.match.size, work.match.modalities, work.match.labels):
+            raise InputError(
+                f"{candidate.where}: has another size or order of channels than {work.where}, so both cannot stand on "
+                "one low-data curve; leave it out"
+            )
+        if candidate is not work.candidate and found.known != "all":
+            raise InputError(
+                f"{candidate.where}: was not trained on subjects of {work.store.address} alone, so it has no place on "
+                "its low-data curve; leave it out"
+            )
+    if not work.match.tested:
+        raise InputError(f"{work.store.address}: has no test subjects, which use needs; prepare with another --split")
+
+
 MEASURES: Mapping[str, Measure] = {
+    "likeness": Measure("likeness", 1, _likeness),
+    "memorisation": Measure("memorisation", 1, _memorisation),
+    "use": Measure("use", 1, _use, _refuse_seen, _others),
+    "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),
     "trends": Measure("trends", 1, _trends, options=_history),
 }

@@ -15,9 +15,11 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
-from napari_pgan.evaluation.folder import Folder
-from napari_pgan.evaluation.matching import Match
+from napari_pgan.evaluation.folder import Folder, fingerprint
+from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
+from napari_pgan.evaluation.pairs import DrawSheet, label_map
+from napari_pgan.evaluation.use import Labelled
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store
 
@@ -75,7 +77,7 @@ class Work:
     ----------
     candidate
         The model that is measured.
-    store, match
+    store, found
         The cohort, and how its slices become the model's images.
     folder
         Of the evaluation.
@@ -89,13 +91,15 @@ class Work:
         The training's history, where the model is a run's.
     progress
         Shows how far a step is.
+    draw_sheet
+        Writes images as a PNG.
     """
 
     def __init__(
         self,
         candidate: Candidate,
         store: Store,
-        match: Match,
+        found: Match,
         folder: Folder,
         samples: int,
         seed: int,
@@ -103,11 +107,13 @@ class Work:
         low_data: tuple[Candidate, ...],
         run: RunHistory | None,
         progress: Progress,
+        draw_sheet: DrawSheet,
     ) -> None:
-        self.model, self.where = candidate.model, candidate.where
-        self.store, self.match, self.folder = store, match, folder
+        self.candidate, self.model, self.where = candidate, candidate.model, candidate.where
+        self.store, self.match, self.folder = store, found, folder
         self.count, self.seed, self._features = samples, seed, features
-        self.low_data, self.run, self.progress = low_data, run, progress
+        self.low_data = tuple((few, match(few.model.card, store, few.where)) for few in low_data)
+        self.run, self.progress, self.draw_sheet = run, progress, draw_sheet
         self.shelf = Shelf()
         self.shared_seconds: dict[str, float] = {}
 
@@ -134,13 +140,44 @@ class Work:
         """The slices of subjects that the model was not trained on."""
         return _of_subjects(self.cohort, len(self.store.keys("train")), len(self.cohort.keys))
 
+    @property
+    def held(self) -> np.ndarray:
+        """bool (N,): the slice of the cohort is of a subject that the model was not trained on."""
+        return self.cohort.subject >= len(self.store.keys("train"))
+
+    @property
+    def tested(self) -> Labelled:
+        """The slices of test subjects that neither the model nor those of few subjects were trained on."""
+        keys = set(self.match.tested)
+        rows = np.isin(self.held_out.subject, [i for i, key in enumerate(self.held_out.keys) if key in keys])
+        some = self.held_out
+        return Labelled(
+            some.images[rows], label_map(some.labels[rows], self.model.card.channels.values), some.subject[rows]
+        )
+
     @cached_property
     def learnt(self) -> Slices:
         """The slices that the model was trained on, as far as the store has them."""
-        if set(self.match.trained) == set(self.store.keys("train")):
+        return self.slices_of(self.match)
+
+    def slices_of(self, found: Match) -> Slices:
+        """What a model was trained on, or the training slices where the store does not have all of it."""
+        if found.known != "all" or set(found.trained) == set(self.store.keys("train")):
             return self.train
         with self.timed("reading"):
-            return load_slices(self.store, self.match, self.shelf, self.match.trained)
+            return load_slices(self.store, found, self.shelf, found.trained)
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """Millimetres between slices, rows and columns; None where the cohort has none."""
+        grid = self.store.grid.at_size(self.model.card.grid.shape)
+        return None if grid.spacing is None else (grid.slice_spacing or 1.0, *grid.spacing)
+
+    @property
+    def segmenters(self) -> Path:
+        """Where trained segmenters are kept, apart by the models that are on the low-data curve."""
+        others = fingerprint({"few": [few.model.identity for few, _ in self.low_data]})
+        return self.folder.path / "segmenters" / others
 
     @cached_property
     def encoder(self) -> FeatureEncoder:
@@ -202,3 +239,10 @@ def _of_subjects(slices: Slices, first: int, end: int) -> Slices:
         slices.images[part], slices.labels[part], slices.subject[part] - first, slices.position[part],
         slices.keys[first:end],
     )  # fmt: skip
+
+
+def each_subject(slices: Slices) -> list[tuple[np.ndarray, str]]:
+    """Each subject's images, which are not copied, and its key."""
+    edges = np.searchsorted(slices.subject, np.arange(len(slices.keys) + 1))
+    pairs = zip(edges[:-1], edges[1:], slices.keys, strict=True)
+    return [(slices.images[low:high], key) for low, high, key in pairs if high > low]

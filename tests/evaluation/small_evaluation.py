@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from napari_pgan.evaluation import work
 from napari_pgan.evaluation.encoder import train_encoder
 from napari_pgan.evaluation.evaluate import Wish, evaluate
-from napari_pgan.evaluation.material import Samples
 from napari_pgan.evaluation.report.page import Report
 from napari_pgan.evaluation.work import Candidate, Update
 from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model
@@ -63,7 +63,7 @@ def a_wish(store: Path, out: Path, measures: tuple[str, ...], **changed: Any) ->
 
 
 def take(wish: Wish) -> Report:
-    def draw(path: Path, drawn: Samples) -> None:
-        write_sheet(path, drawn.images, drawn.labels, wish.candidate.model.card.channels)
+    def draw(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], title: str | None) -> None:
+        write_sheet(path, images, labels, wish.candidate.model.card.channels, rows, title=title)
 
     return evaluate(wish, silent, lambda line: None, draw)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_evaluation import a_card, a_model, a_wish, of_few_steps, take
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import work
+from napari_pgan.evaluation import trends, work
+from napari_pgan.evaluation.material import Shelf, draw_samples
+from napari_pgan.evaluation.measures import MEASURES as MEASURES_BY_NAME
+from napari_pgan.evaluation.measures import parse_measures
 from napari_pgan.evaluation.work import Candidate
+from napari_pgan.model import Condition
+from napari_pgan.spec import Channels
 from napari_pgan.store import open_store
 
-MEASURES = ("trends",)
+MEASURES = ("likeness", "memorisation", "trends")
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +61,8 @@ def test_what_is_finished_is_not_done_again(done: Path, small_store: Path, monke
     monkeypatch.setattr(work, "train_encoder", none)
     take(a_wish(small_store, done, MEASURES))
     after = state(done)
-    kept = [name for name in before if name.startswith(("measures", "encoder", "samples"))]
-    assert kept
+    kept = [name for name in before if name.startswith(("measures", "encoder", "samples", "pairs"))]
+    assert len(kept) > 6
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
     assert {name: content for name, (content, _) in after.items()} == {k: v for k, (v, _) in before.items()}
 
@@ -61,22 +70,20 @@ def test_what_is_finished_is_not_done_again(done: Path, small_store: Path, monke
 def test_a_measure_that_is_lost_is_taken_again_to_the_same_figures(
     done: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     other = tmp_path / "copy"
     shutil.copytree(done, other)
-    for path in (other / "measures").iterdir():
-        path.unlink()
+    for name in ("memorisation", "trends"):
+        (other / "measures" / f"{name}.json").unlink()
     take(a_wish(small_store, other, MEASURES))
     assert figures(other) == figures(done)
 
 
 def test_another_evaluation_is_not_written_over(done: Path, small_store: Path) -> None:
     before = state(done)
-    with pytest.raises(InputError, match="holds another evaluation .other seed.; give another --out"):
+    with pytest.raises(InputError, match=r"holds another evaluation [(]other seed[)]; give another --out"):
         take(a_wish(small_store, done, MEASURES, seed=1))
     other = Candidate(a_model(a_card(open_store(small_store)), seed=1), "other")
-    with pytest.raises(InputError, match="holds another evaluation .other model."):
+    with pytest.raises(InputError, match=r"holds another evaluation [(]other model"):
         take(a_wish(small_store, done, MEASURES, candidate=other))
     assert state(done) == before
 
@@ -120,8 +127,6 @@ def test_the_page_fetches_nothing(done: Path) -> None:
 
 
 def test_the_one_picture_on_the_page_is_of_samples(done: Path) -> None:
-    import base64
-
     page = References()
     page.feed((done / "report.html").read_text("utf-8"))
     sheet = base64.b64encode((done / "samples.png").read_bytes()).decode()
@@ -155,15 +160,14 @@ def test_the_page_has_the_figures_of_the_json(done: Path) -> None:
     data = json.loads((done / "report.json").read_text("utf-8"))
     cells = Cells()
     cells.feed((done / "report.html").read_text("utf-8"))
+    at = 0
     for measure in data["measures"].values():
         rows = [row for table in measure["tables"] for row in table["rows"]]
         assert rows
         for row in rows:
-            at = cells.texts.index(row["name"])
-            shown = [text for text in cells.texts[at : at + 5] if text]
-            assert [x for x in (row["value"], row["interval"], row["floor"], row["floor_interval"]) if x] == shown[
-                1 : 1 + sum(bool(row[k]) for k in ("value", "interval", "floor", "floor_interval"))
-            ]
+            at = cells.texts.index(row["name"], at)
+            expected = [row[key] for key in ("value", "interval", "floor", "floor_interval") if row[key]]
+            assert [text for text in cells.texts[at + 1 : at + 5] if text][: len(expected)] == expected
     assert data["measures"].keys() == figures(done).keys()
     assert {name: one["result"] for name, one in data["measures"].items()} == figures(done)
 
@@ -171,20 +175,94 @@ def test_the_page_has_the_figures_of_the_json(done: Path) -> None:
 def test_ctrl_c_on_the_way_loses_nothing_that_was_finished(
     done: Path, small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes while the last measure draws its samples; the encoder is there already, and figures do not change."""
-    out, drawn = tmp_path / "report", []
-    whole = work.draw_samples
+    """It comes while trends are measured: memorisation and the encoder are there, and the figures do not change."""
+    out, measures = tmp_path / "report", ("memorisation", "trends")
 
-    def stopping(*args: object, **more: object) -> object:
-        drawn.append(1)
-        if len(drawn) == 2:
-            raise KeyboardInterrupt
-        return whole(*args, **more)  # type: ignore[arg-type]
+    def stopping(*args: object, **more: object) -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(work, "draw_samples", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        take(a_wish(small_store, out, MEASURES))
-    kept = (out / "encoder.safetensors").stat().st_mtime_ns
-    take(a_wish(small_store, out, MEASURES))
-    assert (out / "encoder.safetensors").stat().st_mtime_ns == kept
-    assert figures(out) == figures(done)
+    with monkeypatch.context() as patch:
+        patch.setattr(trends, "measure_trends", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            take(a_wish(small_store, out, measures))
+    kept = {name: content for name, content in state(out).items() if not name.startswith("pairs")}
+    assert set(kept) == {"evaluation.json", "encoder.safetensors", "measures/memorisation.json"}
+    take(a_wish(small_store, out, measures))
+    after = state(out)
+    assert all(after[name] == kept[name] for name in ("encoder.safetensors", "measures/memorisation.json"))
+    assert figures(out) == {name: figures(done)[name] for name in measures}
+
+
+def test_an_untrained_model_is_called_poor_and_no_thief(done: Path) -> None:
+    """Its images are like nobody's, so they are not like anybody's in the training either."""
+    measures = json.loads((done / "report.json").read_text("utf-8"))["measures"]
+    assert measures["likeness"]["verdict"] == "Poor"
+    assert measures["memorisation"]["result"]["copies"] == 0
+
+
+def test_pictures_of_patients_lie_in_a_folder_of_their_own_with_a_warning(done: Path) -> None:
+    pictures = sorted(path.name for path in (done / "pairs").glob("*.png"))
+    assert pictures
+    assert "patients" in (done / "pairs" / "WARNING.txt").read_text()
+    assert (done / "pairs").stat().st_mode & 0o077 == 0
+    page = (done / "report.html").read_text("utf-8")
+    for name in pictures:
+        assert base64.b64encode((done / "pairs" / name).read_bytes()).decode()[200:400] not in page
+    assert "they show patients" in page
+
+
+def test_a_model_of_other_patients_is_measured_but_nothing_is_said_of_memory(small_store: Path, tmp_path: Path) -> None:
+    stranger = Candidate(a_model(a_card(open_store(small_store), subject_hashes=["0" * 16])), "stranger")
+    report = take(a_wish(small_store, tmp_path / "out", ("memorisation",), candidate=stranger))
+    assert report.sections[0].verdict == "Cannot tell"
+    assert not (tmp_path / "out" / "pairs").exists()
+    assert "another cohort" in " ".join(report.data["about"]["caveats"])
+
+
+def test_use_is_refused_where_the_model_has_seen_the_test_before_anything_is_written(
+    small_store: Path, tmp_path: Path
+) -> None:
+    store = open_store(small_store)
+    seen = Candidate(a_model(a_card(store, subject_hashes=[*store.keys("train"), *store.keys("test")])), "greedy")
+    with pytest.raises(InputError, match="greedy: was trained on 1 of the test subjects"):
+        take(a_wish(small_store, tmp_path / "out", ("likeness", "use"), candidate=seen))
+    fair = a_wish(small_store, tmp_path / "out", ("use",))
+    with pytest.raises(InputError, match="greedy: was trained on 1 of the test subjects"):
+        take(replace(fair, low_data=(seen,)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_labels_has_no_use(small_store: Path, tmp_path: Path) -> None:
+    store = open_store(small_store)
+    plain = Candidate(a_model(a_card(store, Channels(store.channels.modalities))), "plain")
+    with pytest.raises(InputError, match="makes no labels"):
+        take(a_wish(small_store, tmp_path / "out", ("consistency",), candidate=plain))
+
+
+def test_a_model_that_is_told_the_slice_position_is_told_those_of_its_training(
+    small_store: Path, tmp_path: Path
+) -> None:
+    store = open_store(small_store)
+    told = Condition("slice_position", range=(0.0, 1.0))
+    model = a_model(a_card(store, conditions=(told,)))
+    positions = store.load_slices("train").position
+    some = draw_samples(model, 8, 0, Shelf(), positions)
+    drawn = np.random.default_rng([0, 1]).choice(positions, 8)
+    alone = [model.sample(seeds=[n], conditions={"slice_position": float(p)}) for n, p in enumerate(drawn)]
+    assert np.allclose(some.images, np.concatenate([one.images for one in alone]), atol=1e-4)
+
+
+def test_samples_are_those_that_the_command_sample_gives(small_store: Path) -> None:
+    model = a_model(a_card(open_store(small_store)))
+    some, batch = draw_samples(model, 40, 7, Shelf(0)), model.sample(seeds=range(7, 47))
+    assert np.allclose(some.images, batch.images, atol=1e-4)
+    assert np.array_equal(some.fractions.argmax(axis=1)[batch.labels > 0], batch.labels[batch.labels > 0] // 2)
+    assert np.array_equal(some.fractions.sum(axis=1), batch.labels > 0)
+
+
+def test_names_of_measures() -> None:
+    assert parse_measures("quick") == ("likeness", "memorisation")
+    assert parse_measures("trends, likeness") == ("likeness", "trends")
+    assert parse_measures("all") == tuple(MEASURES_BY_NAME)
+    with pytest.raises(InputError, match="no measure 'beauty'; give quick, all"):
+        parse_measures("likeness,beauty")

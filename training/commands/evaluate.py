@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,9 +11,9 @@ import typer
 from napari_pgan.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
-    from napari_pgan.evaluation.material import Samples
     from napari_pgan.evaluation.work import Candidate, RunHistory
 
 
@@ -69,11 +70,11 @@ def evaluate(
     few = tuple(_candidate(name, where)[0] for name in low_data or ())
     wish = Wish(candidate, cohort, out, wanted, samples, seed, features, few, run)
 
-    def draw_sheet(path: Path, drawn: Samples) -> None:
+    def draw_sheet(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], title: str | None) -> None:
         from napari_pgan.samples.sheet import write_sheet
 
         channels = candidate.model.card.channels
-        write_sheet(path, drawn.images, drawn.labels, channels, [f"seed {n}" for n in drawn.seeds])
+        write_sheet(path, images, labels, channels, rows, blocks=1 + (len(images) > 4), title=title)
 
     report = take(wish, progress, say, draw_sheet)
     if json:

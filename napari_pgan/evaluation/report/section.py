@@ -45,12 +45,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; `value` and `floor` head the two columns of figures."""
+    """Rows under a heading; `value` and `floor` head the two columns of figures; a folded one is opened by a click."""
 
     title: str
     rows: tuple[Row, ...]
     value: str = "this model"
     floor: str = "real images (floor)"
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,14 @@ class Section:
         }
 
 
-def figure(value: float) -> str:
+def number(value: float | None) -> float:
+    """A number of JSON, where one that was none is null."""
+    return float("nan") if value is None else float(value)
+
+
+def figure(value: float | None) -> str:
     """A number as people read it: three digits that count."""
+    value = number(value)
     if value == 0:
         return "0"
     if not abs(value) < float("inf"):
@@ -138,6 +145,7 @@ def figure(value: float) -> str:
     return f"{value:.{2 if abs(value) < 10 else 1}f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def span(low: float, high: float) -> str:
-    """An interval as people read it."""
-    return f"{figure(low)} to {figure(high)}"
+def span(low: float | None, high: float | None) -> str:
+    """An interval as people read it; empty where there is none."""
+    known = all(abs(number(x)) < float("inf") for x in (low, high))
+    return f"{figure(low)} to {figure(high)}" if known else ""

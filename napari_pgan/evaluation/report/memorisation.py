@@ -1,0 +1,100 @@
+"""Memorisation in words, tables and charts. Pictures of the pairs show patients and are no part of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from napari_pgan.evaluation.memorisation import CANNOT_TELL, NONE, SOME, Memorisation, Rule
+from napari_pgan.evaluation.report.charts import histogram
+from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
+
+TITLE = "Memorisation: does it give its patients away?"
+_QUANTITIES = {
+    "ratio": "distance to the nearest training subject, as a share of that to other patients",
+    "distance": "distance to the nearest training image",
+}
+_SAYS = {
+    "ratio": "Near 1, an image is no nearer to one patient than to others; near 0, it is a copy.",
+    "distance": "0 is the same image.",
+}
+
+
+def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
+    """The section of what `measure_memorisation` found."""
+    found = Memorisation.from_dict(result)
+    tables = []
+    if found.rules:
+        tables.append(
+            Table("The closest image, and how close images come", tuple(row for r in found.rules for row in _rows(r)),
+                  "generated images", "held-out patients (floor)")
+        )  # fmt: skip
+        tables.append(Table("Trials of the search itself", tuple(_trials(found)), "found", ""))
+    return Section(
+        name="memorisation",
+        title=TITLE,
+        question="Is a generated image nearer to a patient of the training than a new patient's image is?",
+        light=_light(found),
+        sentence=found.sentence,
+        rule="Good: none is nearer than images of held-out patients ever are, with a margin. Middling: no more are "
+        "than the search takes held-out patients' images for copies by mistake. Poor: more. It cannot be told "
+        "where the training subjects are not in the store, or where the search misses planted copies.",
+        tables=tuple(tables),
+        charts=tuple(_chart(rule) for rule in found.rules if rule.quantity == "ratio"),
+        notes=(
+            f"{found.samples:,} samples, flipped and not, were held against all {found.training_images:,} images of "
+            f"{found.training_subjects} training subjects; {found.held_out_images:,} images of "
+            f"{found.held_out_subjects} held-out subjects say what is usual.",
+            *found.notes,
+        ),
+    )
+
+
+def _light(found: Memorisation) -> Light:
+    if found.verdict == CANNOT_TELL:
+        return "unknown"
+    if found.verdict == NONE:
+        return "good"
+    alarms, of = found.false_alarms
+    return "fair" if found.verdict == SOME and found.copies * max(of, 1) <= alarms * found.samples else "poor"
+
+
+def _rows(rule: Rule) -> list[Row]:
+    name = f"{rule.view}: {_QUANTITIES[rule.quantity]}"
+    return [
+        Row(f"{name}, closest", figure(rule.smallest), f"{rule.copies:,} below {figure(rule.threshold)}",
+            figure(rule.held_out_smallest), "", f"Below {figure(rule.threshold)}, it counts as a copy. "
+            f"{_SAYS[rule.quantity]}"),
+        Row(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
+            "As for held-out patients is best; well below, the model hugs its training images."),
+    ]  # fmt: skip
+
+
+def _trials(found: Memorisation) -> list[Row]:
+    rows = [
+        Row(f"planted: {kind}", f"{hits} of {of}", "", "", "", "Copies of training images, damaged in this way.")
+        for kind, (hits, of) in found.found.items()
+    ]
+    alarms, of = found.false_alarms
+    if of:
+        rows.append(Row("false alarms", f"{alarms} of {of:,}", "", "", "",
+                        "Held-out images taken for copies, when others of them set the threshold."))  # fmt: skip
+    if np.isfinite(found.nearer):
+        rows.append(Row("nearer than usual", f"{100 * found.nearer:.0f} %",
+                        f"{span(100 * found.nearer_low, 100 * found.nearer_high)} %", "", "",
+                        "Samples that are nearer to training images than the median held-out image is: 50 % for new "
+                        "patients, 100 % for a model that hugs its training images."))  # fmt: skip
+    return rows
+
+
+def _chart(rule: Rule) -> Chart:
+    return histogram(
+        f"memorisation-{rule.view}",
+        f"How near images are to the nearest training subject ({rule.view})",
+        [("generated images", np.array(rule.samples)), ("held-out patients", np.array(rule.held_out))],
+        np.array(rule.edges),
+        "distance to the nearest training subject ÷ to other patients",
+        [("copies lie left", rule.threshold)],
+    )

@@ -1,0 +1,153 @@
+"""Use in words, tables and charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from napari_pgan.evaluation.report.charts import Mark, Panel, beside, curve
+from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, number, span
+
+TITLE = "Use: can one learn from its images?"
+ALL = "all labels"
+_GOOD, _FAIR = 0.85, 0.6  # of the real-trained Dice
+_SOURCES = {"synthetic": "generated images alone", "both": "both together", "real": "real images alone"}
+
+_Rows = list[Mapping[str, Any]]
+
+
+def use_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
+    """The section of what `measure_use` found."""
+    own = result["scores"][0]["subjects"]
+    scores = [row for row in result["scores"] if row["subjects"] == own]
+    ratio = _ratio(result["ratios"], own, "synthetic")
+    low_data = sorted({row["subjects"] for row in result["scores"]})
+    tables = [_dice(scores), _hausdorff(scores, result["unit"]), _shares(result["ratios"], own)]
+    charts = [_chart(scores)]
+    if len(low_data) > 1:
+        tables.append(_few(result["scores"], low_data))
+        charts.append(_curve(result["scores"], low_data))
+    value = number(ratio["value"])
+    both = _ratio(result["ratios"], own, "both")
+    return Section(
+        name="use",
+        title=TITLE,
+        question="How well does a segmenter find lesions in new patients if it has learnt from generated images?",
+        light=_light(value),
+        sentence=f"A segmenter that has seen generated images alone reaches {100 * value:.0f} % of the Dice of one "
+        f"that has seen the real ones ({span(_hundred(ratio['low']), _hundred(ratio['high']))} %), on "
+        f"{result['tested']} patients whom neither it nor the model has seen; with both, "
+        f"{100 * number(both['value']):.0f} %.",
+        rule=f"Good: at least {100 * _GOOD:.0f} % of the real-trained Dice. Middling: at least {100 * _FAIR:.0f} %. "
+        "Published work on brain tumours has 80 to 90 %.",
+        tables=tuple(tables),
+        charts=tuple(charts),
+        notes=(
+            f"Each source: {len(result['seeds'])} segmenters of as many seeds, each trained for {result['steps']:,} "
+            "steps whatever it learns from.",
+            "Dice is 1 for a perfect segmentation and 0 for none; intervals are over test patients.",
+        ),
+    )
+
+
+def _light(ratio: float) -> Light:
+    if not abs(ratio) < float("inf"):
+        return "unknown"
+    return "good" if ratio >= _GOOD else "fair" if ratio >= _FAIR else "poor"
+
+
+def _ratio(ratios: _Rows, subjects: int, source: str) -> Mapping[str, Any]:
+    return next(row for row in ratios if (row["subjects"], row["source"]) == (subjects, source))
+
+
+def _of(scores: _Rows, source: str, label: str) -> Mapping[str, Any]:
+    return next(row for row in scores if (row["source"], row["label"]) == (source, label))
+
+
+def _labels(scores: _Rows) -> list[str]:
+    return list(dict.fromkeys(row["label"] for row in scores))
+
+
+def _dice(scores: _Rows) -> Table:
+    rows = []
+    for label in _labels(scores):
+        real = _of(scores, "real", label)
+        for source in ("synthetic", "both"):
+            one = _of(scores, source, label)
+            rows.append(
+                Row(f"{label}: {_SOURCES[source]}", figure(one["dice"]), span(one["low"], one["high"]),
+                    figure(real["dice"]), span(real["low"], real["high"]),
+                    f"Overlap with what a person drew, over {one['tested']} patients. Larger is better.")
+            )  # fmt: skip
+    return Table("Dice on patients that nobody has seen", tuple(rows), "trained on …", "real images alone")
+
+
+def _hausdorff(scores: _Rows, unit: str) -> Table:
+    rows = []
+    for label in _labels(scores):
+        real = _of(scores, "real", label)
+        for source in ("synthetic", "both"):
+            one = _of(scores, source, label)
+            rows.append(
+                Row(f"{label}: {_SOURCES[source]}", figure(one["hausdorff"]), _missed(one), figure(real["hausdorff"]),
+                    _missed(real), "How far apart the outlines are, but for the worst 5 %. Smaller is better.")
+            )  # fmt: skip
+    return Table(f"95 % Hausdorff distance in {unit}, median", tuple(rows), "trained on …", "real images alone")
+
+
+def _missed(one: Mapping[str, Any]) -> str:
+    share = number(one["missed"])
+    return f"missed in {100 * share:.0f} %" if share > 0 else ""
+
+
+def _shares(ratios: _Rows, own: int) -> Table:
+    rows = [
+        Row(_SOURCES[source].capitalize(), f"{100 * number(one['value']):.0f} %",
+            span(_hundred(one["low"]), _hundred(one["high"])), "100 %", "",
+            "Mean Dice over labels as a share of the real-trained one's. Larger is better.")
+        for source in ("synthetic", "both") for one in (_ratio(ratios, own, source),)
+    ]  # fmt: skip
+    return Table("Share of the real-trained Dice", tuple(rows), "trained on …", "real images alone")
+
+
+def _hundred(share: float | None) -> float:
+    return 100 * number(share)
+
+
+def _few(scores: _Rows, counts: list[int]) -> Table:
+    rows = []
+    for count in counts:
+        some = [row for row in scores if row["subjects"] == count]
+        label = ALL if ALL in _labels(some) else _labels(some)[-1]
+        real = _of(some, "real", label)
+        for source in ("synthetic", "both"):
+            one = _of(some, source, label)
+            rows.append(
+                Row(f"{count} subjects: {_SOURCES[source]}", figure(one["dice"]), span(one["low"], one["high"]),
+                    figure(real["dice"]), span(real["low"], real["high"]),
+                    f"Dice of {label}, where model and segmenter know {count} subjects. Larger is better.")
+            )  # fmt: skip
+    return Table("With few subjects", tuple(rows), "trained on …", "real images alone")
+
+
+def _chart(scores: _Rows) -> Chart:
+    panels = []
+    for source in ("synthetic", "both"):
+        marks = []
+        for label in _labels(scores):
+            one, real = _of(scores, source, label), _of(scores, "real", label)
+            values = [number(x[k]) for x in (one, real) for k in ("dice", "low", "high")]
+            marks.append(Mark(label, *values))
+        panels.append(Panel(f"Dice, trained on {_SOURCES[source]}", tuple(marks), (0, 1)))
+    title = "Dice of segmenters on patients that nobody has seen, larger is better"
+    return beside("use-dice", title, panels, "as named below", "real images alone")
+
+
+def _curve(scores: _Rows, counts: list[int]) -> Chart:
+    label = ALL if ALL in _labels(scores) else _labels(scores)[-1]
+    series = []
+    for source in ("real", "synthetic", "both"):
+        rows = [_of([r for r in scores if r["subjects"] == count], source, label) for count in counts]
+        series.append((_SOURCES[source], counts, [number(row["dice"]) for row in rows]))
+    title = f"Dice of {label} by how many subjects model and segmenter know"
+    return curve("use-few", title, series, "subjects", "Dice (larger is better)")
