@@ -44,5 +44,9 @@ def plan_architecture(recipe: Recipe, store: Store, size: int) -> tuple[Architec
         pixelnorm=network.pixelnorm,
         equalized=network.equalized,
         stddev_group=network.stddev_group,
+        smooth=network.smooth,
+        labels=encoding.label_channel_count,
+        label_share=network.label_share,
+        image_critic=network.image_critic,
     )
     return architecture, encoding, conditions

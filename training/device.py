@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from napari_pgan.errors import InputError
+from napari_pgan.model.precision import has_bf16
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,25 +62,10 @@ class Features:
     def of(cls, device: torch.device, precision: str) -> Features:
         """The features of a device, under a recipe's precision."""
         return cls(
-            bf16=precision == "bf16" and _has_bf16(device),
+            bf16=precision == "bf16" and has_bf16(device),
             channels_last=device.type in ("cpu", "cuda"),
             fused_adam=_has_fused_adam(device),
         )
-
-
-def _has_bf16(device: torch.device) -> bool:
-    if device.type == "cpu":  # without the instructions it is emulated, and slower than float32
-        return any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_BF16)
-    try:
-        x = torch.ones(1, 8, 8, 8, device=device)
-        with torch.autocast(device.type, torch.bfloat16):
-            torch.nn.functional.conv2d(x, torch.ones(8, 8, 3, 3, device=device)).sum().item()
-    except (RuntimeError, NotImplementedError, TypeError, ValueError):
-        return False
-    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-_CPU_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def _has_fused_adam(device: torch.device) -> bool:

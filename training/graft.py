@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -59,6 +60,12 @@ def graft_generator(new: Generator, old: Generator, start: Start) -> None:
 @torch.no_grad()
 def graft_critic(new: Critic, old: Critic, start: Start) -> None:
     """Take over the stages up to `start.grown`."""
+    if (
+        new.images is not None
+        and old.images is not None
+        and new.images.score.weight.shape == old.images.score.weight.shape
+    ):
+        graft_critic(new.images, old.images, replace(start, channels=start.channels[: start.modalities]))
     dense = old.dense.scaled()
     flat = dense.shape[1] - old.architecture.conditions
     told = _picked(dense, [None if i is None else flat + i for i in start.conditions])

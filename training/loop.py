@@ -12,10 +12,12 @@ import torch
 from napari_pgan.model import Architecture, Critic, Encoding, Generator
 from napari_pgan.model.growing import grow_critic, grow_generator
 from napari_pgan.model.layers import blend, down, up
+from napari_pgan.model.networks import fades
 from napari_pgan.training.augment import Augmentation, adapted
 from napari_pgan.training.device import Features, sent
 from napari_pgan.training.graphs import Graphs
 from napari_pgan.training.losses import full, make_loss
+from napari_pgan.training.masks import Masks
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.reals import Images
 from napari_pgan.training.recipe import Recipe
@@ -37,6 +39,8 @@ class Draw:
         (N, L) for the generated images of the critic's update, and of the generator's where that makes its own.
     change_real, change_fake, change_more
         What decides augmentation, for reals and both kinds of generated images.
+    noise_real, noise_fake, noise_more
+        (N, labels, …) normal, for the masks of these; without channels where no noise is wanted.
     blend
         (N,) uniform in 0 to 1.
     """
@@ -49,6 +53,9 @@ class Draw:
     change_fake: torch.Tensor
     change_more: torch.Tensor
     blend: torch.Tensor
+    noise_real: torch.Tensor
+    noise_fake: torch.Tensor
+    noise_more: torch.Tensor
 
     def tensors(self) -> dict[str, torch.Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -101,11 +108,13 @@ class Trainer:
         self.mean.requires_grad_(False)
         self.loss = make_loss(recipe.loss)
         self.augment = Augmentation(recipe.augment, encoding.modality_count, architecture.dimensions)
+        self.masks = Masks(recipe.mask, encoding)
         self.probability = torch.tensor(float(recipe.augment.probability), device=self.device)
         self.graphs = Graphs(self.device)
         self.seen = 0
         self.split = 1
         self.rate_factor = 1.0
+        self._crisp = False  # whether the masks of reals are, at this size
         self._sound = torch.ones((), dtype=torch.bool, device=self.device)
         self.reset_optimizers()
 
@@ -145,7 +154,7 @@ class Trainer:
         The numbers drawn depend on the recipe's seed and `seen` alone. Nothing has changed when it raises in the
         critic's update; where memory runs out on a GPU, an update is done over in smaller parts.
         """
-        n = moment.phase.batch
+        n, self._crisp = moment.phase.batch, reals.crisp
         draw = self._draw(n, reals)
         self._learning_rates(moment.phase.learning_rate)
         if self.recipe.loss.updates == "together":
@@ -169,7 +178,8 @@ class Trainer:
         one (Mescheder et al. 2018, arXiv:1801.04406).
         """
         with self._precision():
-            made = self._changed(full(self.generator(draw.latents, stage, alpha, draw.told)), draw.change_fake)
+            made = self._made(draw.latents, draw, stage, alpha)
+            made = self._changed(made, draw.change_fake, draw.noise_fake)
             fake = made.detach().requires_grad_(True)
             real = self._real(draw, alpha).requires_grad_(penalized)
             on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
@@ -183,8 +193,8 @@ class Trainer:
     def _critic_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
         with self._precision():
             with torch.no_grad():
-                made = full(self.generator(draw.latents, stage, alpha, draw.told))
-                fake = self._changed(made, draw.change_fake)
+                made = self._made(draw.latents, draw, stage, alpha)
+                fake = self._changed(made, draw.change_fake, draw.noise_fake)
             real = self._real(draw, alpha).requires_grad_(penalized)
             fake.requires_grad_(penalized)
             on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
@@ -194,8 +204,8 @@ class Trainer:
 
     def _generator_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
         with self._precision():
-            made = full(self.generator(draw.more_latents, stage, alpha, draw.told))
-            on_fake = self._score(self._changed(made, draw.change_more), draw, stage, alpha)
+            made = self._made(draw.more_latents, draw, stage, alpha)
+            on_fake = self._score(self._changed(made, draw.change_more, draw.noise_more), draw, stage, alpha)
             on_real = on_fake.detach()
             if self.loss.pairs:
                 with torch.no_grad():
@@ -225,10 +235,15 @@ class Trainer:
         return {"critic_loss": loss, "critic_total": total, "overfit": ahead.detach().sign().mean()}
 
     def _real(self, draw: Draw, alpha: float | torch.Tensor) -> torch.Tensor:
-        return self._changed(fade_reals(draw.real, alpha), draw.change_real)
+        real = self.masks.soften(fade_reals(draw.real, alpha))
+        return self._changed(real, draw.change_real, draw.noise_real)
 
-    def _changed(self, x: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
-        return self._laid_out(self.augment(x, change, self.probability))
+    def _made(self, latents: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
+        made = full(self.generator(latents, stage, alpha, draw.told))
+        return self.masks.crisp(made) if self._crisp and not fades(alpha) else made
+
+    def _changed(self, x: torch.Tensor, change: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self._laid_out(self.masks.noisy(self.augment(x, change, self.probability), noise))
 
     def _score(self, x: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
         return full(self.critic(x, stage, alpha, draw.told))
@@ -293,7 +308,9 @@ class Trainer:
         real, told = reals.batch(self.seen, n, seed)
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))
         changes = [self.augment.draw(n, random) for _ in range(3)]
-        drawn = (latents, more, *changes, torch.rand(n, generator=random))
+        blend, noisy = torch.rand(n, generator=random), (n, self.masks.noisy_channels, *real.shape[2:])
+        noises = [torch.randn(noisy, generator=random) for _ in range(3)]
+        drawn = (latents, more, *changes, blend, *noises)
         return Draw(self._laid_out(real), told, *(sent(x, self.device) for x in drawn))
 
     @property

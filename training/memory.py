@@ -43,9 +43,11 @@ def step_bytes(trainer: Trainer, phase: Phase, split: int = 1) -> int:
         n, a = max(phase.batch // split, 1), trainer.architecture
         rows = {"latents": a.latent, "more_latents": a.latent, "told": a.conditions}
         changes = dict.fromkeys(("change_real", "change_fake", "change_more"), shadow.augment.numbers)
+        noisy = (n, shadow.masks.noisy_channels, *a.shape(phase.stage))
         draw = Draw(
             real=torch.empty(n, a.channels, *a.shape(phase.stage)),
             blend=torch.empty(n),
+            **{name: torch.empty(noisy) for name in ("noise_real", "noise_fake", "noise_more")},
             **{name: torch.empty(n, width) for name, width in {**rows, **changes}.items()},
         )
         alpha = 0.5 if phase.fading else 1.0

@@ -27,6 +27,8 @@ class Images:
         Where batches are wanted.
     """
 
+    crisp = False  # whether every pixel has one label or none
+
     def __init__(self, images: torch.Tensor, conditions: torch.Tensor, device: torch.device | str = "cpu") -> None:
         self.images, self.conditions, self.device = images, conditions, torch.device(device)
         self._orders: dict[tuple[int, int], torch.Tensor] = {}
@@ -100,6 +102,7 @@ class Reals(Images):
         if mirror is not None:
             images, rows = torch.cat([images, images.flip(mirror)]), torch.cat([rows, rows])
         super().__init__(images, rows, device)
+        self.crisp = size == max(store.sizes)
         self.subjects: np.ndarray = np.concatenate(subjects)
 
 

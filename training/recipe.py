@@ -33,7 +33,8 @@ class Network:
     ``labels``: how the segmentation joins the image (``none`` leaves it out). ``conditions``: what the store knows of a
     slice that the generator is told (``slice_position``). ``start``: the brightness that an untrained generator makes;
     at -1 it need not first learn that most of a picture is black. ``growth``: whether a new stage starts at ``random``,
-    or ``preserving`` what both networks did before (`napari_pgan.model.growing`). The others as in
+    or ``preserving`` what both networks did before (`napari_pgan.model.growing`). ``image_critic``: a second critic
+    that sees the modalities alone, with this share of the first one's widths; 0 for none. The others as in
     `napari_pgan.model.Architecture`.
     """
 
@@ -46,6 +47,9 @@ class Network:
     stddev_group: Images = 4
     start: Annotated[float, Field(ge=-1, le=1)] = 0.0
     growth: Literal["random", "preserving"] = "random"
+    smooth: bool = False
+    label_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    image_critic: Share = 0.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -121,6 +125,20 @@ class Augment:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Mask:
+    """What is done to label channels before the critic sees them; see `napari_pgan.training.masks`.
+
+    ``soften``: how often the masks of reals are smoothed. ``noise``: standard deviation of noise on the masks of reals
+    and generated images. ``crisp``: whether generated masks are made crisp at the store's own size, once it has faded
+    in (smaller reals are not crisp either).
+    """
+
+    soften: Annotated[int, Field(ge=0, le=8)] = 0
+    noise: Annotated[float, Field(ge=0, le=2)] = 0.0
+    crisp: bool = False
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Watch:
     """How often a training is looked at (preview, distance, model file, checkpoint), and on how many samples."""
 
@@ -143,6 +161,7 @@ class Recipe:
     optimizer: Optimizer = Optimizer()
     ema: Ema = Ema()
     augment: Augment = Augment()
+    mask: Mask = Mask()
     watch: Watch = Watch()
     precision: Literal["float32", "bf16"] = "float32"
     seed: Seed = 0

@@ -192,5 +192,9 @@ def _refuse_wrong_types(data: Mapping[str, Any]) -> None:
             raise TypeError(f"the intensity of {modality} is no mapping of texts")
     a = data["architecture"]
     numbers = [*a["base"], *a["widths"], a["channels"], a["latent"], a["conditions"], a["stddev_group"]]
+    numbers.append(a.get("labels", 0))
     if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= 2**20 for n in numbers):
         raise TypeError("the architecture's numbers are no whole numbers in reason")
+    shares = [a.get("label_share", 0.0), a.get("image_critic", 0.0)]
+    if not all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1 for x in shares):
+        raise TypeError("the architecture's shares do not go from 0 to 1")

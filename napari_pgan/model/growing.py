@@ -15,7 +15,7 @@ import torch
 
 from napari_pgan.model.layers import Conv, up
 from napari_pgan.model.networks import Critic, Generator
-from napari_pgan.model.refit import feature_rows, least_squares, set_head
+from napari_pgan.model.refit import feature_rows, fit_head
 
 _MOST_ROWS = 75_000  # pixels that a head is fitted to
 _PAIR = 1.2  # leaky(x) − leaky(−x) is 1.2 x
@@ -43,10 +43,13 @@ def grow_generator(
     """
     grow, refine = _convs(generator.blocks[stage - 1], "grow", "refine")
     (old,) = _convs(generator.heads, str(stage - 1))
-    channels = min(generator.architecture.channels, len(grow.weight) // 2)
-    image = old.scaled()[:channels].flatten(1)  # (C, W)
-    _set_centre(grow, _pairs(image / image.norm(dim=1, keepdim=True).clamp(min=1e-8)))
-    _set_centre(refine, _pairs(_unpaired(channels, refine.weight.shape[1], image.device)))
+    every = old.scaled().flatten(1)  # (C, W)
+    image = every / every.norm(dim=1, keepdim=True).clamp(min=1e-8)
+    for maps, channels in generator.architecture.parts(stage):
+        count = min(channels.stop - channels.start, (maps.stop - maps.start) // 2)
+        rows = image[channels][:count]
+        _set_centre(grow, _pairs(rows), maps.start)
+        _set_centre(refine, _pairs(_unpaired(count, refine.weight.shape[1], image.device, maps.start)), maps.start)
     xs, ys = [], []
     step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MOST_ROWS)
     for start in range(0, len(latents), batch):
@@ -55,8 +58,7 @@ def grow_generator(
         *_, below, features = generator.features(generator.first_map(latents[part], told), stage)
         xs.append(feature_rows(features)[::step])
         ys.append(feature_rows(up(old(below)))[::step])
-    x = torch.cat(xs)
-    set_head(generator, stage, least_squares(torch.cat([x, torch.ones(len(x), 1)], dim=1), torch.cat(ys), 1e-2))
+    fit_head(generator, stage, torch.cat(xs), torch.cat(ys), ridge=1e-2)
 
 
 @torch.no_grad()
@@ -65,6 +67,8 @@ def grow_critic(critic: Critic, stage: int) -> None:
 
     Where its block is too narrow to carry all channels in pairs, it is left as it is.
     """
+    if critic.images is not None:
+        grow_critic(critic.images, stage)
     refine, shrink = _convs(critic.blocks[stage - 1], "refine", "shrink")
     old, tail = _convs(critic.tails, str(stage - 1), str(stage))
     channels, width = critic.architecture.channels, len(tail.weight)
@@ -90,17 +94,19 @@ def _pairs(rows: torch.Tensor) -> torch.Tensor:
     return torch.stack([rows, -rows], dim=1).flatten(0, 1)
 
 
-def _unpaired(channels: int, width: int, device: torch.device) -> torch.Tensor:
-    """(channels, width): what takes maps that come in pairs back to the numbers they stand for."""
+def _unpaired(channels: int, width: int, device: torch.device, first: int = 0) -> torch.Tensor:
+    """(channels, width): what takes maps that come in pairs, from the `first` on, back to what they stand for."""
     matrix = torch.zeros(channels, width, device=device)
     for channel in range(channels):
-        matrix[channel, 2 * channel], matrix[channel, 2 * channel + 1] = 1 / _PAIR, -1 / _PAIR
+        place = first + 2 * channel
+        matrix[channel, place], matrix[channel, place + 1] = 1 / _PAIR, -1 / _PAIR
     return matrix
 
 
-def _set_centre(layer: Conv, rows: torch.Tensor) -> None:
-    """Set the first maps of a layer to linear functions (maps, inputs) of the pixel itself, without a bias."""
-    layer.weight[: len(rows)] = 0
-    every: tuple[slice | int, ...] = (slice(len(rows)), slice(None))
+def _set_centre(layer: Conv, rows: torch.Tensor, first: int = 0) -> None:
+    """Set maps of a layer, from the `first` on, to linear functions (maps, inputs) of the pixel, without a bias."""
+    maps = slice(first, first + len(rows))
+    layer.weight[maps] = 0
+    every: tuple[slice | int, ...] = (maps, slice(None))
     layer.weight[every + tuple(side // 2 for side in layer.weight.shape[2:])] = rows / layer.scale
-    layer.bias[: len(rows)] = 0
+    layer.bias[maps] = 0

@@ -25,6 +25,16 @@ def up(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
+def smoothed(x: torch.Tensor) -> torch.Tensor:
+    """Average each map with the binomial weights 1, 2, 1 along every axis; what lies outside counts as 0."""
+    dimensions, maps = x.ndim - 2, x.shape[1]
+    kernel = torch.ones((), device=x.device, dtype=x.dtype)
+    for _ in range(dimensions):
+        kernel = kernel[..., None] * torch.tensor([0.25, 0.5, 0.25], device=x.device, dtype=x.dtype)
+    kernel = kernel.expand(maps, 1, *kernel.shape)
+    return _CONV[dimensions](x, kernel, padding=1, groups=maps)
+
+
 def blend(old: torch.Tensor, new: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
     """Go from `old` to `new` as `alpha` goes from 0 to 1; a tensor (0-d) need not be known to the host."""
     if isinstance(alpha, torch.Tensor):
@@ -175,6 +185,27 @@ class Conv(_Weighted):
         if self.change == "down":
             x = down(x)
         return x + self.bias.reshape(-1, *[1] * self.dimensions)
+
+
+class Head(Conv):
+    """The 1×1 convolution from features to channels, each part of the channels from its own part of the maps."""
+
+    own: torch.Tensor
+
+    def __init__(
+        self, dimensions: int, inputs: int, outputs: int, parts: list[tuple[slice, slice]], equalized: bool = True
+    ) -> None:
+        super().__init__(dimensions, inputs, outputs, kernel=1, gain=1, equalized=equalized)
+        self.parts = parts
+        rows = [[0.0] * inputs for _ in range(outputs)]
+        for maps, channels in parts:
+            for channel in range(channels.start, channels.stop):
+                rows[channel][maps] = [1.0] * (maps.stop - maps.start)
+        own = torch.tensor(rows).reshape(self.weight.shape)
+        self.register_buffer("own", own, persistent=False)
+
+    def scaled(self) -> torch.Tensor:
+        return super().scaled() if len(self.parts) == 1 else super().scaled() * self.own
 
 
 def _spread(weight: torch.Tensor) -> torch.Tensor:

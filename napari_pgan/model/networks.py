@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_pgan.errors import InputError
-from napari_pgan.model.layers import Conv, Dense, MinibatchStddev, blend, down, leaky, pixel_norm, up
+from napari_pgan.model.layers import Conv, Dense, Head, MinibatchStddev, blend, down, leaky, pixel_norm, smoothed, up
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,17 @@ class Architecture:
         Whether weights are scaled at run time (equalised learning rate) or at the start (He).
     stddev_group
         Images a group in the critic's minibatch deviation; 0 for the whole batch.
+    smooth
+        Whether the generator smooths what it has doubled (Karras et al. 2019, arXiv:1812.04948), so that blocks of
+        repeated pixels do not show.
+    labels
+        How many of the last channels are labels.
+    label_share
+        The share of the generator's maps that are for the labels alone: these are normalised by themselves, label
+        channels are made of them and modalities of the others, so that sharp edges of labels need not show as rims in
+        the modalities. 0 to share all.
+    image_critic
+        The share of the critic's widths that a second one has, which sees the modalities alone; 0 for none.
     """
 
     base: tuple[int, ...]
@@ -50,6 +61,10 @@ class Architecture:
     pixelnorm: bool = True
     equalized: bool = True
     stddev_group: int = 4
+    smooth: bool = False
+    labels: int = 0
+    label_share: float = 0.0
+    image_critic: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.base) not in (2, 3) or min(self.base) < 1:
@@ -71,6 +86,15 @@ class Architecture:
         """The pixels of an image at a stage, counted from 0."""
         return tuple(n * 2**stage for n in self.base)
 
+    def parts(self, stage: int) -> list[tuple[slice, slice]]:
+        """Which maps of a stage make which channels: one part, or the modalities' and the labels'."""
+        width = self.widths[stage]
+        own = round(width * self.label_share)
+        if not (own and 0 < self.labels < self.channels and own < width):
+            return [(slice(0, width), slice(0, self.channels))]
+        cut = self.channels - self.labels
+        return [(slice(0, width - own), slice(0, cut)), (slice(width - own, width), slice(cut, self.channels))]
+
     def to_dict(self) -> dict[str, Any]:
         return {"dimensions": self.dimensions, **asdict(self), "base": list(self.base), "widths": list(self.widths)}
 
@@ -80,8 +104,20 @@ class Architecture:
         return cls(**{**known, "base": tuple(data["base"]), "widths": tuple(data["widths"])})
 
 
-def _activate(x: torch.Tensor, normalize: bool) -> torch.Tensor:
-    return pixel_norm(leaky(x)) if normalize else leaky(x)
+class _Activation:
+    """What follows a convolution of the generator: leaky ReLU, and pixel norm of each part of the maps."""
+
+    def __init__(self, a: Architecture, stage: int) -> None:
+        self.normalize = a.pixelnorm
+        self.sizes = [maps.stop - maps.start for maps, _ in a.parts(stage)]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        x = leaky(x)
+        if not self.normalize:
+            return x
+        if len(self.sizes) == 1:
+            return pixel_norm(x)
+        return torch.cat([pixel_norm(part) for part in x.split(self.sizes, dim=1)], dim=1)
 
 
 def fades(alpha: float | torch.Tensor) -> bool:
@@ -95,10 +131,11 @@ class _GeneratorBlock(nn.Module):
         inputs, outputs = a.widths[stage - 1], a.widths[stage]
         self.grow = Conv(a.dimensions, inputs, outputs, equalized=a.equalized, scale="up")
         self.refine = Conv(a.dimensions, outputs, outputs, equalized=a.equalized)
-        self.pixelnorm = a.pixelnorm
+        self.smooth, self.activate = a.smooth, _Activation(a, stage)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return _activate(self.refine(_activate(self.grow(x), self.pixelnorm)), self.pixelnorm)
+        x = self.grow(x)
+        return self.activate(self.refine(self.activate(smoothed(x) if self.smooth else x)))
 
 
 class Generator(nn.Module):
@@ -120,8 +157,9 @@ class Generator(nn.Module):
         self.conv = Conv(a.dimensions, a.widths[0], a.widths[0], equalized=a.equalized)
         self.blocks = nn.ModuleList(_GeneratorBlock(a, s) for s in range(1, a.stages))
         self.heads = nn.ModuleList(
-            Conv(a.dimensions, width, a.channels, kernel=1, gain=1, equalized=a.equalized) for width in a.widths
+            Head(a.dimensions, a.widths[s], a.channels, a.parts(s), a.equalized) for s in range(a.stages)
         )
+        self.activate = _Activation(a, 0)
         self.register_buffer("mean_map", torch.zeros(a.widths[0], *a.base))
 
     def first_map(self, latents: torch.Tensor, conditions: torch.Tensor | None = None) -> torch.Tensor:
@@ -134,11 +172,11 @@ class Generator(nn.Module):
                 raise ValueError(f"conditions of shape ({len(latents)}, {a.conditions}) are needed")
             latents = torch.cat([latents, conditions.to(latents)], dim=1)
         x = self.dense(latents).reshape(-1, a.widths[0], *a.base)
-        return _activate(x, a.pixelnorm)
+        return self.activate(x)
 
     def features(self, first_map: torch.Tensor, stage: int) -> list[torch.Tensor]:
         """The features of stages 0 to `stage`: (N, W_s, *base·2^s) each."""
-        every = [_activate(self.conv(first_map), self.architecture.pixelnorm)]
+        every = [self.activate(self.conv(first_map))]
         for block in list(self.blocks)[:stage]:
             every.append(block(every[-1]))
         return every
@@ -187,7 +225,12 @@ class _CriticBlock(nn.Module):
 
 
 class Critic(nn.Module):
-    """Images with their label channels → one score each; the generator's mirror image."""
+    """Images with their label channels → one score each; the generator's mirror image.
+
+    With an `images` critic beside it, which does not see the labels, the scores of both follow one another.
+    """
+
+    images: Critic | None
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -201,6 +244,10 @@ class Critic(nn.Module):
         flat = a.widths[0] * math.prod(a.base)
         self.dense = Dense(flat + a.conditions, a.widths[0], equalized=a.equalized)
         self.score = Dense(a.widths[0], 1, gain=1, equalized=a.equalized)
+        self.images = None
+        if a.image_critic and 0 < a.labels < a.channels:
+            widths = tuple(max(1, round(w * a.image_critic)) for w in a.widths)
+            self.images = Critic(replace(a, channels=a.channels - a.labels, widths=widths, labels=0, image_critic=0.0))
 
     def forward(
         self,
@@ -209,7 +256,10 @@ class Critic(nn.Module):
         alpha: float | torch.Tensor = 1.0,
         conditions: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Channels (N, C, *base·2^stage) → scores (N,). The features of a stage that fades in are blended."""
+        """Channels (N, C, *base·2^stage) → scores (N,), or (2N,) where there are two critics.
+
+        The features of a stage that fades in are blended.
+        """
         h = leaky(self.tails[stage](x))
         for s in range(stage, 0, -1):
             h = self.blocks[s - 1](h)
@@ -220,4 +270,7 @@ class Critic(nn.Module):
             if conditions is None:
                 raise ValueError("this critic needs conditions")
             h = torch.cat([h, conditions.to(h)], dim=1)
-        return self.score(leaky(self.dense(h)))[:, 0]
+        scores = self.score(leaky(self.dense(h)))[:, 0]
+        if self.images is None:
+            return scores
+        return torch.cat([scores, self.images(x[:, : -self.architecture.labels], stage, alpha, conditions)])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_pgan.model.latents import latents_of_seeds
-from napari_pgan.model.layers import Conv, down
+from napari_pgan.model.layers import Head, down
 from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
@@ -74,26 +74,38 @@ def refit_lower_heads(
             rows[stage].append((feature_rows(features[stage])[::step], feature_rows(target)[::step]))
     for stage in range(last):
         x, y = (torch.cat(parts) for parts in zip(*rows[stage], strict=True))
-        x = torch.cat([x, torch.ones(len(x), 1)], dim=1)  # (rows, W + 1)
-        solution = least_squares(x, y, ridge)
-        if label_channels:
-            solution[:, -label_channels:] = _logistic(x, y[:, -label_channels:], solution[:, -label_channels:])
-        set_head(generator, stage, solution)
+        fit_head(generator, stage, x, y, ridge, label_channels)
 
 
-def least_squares(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
+@torch.no_grad()
+def fit_head(
+    generator: Generator, stage: int, x: torch.Tensor, y: torch.Tensor, ridge: float, label_channels: int = 0
+) -> None:
+    """Fit a head, in place, so that it makes channels y (rows, C) of features x (rows, W).
+
+    By least squares, and the last `label_channels` by logistic regression.
+    """
+    head = generator.heads[stage]
+    assert isinstance(head, Head)
+    every = torch.cat([x, torch.ones(len(x), 1)], dim=1)  # (rows, W + 1)
+    solution = torch.zeros(every.shape[1], y.shape[1])
+    for maps, channels in head.parts:
+        rows = [*range(maps.start, maps.stop), x.shape[1]]
+        solution[rows, channels] = _least_squares(every[:, rows], y[:, channels], ridge)
+    if label_channels:
+        maps, _ = head.parts[-1]
+        rows = [*range(maps.start, maps.stop), x.shape[1]]
+        labels = slice(y.shape[1] - label_channels, y.shape[1])
+        solution[rows, labels] = _logistic(every[:, rows], y[:, labels], solution[rows, labels])
+    head.weight.copy_(solution[:-1].T.reshape(head.weight.shape) / head.scale)
+    head.bias.copy_(solution[-1])
+
+
+def _least_squares(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
     """Weights (W, C) that take x (rows, W) to y (rows, C)."""
     gram, moment = (x.T @ x).double(), (x.T @ y).double()
     gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     return torch.linalg.solve(gram, moment).float()
-
-
-def set_head(generator: Generator, stage: int, solution: torch.Tensor) -> None:
-    """Set a head to weights (W + 1, C), the last row its bias."""
-    head = generator.heads[stage]
-    assert isinstance(head, Conv)
-    head.weight.copy_(solution[:-1].T.reshape(head.weight.shape) / head.scale)
-    head.bias.copy_(solution[-1])
 
 
 def _logistic(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> torch.Tensor:

@@ -21,9 +21,13 @@ def trained(base: tuple[int, ...] = (4, 4), **more: object) -> tuple[Generator, 
 
 
 @pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
-@pytest.mark.parametrize("equalized", [True, False])
-def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(base: tuple[int, ...], equalized: bool) -> None:
-    generator, _ = trained(base, equalized=equalized)
+@pytest.mark.parametrize(
+    "more", [{}, {"equalized": False}, {"smooth": True}, {"labels": 1, "label_share": 0.25}], ids=str
+)
+def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(
+    base: tuple[int, ...], more: dict[str, object]
+) -> None:
+    generator, _ = trained(base, **more)
     others = torch.randn(16, 16)
 
     def unlike() -> float:
@@ -44,9 +48,9 @@ def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(base: tuple
 
 
 @pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
-@pytest.mark.parametrize("equalized", [True, False])
-def test_a_new_stage_of_the_critic_scores_as_the_one_below(base: tuple[int, ...], equalized: bool) -> None:
-    _, critic = trained(base, equalized=equalized)
+@pytest.mark.parametrize("more", [{}, {"equalized": False}, {"labels": 1, "image_critic": 0.5}], ids=str)
+def test_a_new_stage_of_the_critic_scores_as_the_one_below(base: tuple[int, ...], more: dict[str, object]) -> None:
+    _, critic = trained(base, **more)
     x = torch.randn(8, 3, *[4 * n for n in base])
     below = critic(down(x), 1).detach()
     assert not torch.allclose(critic(x, 2), below, atol=0.01)

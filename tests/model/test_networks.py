@@ -7,7 +7,7 @@ import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Critic, Generator
-from napari_pgan.model.layers import down, leaky, up
+from napari_pgan.model.layers import down, leaky, smoothed, up
 
 GRIDS = [(4, 4), (5, 6), (3, 7), (1, 2), (4, 4, 4), (2, 3, 5)]
 
@@ -115,3 +115,45 @@ def test_an_architecture_survives_json() -> None:
 def test_impossible_networks_are_refused(base: tuple[int, ...], widths: tuple[int, ...], channels: int) -> None:
     with pytest.raises(InputError):
         Architecture(base, widths, channels)
+
+
+def test_maps_of_the_labels_make_labels_alone_and_no_modality() -> None:
+    a = Architecture((4, 4), (16, 16, 12), 5, latent=8, labels=2, label_share=0.25)
+    generator = Generator(a)
+    assert a.parts(2) == [(slice(0, 9), slice(0, 3)), (slice(9, 12), slice(3, 5))]
+    features = torch.randn(2, 12, 16, 16)
+    other = features.clone()
+    other[:, 9:] += torch.randn(2, 3, 16, 16)
+    before, after = generator.heads[2](features), generator.heads[2](other)
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.allclose(before[:, 3:], after[:, 3:])
+    own = generator.features(generator.first_map(torch.randn(4, 8)), 2)[2]
+    for part in (own[:, :9], own[:, 9:]):  # each is normalised by itself
+        torch.testing.assert_close(part.square().mean(1), torch.ones(4, 16, 16), atol=1e-4, rtol=0)
+
+
+def test_a_smooth_generator_shows_no_blocks_of_repeated_pixels() -> None:
+    torch.manual_seed(0)
+    steps = {}
+    for smooth in (False, True):
+        block = Generator(Architecture((4, 4), (16, 16), 3, latent=8, smooth=smooth)).blocks[0]
+        with torch.no_grad():
+            block.grow.weight.zero_()
+            block.grow.weight[:, :, 1, 1] = torch.randn(16, 16)
+            x = block.grow(torch.randn(4, 16, 8, 8))
+            x = smoothed(x) if block.smooth else x
+        within, between = (x[..., 1::2] - x[..., ::2]).abs(), (x[..., 2::2] - x[..., 1:-1:2]).abs()
+        steps[smooth] = (within.mean() / between.mean()).item()
+    assert steps[False] == 0  # pixels of a block are all the same
+    assert steps[True] == pytest.approx(0.5, abs=0.1)  # (x₊ − x₋) / 4 within a block and (x₊ − x) / 2 between two
+
+
+def test_a_second_critic_sees_the_modalities_alone() -> None:
+    critic = Critic(Architecture((4, 4), (16, 16), 5, latent=8, labels=2, image_critic=0.5))
+    x, other = torch.randn(4, 5, 8, 8), torch.randn(4, 5, 8, 8)
+    other[:, :3] = x[:, :3]
+    first, second = critic(x, 1).chunk(2)
+    first_other, second_other = critic(other, 1).chunk(2)
+    assert torch.equal(second, second_other)
+    assert not torch.allclose(first, first_other)
+    assert critic.images.architecture.widths == (8, 8)

@@ -39,6 +39,8 @@ def test_the_walk_without_numbers_finds_what_a_step_really_takes() -> None:
     trainer, phase = make(64, width=32)
 
     class Reals:
+        crisp = False
+
         def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
             return torch.rand(count, 3, 64, 64), torch.zeros(count, 0)
 

@@ -25,6 +25,8 @@ SMALL = [f"sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "ba
 class Reals:
     """A few made-up images, always the same."""
 
+    crisp = False
+
     def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         x = torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seen)) * 2 - 1
         return x, torch.zeros(count, 0)
