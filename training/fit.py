@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.store import open_store
-from napari_pgan.training.planning import Planning, Wish, schedule_of
+from napari_pgan.training.planning import Planning, Wish, schedule_of, store_of
 from napari_pgan.training.run import Run
 from napari_pgan.training.sitting import Sitting
 from napari_pgan.training.stopping import Interrupted, Requests
@@ -69,6 +68,7 @@ def go_on(wish: Wish) -> Wish:
     if not run.begun:
         raise InputError(f"{wish.out}: there is no run to resume; leave out --resume to begin one")
     plan = run.read_plan()
-    if open_store(wish.store).fingerprint != plan.store_fingerprint:
+    if store_of(wish.store, plan.subjects).fingerprint != plan.store_fingerprint:
         raise InputError(f"{wish.store}: is not the store that {wish.out} was begun with ({plan.store}); give that one")
-    return replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, minutes=None, resume=True)
+    begun = replace(wish, recipe=plan.recipe, size=plan.size, images=plan.images, subjects=plan.subjects)
+    return replace(begun, minutes=None, resume=True)

@@ -46,6 +46,8 @@ class Wish:
         Whether a run in `out` is continued whatever it was asked for.
     licence
         For the model's card.
+    subjects
+        How many of the training subjects are shown; None for all.
     """
 
     store: str
@@ -58,6 +60,7 @@ class Wish:
     init: Path | None = None
     resume: bool = False
     licence: str = "not stated"
+    subjects: int | None = None
 
 
 class Planning:
@@ -77,7 +80,7 @@ class Planning:
     def __init__(self, wish: Wish) -> None:
         self._began = time.monotonic()
         self.wish, self.recipe = wish, wish.recipe
-        self.store, self.device = open_store(wish.store), choose_device(wish.device)
+        self.store, self.device = store_of(wish.store, wish.subjects), choose_device(wish.device)
         self.size = wish.size or last_size(wish.recipe, self.store)
         self.architecture, encoding, conditions = plan_architecture(wish.recipe, self.store, self.size)
         mirror_axis(wish.recipe.augment, self.store)
@@ -126,6 +129,7 @@ class Planning:
             licence=self.wish.licence,
             init=self._started_from,
             grown=grown,
+            subjects=self.wish.subjects,
         )
 
     def costs(self, plan: Plan) -> dict[Key, Cost]:
@@ -150,6 +154,12 @@ class Planning:
         wish = self.wish
         asked = (self.size, wish.images, wish.minutes, wish.licence, self._started_from)
         return wish_of(self.recipe.to_dict(), self.store.fingerprint, *asked)
+
+
+def store_of(address: str, subjects: int | None) -> Store:
+    """The store, with as many training subjects as are shown."""
+    store = open_store(address)
+    return store if subjects is None else store.narrowed(subjects)
 
 
 def schedule_of(plan: Plan) -> Schedule:

@@ -21,7 +21,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import Recipe, recipe_from_dict
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+\.(safetensors|png|gif|jsonl?|yaml)")
-_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init", "grown")
+_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init", "grown", "subjects")
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Plan:
         The identity of the model that the training started from, if any.
     grown
         The stage to which that model had grown, as far as its weights were taken over.
+    subjects
+        How many of the store's training subjects are shown; None for all.
     """
 
     recipe: Recipe
@@ -57,6 +59,7 @@ class Plan:
     licence: str = "not stated"
     init: str | None = None
     grown: int | None = None
+    subjects: int | None = None
 
     def to_yaml(self) -> str:
         data = {k: getattr(self, k) for k in _PLANNED}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -84,6 +85,25 @@ class Store:
         if split is not None and split not in SPLITS:
             raise InputError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
         return sorted(key for key, about in self._subjects.items() if split is None or about["split"] == split)
+
+    def narrowed(self, count: int) -> Store:
+        """The same store with the first `count` training subjects alone, and all of the other splits.
+
+        Subjects are sorted by their hashes, so the first few are as good as drawn by lot, and fewer are among more.
+
+        Raises
+        ------
+        InputError
+            It does not have so many.
+        """
+        train = self.keys("train")
+        if not 1 <= count <= len(train):
+            raise InputError(
+                f"{self.address} has {len(train)} subjects to train on, not {count}; ask for 1 to that many"
+            )
+        view = copy.copy(self)
+        view._subjects = {key: about for key, about in self._subjects.items() if key not in train[count:]}
+        return view
 
     def counts(self) -> dict[str, int]:
         """Subjects in each split."""

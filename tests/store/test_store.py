@@ -96,6 +96,22 @@ def test_the_fingerprint_follows_the_content(make_store: Callable[..., Path], tm
     assert open_store(tmp_path / "b.zarr").fingerprint != first
 
 
+def test_fewer_training_subjects_are_among_more_and_the_other_splits_stay(small_store: Path) -> None:
+    store = open_store(small_store)
+    train = store.keys("train")
+    assert len(train) > 2
+    two, one = store.narrowed(2), store.narrowed(1)
+    assert (two.keys("train"), one.keys("train")) == (train[:2], train[:1])
+    assert one.keys("val") + one.keys("test") == store.keys("val") + store.keys("test")
+    assert store.narrowed(len(train)).fingerprint == store.fingerprint
+    assert len({store.fingerprint, two.fingerprint, one.fingerprint}) == 3
+    assert len(one.load_slices("train").images) == len(store.subject(train[0]).slices)
+    assert store.keys("train") == train
+    for count in (0, len(train) + 1):
+        with pytest.raises(InputError, match=f"{len(train)} subjects to train on, not {count}"):
+            store.narrowed(count)
+
+
 def test_a_subject_without_its_mark_is_not_there(make_store: Callable[..., Path]) -> None:
     path = make_store()
     document = path / "0003" / "zarr.json"

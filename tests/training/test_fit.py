@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_fit import SMALL, assert_same_end, fit, last_checkpoint, status_of
+from small_fit import SMALL, assert_same_end, fit, last_checkpoint, short, status_of
 
 from napari_pgan.model import load_model
+from napari_pgan.model.modelfile import read_card
 from napari_pgan.store import open_store
 from napari_pgan.training.cli import main
 
@@ -186,3 +187,17 @@ def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path
     moved = (start.generator.dense.weight - end.generator.dense.weight).abs().mean()
     fresh = start.generator.dense.weight.abs().mean()
     assert moved < 0.2 * fresh
+
+
+def test_a_model_of_fewer_subjects_names_these_alone(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(short(small_store, out, "--subjects", "2")) == 0
+    train = open_store(small_store).keys("train")
+    assert read_card(out / "model.safetensors").training["subject_hashes"] == train[:2]
+    assert main(["fit", str(small_store), "--out", str(out), "--resume"]) == 0
+    assert main(short(small_store, out)) == 2
+    assert "holds another training" in capsys.readouterr().err
+    assert main(short(small_store, tmp_path / "other", "--subjects", "9")) == 2
+    assert f"has {len(train)} subjects to train on, not 9" in capsys.readouterr().err

@@ -21,6 +21,9 @@ def fit(
     minutes: Annotated[
         float | None, typer.Option(help="Length in minutes on this machine, turned into images.")
     ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(help="Show only so many of the training subjects; all if left out.", min=1)
+    ] = None,
     init: Annotated[
         Path | None,
         typer.Option(help="A model to start from: a file, the name of a shipped one, or a run folder (its best)."),
@@ -55,7 +58,7 @@ def fit(
         "set": set_,
         "seed": seed,
     }
-    given |= {"licence": licence, "init": init}
+    given |= {"licence": licence, "init": init, "subjects": subjects}
     changed = [f"--{name}" for name, value in given.items() if value not in (None, [])]
     if resume and changed:
         raise InputError(f"--resume goes on with the run as it was begun; leave out {', '.join(changed)}")
@@ -69,7 +72,9 @@ def fit(
         check_installed()
     changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     planned = read_recipe(recipe or "default", changes)
-    wish = Wish(store, planned, out, size, images, minutes, device, init, licence=licence or "not stated")
+    wish = Wish(
+        store, planned, out, size, images, minutes, device, init, licence=licence or "not stated", subjects=subjects
+    )
     if resume:
         wish = go_on(wish)
     if dry_run:
