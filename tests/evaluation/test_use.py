@@ -14,7 +14,7 @@ from napari_pgan.evaluation.use import Group, Labelled, Use, measure_use
 from napari_pgan.spec import Channels, Label
 
 CHANNELS = Channels(("a", "b"), (Label(1, "left", "#ff0000"), Label(4, "right", "#00ff00")))
-_STEPS = 40
+_STEPS = 60
 
 
 def _discs(count: int, seed: int, subjects: int | None = None) -> Labelled:
