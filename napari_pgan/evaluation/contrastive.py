@@ -1,7 +1,9 @@
-"""What an encoder learns to tell apart without anybody's labels: two views of one image from views of others.
+"""What an encoder learns to tell apart without anybody's labels: two views of a slice from other slices of the subject.
 
-After Chen et al. 2020, SimCLR (arXiv:2002.05709), with views made for medical images: moved, zoomed, turned a little
-and changed in gain, never blurred and never made noisier, since the features are there to see blur and noise.
+After Chen et al. 2020, SimCLR (arXiv:2002.05709), with two changes. The views are made for medical images: moved,
+zoomed, turned a little and changed in gain, but never blurred and never made noisier, since the features are there to
+see blur and noise. And a slice is held against others of the same subject alone: held against other subjects too,
+features come to say first of all whose scan it is, and any two halves of a cohort lie far apart.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from torch.nn import functional as F
 _TURN = math.radians(10)
 _ZOOM = (0.8, 1.1)
 _MOVE = 0.12  # of the whole side
-_GAIN = 0.2
+_GAIN = 0.4  # as much as scanners differ: features shall say more than whose image it is
 _NEAR = 0.1  # of a subject's slices
+_OF_A_SUBJECT = 16  # in a batch
 
 
 def views(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -38,30 +41,48 @@ def views(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return seen * uniform(1 - _GAIN, 1 + _GAIN, channels, 1, 1) - 1
 
 
-def near(subject: np.ndarray) -> np.ndarray:
-    """Where each image stands, (N,) float64, so that those of one subject less than 1 apart lie near each other.
+def pick(subject: np.ndarray, count: int, generator: torch.Generator) -> np.ndarray:
+    """Rows of a batch: some slices of each of a few subjects, all at random."""
+    chosen: list[np.ndarray] = []
+    names = np.unique(subject)
+    for i in torch.randperm(len(names), generator=generator).tolist():
+        its = np.flatnonzero(subject == names[i])
+        chosen.append(its[torch.randperm(len(its), generator=generator).numpy()[:_OF_A_SUBJECT]])
+        if sum(map(len, chosen)) >= count:
+            break
+    return np.concatenate(chosen)[:count]
 
-    A subject's images are taken to be in the order of its slices; a tenth of them is near. Subjects are far apart.
+
+def places(subject: np.ndarray) -> np.ndarray:
+    """Where each image lies in its subject, (N,) float64: two that are less than 1 apart lie near each other.
+
+    A subject's images are taken to be in the order of its slices, and a tenth of them is near.
     """
     place = np.empty(len(subject))
-    for i, name in enumerate(np.unique(subject)):
+    for name in np.unique(subject):
         its = np.flatnonzero(subject == name)
-        place[its] = 1e6 * i + np.arange(len(its)) / max(1.0, _NEAR * len(its))
+        place[its] = np.arange(len(its)) / max(1.0, _NEAR * len(its))
     return place
 
 
-def nt_xent(first: torch.Tensor, second: torch.Tensor, place: torch.Tensor, temperature: float = 0.2) -> torch.Tensor:
-    """The normalised, temperature-scaled cross entropy of two views (N, D) each.
+def nt_xent(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    subject: torch.Tensor,
+    place: torch.Tensor,
+    temperature: float = 0.2,
+) -> torch.Tensor:
+    """The normalised, temperature-scaled cross entropy of two views, (N, D) each.
 
-    Images that lie near each other (`near`) are not held against each other.
+    An image is held against those of its own `subject` (N,) that do not lie near it by their `place` (N,).
     """
     both = F.normalize(torch.cat([first, second]).float(), dim=1)
     logits = both @ both.T / temperature
-    n, where = len(first), torch.cat([place, place])
+    n, whose, where = len(first), torch.cat([subject, subject]), torch.cat([place, place])
     partner = torch.arange(2 * n).roll(n)
-    close = (where[:, None] - where[None, :]).abs() < 1
-    close[torch.arange(2 * n), partner] = False
-    return F.cross_entropy(logits.masked_fill(close, -torch.inf), partner)
+    left_out = ((where[:, None] - where[None, :]).abs() < 1) | (whose[:, None] != whose[None, :])
+    left_out[torch.arange(2 * n), partner] = False
+    return F.cross_entropy(logits.masked_fill(left_out, -torch.inf), partner)
 
 
 def spread(features: torch.Tensor) -> torch.Tensor:

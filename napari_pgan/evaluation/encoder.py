@@ -19,7 +19,7 @@ from torch import nn
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.contrastive import near, nt_xent, spread, views
+from napari_pgan.evaluation.contrastive import nt_xent, pick, places, spread, views
 from napari_pgan.evaluation.features import FeatureEncoder, factor_below, shrink
 from napari_pgan.evaluation.namedencoder import named_encoder
 
@@ -94,8 +94,8 @@ class Encoder:
         """What it is, for the report."""
         n, subjects = self.trained["images"], self.trained["subjects"]
         sentence = (
-            f"a small network that taught itself (SimCLR) to tell {n} training images of {subjects} subjects apart, "
-            f"at {self.shape[0]}×{self.shape[1]}"
+            "a small network that taught itself (SimCLR) to tell the slices of a subject apart, "
+            f"on {n} training images of {subjects} subjects at {self.shape[0]}×{self.shape[1]}"
         )
         about = {"kind": "trained", "sentence": sentence, "features": FEATURES, "shape": list(self.shape)}
         return {**about, **self.trained}
@@ -172,7 +172,7 @@ def train_encoder(
     images: np.ndarray,
     subject: np.ndarray,
     *,
-    steps: int = 200,
+    steps: int = 150,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Encoder:
@@ -201,7 +201,7 @@ def train_encoder(
         raise InputError(f"{len(images)} image is too few to train an encoder on; give training subjects with slices")
     factor = factor_below(images.shape[2:], LARGEST)
     small = images if factor == 1 else shrink(images, factor)
-    place = torch.from_numpy(near(subject))
+    place, whose = torch.from_numpy(places(subject)), torch.from_numpy(np.unique(subject, return_inverse=True)[1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _Network(images.shape[1])
@@ -212,16 +212,15 @@ def train_encoder(
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.2)
     coarse = torch.autocast("cpu", torch.bfloat16, enabled=_has_bf16())
-    batch = min(_BATCH, len(small))
     for step in range(steps):
-        pick = torch.randperm(len(small), generator=random)[:batch]
-        chosen = torch.from_numpy(small[pick.numpy()].astype(np.float32, copy=False))
+        rows = pick(subject, _BATCH, random)
+        chosen = torch.from_numpy(small[rows].astype(np.float32, copy=False))
         pair = torch.cat([views(chosen, random), views(chosen, random)])
         with coarse:
             features = network(pair.contiguous(memory_format=torch.channels_last))
             projected = head(features)
         first, second = projected.chunk(2)
-        loss = nt_xent(first, second, place[pick]) + _SPREAD * spread(features.float())
+        loss = nt_xent(first, second, whose[rows], place[rows]) + _SPREAD * spread(features.float())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
