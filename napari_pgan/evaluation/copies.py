@@ -108,7 +108,7 @@ class Memorisation:
         Each with its threshold; none where nothing was held out.
     false_alarms
         Held-out images taken for copies when the other half of the held-out subjects sets the thresholds, and of how
-        many; (0, 0) with fewer than two subjects.
+        many; (0, 0) with fewer than four subjects.
     found
         Kind of planted copy → how many were found, of how many.
     nearer

@@ -35,7 +35,7 @@ from napari_pgan.evaluation.nearest import (
 from napari_pgan.evaluation.planted import KINDS, plant
 from napari_pgan.evaluation.usual import false_alarms, rule_of, share_nearer, threshold
 
-__all__ = ["Memorisation", "Pair", "Rule", "measure_memorisation"]
+__all__ = ["CANNOT_TELL", "MANY", "NONE", "SOME", "Memorisation", "Pair", "Rule", "measure_memorisation"]
 
 _OTHERS = 3  # other subjects whose mean distance the nearest one's is held against
 _NOISE = 0.1  # added to both distances, so that pictures with little on them, all near to all, show no small ratio
@@ -154,7 +154,7 @@ def measure_memorisation(
     alarms = false_alarms(deciding, judged_subject, len(held_keys))
     distance = views[0].distance
     nearer = share_nearer(distance[sets == 0], distance[sets == 1], judged_subject, len(held_keys), random)
-    notes = _notes(len(counts), len(held_keys), len(judged), others, features is not None, trained_here)
+    notes = _notes(len(held_keys), len(judged), others, features is not None, trained_here)
     verdict, sentence = _verdict(len(flagged), len(samples), rules, found, alarms, trained_here)
     closest = np.argsort(closeness, kind="stable")[:pairs]
     return Memorisation(
@@ -298,25 +298,18 @@ def _verdict(
         )
     hits, tried = (sum(n) for n in zip(*found.values(), strict=True))
     trial = f"Of {tried} damaged copies planted as a trial {hits} were found ({100 * hits / tried:.0f} %)"
-    if alarms[1]:
-        trial += f"; of {alarms[1]:,} held-out real images {alarms[0]} would be taken for copies"
     if not copies and hits < _WEAK * tried:
-        return CANNOT_TELL, f"It cannot be told: {trial[0].lower()}{trial[1:]}, too few to acquit."
+        return CANNOT_TELL, f"It cannot be told whether there are copies: {trial[0].lower()}{trial[1:]}."
+    if alarms[1]:
+        trial += f"; of {alarms[1]:,} images of held-out subjects {alarms[0]} when one half of them judged the other"
     if not copies:
-        return NONE, f"None of {samples:,} samples is nearer to a training image than held-out images are. {trial}."
-    share = copies / samples
-    if share >= _LARGE_SHARE:
-        return (
-            MANY,
-            f"{copies:,} of {samples:,} samples are near-copies of training images ({100 * share:.0f} %). {trial}.",
-        )
-    are = "is a near-copy" if copies == 1 else "are near-copies"
-    return SOME, f"{copies:,} of {samples:,} samples {are} of training images ({100 * share:.1f} %). {trial}."
+        return NONE, f"None of {samples:,} samples is nearer to a training subject than held-out images are. {trial}."
+    share, are = 100 * copies / samples, "is a near-copy" if copies == 1 else "are near-copies"
+    what = f"{copies:,} of {samples:,} samples {are} of a training subject's images ({share:.1f} %). {trial}."
+    return MANY if copies >= _LARGE_SHARE * samples else SOME, what
 
 
-def _notes(
-    training: int, subjects: int, images: int, others: int, with_features: bool, trained_here: bool
-) -> tuple[str, ...]:
+def _notes(subjects: int, images: int, others: int, with_features: bool, trained_here: bool) -> tuple[str, ...]:
     notes = []
     if not trained_here:
         notes.append("The model's card names other training subjects than this store's.")

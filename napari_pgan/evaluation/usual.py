@@ -34,7 +34,7 @@ def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) 
     subject
         (n,) whose image it is, 0 to `subjects`.
     """
-    if subjects < 2:
+    if subjects < 4:  # one subject does not say what is usual
         return 0, 0
     first = subject % 2 == 0
     alarms = np.zeros(len(subject), bool)
