@@ -10,6 +10,7 @@ from napari_pgan.evaluation.report.section import Light, Row, Section, Table, fi
 
 TITLE = "Consistency: does the mask fit the image?"
 _GOOD, _FAIR = 0.9, 0.7  # of the floor
+_JUDGE = 0.4  # Dice on real pairs, below which the judge knows too little
 
 
 def consistency_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
@@ -48,11 +49,12 @@ def consistency_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> 
         name="consistency",
         title=TITLE,
         question="Would somebody who knows real images draw the mask where the model has it?",
-        light=_light(share),
+        light=_light(share) if real >= _JUDGE else "unknown",
         sentence=f"A segmenter that has learnt from real images agrees with the generated masks to a Dice of "
         f"{figure(mine)} on average over labels; with masks that people drew, on patients whom it has not seen, to "
         f"{figure(real)}.",
-        rule=f"Good: at least {100 * _GOOD:.0f} % of the floor. Middling: at least {100 * _FAIR:.0f} %.",
+        rule=f"Good: at least {100 * _GOOD:.0f} % of the floor. Middling: at least {100 * _FAIR:.0f} %. A "
+        f"judge that reaches less than {_JUDGE:g} on real images cannot tell.",
         tables=tuple(tables),
         charts=(beside("consistency", "Agreement of mask and image", [Panel("Dice", tuple(marks), (0, 1))]),),
         notes=("Images on which a label fills less than a five-hundredth do not count for it.",),

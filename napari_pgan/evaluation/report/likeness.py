@@ -22,6 +22,7 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
     found = Likeness.from_dict(result)
     whole = _whole(found)
     times, covered = _times(whole.halves), _share(found.figure("coverage").halves)
+    unseen = None if whole.held is None else _times(whole.held)
     features = [one for one in found.figures if one.measure != "swd"]
     sizes = [one for one in found.figures if one.measure == "swd" and one is not whole]
     held = [one for one in (whole, *features) if one.held is not None]
@@ -31,6 +32,11 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         f"close to {_percent(found.figure('coverage').halves.value)} of real images, where other real ones come close "
         f"to {_percent(found.figure('coverage').halves.floor)}."
     )
+    if unseen is not None:
+        sentence += (
+            f" From patients whom the model has not seen they are {figure(unseen)} times as far as those of its "
+            "training are."
+        )
     tables = [
         Table("Against one half of the subjects", _rows((whole, *features), "halves"), floor="the other half (floor)"),
         Table("By size of structure and channel", _rows(sizes, "halves"), floor="the other half (floor)", folded=True),
@@ -46,11 +52,11 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         name="likeness",
         title=TITLE,
         question="How far are generated images from real ones, and do they show as much variety?",
-        light=_light(times, covered),
+        light=_light(max(times, unseen or 0.0), covered),
         sentence=sentence,
         rule=f"Good: a distance (SWD) of at most {_GOOD:g} times the floor, and at least {100 * _COVERED:.0f} % of the "
         f"floor's coverage. Middling: at most {_FAIR:g} times the floor, and {100 * _HARDLY:.0f} % of its coverage. "
-        "Poor: worse than that.",
+        "Poor: worse than that. The worse of two distances counts: to half of all subjects, and to unseen ones.",
         tables=tuple(tables),
         charts=tuple(_charts(found)),
         notes=_notes(found),

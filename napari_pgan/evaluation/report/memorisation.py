@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from napari_pgan.evaluation.memorisation import CANNOT_TELL, NONE, SOME, Memorisation, Rule
+from napari_pgan.evaluation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
 from napari_pgan.evaluation.report.charts import histogram
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
 
@@ -39,10 +40,11 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
         light=_light(found),
         sentence=found.sentence,
         rule="Good: none is nearer than images of held-out patients ever are, with a margin. Middling: no more are "
-        "than the search takes held-out patients' images for copies by mistake. Poor: more. It cannot be told "
+        "than the search would take of held-out patients' images by mistake, give or take chance. Poor: more. "
+        "It cannot be told "
         "where the training subjects are not in the store, or where the search misses planted copies.",
         tables=tuple(tables),
-        charts=tuple(_chart(rule) for rule in found.rules if rule.quantity == "ratio"),
+        charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(
             f"{found.samples:,} samples, flipped and not, were held against all {found.training_images:,} images of "
             f"{found.training_subjects} training subjects; {found.held_out_images:,} images of "
@@ -58,15 +60,20 @@ def _light(found: Memorisation) -> Light:
     if found.verdict == NONE:
         return "good"
     alarms, of = found.false_alarms
-    return "fair" if found.verdict == SOME and found.copies * max(of, 1) <= alarms * found.samples else "poor"
+    expected = found.samples * alarms / max(of, 1)
+    return "fair" if found.verdict == SOME and found.copies <= expected + 2 * math.sqrt(expected) else "poor"
 
 
 def _rows(rule: Rule) -> list[Row]:
     name = f"{rule.view}: {_QUANTITIES[rule.quantity]}"
+    limit = figure(rule.threshold)
+    told = (
+        f"Below {limit}, it counts as a copy." if rule.decides else "It decides nothing: smooth images are near to all."
+    )
+    below = f"{rule.copies:,} below {limit}" if rule.decides else ""
     return [
-        Row(f"{name}, closest", figure(rule.smallest), f"{rule.copies:,} below {figure(rule.threshold)}",
-            figure(rule.held_out_smallest), "", f"Below {figure(rule.threshold)}, it counts as a copy. "
-            f"{_SAYS[rule.quantity]}"),
+        Row(f"{name}, closest", figure(rule.smallest), below, figure(rule.held_out_smallest), "",
+            f"{told} {_SAYS[rule.quantity]}"),
         Row(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
             "As for held-out patients is best; well below, the model hugs its training images."),
     ]  # fmt: skip
@@ -90,11 +97,12 @@ def _trials(found: Memorisation) -> list[Row]:
 
 
 def _chart(rule: Rule) -> Chart:
+    ratio = rule.quantity == "ratio"
     return histogram(
         f"memorisation-{rule.view}",
         f"How near images are to the nearest training subject ({rule.view})",
         [("generated images", np.array(rule.samples)), ("held-out patients", np.array(rule.held_out))],
         np.array(rule.edges),
-        "distance to the nearest training subject ÷ to other patients",
+        f"distance to the nearest training subject{' ÷ to other patients' if ratio else ''}",
         [("copies lie left", rule.threshold)],
     )
