@@ -1,0 +1,144 @@
+"""All figures of likeness, on phantoms under known damage."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import phantom_slices
+import pytest
+from phantom_slices import blurred, noisier
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.figures import Likeness
+from napari_pgan.evaluation.likeness import Images, measure_likeness, some_of_each
+
+MODALITIES = ("t1", "t1ce", "t2", "flair")
+DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2))}
+
+
+@cache
+def _measured(store: Path, damage: str = "", strength: float = 0.0, held: bool = False) -> Likeness:
+    """Real images passed off as generated ones, damaged."""
+    real = phantom_slices.reals(store)
+    images, fractions = real.images, real.fractions
+    if damage == "few":
+        middles = [np.flatnonzero(real.subject == i) for i in (1, 3, 5)]
+        rows = np.resize([its[len(its) // 2] for its in middles], len(images))
+        images, fractions = noisier(images[rows], 1e-4), fractions[rows]
+    elif damage:
+        images = DAMAGE[damage][0](images, strength)
+    subjects = real.subject >= 4 if held else np.zeros(len(real.subject), bool)
+    whole, made = Images(real.images, real.fractions), Images(images, fractions)
+    return measure_likeness(whole, real.subject, subjects, made, MODALITIES, phantom_slices.encoder(store), times=2)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_more_blur_and_more_noise_are_farther_by_every_distance(damage: str, small_store: Path) -> None:
+    found = [_measured(small_store), *(_measured(small_store, damage, s) for s in DAMAGE[damage][1])]
+    for which in (("swd", "joint", "mean"), ("swd", "joint", "32x32"), ("swd", "flair", "mean")):
+        values = [one.figure(*which).halves.value for one in found]
+        assert values == sorted(set(values)), which
+    for measure in ("frechet", "kernel"):
+        values = [one.figure(measure).halves.value for one in found]
+        assert values[1:] == sorted(set(values[1:])), measure
+        assert values[-1] > values[0], measure
+    # what is not touched stays as it is, and so do the floors
+    assert len({one.figure("swd", "labels", "mean").halves for one in found}) == 1
+    for figure in found[0].figures:
+        other = found[-1].figure(figure.measure, figure.channels, figure.level)
+        assert other.halves.floor == pytest.approx(figure.halves.floor, rel=1e-3)
+
+
+def test_a_few_images_over_and_over_are_credible_but_without_variety(small_store: Path) -> None:
+    whole, few = _measured(small_store), _measured(small_store, "few")
+    for measure in ("recall", "coverage"):
+        assert few.figure(measure).halves.value < 0.4 * whole.figure(measure).halves.value
+    assert few.figure("ms-ssim").halves.value > whole.figure("ms-ssim").halves.value + 0.05
+    assert few.figure("precision").halves.value > 0.6 * whole.figure("precision").halves.value
+
+
+def test_real_images_do_better_than_the_floor_and_as_well_as_training_ones(small_store: Path) -> None:
+    # they hold the very images that they are compared with
+    found = _measured(small_store, held=True)
+    assert found.held_subjects == 2
+    assert found.held_images > 5
+    for figure in found.figures:
+        assert figure.held is not None
+        if figure.measure == "swd" and figure.channels != "joint":
+            continue  # of six small phantoms single channels scatter
+        if figure.better == "lower":
+            assert figure.halves.value < figure.halves.floor
+            assert figure.held.value < figure.held.floor
+        elif figure.better == "higher":
+            assert figure.halves.value > figure.halves.floor
+
+
+def test_the_order_of_images_does_not_matter(small_store: Path) -> None:
+    real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
+    worse, held = noisier(real.images, 0.1), np.zeros(len(real.subject), bool)
+    mixed = np.random.default_rng(0).permutation(len(worse))
+    # as many generated images as a half has, so that all are taken in every halving
+    count = len(real.subject) // 2 - 10
+    found = [
+        measure_likeness(
+            Images(real.images, real.fractions), real.subject, held, Images(worse[rows], real.fractions[rows]),
+            MODALITIES, encoder, times=2,
+        )
+        for rows in (np.arange(count), mixed[mixed < count])
+    ]  # fmt: skip
+    for measure in ("frechet", "precision", "recall", "density", "coverage"):
+        one, other = (x.figure(measure).halves.value for x in found)
+        assert one == pytest.approx(other, rel=1e-4, abs=0.02 if measure != "frechet" else 0)
+    one, other = (x.figure("swd", "joint", "mean").halves.value for x in found)
+    assert one == pytest.approx(other, rel=0.1)
+
+
+def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
+    found = _measured(small_store, held=True)
+    assert Likeness.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert Likeness.from_dict(json.loads(json.dumps(_measured(small_store).to_dict()))).figures[0].held is None
+    assert found.figures[0].name == "SWD × 10³, joint, 32×32"
+    assert {one.measure for one in found.figures} == {
+        "swd", "frechet", "kernel", "precision", "recall", "density", "coverage", "ms-ssim",
+    }  # fmt: skip
+    assert {one.channels for one in found.figures} == {"joint", "images", "labels", *MODALITIES}
+    assert all(one.says.endswith((".", "?")) and one.halves.low <= one.halves.high for one in found.figures)
+    with pytest.raises(KeyError):
+        found.figure("swd", "joint", "7x7")
+
+
+def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
+    real, told = phantom_slices.reals(small_store), []
+    images = Images(real.images, real.fractions)
+    encoder, held = phantom_slices.encoder(small_store), real.subject >= 4
+    measure_likeness(
+        images, real.subject, held, images, MODALITIES, encoder, times=1, progress=lambda *x: told.append(x)
+    )
+    assert told == sorted(told)
+    assert told[-1] == (100, 100)
+
+
+def test_some_of_each_subject_are_spread_over_its_slices() -> None:
+    subject = np.repeat([3, 1, 2], [100, 10, 50])
+    rows = some_of_each(subject, 60)
+    names, counts = np.unique(subject[rows], return_counts=True)
+    assert dict(zip(names, counts, strict=True)) == {1: 10, 2: 25, 3: 25}
+    assert {0, 99, 100, 109, 110, 159} <= set(rows)
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(some_of_each(subject, 160), np.arange(160))
+    assert len(some_of_each(subject, 2)) == 3  # one of each at least
+
+
+def test_too_few_images_or_others_are_refused(small_store: Path) -> None:
+    real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
+    whole, held = Images(real.images, real.fractions), np.zeros(len(real.subject), bool)
+    few = whole.rows(np.arange(4))
+    with pytest.raises(InputError, match="too few to compare"):
+        measure_likeness(whole, real.subject, held, few, MODALITIES, encoder)
+    with pytest.raises(InputError, match="cannot be compared"):
+        measure_likeness(whole, real.subject, held, whole, MODALITIES[:2], encoder)
+    with pytest.raises(InputError, match="two real subjects"):
+        measure_likeness(whole, np.zeros(len(held), int), held, whole, MODALITIES, encoder)
