@@ -13,11 +13,12 @@ import math
 
 import torch
 
-from napari_pgan.model.layers import Conv, up
+from napari_pgan.model.layers import Conv, smoothed, up
 from napari_pgan.model.networks import Critic, Generator
 from napari_pgan.model.refit import feature_rows, fit_head
 
 _MOST_ROWS = 75_000  # pixels that a head is fitted to
+_OUTSIDE = -1.0  # what lies around an image
 _PAIR = 1.2  # leaky(x) − leaky(−x) is 1.2 x
 
 
@@ -27,8 +28,10 @@ def grow_generator(
 ) -> None:
     """Make an untrained stage show what the stage below shows, in place.
 
-    Its block carries the image below in pairs of maps, as far as it is wide enough; pixel norm scales these by what the
-    other maps hold, so that the head is fitted, by least squares, to the doubled image below.
+    Its block carries the image below in pairs of maps, as far as it is wide enough, and smooths it on the way: doubled
+    pixels that are handed on as they are stay on as blocks and stripes for the rest of a short training. Pixel norm
+    scales these maps by what the others hold, so that the head is fitted, by least squares, to the doubled and
+    smoothed image below.
 
     Parameters
     ----------
@@ -50,6 +53,7 @@ def grow_generator(
         rows = image[channels][:count]
         _set_centre(grow, _pairs(rows), maps.start)
         _set_centre(refine, _pairs(_unpaired(count, refine.weight.shape[1], image.device, maps.start)), maps.start)
+        _smooth(refine, slice(maps.start, maps.start + 2 * count))
     xs, ys = [], []
     step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MOST_ROWS)
     for start in range(0, len(latents), batch):
@@ -57,7 +61,7 @@ def grow_generator(
         told = None if conditions is None else conditions[part]
         *_, below, features = generator.features(generator.first_map(latents[part], told), stage)
         xs.append(feature_rows(features)[::step])
-        ys.append(feature_rows(up(old(below)))[::step])
+        ys.append(feature_rows(smoothed(up(old(below)) - _OUTSIDE) + _OUTSIDE)[::step])
     fit_head(generator, stage, torch.cat(xs), torch.cat(ys), ridge=1e-2)
 
 
@@ -110,3 +114,11 @@ def _set_centre(layer: Conv, rows: torch.Tensor, first: int = 0) -> None:
     every: tuple[slice | int, ...] = (maps, slice(None))
     layer.weight[every + tuple(side // 2 for side in layer.weight.shape[2:])] = rows / layer.scale
     layer.bias[maps] = 0
+
+
+def _smooth(layer: Conv, maps: slice) -> None:
+    """Spread the middle tap of some maps of a layer to 1, 2, 1 along every axis."""
+    taps = torch.tensor([0.25, 0.5, 0.25], device=layer.weight.device)
+    for axis in range(2, layer.weight.ndim):
+        along = [-1 if a == axis else 1 for a in range(layer.weight.ndim)]
+        layer.weight[maps] = layer.weight[maps].narrow(axis, 1, 1) * taps.reshape(along)
