@@ -79,7 +79,7 @@ def measure_memorisation(
     ----------
     train
         (images (n, M, Y, X) in [-1, 1], subject's key) for every subject that the model was trained on; gone through
-        twice, so a list or `TrainingImages`, not a generator. One subject is in memory at a time.
+        twice, so no generator. One subject is in memory at a time.
     held_out
         The same of subjects that the model has not seen; gone through once.
     samples
@@ -102,7 +102,7 @@ def measure_memorisation(
     """
     random = np.random.default_rng(seed)
     if iter(train) is train:
-        raise TypeError("training images are gone through twice: give a list or TrainingImages, not a generator")
+        raise TypeError("training images are gone through twice: give something that starts anew, such as a list")
     if samples.ndim != 4 or not len(samples):
         raise InputError(f"generated images of shape {samples.shape} cannot be searched for copies; give (N, M, Y, X)")
     mean, known, counts = _survey(train, samples.shape[1:], random)

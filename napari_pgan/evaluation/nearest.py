@@ -6,12 +6,10 @@ flipped or changed in gain, and what all images share counts for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from napari_pgan.store import Store
 
 Features = Callable[[np.ndarray], np.ndarray]
 SubjectImages = Iterable[tuple[np.ndarray, str]]
@@ -21,34 +19,6 @@ SIZE = 32  # pixels of the shorter side at which images are compared
 _WAVES = 8  # waves a side that are kept: finer ones are damped to nothing by the low-pass
 _BLUR = 1.5 / 32  # standard deviation of the low-pass, as a share of the shorter side
 _CHUNK = 1024
-
-
-class TrainingImages:
-    """The chosen slices of some subjects of a store, one subject in memory at a time; can be gone through repeatedly.
-
-    Parameters
-    ----------
-    store
-        The store.
-    split
-        ``"train"``, ``"val"``, ``"test"`` or None for all.
-    size
-        As in `Store.each_slices`.
-    keys
-        Of that split, those subjects alone.
-    """
-
-    def __init__(
-        self, store: Store, split: str | None = "train", size: int | None = None, keys: Iterable[str] | None = None
-    ) -> None:
-        self._store, self._split, self._size = store, split, size
-        self._keys = None if keys is None else frozenset(keys)
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, str]]:
-        for part in self._store.each_slices(self._split, self._size):
-            key = part.keys[int(part.subject[0])]
-            if self._keys is None or key in self._keys:
-                yield part.images, key
 
 
 class Likeness:
