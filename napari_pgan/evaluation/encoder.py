@@ -22,6 +22,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.evaluation.contrastive import nt_xent, pick, places, spread, views
 from napari_pgan.evaluation.features import FeatureEncoder, factor_below, shrink
 from napari_pgan.evaluation.namedencoder import named_encoder
+from napari_pgan.model.precision import has_bf16
 
 __all__ = ["Encoder", "FeatureEncoder", "named_encoder", "train_encoder"]
 
@@ -211,7 +212,7 @@ def train_encoder(
     parameters = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.2)
-    coarse = torch.autocast("cpu", torch.bfloat16, enabled=_has_bf16())
+    coarse = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu"))
     for step in range(steps):
         rows = pick(subject, _BATCH, random)
         chosen = torch.from_numpy(small[rows].astype(np.float32, copy=False))
@@ -244,9 +245,3 @@ def _scale(encoder: Encoder, images: np.ndarray) -> None:
     found = torch.from_numpy(encoder.features(some))
     encoder.network.mean.copy_(found.mean(dim=0))
     encoder.network.deviation.copy_(found.std(dim=0).clamp_min(1e-6))
-
-
-def _has_bf16() -> bool:
-    """Whether the processor has the instructions; without them bfloat16 is slower than float32."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)

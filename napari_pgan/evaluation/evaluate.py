@@ -102,7 +102,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
         _take(name, work, say)
     if not folder.sheet.is_file():
         drawn = work.draw(model, min(SHEET, wish.samples))
-        draw_sheet(folder.sheet, drawn.images, drawn.labels, [f"seed {n}" for n in drawn.seeds], None)
+        draw_sheet(folder.sheet, drawn.images, drawn.labels, [f"seed {n}" for n in drawn.seeds], None, None)
     kept = {name: folder.read(name, _version(name, work)) for name in MEASURES}
     about = describe(wish, found, kept)
     return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})

@@ -113,14 +113,14 @@ def _use(work: Work) -> dict[str, Any]:
 def _consistency(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.consistency import measure_consistency
     from napari_pgan.evaluation.segmenter import STEPS
-    from napari_pgan.evaluation.use import Labelled, kept_segmenter
+    from napari_pgan.evaluation.use import Labelled, kept_segmenter, segmenter_path
 
     channels, real, made = work.model.card.channels, work.slices_of(work.match), work.samples
     taught = Labelled(real.images, label_map(real.labels, channels.values), real.subject)
     held = work.held_out
     unseen = Labelled(held.images, label_map(held.labels, channels.values), held.subject)
     work.segmenters.mkdir(parents=True, exist_ok=True)
-    path = work.segmenters / f"real-{len(real.keys)}-0.safetensors"
+    path = segmenter_path(work.segmenters, 0, "real", 0)
     with work.step("training the judge", "steps") as step:
         judge = kept_segmenter(path, taught, channels, STEPS, 0, step)
     return measure_consistency(judge, Labelled(made.images, made.labels), unseen, channels).to_dict()

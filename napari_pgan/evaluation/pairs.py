@@ -14,10 +14,11 @@ from napari_pgan.evaluation.material import Samples
 from napari_pgan.store import Slices
 
 WARNING = "The pictures in this folder show patients whom the model was trained on. Keep them as you keep the scans."
+FOOT = "The first row is synthetic, not for diagnosis; the second is a patient's image."
 _FLIPS: dict[str, tuple[int, ...]] = {"none": (), "left-right": (-1,), "up-down": (-2,), "both": (-2, -1)}
 
-# path, images (N, M, Y, X), label maps (N, Y, X), a text a row, a title
-DrawSheet = Callable[[Path, np.ndarray, np.ndarray, Sequence[str], str | None], None]
+# path, images (N, M, Y, X), label maps (N, Y, X), a text a row, a line on top and one at the bottom where not the usual
+DrawSheet = Callable[[Path, np.ndarray, np.ndarray, Sequence[str], str | None, str | None], None]
 
 
 def write_pairs(
@@ -48,7 +49,7 @@ def write_pairs(
         labels = np.stack([np.flip(samples.labels[pair.sample], axes), label_map(learnt.labels[row], values)])
         told = f"seed {samples.seeds[pair.sample]}" + ("" if pair.flip == "none" else f", flipped {pair.flip}")
         title = f"generated ({told}), and the training image nearest to it: a patient, do not share"
-        draw(folder / f"pair-{rank:02}.png", images, labels, ("generated", "a patient"), title)
+        draw(folder / f"pair-{rank:02}.png", images, labels, ("generated", "a patient"), title, FOOT)
 
 
 def label_map(fractions: np.ndarray, values: np.ndarray) -> np.ndarray:

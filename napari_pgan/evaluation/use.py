@@ -197,13 +197,13 @@ def measure_use(
     total, done = steps * len(seeds) * len(SOURCES) * len(groups), 0
     scores: list[Score] = []
     ratios: list[Ratio] = []
-    for group in groups:
+    for index, group in enumerate(groups):
         means: dict[str, np.ndarray] = {}
         for source in SOURCES:
             every = []
             for seed in seeds:
                 segmenter = kept_segmenter(
-                    folder / f"{source}-{group.subjects}-{seed}.safetensors",
+                    segmenter_path(folder, index, source, seed),
                     _mixed(group, source),
                     channels,
                     steps,
@@ -222,6 +222,11 @@ def measure_use(
         ]
     unit = "pixels" if spacing is None else "mm"
     return Use(tuple(scores), tuple(ratios), len(np.unique(test.subject)), tuple(seeds), steps, unit)
+
+
+def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
+    """Where the segmenter of a group, counted from 0, a source and a seed is kept."""
+    return folder / f"{group}-{source}-{seed}.safetensors"
 
 
 def kept_segmenter(

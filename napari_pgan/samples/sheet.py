@@ -94,6 +94,7 @@ def sheet(
     scale: int | None = None,
     blocks: int = 1,
     title: str | None = None,
+    foot: str = LIMITS,
 ) -> Image.Image:
     """Draw samples with column headings and a legend of the labels.
 
@@ -113,6 +114,8 @@ def sheet(
         Into how many columns of rows the samples are laid out.
     title
         A line on top.
+    foot
+        A line at the bottom; whoever shows more than generated images says so there.
 
     Returns
     -------
@@ -147,7 +150,7 @@ def sheet(
             draw.rectangle((x, y + 2, x + size, y + size + 2), fill=color)
             draw.text((x + size + 6, y + 2 + size / 2), name, _INK, font, anchor="lm")
             x += advance
-    draw.text((_MARGIN, layout.size[1] - _MARGIN), LIMITS, _FAINT, small, anchor="ls")
+    draw.text((_MARGIN, layout.size[1] - _MARGIN), foot, _FAINT, small, anchor="ls")
     return page
 
 
@@ -175,6 +178,7 @@ def write_sheet(
     blocks: int | None = None,
     note: str = "",
     title: str | None = None,
+    foot: str = LIMITS,
 ) -> None:
     """Write a PNG of samples, whole or not at all.
 
@@ -184,9 +188,9 @@ def write_sheet(
     if blocks is None and len(images) > 8:
         page = grid_sheet(images, labels, channels, rows_label, scale)
     else:
-        page = sheet(images, labels, channels, rows_label, scale, blocks or 1, title)
+        page = sheet(images, labels, channels, rows_label, scale, blocks or 1, title, foot)
     texts = PngInfo()
-    texts.add_text("Description", LIMITS)
+    texts.add_text("Description", foot)
     texts.add_text(_NOTE, note)
     with replacing(path) as temporary:
         page.save(temporary, format="PNG", pnginfo=texts)

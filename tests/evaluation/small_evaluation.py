@@ -19,6 +19,7 @@ from napari_pgan.evaluation.evaluate import Wish, evaluate
 from napari_pgan.evaluation.report.page import Report
 from napari_pgan.evaluation.work import Candidate, Update
 from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model
+from napari_pgan.model.card import LIMITS
 from napari_pgan.samples.sheet import write_sheet
 from napari_pgan.spec import Channels
 from napari_pgan.store import Store, open_store
@@ -63,7 +64,9 @@ def a_wish(store: Path, out: Path, measures: tuple[str, ...], **changed: Any) ->
 
 
 def take(wish: Wish) -> Report:
-    def draw(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], title: str | None) -> None:
-        write_sheet(path, images, labels, wish.candidate.model.card.channels, rows, title=title)
+    def draw(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], *lines: str | None) -> None:
+        write_sheet(
+            path, images, labels, wish.candidate.model.card.channels, rows, title=lines[0], foot=lines[1] or LIMITS
+        )
 
     return evaluate(wish, silent, lambda line: None, draw)

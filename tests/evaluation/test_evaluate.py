@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_evaluation import a_card, a_model, a_wish, of_few_steps, take
 
 from napari_pgan.errors import InputError
@@ -205,6 +206,8 @@ def test_pictures_of_patients_lie_in_a_folder_of_their_own_with_a_warning(done: 
     assert pictures
     assert "patients" in (done / "pairs" / "WARNING.txt").read_text()
     assert (done / "pairs").stat().st_mode & 0o077 == 0
+    with Image.open(done / "pairs" / pictures[0]) as picture:
+        assert "a patient's image" in picture.info["Description"]  # and is not called synthetic as a whole
     page = (done / "report.html").read_text("utf-8")
     for name in pictures:
         assert base64.b64encode((done / "pairs" / name).read_bytes()).decode()[200:400] not in page

@@ -70,11 +70,19 @@ def evaluate(
     few = tuple(_candidate(name, where)[0] for name in low_data or ())
     wish = Wish(candidate, cohort, out, wanted, samples, seed, features, few, run)
 
-    def draw_sheet(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], title: str | None) -> None:
+    def draw_sheet(
+        path: Path,
+        images: np.ndarray,
+        labels: np.ndarray,
+        rows: Sequence[str],
+        title: str | None,
+        foot: str | None,
+    ) -> None:
         from napari_pgan.samples.sheet import write_sheet
 
         channels = candidate.model.card.channels
-        write_sheet(path, images, labels, channels, rows, blocks=1 + (len(images) > 4), title=title)
+        blocks, foot = 1 + (len(images) > 4), foot or candidate.model.card.limits
+        write_sheet(path, images, labels, channels, rows, blocks=blocks, title=title, foot=foot)
 
     report = take(wish, progress, say, draw_sheet)
     if json:
