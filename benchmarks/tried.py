@@ -1,0 +1,118 @@
+"""What moves the figures: models of short runs side by side, each by the same few figures.
+
+    python benchmarks/tried.py STORE RUN_OR_MODEL... [--samples 3000] [--steps 1500] [--out figures.json]
+
+For each model: the distance (SWD × 10³, modalities and decoded labels) to the held-out subjects, its finest level, the
+Fréchet distance of features to them, how sharp borders of labels are in each modality (as a share of what real images
+show), and the Dice on held-out subjects of a segmenter that was trained on samples alone. The training slices
+themselves stand first: no model of them can be expected to do better.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pgan import load_model
+from napari_pgan.evaluation.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.frechet import frechet_distance
+from napari_pgan.evaluation.overlap import by_subject
+from napari_pgan.evaluation.rims import rims
+from napari_pgan.evaluation.segmenter import train_segmenter
+from napari_pgan.evaluation.swd import sliced_wasserstein
+from napari_pgan.spec import Channels
+from napari_pgan.store import Store, open_store
+from napari_pgan.training.run import Run
+
+FIRST_SEED = 10_000
+SEEDS = (0, 1)  # of the segmenters
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store")
+    parser.add_argument("models", nargs="*", help="run folders, whose newest model is taken, or model files")
+    parser.add_argument("--samples", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=1500, help="of each segmenter; 0 leaves it out")
+    parser.add_argument("--out", type=Path, help="a JSON file that rows are added to")
+    options = parser.parse_args()
+    store = open_store(options.store)
+    bench = Bench(store, options.steps)
+    rows = [bench.row("training slices", bench.train.images, bench.train_labels)]
+    print(table(rows, store.channels), flush=True)
+    for name in options.models:
+        path = Run(name).model if Path(name).is_dir() else Path(name)
+        made = load_model(path).sample(seeds=range(FIRST_SEED, FIRST_SEED + options.samples), batch_size=16)
+        rows.append(bench.row(Path(name).name, made.images, made.labels))
+        print(table(rows[-1:], store.channels).splitlines()[-1], flush=True)
+    if options.out:
+        options.out.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+
+
+class Bench:
+    """Held-out subjects, and what is needed to compare with them."""
+
+    def __init__(self, store: Store, steps: int) -> None:
+        self.channels, self.steps = store.channels, steps
+        self.train = store.load_slices("train")
+        parts = [store.load_slices(split) for split in ("val", "test") if store.keys(split)]
+        self.images = np.concatenate([x.images for x in parts])
+        fractions = np.concatenate([x.labels for x in parts])
+        self.subject = np.concatenate([x.subject + 10_000 * i for i, x in enumerate(parts)])
+        self.labels, self.train_labels = self._maps(fractions), self._maps(self.train.labels)
+        self.spacing = (store.grid.slice_spacing or 1.0, *(store.grid.spacing or (1.0, 1.0)))
+        self.encoder: Encoder = train_encoder(self.train.images, self.train.subject, steps=600, seed=0)
+        self.features = self.encoder.features(self.images)
+        self.rims = rims(self.images, self.labels)
+
+    def row(self, name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        pick = np.arange(len(self.images)) * len(images) // len(self.images)
+        channels = [
+            np.concatenate([x, self._onehot(y)], axis=1)
+            for x, y in ((self.images, self.labels), (images[pick], labels[pick]))
+        ]
+        distance = sliced_wasserstein(channels[0], channels[1], patches=64, projections=256)
+        found: dict[str, Any] = {
+            "name": name,
+            "swd": distance["mean"],
+            "finest": next(iter(distance.values())),
+            "frechet": frechet_distance(self.features, self.encoder.features(images[pick])),
+            "rims": (rims(images, labels) / self.rims).tolist(),
+        }
+        if self.steps:
+            values = self.channels.values.tolist()
+            every = []
+            for seed in SEEDS:
+                segmenter = train_segmenter(images, labels, self.channels, steps=self.steps, seed=seed)
+                predicted = segmenter.predict(self.images)
+                dices, _ = by_subject(predicted, self.labels, self.subject, values, self.spacing)
+                every.append(np.nanmean(dices, axis=0)[: len(values)])
+            found["dice"] = np.mean(every, axis=0).tolist()
+        return found
+
+    def _maps(self, fractions: np.ndarray) -> np.ndarray:
+        best, most = fractions.argmax(axis=1), fractions.max(axis=1)
+        return np.where(most > 0.5, self.channels.values[best], 0).astype(np.uint8)
+
+    def _onehot(self, labels: np.ndarray) -> np.ndarray:
+        return 2 * (labels[:, None] == self.channels.values[None, :, None, None]).astype(np.float32) - 1
+
+
+def table(rows: list[dict[str, Any]], channels: Channels) -> str:
+    """The rows in Markdown."""
+    sharp, dice = (", ".join(names) for names in (channels.modalities, [x.name for x in channels.labels]))
+    lines = [f"| model | SWD | finest level | Fréchet | rims: {sharp} | Dice: {dice} | mean |", "|---" * 7 + "|"]
+    for row in rows:
+        figures = [f"{row[key]:.1f}" for key in ("swd", "finest", "frechet")]
+        figures += [" ".join(f"{x:.2f}" for x in row.get(key, [])) for key in ("rims", "dice")]
+        figures.append(f"{np.mean(row['dice']):.3f}" if "dice" in row else "")
+        lines.append("| " + " | ".join([row["name"], *figures]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
