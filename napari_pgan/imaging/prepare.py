@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from napari_pgan.imaging.survey import conclude, look
 from napari_pgan.imaging.workers import Workers
 from napari_pgan.spec import Channels, Grid, base_of
 from napari_pgan.store import (
+    SPLITS,
     SplitRule,
     StoreWriter,
     create_store,
@@ -108,6 +110,7 @@ def prepare(
         else:
             writer = _continue(address, options, salt_check(secret))
         finished = writer.finished()
+        _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
         frame = _frame(writer)
         tasks = [_Task(subject, keys[subject.name], str(address), writer.channels, frame) for subject in missing]
@@ -116,11 +119,6 @@ def prepare(
             if result is not None:
                 aside.append(result)
             tell("subjects", done, len(tasks))
-    if finished and writer.attributes.get("split_rule", str(options.split)) != str(options.split):
-        raise InputError(
-            f"{address} was split by --split {writer.attributes['split_rule']}, and subjects keep their split; give "
-            "the same, or prepare into another store"
-        )
     splits = writer.assign_splits(options.split)
     subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
     report = Report(
@@ -169,6 +167,22 @@ def _do(task: _Task) -> AsideSubject | None:
         reason = f"it met a fault of this program ({type(error).__name__}); please report it"
         return AsideSubject(task.subject.name, task.key, reason)
     return None
+
+
+def _refuse_other_split(
+    address: Address, writer: StoreWriter, finished: dict[str, dict[str, Any]], rule: SplitRule
+) -> None:
+    """Subjects keep their split, so another rule must have a place for every one that is there."""
+    before = writer.attributes.get("split_rule", str(rule))
+    present = Counter(about["split"] for about in finished.values() if about.get("split"))
+    if not finished or before == str(rule):
+        return
+    if rule.numbers is not None and all(present[name] <= n for name, n in zip(SPLITS, rule.numbers, strict=True)):
+        return
+    raise InputError(
+        f"{address} was split by --split {before}, and subjects keep their split; give the same, counts with room for "
+        "all that are there, or prepare into another store"
+    )
 
 
 def _begin(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -158,6 +159,22 @@ def test_new_subjects_join_and_old_splits_stay(cohort: Path, tmp_path: Path) -> 
     assert sum(after.counts().values()) == 12
     for split in ("train", "val", "test"):
         assert set(before.keys(split)) <= set(after.keys(split))
+
+
+def test_a_split_may_grow_where_all_keep_their_place(cohort: Path, tmp_path: Path) -> None:
+    store = tmp_path / "a.zarr"
+    prepare(str(cohort), store, replace(SMALL, split=SplitRule.parse("train=4,val=1,test=0")))
+    before = open_store(store)
+    for i in range(10, 13):
+        write_subject(cohort, f"P{i}", i)
+    for other in ("train=3,val=2,test=3", "0.5,0.25,0.25"):  # no place for the fourth; no counts
+        with pytest.raises(InputError, match="subjects keep their split"):
+            prepare(str(cohort), store, replace(SMALL, split=SplitRule.parse(other)))
+    assert len(open_store(store).keys()) == 5  # refused before anything was done
+    prepare(str(cohort), store, replace(SMALL, split=SplitRule.parse("train=4,val=1,test=3")))
+    after = open_store(store)
+    assert after.counts() == {"train": 4, "val": 1, "test": 3}
+    assert (after.keys("train"), after.keys("val")) == (before.keys("train"), before.keys("val"))
 
 
 _KILLED_WITHIN_A_SUBJECT = """
