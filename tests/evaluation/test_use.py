@@ -14,18 +14,19 @@ from napari_pgan.evaluation.use import Group, Labelled, Use, measure_use
 from napari_pgan.spec import Channels, Label
 
 CHANNELS = Channels(("a", "b"), (Label(1, "left", "#ff0000"), Label(4, "right", "#00ff00")))
-_STEPS = 60
+_STEPS = 50
+_SIDE = 24  # pixels
 
 
 def _discs(count: int, seed: int, subjects: int | None = None) -> Labelled:
     """Two bright discs on noise: label 4 is bright in both modalities, label 1 in the first alone."""
     random = np.random.default_rng(seed)
-    images = random.normal(-0.6, 0.1, (count, 2, 32, 32)).astype(np.float32)
-    labels = np.zeros((count, 32, 32), np.uint8)
-    rows, columns = np.mgrid[:32, :32]
+    images = random.normal(-0.6, 0.1, (count, 2, _SIDE, _SIDE)).astype(np.float32)
+    labels = np.zeros((count, _SIDE, _SIDE), np.uint8)
+    rows, columns = np.mgrid[:_SIDE, :_SIDE]
     for i in range(count):
-        for value, side in ((1, 8), (4, 23)):
-            y, x, radius = random.integers(8, 24), side + random.integers(-2, 3), random.integers(4, 6)
+        for value, side in ((1, 6), (4, 17)):
+            y, x, radius = random.integers(6, 18), side + random.integers(-1, 2), random.integers(3, 6)
             disc = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
             labels[i][disc] = value
             images[i, 0][disc] += 1.0

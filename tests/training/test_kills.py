@@ -22,6 +22,7 @@ def test_five_kills_at_random_moments_change_nothing(forks: Forks, small_store: 
     assert_same_end(plain, run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["karras2018", "beers2018-mri"])
 def test_published_methods_come_to_the_same_end_too(
     recipe: str, forks: Forks, small_store: Path, tmp_path: Path

@@ -19,6 +19,8 @@ ENCODING = Encoding(Channels(("t1",), (Label(1, "lesion", "#ff0000"),)))
 class Squares:
     """A cohort whose every image is one bright square with its label, in the middle or a pixel beside it."""
 
+    crisp = False
+
     def __init__(self) -> None:
         random = torch.Generator().manual_seed(0)
         self.images = -torch.ones(512, 2, 8, 8)
