@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import torch
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.contrast import LesionContrast, lesion_contrast
-from napari_pgan.evaluation.swd import floor
+from napari_pgan.evaluation.likeness.swd import floor
+from napari_pgan.evaluation.segmentation.contrast import LesionContrast, lesion_contrast
 from napari_pgan.model import Encoding
 from napari_pgan.samples.sheet import write_sheet
 from napari_pgan.store import Store, open_store

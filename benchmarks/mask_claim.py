@@ -19,9 +19,9 @@ import numpy as np
 from scipy.stats import wasserstein_distance
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.contrast import lesion_contrast
-from napari_pgan.evaluation.segmenter import train_segmenter
-from napari_pgan.evaluation.swd import sliced_wasserstein
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
+from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
+from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
 from napari_pgan.store import open_store
 from napari_pgan.training.run import Run
 

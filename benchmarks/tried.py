@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.encoder import Encoder, train_encoder
-from napari_pgan.evaluation.frechet import frechet_distance
-from napari_pgan.evaluation.overlap import by_subject
-from napari_pgan.evaluation.rims import rims
-from napari_pgan.evaluation.segmenter import train_segmenter
-from napari_pgan.evaluation.swd import sliced_wasserstein
+from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.frechet import frechet_distance
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
+from napari_pgan.evaluation.segmentation.overlap import by_subject
+from napari_pgan.evaluation.segmentation.rims import rims
+from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
 from napari_pgan.spec import Channels
 from napari_pgan.store import Store, open_store
 from napari_pgan.training.run import Run

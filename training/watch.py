@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_pgan.evaluation.swd import sliced_wasserstein
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.model import Condition, Encoding, latents_of_seeds
 from napari_pgan.model.networks import Generator
 from napari_pgan.samples.sheet import lay_out, write_sheet

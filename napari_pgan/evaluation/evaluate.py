@@ -16,7 +16,7 @@ from napari_pgan.evaluation.extra import check_installed
 from napari_pgan.evaluation.folder import Finished, Folder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
-from napari_pgan.evaluation.pairs import DrawSheet
+from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.report.page import Report, write_report
 from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.store import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.pairs import label_map, write_pairs
+from napari_pgan.evaluation.memorisation.pairs import label_map, write_pairs
 from napari_pgan.evaluation.work import Work, each_subject
 
 QUICK = ("likeness", "memorisation")
@@ -57,7 +57,7 @@ def parse_measures(text: str) -> tuple[str, ...]:
 
 
 def _likeness(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.likeness import Images, measure_likeness
+    from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
 
     cohort, made, encoder = work.cohort, work.samples, work.encoder
     real, generated = Images(cohort.images, cohort.labels), Images(made.images, made.fractions)
@@ -70,7 +70,7 @@ def _likeness(work: Work) -> dict[str, Any]:
 
 
 def _memorisation(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.memorisation import measure_memorisation
+    from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 
     trained_here = work.match.known == "all"
     learnt, made, encoder = work.learnt if trained_here else work.train, work.samples, work.encoder
@@ -90,7 +90,7 @@ def _memorisation(work: Work) -> dict[str, Any]:
 
 
 def _use(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.use import Group, Labelled, measure_use
+    from napari_pgan.evaluation.segmentation.use import Group, Labelled, measure_use
 
     values, groups = work.model.card.channels.values, []
     for candidate, found in ((work.candidate, work.match), *work.low_data):
@@ -111,9 +111,9 @@ def _use(work: Work) -> dict[str, Any]:
 
 
 def _consistency(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.consistency import measure_consistency
-    from napari_pgan.evaluation.segmenter import STEPS
-    from napari_pgan.evaluation.use import Labelled, kept_segmenter, segmenter_path
+    from napari_pgan.evaluation.segmentation.consistency import measure_consistency
+    from napari_pgan.evaluation.segmentation.segmenter import STEPS
+    from napari_pgan.evaluation.segmentation.use import Labelled, kept_segmenter, segmenter_path
 
     channels, real, made = work.model.card.channels, work.slices_of(work.match), work.samples
     taught = Labelled(real.images, label_map(real.labels, channels.values), real.subject)

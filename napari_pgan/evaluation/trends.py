@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.features import FeatureEncoder, shrink
-from napari_pgan.evaluation.frechet import frechet_distance
-from napari_pgan.evaluation.halves import Beside, Trio, halvings
+from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
+from napari_pgan.evaluation.likeness.frechet import frechet_distance
+from napari_pgan.evaluation.likeness.halves import Beside, Trio, halvings
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.material import Samples
-from napari_pgan.evaluation.swd import sliced_wasserstein
 from napari_pgan.evaluation.work import Work
 from napari_pgan.store import Slices
 

@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
 from napari_pgan.evaluation.folder import Folder, fingerprint
+from napari_pgan.evaluation.likeness.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
-from napari_pgan.evaluation.pairs import DrawSheet, label_map
-from napari_pgan.evaluation.use import Labelled
+from napari_pgan.evaluation.memorisation.pairs import DrawSheet, label_map
+from napari_pgan.evaluation.segmentation.use import Labelled
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from napari_pgan.evaluation import work
-from napari_pgan.evaluation.encoder import train_encoder
 from napari_pgan.evaluation.evaluate import Wish, evaluate
+from napari_pgan.evaluation.likeness.encoder import train_encoder
 from napari_pgan.evaluation.report.page import Report
 from napari_pgan.evaluation.work import Candidate, Update
 from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_pgan.evaluation.contrast import lesion_contrast
+from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
 from napari_pgan.phantom import CHANNELS, make_subject
 
 MODALITY = {name: i for i, name in enumerate(CHANNELS.modalities)}

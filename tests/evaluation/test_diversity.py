@@ -10,7 +10,7 @@ import pytest
 from phantom_slices import noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.diversity import across, scales, similarities, within
+from napari_pgan.evaluation.likeness.diversity import across, scales, similarities, within
 
 
 @pytest.mark.parametrize(

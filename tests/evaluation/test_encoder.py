@@ -11,9 +11,9 @@ import torch
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.contrastive import nt_xent, places
-from napari_pgan.evaluation.encoder import Encoder, named_encoder, train_encoder
-from napari_pgan.evaluation.features import factor_below, shrink
+from napari_pgan.evaluation.likeness.contrastive import nt_xent, places
+from napari_pgan.evaluation.likeness.encoder import Encoder, named_encoder, train_encoder
+from napari_pgan.evaluation.likeness.features import factor_below, shrink
 
 
 def test_an_image_has_its_features_whatever_its_batch_mates(small_store: Path) -> None:

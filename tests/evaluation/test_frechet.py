@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import sqrtm
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.frechet import frechet_distance, kernel_distance
+from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_distance
 
 
 def _normal(seed: int, mean: np.ndarray, covariance: np.ndarray, count: int = 300) -> np.ndarray:

@@ -12,8 +12,8 @@ import pytest
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.figures import Likeness
-from napari_pgan.evaluation.likeness import Images, measure_likeness, some_of_each
+from napari_pgan.evaluation.likeness.figures import Likeness
+from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness, some_of_each
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2))}

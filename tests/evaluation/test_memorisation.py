@@ -10,11 +10,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
-from napari_pgan.evaluation.memorisation import measure_memorisation
-from napari_pgan.evaluation.nearest import FLIPS, Likeness, distances, flip, reduced
-from napari_pgan.evaluation.planted import KINDS, plant
-from napari_pgan.evaluation.usual import threshold as threshold_of
+from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
+from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
+from napari_pgan.evaluation.memorisation.nearest import FLIPS, Likeness, distances, flip, reduced
+from napari_pgan.evaluation.memorisation.planted import KINDS, plant
+from napari_pgan.evaluation.memorisation.usual import threshold as threshold_of
 from napari_pgan.phantom import CHANNELS, make_subject
 
 Subjects = list[tuple[np.ndarray, str]]

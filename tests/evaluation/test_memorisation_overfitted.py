@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.memorisation import MANY, NONE, measure_memorisation
+from napari_pgan.evaluation.memorisation.memorisation import MANY, NONE, measure_memorisation
 from napari_pgan.evaluation.work import each_subject
 from napari_pgan.phantom import CHANNELS, make_subject
 from napari_pgan.spec import Grid

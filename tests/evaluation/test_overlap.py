@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import cdist
 
-from napari_pgan.evaluation.overlap import by_subject, dice, hausdorff95, masks_of
+from napari_pgan.evaluation.segmentation.overlap import by_subject, dice, hausdorff95, masks_of
 
 
 def _square(top: int, left: int, side: int, size: int = 32) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import prdc as module
-from napari_pgan.evaluation.prdc import prdc
+from napari_pgan.evaluation.likeness import prdc as module
+from napari_pgan.evaluation.likeness.prdc import prdc
 
 
 def _clouds(seed: int, count: int = 120) -> tuple[np.ndarray, np.ndarray]:

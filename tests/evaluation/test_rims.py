@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, gaussian_filter
 
-from napari_pgan.evaluation.rims import rims
+from napari_pgan.evaluation.segmentation.rims import rims
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import wasserstein_distance
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import swd
-from napari_pgan.evaluation.swd import floor, sliced_wasserstein
+from napari_pgan.evaluation.likeness import swd
+from napari_pgan.evaluation.likeness.swd import floor, sliced_wasserstein
 
 QUICK = {"patches": 64, "projections": 64}
 

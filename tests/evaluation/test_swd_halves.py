@@ -11,9 +11,9 @@ import pytest
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.halves import Trio, halvings
-from napari_pgan.evaluation.swd import sliced_wasserstein
-from napari_pgan.evaluation.swdhalves import summary, swd_beside
+from napari_pgan.evaluation.likeness.halves import Trio, halvings
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
+from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
 
 JOINT = {"joint": range(7), "t1": [0], "flair": [3], "labels": [4, 5, 6]}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.consistency import Consistency, measure_consistency
-from napari_pgan.evaluation.segmenter import Segmenter, train_segmenter
-from napari_pgan.evaluation.use import Group, Labelled, Use, measure_use
+from napari_pgan.evaluation.segmentation.consistency import Consistency, measure_consistency
+from napari_pgan.evaluation.segmentation.segmenter import Segmenter, train_segmenter
+from napari_pgan.evaluation.segmentation.use import Group, Labelled, Use, measure_use
 from napari_pgan.spec import Channels, Label
 
 CHANNELS = Channels(("a", "b"), (Label(1, "left", "#ff0000"), Label(4, "right", "#00ff00")))

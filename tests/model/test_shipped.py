@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.contrast import lesion_contrast
+from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
 from napari_pgan.model import Model, shipped_models
 from napari_pgan.model.layers import down
 

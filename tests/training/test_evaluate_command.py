@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_fit import checkpoints, rows_of
 
-from napari_pgan.evaluation import encoder, work
+from napari_pgan.evaluation import work
+from napari_pgan.evaluation.likeness import encoder
 from napari_pgan.model import load_model
 from napari_pgan.model.modelfile import read_card
 from napari_pgan.training.cli import main

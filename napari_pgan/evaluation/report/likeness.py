@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from napari_pgan.evaluation.figures import Figure, Likeness
-from napari_pgan.evaluation.halves import Beside
+from napari_pgan.evaluation.likeness.figures import Figure, Likeness
+from napari_pgan.evaluation.likeness.halves import Beside
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.evaluation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
+from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
 from napari_pgan.evaluation.report.charts import histogram
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
 

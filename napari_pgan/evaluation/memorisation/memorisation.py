@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation, Pair, Rule
-from napari_pgan.evaluation.nearest import (
+from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation, Pair, Rule
+from napari_pgan.evaluation.memorisation.nearest import (
     FLIPS,
     FeatureLikeness,
     Features,
@@ -32,8 +32,8 @@ from napari_pgan.evaluation.nearest import (
     distances,
     reduced,
 )
-from napari_pgan.evaluation.planted import KINDS, plant
-from napari_pgan.evaluation.usual import false_alarms, rule_of, share_nearer, threshold
+from napari_pgan.evaluation.memorisation.planted import KINDS, plant
+from napari_pgan.evaluation.memorisation.usual import false_alarms, rule_of, share_nearer, threshold
 
 __all__ = ["CANNOT_TELL", "MANY", "NONE", "SOME", "Memorisation", "Pair", "Rule", "measure_memorisation"]
 

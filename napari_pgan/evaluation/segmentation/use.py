@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.overlap import by_subject, region_names
-from napari_pgan.evaluation.segmenter import STEPS, Segmenter, train_segmenter
+from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
+from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
 from napari_pgan.spec import Channels
 
 SOURCES = ("real", "synthetic", "both")

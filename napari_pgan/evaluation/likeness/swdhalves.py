@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.halves import Beside, Trio
-from napari_pgan.evaluation.swd import PATCH, can_halve, distances_on_lines, halved
+from napari_pgan.evaluation.likeness.halves import Beside, Trio
+from napari_pgan.evaluation.likeness.swd import PATCH, can_halve, distances_on_lines, halved
 
 _CHUNK = 64  # images at once
 _COMPARED = ((0, 2), (1, 2))  # generated and other, each to reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pgan.evaluation.copies import Rule
+from napari_pgan.evaluation.memorisation.copies import Rule
 
 _MARGIN = 0.95
 _ENOUGH = 1000  # held-out images whose extreme is trusted as it is

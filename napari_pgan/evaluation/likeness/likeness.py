@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import diversity
-from napari_pgan.evaluation.features import FeatureEncoder, factor_below, shrink
-from napari_pgan.evaluation.figures import Figure, Likeness
-from napari_pgan.evaluation.frechet import frechet_distance, kernel_distance
-from napari_pgan.evaluation.halves import Beside, Trio, beside, halvings, held_out
-from napari_pgan.evaluation.likenesswords import words
-from napari_pgan.evaluation.prdc import NEAREST, prdc
-from napari_pgan.evaluation.swdhalves import summary, swd_beside
+from napari_pgan.evaluation.likeness import diversity
+from napari_pgan.evaluation.likeness.features import FeatureEncoder, factor_below, shrink
+from napari_pgan.evaluation.likeness.figures import Figure, Likeness
+from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_distance
+from napari_pgan.evaluation.likeness.halves import Beside, Trio, beside, halvings, held_out
+from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
+from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
+from napari_pgan.evaluation.likeness.words import words
 
 COUNT = 2000  # images of a set at most, for measures on features
 SWD_COUNT = 1000  # for the sliced Wasserstein distance, where images are large fewer

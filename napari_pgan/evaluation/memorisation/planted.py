@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from napari_pgan.evaluation.nearest import FLIPS, flip
+from napari_pgan.evaluation.memorisation.nearest import FLIPS, flip
 
 _SHARE = 1 / 64  # the unit of blur and shift: a pixel of an image of 64 pixels
 

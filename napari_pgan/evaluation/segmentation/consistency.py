@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.evaluation.overlap import masks_of, region_names
-from napari_pgan.evaluation.rims import rims
-from napari_pgan.evaluation.segmenter import Segmenter
-from napari_pgan.evaluation.use import Labelled
+from napari_pgan.evaluation.segmentation.overlap import masks_of, region_names
+from napari_pgan.evaluation.segmentation.rims import rims
+from napari_pgan.evaluation.segmentation.segmenter import Segmenter
+from napari_pgan.evaluation.segmentation.use import Labelled
 from napari_pgan.spec import Channels
 
 _LEAST = 1 / 500  # of an image's pixels, that a label must fill for its Dice to count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_pgan.evaluation.prdc import NEAREST
+from napari_pgan.evaluation.likeness.prdc import NEAREST
 
 
 @dataclass(frozen=True)

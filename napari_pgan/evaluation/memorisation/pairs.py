@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan.atomic import write_text
-from napari_pgan.evaluation.copies import Pair
 from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.memorisation.copies import Pair
 from napari_pgan.store import Slices
 
 WARNING = "The pictures in this folder show patients whom the model was trained on. Keep them as you keep the scans."

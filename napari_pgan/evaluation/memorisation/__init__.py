@@ -1,0 +1,1 @@
+"""Does a model give its training images away?"""
