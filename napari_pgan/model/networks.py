@@ -45,9 +45,8 @@ class Architecture:
     labels
         How many of the last channels are labels.
     label_share
-        The share of the generator's maps that are for the labels alone: these are normalised by themselves, label
-        channels are made of them and modalities of the others, so that sharp edges of labels need not show as rims in
-        the modalities. 0 to share all.
+        The share of the generator's maps that are for the labels alone: these are normalised by themselves, and no
+        modality is made of them, so that sharp edges of labels need not show as rims in the modalities. 0 to share all.
     image_critic
         The share of the critic's widths that a second one has, which sees the modalities alone; 0 for none.
     """
@@ -87,13 +86,18 @@ class Architecture:
         return tuple(n * 2**stage for n in self.base)
 
     def parts(self, stage: int) -> list[tuple[slice, slice]]:
-        """Which maps of a stage make which channels: one part, or the modalities' and the labels'."""
+        """Which maps of a stage are for which channels: one part, or the modalities' and the labels'."""
         width = self.widths[stage]
         own = round(width * self.label_share)
         if not (own and 0 < self.labels < self.channels and own < width):
             return [(slice(0, width), slice(0, self.channels))]
         cut = self.channels - self.labels
         return [(slice(0, width - own), slice(0, cut)), (slice(width - own, width), slice(cut, self.channels))]
+
+    def sources(self, stage: int) -> list[tuple[slice, slice]]:
+        """Which maps of a stage a head sees for which channels: modalities none of the labels', labels all."""
+        first, *rest = self.parts(stage)
+        return [first, *((slice(0, self.widths[stage]), channels) for _, channels in rest)]
 
     def to_dict(self) -> dict[str, Any]:
         return {"dimensions": self.dimensions, **asdict(self), "base": list(self.base), "widths": list(self.widths)}
@@ -157,7 +161,7 @@ class Generator(nn.Module):
         self.conv = Conv(a.dimensions, a.widths[0], a.widths[0], equalized=a.equalized)
         self.blocks = nn.ModuleList(_GeneratorBlock(a, s) for s in range(1, a.stages))
         self.heads = nn.ModuleList(
-            Head(a.dimensions, a.widths[s], a.channels, a.parts(s), a.equalized) for s in range(a.stages)
+            Head(a.dimensions, a.widths[s], a.channels, a.sources(s), a.equalized) for s in range(a.stages)
         )
         self.activate = _Activation(a, 0)
         self.register_buffer("mean_map", torch.zeros(a.widths[0], *a.base))

@@ -13,8 +13,8 @@ from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
 _MOST_ROWS = 75_000  # pixels a head is fitted to
-_MOST_LABELLED = 10_000  # of these, with a label and without, that its label channels are fitted to
-_ITERATIONS = 20
+_MOST_LABELLED = 30_000  # of these, with a label and without, that its label channels are fitted to
+_ITERATIONS = 60
 _STEEPNESS = 8.0  # a channel of ±1 is odds of e⁸: as sure as a decoded label can look
 _FIRST_SEED = 2**31  # far from the seeds that people type
 

@@ -127,6 +127,9 @@ def test_maps_of_the_labels_make_labels_alone_and_no_modality() -> None:
     before, after = generator.heads[2](features), generator.heads[2](other)
     assert torch.equal(before[:, :3], after[:, :3])
     assert not torch.allclose(before[:, 3:], after[:, 3:])
+    lit = features.clone()
+    lit[:, :9] += torch.randn(2, 9, 16, 16)
+    assert not torch.allclose(generator.heads[2](lit)[:, 3:], before[:, 3:])  # labels see all maps
     own = generator.features(generator.first_map(torch.randn(4, 8)), 2)[2]
     for part in (own[:, :9], own[:, 9:]):  # each is normalised by itself
         torch.testing.assert_close(part.square().mean(1), torch.ones(4, 16, 16), atol=1e-4, rtol=0)

@@ -19,7 +19,7 @@ def model() -> Model:
 
 def test_it_is_small_and_made_of_phantoms(model: Model) -> None:
     assert shipped_models()["default"].stat().st_size < 10e6
-    assert model.card.training["cohort"] == "phantom"
+    assert model.card.training["cohort"] == "phantoms"
     assert model.card.licence == "BSD-3-Clause"
     assert "not for diagnosis" in model.card.limits
     assert model.card.channels.modalities == ("t1", "t1ce", "t2", "flair")
