@@ -170,7 +170,7 @@ def _refuse_seen(work: Work) -> None:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "likeness": Measure("likeness", 1, _likeness),
+    "likeness": Measure("likeness", 2, _likeness),
     "memorisation": Measure("memorisation", 2, _memorisation),
     "use": Measure("use", 1, _use, _refuse_seen, _others),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),

@@ -13,7 +13,7 @@ from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.figures import Likeness
-from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness, some_of_each
+from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness, spread
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2))}
@@ -121,15 +121,24 @@ def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
     assert told[-1] == (100, 100)
 
 
-def test_some_of_each_subject_are_spread_over_its_slices() -> None:
+def test_images_are_spread_over_subjects_and_any_slice_is_as_likely_as_another() -> None:
     subject = np.repeat([3, 1, 2], [100, 10, 50])
-    rows = some_of_each(subject, 60)
+    rows = spread(subject, 40)
     names, counts = np.unique(subject[rows], return_counts=True)
-    assert dict(zip(names, counts, strict=True)) == {1: 10, 2: 25, 3: 25}
-    assert {0, 99, 100, 109, 110, 159} <= set(rows)
+    assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == pytest.approx({1: 2.5, 2: 12.5, 3: 25}, abs=1.5)
     assert (np.diff(rows) > 0).all()
-    np.testing.assert_array_equal(some_of_each(subject, 160), np.arange(160))
-    assert len(some_of_each(subject, 2)) == 3  # one of each at least
+    np.testing.assert_array_equal(spread(subject, 160), np.arange(160))
+
+    patients = np.repeat(np.arange(300), 60)  # seven of sixty slices each
+    place = spread(patients, 2100) % 60
+    np.testing.assert_allclose(np.bincount(place // 6, minlength=10), 210, atol=5 * np.sqrt(210 * 0.9))
+
+
+def test_chosen_real_images_are_like_the_rest() -> None:
+    """What is compared may not differ from what was left out: where in the head a slice lies shows in its sums."""
+    where = np.tile(np.linspace(-1, 1, 60), 100)
+    chosen = spread(np.repeat(np.arange(100), 60), 700)
+    assert np.abs(where[chosen]).mean() == pytest.approx(np.abs(where).mean(), abs=0.03)
 
 
 def test_too_few_images_or_others_are_refused(small_store: Path) -> None:

@@ -101,7 +101,7 @@ def measure_likeness(
             f"compared; both need {len(modalities)} modalities and one size"
         )
     told = _Shares(progress)
-    rows = some_of_each(subject, 2 * COUNT)
+    rows = spread(subject, 2 * COUNT, seed)
     trios = halvings(subject[rows], min(len(generated), COUNT), times=times, seed=seed)
     held_trios = held_out(held[rows], min(len(generated), COUNT), times=_HELD_DRAWS, seed=seed)
     least = min(len(trio) for trio in [*trios, *held_trios])
@@ -121,7 +121,7 @@ def measure_likeness(
     assert alike[0] is not None
     found.append(("ms-ssim", "images", "", alike[0], alike[1]))
 
-    swd_rows = some_of_each(subject, 2 * _swd_count(real))
+    swd_rows = spread(subject, 2 * _swd_count(real), seed)
     most = min(len(generated), _swd_count(real))
     swd_trios = halvings(subject[swd_rows], most, times=times, seed=seed)
     swd_held = held_out(held[swd_rows], most, times=_HELD_DRAWS, seed=seed)
@@ -142,22 +142,20 @@ def measure_likeness(
     )
 
 
-def some_of_each(subject: np.ndarray, most: int) -> np.ndarray:
-    """Rows of at most `most` images, ascending: as many of each subject as its slices allow, spread over them evenly.
+def spread(subject: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """Rows of at most `most` images, ascending, spread over subjects and over the slices of each.
 
-    One of each subject at least.
+    The images, subject after subject, are cut into as many runs of equal length, and one is drawn of each run: so every
+    image is as likely to be among them as any other. First and last slices must not come more often than others, or
+    samples of a perfect model would be far from these images.
     """
-    if len(subject) <= most:
-        return np.arange(len(subject))
-    names, sizes = np.unique(subject, return_counts=True)
-    each = int(sizes.max())
-    while each > 1 and int(np.minimum(sizes, each).sum()) > most:
-        each -= 1
-    chosen = []
-    for name in names:
-        its = np.flatnonzero(subject == name)
-        chosen.append(its[np.linspace(0, len(its) - 1, min(each, len(its))).round().astype(int)])
-    return np.sort(np.concatenate(chosen))
+    order = np.argsort(subject, kind="stable")
+    if len(order) <= most:
+        return np.arange(len(order))
+    edges = np.arange(most + 1) * len(order) / most
+    within = np.random.default_rng([seed, 3]).random(most)
+    drawn = (edges[:-1] + within * np.diff(edges)).astype(int)
+    return np.unique(order[drawn])  # where runs meet in the middle of an image, it may be drawn twice
 
 
 def _swd_count(real: Images) -> int:
