@@ -161,13 +161,22 @@ def test_a_search_that_finds_none_of_the_planted_copies_does_not_acquit(train: S
     assert sum(hits for hits, _ in found.found.values()) == 0
 
 
-def test_fewer_held_out_images_lower_the_threshold() -> None:
+@pytest.mark.parametrize("held_out", [60, 1000])
+def test_new_patients_are_seldom_taken_for_copies_however_many_are_judged(held_out: int) -> None:
+    """Of 300 sets of 2,000 images that are as near as held-out ones are, few hold one below the threshold."""
     random = np.random.default_rng(0)
-    values = np.exp(-0.1 * random.exponential(size=1000))
-    few, many = (np.mean([threshold_of(random.choice(values, n)) for _ in range(50)]) for n in (30, 1000))
-    assert threshold_of(values) == pytest.approx(0.95 * values.min())
-    assert 0.5 * many < few < 1.1 * many  # the drawn-on tail stands in for the images that are missing
-    assert threshold_of(values[:5]) < values[:5].min()
+    steps = (random.exponential(size=(300, n)) for n in (held_out, 2000))
+    known, judged = (np.exp(-0.1 * x) for x in steps)
+    called = [bool((new < threshold_of(old, 2000)).any()) for old, new in zip(known, judged, strict=True)]
+    assert 0.005 < np.mean(called) < 0.2  # 5 % is meant; what so few say of the tail is uncertain
+
+
+def test_the_more_images_are_judged_the_lower_is_the_threshold() -> None:
+    values = np.exp(-0.1 * np.random.default_rng(0).exponential(size=1000))
+    limits = [threshold_of(values, judged) for judged in (10, 50, 100, 10_000)]
+    assert limits[0] == limits[1] == values.min()  # a thousand real ones say it themselves
+    assert limits[3] < limits[2] < limits[1]
+    assert limits[2] / limits[3] == pytest.approx(100**0.1, rel=0.15)  # the tail is that of the world above
 
 
 def test_a_shifted_and_a_brighter_image_stay_where_they_were(train: Subjects) -> None:

@@ -7,9 +7,9 @@ doi:10.1023/B:VISI.0000029664.99615.94, for matches of key points; copies as a s
 other real data: Meehan et al. 2020, arXiv:2004.05675). A copy has a ratio far below 1, a new patient's image one near
 1. Where there are too few subjects for it, the distance alone decides.
 
-Held-out real subjects say what is usual: a generated image that is nearer to a training subject than their images ever
-are, with a margin, is taken for a copy. Whether the margin is too wide is tried each time, on copies planted for it;
-whether it is too narrow, by letting half of the held-out subjects judge the other half.
+Held-out real subjects say what is usual: a generated image that is nearer to a training subject than any of so many
+new patients' images would be is taken for a copy (`usual.threshold`). Whether that asks for too much is tried each
+time, on copies planted for it; whether for too little, by letting half of the held-out subjects judge the other half.
 """
 
 from __future__ import annotations
@@ -135,11 +135,12 @@ def measure_memorisation(
         _rate(view, len(counts), own, others)
 
     rules, deciding, copy = [], [], np.zeros(len(sets), bool)
+    judgements = len(views) * len(samples)
     closeness = np.full(len(samples), np.inf)
     for view in views:
         for quantity, values in view.figures().items():
             decides = quantity == "ratio" or view.ratio is None
-            limit = threshold(values[sets == 1]) if len(judged) else 1.0
+            limit = threshold(values[sets == 1], judgements) if len(judged) else 1.0
             if len(judged):
                 rules.append(rule_of(view.name, quantity, decides, limit, values[sets == 0], values[sets == 1]))
             if decides:

@@ -6,22 +6,23 @@ import numpy as np
 
 from napari_pgan.evaluation.memorisation.copies import Rule
 
-_MARGIN = 0.95
-_ENOUGH = 1000  # held-out images whose extreme is trusted as it is
+CHANCE = 0.05  # of calling any image a copy, if none is
 _BINS = 40
 
 
-def threshold(held_out: np.ndarray) -> float:
+def threshold(held_out: np.ndarray, judged: int) -> float:
     """Below which a figure is a copy's, from the figures of held-out real images (n,).
 
-    The smallest of them less a margin of 5 %. Of few images the smallest says little of how small others can be, so the
-    tail is drawn on as an exponential one (mean excess of the logarithm below the 10th percentile; Pickands 1975) to
-    what a thousand images would reach.
+    So low that, if all `judged` images were new patients', one of them would fall below it by a chance of 5 % only.
+    Held-out images are fewer than that takes, so their lower tail is drawn on beyond the smallest of them as an
+    exponential one: mean excess of the logarithm below the 10th percentile (Pickands 1975), and one standard error of
+    it, since of few images it is uncertain.
     """
     logs = np.log(np.maximum(held_out, 1e-6))
     tenth = np.quantile(logs, 0.1)
-    steepness = max(0.02, float(np.mean(tenth - logs[logs <= tenth])))
-    return float(np.exp(logs.min() - steepness * max(0.0, np.log(_ENOUGH / len(logs)))) * _MARGIN)
+    excess = tenth - logs[logs <= tenth]
+    steepness = max(0.02, float(excess.mean() * (1 + 1 / np.sqrt(len(excess)))))
+    return float(np.exp(logs.min() - steepness * np.log(max(1.0, judged / CHANCE / len(logs)))))
 
 
 def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) -> tuple[int, int]:
@@ -40,7 +41,7 @@ def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) 
     alarms = np.zeros(len(subject), bool)
     for values in figures:
         for half in (first, ~first):
-            alarms[half] |= values[half] < threshold(values[~half])
+            alarms[half] |= values[half] < threshold(values[~half], len(figures) * int(half.sum()))
     return int(alarms.sum()), len(alarms)
 
 

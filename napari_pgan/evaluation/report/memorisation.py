@@ -39,7 +39,8 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
         question="Is a generated image nearer to a patient of the training than a new patient's image is?",
         light=_light(found),
         sentence=found.sentence,
-        rule="Good: none is nearer than images of held-out patients ever are, with a margin. Middling: no more are "
+        rule="Good: none is nearer than any of as many images of new patients would be (with 95 % certainty, going by "
+        "images of held-out patients). Middling: no more are "
         "than the search would take of held-out patients' images by mistake, give or take chance. Poor: more. "
         "It cannot be told "
         "where the training subjects are not in the store, or where the search misses planted copies.",
