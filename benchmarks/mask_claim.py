@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import samples_of
 from scipy.stats import wasserstein_distance
 
-from napari_pgan import load_model
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
 from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
-from napari_pgan.store import open_store
-from napari_pgan.training.run import Run
+from napari_pgan.store import label_map, open_store
 
-FIRST_SEED = 10_000
 LEAST = 20  # pixels of a lesion that counts
 
 
@@ -40,8 +38,7 @@ def main() -> None:
     store = open_store(options.store)
     train = store.load_slices("train")
     held = np.concatenate([store.load_slices(split).images for split in ("val", "test") if store.keys(split)])
-    best = store.channels.values[train.labels.argmax(axis=1)]
-    labels = np.where(train.labels.max(axis=1) > 0.5, best, 0).astype(np.uint8)
+    labels = label_map(train.labels, store.channels.values)
     judge = train_segmenter(train.images, labels, store.channels, steps=options.steps)
     found = judge.predict(held)
     areas = (found > 0).sum(axis=(1, 2))
@@ -62,9 +59,7 @@ def main() -> None:
 
     rows = [row("training slices", train.images), row("held-out slices", held)]
     for name in options.models:
-        path = Run(name).model if Path(name).is_dir() else Path(name)
-        made = load_model(path).sample(seeds=range(FIRST_SEED, FIRST_SEED + options.samples), batch_size=16)
-        rows.append(row(Path(name).name, made.images))
+        rows.append(row(Path(name).name, samples_of(name, options.samples).images))
     print("| images | SWD | finest level | with a lesion | areas off by (pixels) | with a glioma's contrast |")
     print("|---" * 6 + "|")
     for one in rows:

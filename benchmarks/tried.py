@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runs import samples_of
 
-from napari_pgan import load_model
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
@@ -25,10 +25,8 @@ from napari_pgan.evaluation.segmentation.overlap import by_subject
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
 from napari_pgan.spec import Channels
-from napari_pgan.store import Store, open_store
-from napari_pgan.training.run import Run
+from napari_pgan.store import Store, label_map, open_store
 
-FIRST_SEED = 10_000
 SEEDS = (0, 1)  # of the segmenters
 
 
@@ -45,8 +43,7 @@ def main() -> None:
     rows = [bench.row("training slices", bench.train.images, bench.train_labels)]
     print(table(rows, store.channels), flush=True)
     for name in options.models:
-        path = Run(name).model if Path(name).is_dir() else Path(name)
-        made = load_model(path).sample(seeds=range(FIRST_SEED, FIRST_SEED + options.samples), batch_size=16)
+        made = samples_of(name, options.samples)
         rows.append(bench.row(Path(name).name, made.images, made.labels))
         print(table(rows[-1:], store.channels).splitlines()[-1], flush=True)
     if options.out:
@@ -63,7 +60,8 @@ class Bench:
         self.images = np.concatenate([x.images for x in parts])
         fractions = np.concatenate([x.labels for x in parts])
         self.subject = np.concatenate([x.subject + 10_000 * i for i, x in enumerate(parts)])
-        self.labels, self.train_labels = self._maps(fractions), self._maps(self.train.labels)
+        values = store.channels.values
+        self.labels, self.train_labels = (label_map(x, values) for x in (fractions, self.train.labels))
         self.spacing = (store.grid.slice_spacing or 1.0, *(store.grid.spacing or (1.0, 1.0)))
         self.encoder: Encoder = train_encoder(self.train.images, self.train.subject, steps=600, seed=0)
         self.features = self.encoder.features(self.images)
@@ -93,10 +91,6 @@ class Bench:
                 every.append(np.nanmean(dices, axis=0)[: len(values)])
             found["dice"] = np.mean(every, axis=0).tolist()
         return found
-
-    def _maps(self, fractions: np.ndarray) -> np.ndarray:
-        best, most = fractions.argmax(axis=1), fractions.max(axis=1)
-        return np.where(most > 0.5, self.channels.values[best], 0).astype(np.uint8)
 
     def _onehot(self, labels: np.ndarray) -> np.ndarray:
         return 2 * (labels[:, None] == self.channels.values[None, :, None, None]).astype(np.float32) - 1

@@ -117,14 +117,10 @@ def _stages_alike(theirs: Architecture, ours: Architecture, path: Path) -> int:
             f"{path}: grew from {_pixels(theirs.base)} pixels and this training grows from {_pixels(ours.base)}, so "
             "nothing of it fits; give --init a model that grew alike, or prepare the cohort at another --size"
         )
-    if theirs.pixelnorm != ours.pixelnorm:
-        raise InputError(
-            f"{path}: its weights mean nothing but with network.pixelnorm={str(theirs.pixelnorm).lower()}; --set that"
-        )
-    for name in ("smooth", "label_share"):
+    for name in ("pixelnorm", "smooth", "label_share"):
         if getattr(theirs, name) != getattr(ours, name):
             value = str(getattr(theirs, name)).lower()
-            raise InputError(f"{path}: its weights mean something else but with network.{name}={value}; --set that")
+            raise InputError(f"{path}: its weights mean nothing but with network.{name}={value}; --set that")
     pairs = list(zip(theirs.widths, ours.widths, strict=False))
     alike = next((stage for stage, (a, b) in enumerate(pairs) if a != b), len(pairs))
     if not alike:

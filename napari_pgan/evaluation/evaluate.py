@@ -72,7 +72,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     say
         Takes a line for the person.
     draw_sheet
-        Writes images as a PNG: path, images, label maps, a text a row, a title.
+        Writes images as a PNG, as `DrawSheet` says.
 
     Raises
     ------

@@ -46,11 +46,6 @@ class Match:
     seen_in_test: tuple[str, ...]
     known: Known
 
-    @property
-    def in_order(self) -> bool:
-        """Whether the store's channels have the model's order already."""
-        return self.modalities == tuple(range(len(self.modalities))) and self.labels == tuple(range(len(self.labels)))
-
 
 def match(card: Card, store: Store, where: str) -> Match:
     """Find the model's channels, grid and subjects in a store.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.memorisation.pairs import label_map, write_pairs
+from napari_pgan.evaluation.memorisation.pairs import write_pairs
 from napari_pgan.evaluation.work import Work, each_subject
 
 QUICK = ("likeness", "memorisation")
@@ -92,18 +92,12 @@ def _memorisation(work: Work) -> dict[str, Any]:
 def _use(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.segmentation.use import Group, Labelled, measure_use
 
-    values, groups = work.model.card.channels.values, []
+    groups = []
     for candidate, found in ((work.candidate, work.match), *work.low_data):
         own = candidate is work.candidate
         made = work.samples if own else work.draw(candidate.model, work.count)
         real = work.slices_of(found)
-        groups.append(
-            Group(
-                len(real.keys),
-                Labelled(real.images, label_map(real.labels, values), real.subject),
-                Labelled(made.images, made.labels),
-            )
-        )
+        groups.append(Group(len(real.keys), work.labelled(real), Labelled(made.images, made.labels)))
     with work.step("use", "steps") as step:
         return measure_use(
             groups, work.tested, work.model.card.channels, work.spacing, work.segmenters, progress=step
@@ -115,10 +109,8 @@ def _consistency(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.segmentation.segmenter import STEPS
     from napari_pgan.evaluation.segmentation.use import Labelled, kept_segmenter, segmenter_path
 
-    channels, real, made = work.model.card.channels, work.slices_of(work.match), work.samples
-    taught = Labelled(real.images, label_map(real.labels, channels.values), real.subject)
-    held = work.held_out
-    unseen = Labelled(held.images, label_map(held.labels, channels.values), held.subject)
+    channels, made = work.model.card.channels, work.samples
+    taught, unseen = work.labelled(work.slices_of(work.match)), work.labelled(work.held_out)
     work.segmenters.mkdir(parents=True, exist_ok=True)
     path = segmenter_path(work.segmenters, 0, "real", 0)
     with work.step("training the judge", "steps") as step:

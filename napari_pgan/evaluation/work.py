@@ -18,10 +18,10 @@ from napari_pgan.evaluation.folder import Folder, fingerprint
 from napari_pgan.evaluation.likeness.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
-from napari_pgan.evaluation.memorisation.pairs import DrawSheet, label_map
+from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.segmentation.use import Labelled
 from napari_pgan.model import Model
-from napari_pgan.store import Slices, Store
+from napari_pgan.store import Slices, Store, label_map
 
 TRAINED = "trained"  # the encoder that is trained on the store
 
@@ -150,10 +150,13 @@ class Work:
         """The slices of test subjects that neither the model nor those of few subjects were trained on."""
         keys = set(self.match.tested)
         rows = np.isin(self.held_out.subject, [i for i, key in enumerate(self.held_out.keys) if key in keys])
-        some = self.held_out
-        return Labelled(
-            some.images[rows], label_map(some.labels[rows], self.model.card.channels.values), some.subject[rows]
-        )
+        some = self.labelled(self.held_out)
+        assert some.subject is not None
+        return Labelled(some.images[rows], some.labels[rows], some.subject[rows])
+
+    def labelled(self, slices: Slices) -> Labelled:
+        """Slices with label maps in place of shares."""
+        return Labelled(slices.images, label_map(slices.labels, self.model.card.channels.values), slices.subject)
 
     @cached_property
     def learnt(self) -> Slices:

@@ -2,7 +2,7 @@
 
 from napari_pgan.store.address import is_free
 from napari_pgan.store.keys import salt, salt_check, subject_key
-from napari_pgan.store.slices import Slices
+from napari_pgan.store.slices import Slices, label_map
 from napari_pgan.store.splits import SPLITS, SplitRule
 from napari_pgan.store.store import Store, Subject, open_store
 from napari_pgan.store.writer import StoreWriter, create_store, extend_store
@@ -17,6 +17,7 @@ __all__ = [
     "create_store",
     "extend_store",
     "is_free",
+    "label_map",
     "open_store",
     "salt",
     "salt_check",

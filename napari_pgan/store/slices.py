@@ -62,3 +62,11 @@ def label_shares(labels: np.ndarray, values: np.ndarray, factor: int) -> np.ndar
     for k, value in enumerate(values):
         shares[:, k] = box_average(labels == value, factor)
     return shares
+
+
+def label_map(fractions: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Label maps (…, Y, X) uint8 of shares (…, K, Y, X): the label that fills more than half of a pixel, or none."""
+    if not fractions.shape[-3]:
+        return np.zeros((*fractions.shape[:-3], *fractions.shape[-2:]), np.uint8)
+    best = np.asarray(values, np.uint8)[fractions.argmax(axis=-3)]
+    return np.where(fractions.max(axis=-3) > 0.5, best, np.uint8(0))

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pgan.atomic import write_text
 from napari_pgan.evaluation.material import Samples
 from napari_pgan.evaluation.memorisation.copies import Pair
-from napari_pgan.store import Slices
+from napari_pgan.store import Slices, label_map
 
 WARNING = "The pictures in this folder show patients whom the model was trained on. Keep them as you keep the scans."
 FOOT = "The first row is synthetic, not for diagnosis; the second is a patient's image."
@@ -50,11 +50,3 @@ def write_pairs(
         told = f"seed {samples.seeds[pair.sample]}" + ("" if pair.flip == "none" else f", flipped {pair.flip}")
         title = f"generated ({told}), and the training image nearest to it: a patient, do not share"
         draw(folder / f"pair-{rank:02}.png", images, labels, ("generated", "a patient"), title, FOOT)
-
-
-def label_map(fractions: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Label maps (…, Y, X) uint8 of shares (…, K, Y, X): the label that fills more than half of a pixel, or none."""
-    if not fractions.shape[-3]:
-        return np.zeros((*fractions.shape[:-3], *fractions.shape[-2:]), np.uint8)
-    best = np.asarray(values, np.uint8)[fractions.argmax(axis=-3)]
-    return np.where(fractions.max(axis=-3) > 0.5, best, np.uint8(0))

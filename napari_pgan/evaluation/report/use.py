@@ -83,12 +83,14 @@ def _dice(scores: _Rows) -> Table:
         real = _of(scores, "real", label)
         for source in ("synthetic", "both"):
             one = _of(scores, source, label)
-            rows.append(
-                Row(f"{label}: {_SOURCES[source]}", figure(one["dice"]), span(one["low"], one["high"]),
-                    figure(real["dice"]), span(real["low"], real["high"]),
-                    f"Overlap with what a person drew, over {one['tested']} patients. Larger is better.")
-            )  # fmt: skip
+            told = f"Overlap with what a person drew, over {one['tested']} patients. Larger is better."
+            rows.append(_dice_row(f"{label}: {_SOURCES[source]}", one, real, told))
     return Table("Dice on patients that nobody has seen", tuple(rows), "trained on …", "real images alone")
+
+
+def _dice_row(name: str, one: Mapping[str, Any], real: Mapping[str, Any], told: str) -> Row:
+    about, floor = (span(x["low"], x["high"]) for x in (one, real))
+    return Row(name, figure(one["dice"]), about, figure(real["dice"]), floor, told)
 
 
 def _hausdorff(scores: _Rows, unit: str) -> Table:
@@ -130,12 +132,8 @@ def _few(scores: _Rows, counts: list[int]) -> Table:
         label = ALL if ALL in _labels(some) else _labels(some)[-1]
         real = _of(some, "real", label)
         for source in ("synthetic", "both"):
-            one = _of(some, source, label)
-            rows.append(
-                Row(f"{count} subjects: {_SOURCES[source]}", figure(one["dice"]), span(one["low"], one["high"]),
-                    figure(real["dice"]), span(real["low"], real["high"]),
-                    f"Dice of {label}, where model and segmenter know {count} subjects. Larger is better.")
-            )  # fmt: skip
+            told = f"Dice of {label}, where model and segmenter know {count} subjects. Larger is better."
+            rows.append(_dice_row(f"{count} subjects: {_SOURCES[source]}", _of(some, source, label), real, told))
     return Table("With few subjects", tuple(rows), "trained on …", "real images alone")
 
 

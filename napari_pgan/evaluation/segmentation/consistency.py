@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
 from napari_pgan.evaluation.segmentation.overlap import masks_of, region_names
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
@@ -15,7 +16,6 @@ from napari_pgan.evaluation.segmentation.use import Labelled
 from napari_pgan.spec import Channels
 
 _LEAST = 1 / 500  # of an image's pixels, that a label must fill for its Dice to count
-_ROUNDS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,11 @@ def measure_consistency(judge: Segmenter, samples: Labelled, held_out: Labelled,
     for region, name in enumerate(names):
         own, real = mine[:, region], theirs[:, region]
         there, real_there = ~np.isnan(own), ~np.isnan(real)
-        low, high = _interval(own[there], np.arange(there.sum()))
-        floor_low, floor_high = _interval(real[real_there], held_out.subject[real_there])
+        low, mean, high = _mean(own[there], np.arange(there.sum()))
+        floor_low, floor, floor_high = _mean(real[real_there], held_out.subject[real_there])
         rows.append(
-            Agreement(
-                name, _mean(own[there]), low, high, int(there.sum()),
-                _mean(real[real_there]), floor_low, floor_high, int(real_there.sum()),
-            )
-        )  # fmt: skip
+            Agreement(name, mean, low, high, int(there.sum()), floor, floor_low, floor_high, int(real_there.sum()))
+        )
     pairs = zip(*(rims(x.images, x.labels) for x in (samples, held_out)), strict=True)
     sharp = tuple(Rims(name, a, b) for name, (a, b) in zip(channels.modalities, pairs, strict=True))
     return Consistency(tuple(rows), sharp)
@@ -119,20 +116,8 @@ def _each_dice(judge: Segmenter, data: Labelled, values: list[int]) -> np.ndarra
     return np.where(size >= _LEAST * data.labels[0].size, found, np.nan).T
 
 
-def _interval(figures: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """5th and 95th percentile of the mean, groups drawn anew with replacement."""
-    if not len(figures):
-        return float("nan"), float("nan")
-    names, index = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(index, figures), np.bincount(index)
-    random = np.random.default_rng(0)
-    means = []
-    for _ in range(_ROUNDS):
-        drawn = random.integers(0, len(names), len(names))
-        means.append(sums[drawn].sum() / counts[drawn].sum())
-    low, high = np.percentile(means, [5, 95])
-    return float(low), float(high)
-
-
-def _mean(figures: np.ndarray) -> float:
-    return float(figures.mean()) if len(figures) else float("nan")
+def _mean(figures: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """5th percentile, value and 95th percentile of the mean, groups drawn anew with replacement."""
+    index = np.unique(groups, return_inverse=True)[1]
+    sums = np.stack([np.bincount(index, figures), np.bincount(index)], axis=1)
+    return bootstrap(lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), sums)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
 from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
 from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
 from napari_pgan.spec import Channels
 
 SOURCES = ("real", "synthetic", "both")
 SEEDS = (0, 1, 2)
-_ROUNDS = 2000  # of the bootstrap
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances:
     """Of (seeds, S) figures."""
     there = ~np.isnan(dices).all(axis=0)
     found = distances[:, there]
-    low, mean, high = _bootstrap(lambda rows: float(np.mean(rows)), dices[:, there].mean(axis=0))
+    low, mean, high = bootstrap(lambda rows: float(np.mean(rows)), dices[:, there].mean(axis=0))
     finite = found[np.isfinite(found)]
     middle = float(np.median(finite)) if finite.size else float("nan")
     missed = float(np.isinf(found).mean()) if found.size else float("nan")
@@ -281,16 +281,5 @@ def _ratio(subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> R
         own, other = np.nanmean(mine[:, there], axis=0).mean(), np.nanmean(theirs[:, there], axis=0).mean()
         return float(own / other) if other > 0 else float("nan")
 
-    low, value, high = _bootstrap(ratio, np.stack([dices, real], axis=-1))
+    low, value, high = bootstrap(ratio, np.stack([dices, real], axis=-1))
     return Ratio(subjects, source, value, low, high)
-
-
-def _bootstrap(figure: Callable[[np.ndarray], float], rows: np.ndarray) -> tuple[float, float, float]:
-    """5th percentile, value and 95th percentile of a figure of subjects, which are drawn anew with replacement."""
-    if not len(rows):
-        return float("nan"), float("nan"), float("nan")
-    random = np.random.default_rng(0)
-    rounds = [figure(rows[random.integers(0, len(rows), len(rows))]) for _ in range(_ROUNDS)]
-    finite = [x for x in rounds if np.isfinite(x)]
-    low, high = np.percentile(finite, [5, 95]) if finite else (float("nan"), float("nan"))
-    return float(low), figure(rows), float(high)
