@@ -59,7 +59,7 @@ def main() -> None:
 
     rows = [row("training slices", train.images), row("held-out slices", held)]
     for name in options.models:
-        rows.append(row(Path(name).name, samples_of(name, options.samples).images))
+        rows.append(row(Path(name).name, samples_of(name, options.samples, train).images))
     print("| images | SWD | finest level | with a lesion | areas off by (pixels) | with a glioma's contrast |")
     print("|---" * 6 + "|")
     for one in rows:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_pgan import load_model
-from napari_pgan.model import Batch
+from napari_pgan.evaluation.material import Samples, Shelf, draw_samples
+from napari_pgan.store import Slices
 from napari_pgan.training.run import Run
 
 FIRST_SEED = 10_000  # none that people look at
 
 
-def samples_of(name: str, count: int) -> Batch:
-    """Of a run folder's newest model, or of a model file."""
-    path = Run(name).model if Path(name).is_dir() else Path(name)
-    return load_model(path).sample(seeds=range(FIRST_SEED, FIRST_SEED + count), batch_size=16)
+def samples_of(name: str, count: int, learnt: Slices) -> Samples:
+    """Of a run folder's newest model, or of a model file; one that is told positions gets those of `learnt`."""
+    model = load_model(Run(name).model if Path(name).is_dir() else Path(name))
+    return draw_samples(model, count, FIRST_SEED, Shelf(), learnt.position if model.card.conditions else None)

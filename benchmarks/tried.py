@@ -43,7 +43,7 @@ def main() -> None:
     rows = [bench.row("training slices", bench.train.images, bench.train_labels)]
     print(table(rows, store.channels), flush=True)
     for name in options.models:
-        made = samples_of(name, options.samples)
+        made = samples_of(name, options.samples, bench.train)
         rows.append(bench.row(Path(name).name, made.images, made.labels))
         print(table(rows[-1:], store.channels).splitlines()[-1], flush=True)
     if options.out:
