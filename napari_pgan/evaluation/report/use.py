@@ -23,7 +23,7 @@ def use_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
     scores = [row for row in result["scores"] if row["subjects"] == own]
     ratio = _ratio(result["ratios"], own, "synthetic")
     low_data = sorted({row["subjects"] for row in result["scores"]})
-    tables = [_dice(scores), _hausdorff(scores, result["unit"]), _shares(result["ratios"], own)]
+    tables = [_shares(result["ratios"], own), _dice(scores), _hausdorff(scores, result["unit"])]
     charts = [_chart(scores)]
     if len(low_data) > 1:
         tables.append(_few(result["scores"], low_data))
@@ -85,7 +85,7 @@ def _dice(scores: _Rows) -> Table:
             one = _of(scores, source, label)
             told = f"Overlap with what a person drew, over {one['tested']} patients. Larger is better."
             rows.append(_dice_row(f"{label}: {_SOURCES[source]}", one, real, told))
-    return Table("Dice on patients that nobody has seen", tuple(rows), "trained on …", "real images alone")
+    return Table("Dice on patients that nobody has seen", tuple(rows), "trained on …", "real images alone", folded=True)
 
 
 def _dice_row(name: str, one: Mapping[str, Any], real: Mapping[str, Any], told: str) -> Row:
@@ -103,7 +103,9 @@ def _hausdorff(scores: _Rows, unit: str) -> Table:
                 Row(f"{label}: {_SOURCES[source]}", figure(one["hausdorff"]), _missed(one), figure(real["hausdorff"]),
                     _missed(real), "How far apart the outlines are, but for the worst 5 %. Smaller is better.")
             )  # fmt: skip
-    return Table(f"95 % Hausdorff distance in {unit}, median", tuple(rows), "trained on …", "real images alone")
+    return Table(
+        f"95 % Hausdorff distance in {unit}, median", tuple(rows), "trained on …", "real images alone", folded=True
+    )
 
 
 def _missed(one: Mapping[str, Any]) -> str:
