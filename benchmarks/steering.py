@@ -1,0 +1,120 @@
+"""How well, and how fast, latents are found for a segmentation: Dice by seconds, on masks that the model drew itself.
+
+    python benchmarks/steering.py [MODEL] [--masks 100] [--seconds 5] [--clock cpu] [--out curves.json]
+
+The masks are of seeds that no bank holds, with a lesion of 50 pixels or more at 128² (in proportion at other sizes).
+For each the best candidate's mean Dice over the labels that are present, after so many seconds; medians over masks.
+Beside it the two ways that others have: plain gradient descent from the mean latent, and random search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_pgan import load_model
+from napari_pgan.latent.steering import Bank, Wish, make_bank, steer
+from napari_pgan.latent.steering.objective import Objective
+from napari_pgan.model import Model
+
+FIRST_SEED = 20_000
+AT = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+Curve = list[tuple[float, float]]  # seconds, Dice of the best so far
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="default")
+    parser.add_argument("--masks", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: where others use the machine, too")
+    parser.add_argument("--others", type=int, default=0, help="masks for gradient descent and random search")
+    parser.add_argument("--bank", type=int, default=8192)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    clock, model = CLOCKS[options.clock], load_model(options.model)
+    wishes = own_masks(model, options.masks)
+    began = clock()
+    bank = make_bank(model, options.bank)
+    print(f"bank of {len(bank):,}: {clock() - began:.1f} s; {len(wishes)} masks, {options.threads} threads")
+    curves = {"steered": [timed(steered(model, wish, bank), clock, options.seconds) for wish in wishes]}
+    few = wishes[: options.others]
+    if few:
+        curves["gradient descent from the mean"] = [timed(descent(model, wish), clock, 120) for wish in few]
+        curves["random search"] = [timed(random_search(model, wish), clock, options.seconds) for wish in few]
+    report(curves)
+    if options.out:
+        options.out.write_text(json.dumps(curves, indent=1) + "\n", "utf-8")
+
+
+def own_masks(model: Model, count: int) -> list[Wish]:
+    """Of the model's own, one after another, those with a lesion that is large enough."""
+    least, found, seed = 50 * np.prod(model.card.grid.shape) / 128**2, [], FIRST_SEED
+    while len(found) < count:
+        labels = model.sample(seeds=range(seed, seed + 32), batch_size=32).labels
+        found += [Wish.of(x, model.card.channels, model.card.grid) for x in labels if (x > 0).sum() >= least]
+        seed += 32
+    return found[:count]
+
+
+def steered(model: Model, wish: Wish, bank: Bank) -> Iterator[float]:
+    for found in steer(model, wish, bank):
+        yield float(found.scores[0])
+
+
+def descent(model: Model, wish: Wish, steps: int = 1000) -> Iterator[float]:
+    """One latent from near zero, at full size, with Adam."""
+    objective = Objective(wish, model.encoding)
+    z = (0.01 * torch.from_numpy(model.latents([0]))).requires_grad_(True)
+    optimizer = torch.optim.Adam([z], lr=0.01)
+    best = 0.0
+    for _ in range(steps):
+        optimizer.zero_grad()
+        x = model.generate(z)
+        objective(x).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        best = max(best, float(wish.score(model.encoding.decode(x.detach()).numpy())[0]))
+        yield best
+
+
+def random_search(model: Model, wish: Wish) -> Iterator[float]:
+    best, seed = 0.0, 10**8
+    while True:
+        labels = model.sample(seeds=range(seed, seed + 8), batch_size=8).labels
+        best, seed = max(best, float(wish.score(labels).max())), seed + 8
+        yield best
+
+
+def timed(search: Iterator[float], clock: Callable[[], float], seconds: float) -> Curve:
+    began, curve = clock(), []
+    for dice in search:
+        curve.append((clock() - began, dice))
+        if curve[-1][0] > seconds:
+            break
+    return curve
+
+
+def at(curve: Curve, seconds: float) -> float:
+    """The Dice that was reached by then; 0 before the first."""
+    return max((dice for when, dice in curve if when <= seconds), default=0.0)
+
+
+def report(curves: dict[str, list[Curve]]) -> None:
+    shown = [s for s in AT if s <= max(curve[-1][0] for many in curves.values() for curve in many)]
+    print("| search | " + " | ".join(f"{s:g} s" for s in shown) + " |\n" + "|---" * (len(shown) + 1) + "|")
+    for name, many in curves.items():
+        cells = [f"{np.median([at(c, s) for c in many]):.3f} ({np.mean([at(c, s) for c in many]):.3f})" for s in shown]
+        print(f"| {name}, median (mean) of {len(many)} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

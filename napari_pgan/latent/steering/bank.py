@@ -1,0 +1,162 @@
+"""Latents with what they draw, so that a search for a segmentation begins near it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from napari_pgan.atomic import replacing
+from napari_pgan.errors import InputError
+from napari_pgan.latent.steering.objective import label_logits
+from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.model import Model
+
+COUNT = 8192
+FIRST_SEED = 3_000_000_000  # beyond the seeds that people name, so that no sample of theirs is its own neighbour
+SMALLEST = 16  # pixels of the bank's label maps
+_BATCH = 64
+_PROBES, _PROBED = 1024, 32  # latents that tell the directions, and at once
+_FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Seeds and the segmentations that they draw, small.
+
+    Parameters
+    ----------
+    shares
+        uint8 (N, K, y, x): the labels' shares of a pixel, 255 for all of it.
+    directions
+        float32 (L, L), a column a direction, orthonormal: those along which a latent moves the segmentation the least
+        first, the most last (`label_directions`).
+    first_seed
+        The seed of the first one; the others follow.
+    """
+
+    shares: torch.Tensor
+    directions: torch.Tensor
+    first_seed: int = FIRST_SEED
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    @property
+    def seeds(self) -> range:
+        """Of the latents, in the order of `shares`."""
+        return range(self.first_seed, self.first_seed + len(self))
+
+    def rank(self, wish: Wish, factor: int) -> np.ndarray:
+        """All entries, those that meet the wish best first: (N,) indices.
+
+        Parameters
+        ----------
+        wish
+            What is asked for.
+        factor
+            By how much the bank's label maps are smaller than the model's.
+        """
+        asked, weight = (torch.from_numpy(x) for x in wish.shares(factor))
+        target = (asked * weight).flatten(1)  # (K, pixels)
+        score = torch.zeros(len(self))
+        present = torch.from_numpy(wish.present)
+        for k in range(len(target)):
+            mine = self.shares[:, k].flatten(1).float().div_(255)
+            size = mine @ weight.flatten()
+            if present[k]:
+                score += 2 * (mine @ target[k]) / (size + target[k].sum() + 1e-6) / present.sum()
+            else:  # what nobody asked for counts by how large it is
+                score -= size / weight.numel()
+        return score.argsort(descending=True, stable=True).numpy()
+
+
+def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
+    """Sample latents and keep their segmentations, as `stage` has them.
+
+    Parameters
+    ----------
+    model
+        Whose; it needs labels.
+    count
+        How many.
+    progress
+        Called with (done, all); what it raises ends the work.
+    """
+    stage, parts = bank_stage(model), []
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
+    for start in range(0, count, _BATCH):
+        z = torch.from_numpy(model.latents(seeds[start : start + _BATCH]))
+        with torch.inference_mode():
+            found = model.encoding.probabilities(model.generate(z, stage=stage, conditions=_middle(model)))
+        parts.append((found * 255).round().to("cpu", torch.uint8))
+        if progress:
+            progress(min(start + _BATCH, count), count)
+    return Bank(torch.cat(parts), label_directions(model))
+
+
+def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
+    """Eigenvectors of how strongly each direction of the latent moves the segmentation, weakest first: (L, L).
+
+    The mean of JᵀJ over latents (a Gauss-Newton or Fisher matrix; Amari 1998, doi:10.1162/089976698300017746), where J
+    is the derivative of label probabilities by the latent, estimated from products with random vectors. A few dozen of
+    hundreds of directions matter, by factors of thousands; an optimiser that scales each of its coordinates needs
+    these for coordinates.
+    """
+    stage, random = max(0, model.stages - 2), torch.Generator().manual_seed(0)
+    size = model.card.architecture.latent
+    total = torch.zeros(size, size)
+    first = FIRST_SEED + 10**8
+    for start in range(0, count, _PROBED):
+        seeds = range(first + start, first + min(start + _PROBED, count))
+        z = torch.from_numpy(model.latents(seeds)).to(model.device).requires_grad_(True)
+        logits = label_logits(model.generate(z, stage=stage, conditions=_middle(model)), model.encoding)
+        found = torch.sigmoid(logits[:, 1:])
+        along = torch.randn(found.shape, generator=random).to(found.device)
+        (found * along).sum().backward()  # type: ignore[no-untyped-call]
+        assert z.grad is not None
+        total += (z.grad.T @ z.grad).cpu()
+    return torch.linalg.eigh(total / count).eigenvectors
+
+
+def kept_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
+    """The bank of the model in the user's cache folder, or one that is made now and kept there."""
+    path = bank_path(model, count)
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get("format") == _FORMAT:
+                return Bank(file.get_tensor("shares"), file.get_tensor("directions"))
+    except (OSError, SafetensorError):  # none yet, or damaged: made anew
+        pass
+    bank = make_bank(model, count, progress)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            tensors = {"shares": bank.shares.contiguous(), "directions": bank.directions.contiguous()}
+            save_file(tensors, temporary, {"format": _FORMAT})
+    except (OSError, SafetensorError, InputError):  # it works without being kept, only slower the next time
+        pass
+    return bank
+
+
+def _middle(model: Model) -> dict[str, str | float]:
+    """What a model that is told something is told for its bank."""
+    return {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in model.card.conditions}
+
+
+def bank_path(model: Model, count: int = COUNT) -> Path:
+    """Where a model's bank is kept: by the hash of the generator, so that a copy of a model finds it, too."""
+    folder = Path(platformdirs.user_cache_dir("napari-pgan", appauthor=False)) / "banks"
+    return folder / f"{model.identity[:32]}-{count}.safetensors"
+
+
+def bank_stage(model: Model) -> int:
+    """The stage of the bank's label maps: the first of 16 pixels or more."""
+    shapes = [model.card.architecture.shape(stage) for stage in range(model.stages)]
+    return next((stage for stage, shape in enumerate(shapes) if min(shape) >= SMALLEST), model.stages - 1)

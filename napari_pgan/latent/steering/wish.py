@@ -1,0 +1,138 @@
+"""What a segmentation is asked to be: a label map in which some pixels may be left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_pgan.errors import InputError
+from napari_pgan.spec import Channels, Grid
+
+
+def any_value(channels: Channels) -> int:
+    """The label that stands for "any": the largest of 255, 254, … that the model does not have itself."""
+    taken = set(channels.values.tolist())
+    return next(value for value in range(255, 0, -1) if value not in taken)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A segmentation that is asked for, on a model's grid.
+
+    Parameters
+    ----------
+    labels
+        (Y, X) uint8 in the model's label values; 0 is background.
+    open
+        (Y, X) bool: here any label will do.
+    channels
+        The model's.
+    told
+        What was done to the drawing to make it a wish, one sentence each.
+    """
+
+    labels: np.ndarray
+    open: np.ndarray
+    channels: Channels
+    told: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, drawing: np.ndarray, channels: Channels, grid: Grid, affine: np.ndarray | None = None) -> Wish:
+        """Of a drawn label map.
+
+        Parameters
+        ----------
+        drawing
+            (Y, X) whole numbers: the model's label values, 0 for background, `any_value` for "don't care".
+        channels, grid
+            The model's.
+        affine
+            3×3, from indices (y, x, 1) of the drawing to indices on `grid`, where the drawing lies on another grid;
+            None where both cover the same field of view.
+
+        Raises
+        ------
+        InputError
+            The model has no labels, the drawing is no label map, or it holds labels that the model does not know.
+        """
+        if not channels.labels:
+            raise InputError("this model makes no segmentation, so nothing can be asked of it; load one with labels")
+        drawing = np.asarray(drawing)
+        if drawing.ndim != 2 or drawing.dtype.kind not in "iub" or not drawing.size:
+            raise InputError(
+                f"a drawing of shape {drawing.shape} and type {drawing.dtype} is no label map; draw whole numbers on a "
+                "single slice"
+            )
+        whatever, known = any_value(channels), channels.values.tolist()
+        if unknown := sorted(set(np.unique(drawing).tolist()) - {0, whatever, *known}):
+            names = ", ".join(f"{label.value} {label.name}" for label in channels.labels)
+            raise InputError(
+                f"the drawing holds {', '.join(map(str, unknown))}, which the model does not know; it knows {names}, "
+                f"0 for background and {whatever} for any"
+            )
+        told = []
+        if drawing.shape != grid.shape or affine is not None:
+            told.append(f"The drawing of {_size(drawing.shape)} pixels was brought to the model's {_size(grid.shape)}.")
+            drawing = _resampled(drawing, grid.shape, affine)
+        labels = np.where(drawing == whatever, 0, drawing).astype(np.uint8)
+        return cls(labels, drawing == whatever, channels, tuple(told))
+
+    @property
+    def present(self) -> np.ndarray:
+        """(K,) bool: which of the model's labels are asked for."""
+        return np.array([(self.labels == value).any() for value in self.channels.values], bool)
+
+    def shares(self, factor: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """At a size that is smaller by a factor: the labels' share of what is not open, and how much that is.
+
+        Returns
+        -------
+        tuple
+            (K, Y / factor, X / factor) and (Y / factor, X / factor), both float32, 0 to 1.
+        """
+        asked = _boxes(~self.open, factor)
+        each = [_boxes((self.labels == value) & ~self.open, factor) for value in self.channels.values]
+        return np.stack(each) / np.maximum(asked, 1e-6), asked
+
+    def dice(self, labels: np.ndarray) -> np.ndarray:
+        """Dice of label maps (N, Y, X) with the wish, outside of what is open: (N, K) float64.
+
+        Not a number for a label that is neither asked for nor there; 0 for one that should not be there.
+        """
+        values = self.channels.values[None, :, None, None]
+        mine, theirs = (self.labels[None, None] == values), (labels[:, None] == values) & ~self.open
+        size = mine.sum((2, 3)) + theirs.sum((2, 3))
+        return np.where(size > 0, 2 * (mine & theirs).sum((2, 3)) / np.maximum(size, 1), np.nan)
+
+    def score(self, labels: np.ndarray) -> np.ndarray:
+        """How well label maps (N, Y, X) meet the wish, (N,): the mean Dice over the labels that are asked for.
+
+        Of a wish for no label at all it is the share of pixels without one, where it is not open.
+        """
+        if not self.present.any():
+            wrong = ((labels > 0) & ~self.open).sum((1, 2)) / max(int((~self.open).sum()), 1)
+            return 1.0 - wrong
+        return self.dice(labels)[:, self.present].mean(axis=1)
+
+
+def _boxes(mask: np.ndarray, factor: int) -> np.ndarray:
+    height, width = mask.shape
+    boxes = mask.reshape(height // factor, factor, width // factor, factor)
+    return boxes.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _resampled(drawing: np.ndarray, shape: tuple[int, ...], affine: np.ndarray | None) -> np.ndarray:
+    """By the nearest pixel; what lies outside of the drawing is background."""
+    if affine is None:  # pixel i of n covers what lies between i and i + 1 nths of the field of view
+        scale = np.array(drawing.shape) / np.array(shape)
+        matrix, offset = np.diag(scale), scale / 2 - 0.5
+    else:
+        back = np.linalg.inv(affine)
+        matrix, offset = back[:2, :2], back[:2, 2]
+    return ndimage.affine_transform(drawing, matrix, offset, shape, order=0, mode="grid-constant", cval=0)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,139 @@
+"""Latents are found whose own segmentation is the one that is asked for."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.latent.steering import Bank, Wish, any_value, kept_bank, make_bank, steer
+from napari_pgan.latent.steering.bank import bank_path, bank_stage
+from napari_pgan.latent.steering.objective import Objective
+from napari_pgan.latent.steering.search import Phase
+from napari_pgan.model import Model, load_model
+
+SHORT = (Phase(2, 3, 4), Phase(1, 2, 2), Phase(0, 15, 1))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("default")
+
+
+@pytest.fixture(scope="module")
+def bank(model: Model) -> Bank:
+    return make_bank(model, 512)
+
+
+@pytest.fixture(scope="module")
+def drawn(model: Model) -> np.ndarray:
+    """A lesion of three labels that the model itself has drawn, from a seed that is in no bank."""
+    labels = model.sample(seeds=range(40)).labels
+    sizes = np.array([min((one == v).sum() for v in model.card.channels.values) for one in labels])
+    return labels[sizes.argmax()]
+
+
+def wish_of(model: Model, labels: np.ndarray) -> Wish:
+    return Wish.of(labels, model.card.channels, model.card.grid)
+
+
+def test_the_bank_finds_its_own_entries(model: Model, bank: Bank) -> None:
+    labels = model.sample(seeds=bank.seeds[:64], batch_size=32).labels
+    large = [i for i in range(64) if (labels[i] > 0).sum() > 40]
+    places = [int(np.flatnonzero(bank.rank(wish_of(model, labels[i]), 4) == i)[0]) for i in large]
+    assert len(large) >= 10
+    assert np.median(places) == 0
+    assert max(places) <= 5
+
+
+def test_a_bank_knows_entries_without_a_lesion(model: Model, bank: Bank) -> None:
+    empty = wish_of(model, np.zeros(model.card.grid.shape, np.uint8))
+    best = bank.rank(empty, 4)[:8]
+    assert (model.sample(seeds=[bank.seeds[i] for i in best]).labels > 0).mean() < 1e-3
+
+
+def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    calls: list[int] = []
+    first = kept_bank(model, 64, lambda done, _: calls.append(done))
+    again = kept_bank(model, 64, lambda done, _: calls.append(done))
+    assert calls == [64]
+    assert torch.equal(first.shares, again.shares)
+    assert torch.equal(first.directions, again.directions)
+    path = bank_path(model, 64)
+    path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
+    assert torch.equal(kept_bank(model, 64, lambda done, _: calls.append(done)).shares, first.shares)
+    assert calls == [64, 64]
+
+
+def test_what_is_found_draws_what_is_asked(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+    wish = wish_of(model, drawn)
+    told = list(steer(model, wish, bank, candidates=3, phases=SHORT))
+    scores = np.array([found.scores for found in told])
+    assert (np.diff(scores.max(axis=1)) >= 0).all()  # the best so far never gets worse
+    assert scores[-1].max() > scores[0].max() + 0.1
+    assert told[-1].steps == 20
+    made = model.sample(latents=told[-1].latents)
+    np.testing.assert_array_equal(made.labels, told[-1].labels)
+    np.testing.assert_allclose(wish.score(made.labels), told[-1].scores)
+    assert (np.diff(told[-1].scores) <= 0).all()
+
+
+def test_candidates_are_kept_apart(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+    *_, found = steer(model, wish_of(model, drawn), bank, candidates=4, phases=SHORT)
+    unit = found.latents / np.linalg.norm(found.latents, axis=1, keepdims=True)
+    assert (unit @ unit.T)[~np.eye(len(unit), dtype=bool)].max() < 0.9
+
+
+def test_any_leaves_room(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+    """With half of the lesion's labels left open, more segmentations do; none that met the whole is worse."""
+    half = drawn.copy()
+    half[drawn == model.card.channels.values[1]] = any_value(model.card.channels)
+    labels = model.sample(seeds=range(100, 140)).labels
+    objective = Objective(wish_of(model, half), model.encoding)
+    torch.manual_seed(0)
+    x = torch.randn(1, model.encoding.channel_count, *drawn.shape)
+    changed = torch.where(torch.from_numpy(wish_of(model, half).open), torch.randn_like(x), x)
+    assert torch.allclose(objective(x), objective(changed))
+    assert wish_of(model, half).score(labels).shape == (40,)
+
+
+def test_gradients_lead_to_the_wish(model: Model, drawn: np.ndarray) -> None:
+    """Of all channels with values in [-1, 1] those that encode the wish are nearest to it."""
+    wish = wish_of(model, drawn)
+    objective = Objective(wish, model.encoding)
+    fractions = model.encoding.fractions(torch.from_numpy(drawn)[None])
+    images = torch.zeros(1, model.encoding.modality_count, *drawn.shape)
+    exact = model.encoding.encode(images, fractions)
+    assert all(objective(exact) < objective(exact * (1 - share)) for share in (0.1, 0.5, 1.0))
+    turned = torch.flip(exact, (3,))
+    assert objective(turned) > objective(exact) + 0.5
+
+
+def test_a_search_ends_when_its_time_is_over(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+    began = time.monotonic()
+    told = list(steer(model, wish_of(model, drawn), bank, candidates=2, seconds=0.0))
+    assert len(told) >= 1  # even without time there is the best of the bank
+    assert told[-1].steps <= 1
+    assert time.monotonic() - began < 60
+
+
+def test_directions_are_sorted_by_how_much_they_move_the_segmentation(model: Model, bank: Bank) -> None:
+    assert torch.allclose(bank.directions.T @ bank.directions, torch.eye(len(bank.directions)), atol=1e-4)
+    z = torch.from_numpy(model.latents(range(32)))
+    before, moved = model.encoding.probabilities(model.generate(z)), []
+    for column in (0, len(bank.directions) // 2, -1):
+        after = model.encoding.probabilities(model.generate(z + 2 * bank.directions[:, column]))
+        moved.append(float((after - before).abs().mean()))
+    assert moved[0] < moved[1] < moved[2]
+    assert moved[2] > 3 * moved[0]
+
+
+def test_the_banks_pictures_are_of_sixteen_pixels(model: Model) -> None:
+    assert model.card.architecture.shape(bank_stage(model)) == (16, 16)

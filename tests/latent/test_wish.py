@@ -1,0 +1,100 @@
+"""Drawings become wishes on the model's grid, and wishes judge segmentations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as some
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.steering import Wish, any_value
+from napari_pgan.spec import Channels, Grid, Label
+
+GLIOMA = Channels(
+    ("t1", "flair"), (Label(1, "core", "#ff0000"), Label(2, "oedema", "#00ff00"), Label(4, "rim", "#0000ff"))
+)
+GRID = Grid((16, 16), (3.0, 3.0), "PL")
+ANY = any_value(GLIOMA)
+drawings = some.arrays(np.uint8, (16, 16), elements=st.sampled_from([0, 1, 2, 4, ANY]))
+
+
+def test_any_is_no_label_of_the_model() -> None:
+    assert ANY == 255
+    assert any_value(Channels(("t1",), (Label(255, "a", "#000000"), Label(254, "b", "#000000")))) == 253
+
+
+@given(drawings)
+def test_a_drawing_on_the_models_grid_is_taken_as_it_is(drawing: np.ndarray) -> None:
+    wish = Wish.of(drawing, GLIOMA, GRID)
+    np.testing.assert_array_equal(wish.open, drawing == ANY)
+    np.testing.assert_array_equal(np.where(wish.open, ANY, wish.labels), drawing)
+    assert wish.told == ()
+
+
+@given(drawings, st.sampled_from([1, 2, 4, 8]))
+def test_shares_are_what_is_left_of_boxes(drawing: np.ndarray, factor: int) -> None:
+    wish = Wish.of(drawing, GLIOMA, GRID)
+    shares, asked = wish.shares(factor)
+    area = factor**2
+    for k, value in enumerate((1, 2, 4)):
+        assert (shares[k] * asked).sum() * area == pytest.approx((drawing == value).sum(), abs=1e-3)
+    assert asked.sum() * area == pytest.approx((drawing != ANY).sum(), abs=1e-3)
+    assert shares.sum(0).max() <= 1 + 1e-5
+
+
+@settings(max_examples=30)
+@given(drawings, st.integers(2, 5))
+def test_a_finer_drawing_of_the_same_comes_to_the_same_wish(drawing: np.ndarray, times: int) -> None:
+    fine = drawing.repeat(times, 0).repeat(times, 1)
+    wish = Wish.of(fine, GLIOMA, GRID)
+    np.testing.assert_array_equal(np.where(wish.open, ANY, wish.labels), drawing)
+    assert "brought to the model's 16×16" in wish.told[0]
+
+
+def test_a_drawing_that_lies_elsewhere_is_moved() -> None:
+    drawing = np.zeros((8, 8), np.uint8)
+    drawing[2:4, 5] = 2
+    two_down_four_right = np.array([[1, 0, 2], [0, 1, 4], [0, 0, 1]])
+    wish = Wish.of(drawing, GLIOMA, GRID, two_down_four_right)
+    assert [tuple(p) for p in np.argwhere(wish.labels == 2)] == [(4, 9), (5, 9)]
+    assert not wish.open.any()  # what lies outside of the drawing is background, not open
+
+
+@given(drawings)
+def test_the_score_of_the_drawing_itself_is_one(drawing: np.ndarray) -> None:
+    wish = Wish.of(drawing, GLIOMA, GRID)
+    assert wish.score(wish.labels[None])[0] == 1
+    other = np.where(wish.open, 4, wish.labels)  # where any will do, nothing counts
+    assert wish.score(other[None])[0] == 1
+
+
+def test_scores_are_the_dice_of_what_is_asked_for() -> None:
+    drawing = np.zeros((16, 16), np.uint8)
+    drawing[:4], drawing[8:10] = 1, 2
+    made = np.zeros((16, 16), np.uint8)
+    made[:2], made[8:10], made[12:] = 1, 2, 4
+    wish = Wish.of(drawing, GLIOMA, GRID)
+    np.testing.assert_allclose(wish.dice(made[None])[0], [2 * 2 / 6, 1, 0])
+    assert wish.score(made[None])[0] == pytest.approx((2 / 3 + 1) / 2)
+    nothing = Wish.of(np.zeros((16, 16), np.uint8), GLIOMA, GRID)
+    assert nothing.score(made[None])[0] == pytest.approx(1 - 8 / 16)
+
+
+@pytest.mark.parametrize(
+    ("drawing", "words"),
+    [
+        (np.full((16, 16), 3, np.uint8), "holds 3, which the model does not know; it knows 1 core, 2 oedema, 4 rim"),
+        (np.zeros((3, 16, 16), np.uint8), "no label map"),
+        (np.zeros((16, 16)), "no label map"),
+    ],
+)
+def test_what_is_no_drawing_of_the_models_labels_is_refused(drawing: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Wish.of(drawing, GLIOMA, GRID)
+
+
+def test_a_model_without_labels_is_asked_for_nothing() -> None:
+    with pytest.raises(InputError, match="makes no segmentation"):
+        Wish.of(np.zeros((16, 16), np.uint8), Channels(("t1",)), GRID)
