@@ -163,7 +163,7 @@ def _refuse_seen(work: Work) -> None:
 
 MEASURES: Mapping[str, Measure] = {
     "likeness": Measure("likeness", 2, _likeness),
-    "memorisation": Measure("memorisation", 3, _memorisation),
+    "memorisation": Measure("memorisation", 4, _memorisation),
     "use": Measure("use", 1, _use, _refuse_seen, _others),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),
     "trends": Measure("trends", 1, _trends, options=_history),

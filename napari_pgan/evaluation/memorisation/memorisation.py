@@ -304,7 +304,7 @@ def _verdict(
     if alarms[1]:
         trial += f"; of {alarms[1]:,} images of held-out subjects {alarms[0]} when one half of them judged the other"
     if not copies:
-        return NONE, f"None of {samples:,} samples is nearer to a training subject than held-out images are. {trial}."
+        return NONE, f"None of {samples:,} samples is nearer to a training subject than chance allows. {trial}."
     share, are = 100 * copies / samples, "is a near-copy" if copies == 1 else "are near-copies"
     what = f"{copies:,} of {samples:,} samples {are} of a training subject's images ({share:.1f} %). {trial}."
     return MANY if copies >= _LARGE_SHARE * samples else SOME, what
