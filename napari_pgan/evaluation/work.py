@@ -150,9 +150,10 @@ class Work:
         """The slices of test subjects that neither the model nor those of few subjects were trained on."""
         keys = set(self.match.tested)
         rows = np.isin(self.held_out.subject, [i for i, key in enumerate(self.held_out.keys) if key in keys])
-        some = self.labelled(self.held_out)
-        assert some.subject is not None
-        return Labelled(some.images[rows], some.labels[rows], some.subject[rows])
+        some = self.held_out
+        return self.labelled(
+            Slices(some.images[rows], some.labels[rows], some.subject[rows], some.position[rows], some.keys)
+        )
 
     def labelled(self, slices: Slices) -> Labelled:
         """Slices with label maps in place of shares."""

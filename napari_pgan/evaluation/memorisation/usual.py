@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_pgan.evaluation.memorisation.copies import Rule
 
-CHANCE = 0.05  # of calling any image a copy, if none is
+_CHANCE = 0.05  # of calling any image a copy, if none is
 _BINS = 40
 
 
@@ -22,7 +22,7 @@ def threshold(held_out: np.ndarray, judged: int) -> float:
     tenth = np.quantile(logs, 0.1)
     excess = tenth - logs[logs <= tenth]
     steepness = max(0.02, float(excess.mean() * (1 + 1 / np.sqrt(len(excess)))))
-    return float(np.exp(logs.min() - steepness * np.log(max(1.0, judged / CHANCE / len(logs)))))
+    return float(np.exp(logs.min() - steepness * np.log(max(1.0, judged / _CHANCE / len(logs)))))
 
 
 def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) -> tuple[int, int]:

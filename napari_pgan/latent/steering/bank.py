@@ -28,7 +28,7 @@ _FORMAT = "1"
 
 @dataclass(frozen=True)
 class Bank:
-    """Seeds and the segmentations that they draw, small.
+    """The segmentations that the seeds from `FIRST_SEED` on draw, small.
 
     Parameters
     ----------
@@ -37,13 +37,10 @@ class Bank:
     directions
         float32 (L, L), a column a direction, orthonormal: those along which a latent moves the segmentation the least
         first, the most last (`label_directions`).
-    first_seed
-        The seed of the first one; the others follow.
     """
 
     shares: torch.Tensor
     directions: torch.Tensor
-    first_seed: int = FIRST_SEED
 
     def __len__(self) -> int:
         return len(self.shares)
@@ -51,7 +48,7 @@ class Bank:
     @property
     def seeds(self) -> range:
         """Of the latents, in the order of `shares`."""
-        return range(self.first_seed, self.first_seed + len(self))
+        return range(FIRST_SEED, FIRST_SEED + len(self))
 
     def rank(self, wish: Wish, factor: int) -> np.ndarray:
         """All entries, those that meet the wish best first: (N,) indices.
@@ -78,7 +75,7 @@ class Bank:
 
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
-    """Sample latents and keep their segmentations, as `stage` has them.
+    """Sample latents and keep their segmentations, as `bank_stage` has them.
 
     Parameters
     ----------

@@ -117,8 +117,9 @@ def steer(
     done = 0
     for phase in phases:
         stage = max(0, model.stages - 1 - phase.below)
-        z = search.nearest(z, stage, candidates * phase.share)
-        for moved in search.walk(z, stage, phase.steps):
+        objective = Objective(wish, model.encoding, 2 ** (model.stages - 1 - stage))
+        z = search.nearest(z, objective, stage, candidates * phase.share)
+        for moved in search.walk(z, objective, stage, phase.steps):
             z, done = moved, done + 1
             late = seconds is not None and time.monotonic() - began > seconds
             if late or (stage == model.stages - 1 and done % _LOOK == 0):
@@ -154,18 +155,16 @@ class _Search:
         better = scores > self.scores
         self.latents[better], self.labels[better], self.scores[better] = latents[better], labels[better], scores[better]
 
-    def nearest(self, z: torch.Tensor, stage: int, count: int) -> torch.Tensor:
+    def nearest(self, z: torch.Tensor, objective: Objective, stage: int, count: int) -> torch.Tensor:
         """Those latents whose images of a stage are nearest to the wish."""
         if len(z) <= count:
             return z
-        objective = self._objective(stage)
         with torch.inference_mode():
             far = objective(self.model.generate(z, stage=stage, conditions=self.conditions))
         return z[far.argsort(stable=True)[:count]].clone()
 
-    def walk(self, z: torch.Tensor, stage: int, steps: int) -> Iterator[torch.Tensor]:
+    def walk(self, z: torch.Tensor, objective: Objective, stage: int, steps: int) -> Iterator[torch.Tensor]:
         """Latents after each step of the optimiser."""
-        objective = self._objective(stage)
         y = (self._on_sphere(z) @ self.directions).clone().requires_grad_(True)
         optimizer = torch.optim.Adam([y], lr=_RATE, betas=_BETAS)
         for _ in range(steps):
@@ -188,13 +187,7 @@ class _Search:
             if all(unit[row] @ unit[other] <= _APART for other in kept):
                 kept.append(int(row))
         rows = kept[:count]
-        return Found(
-            self.latents[rows].copy(), self.labels[rows].copy(), self.scores[rows].copy(), steps,
-            time.monotonic() - began,
-        )  # fmt: skip
-
-    def _objective(self, stage: int) -> Objective:
-        return Objective(self.wish, self.model.encoding, 2 ** (self.model.stages - 1 - stage))
+        return Found(self.latents[rows], self.labels[rows], self.scores[rows], steps, time.monotonic() - began)
 
     def _on_sphere(self, z: torch.Tensor) -> torch.Tensor:
         if not self.model.card.architecture.sphere:
