@@ -88,7 +88,7 @@ def find_foreground(array: np.ndarray) -> Foreground:
             raise InputError(f"is constant ({fill:g} everywhere); it holds no image")
         if array.size - inside >= array.size / 20:
             return Foreground(mask, float(fill), True)
-    threshold = _otsu(array)
+    threshold = otsu(array)
     mask = array > threshold
     air = array[~mask]
     if not mask.any() or not air.size:
@@ -141,7 +141,14 @@ def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.n
     return scaled, Scaling(low, high, found.stripped, clipped)
 
 
-def _otsu(array: np.ndarray) -> float:
+def otsu(array: np.ndarray) -> float:
+    """The threshold of Otsu 1979 between the 0.5th and the 99.5th percentile of the values.
+
+    Raises
+    ------
+    InputError
+        Nearly all values are the same.
+    """
     low, high = (float(v) for v in np.percentile(array, (0.5, 99.5)))
     if not high > low:
         raise InputError(f"is nearly constant ({low:g}); it holds no image")
