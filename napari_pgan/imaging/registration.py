@@ -69,6 +69,19 @@ class Pyramid:
         bool like the volume: where the similarity is measured when this is the reference; by default the head and
         10 mm round it.
 
+    Attributes
+    ----------
+    images
+        Millimetres a voxel → image.
+    head, region
+        The head without holes, and where the similarity is measured, at the middle level.
+    points
+        (n, 3) of the head, millimetres in RAS.
+    centre
+        Of the head.
+    fill
+        The value outside.
+
     Raises
     ------
     InputError
@@ -85,10 +98,11 @@ class Pyramid:
         high = float(np.percentile(values[:: max(1, values.size // 200_000)], HIGH_PERCENTILE))
         array = np.minimum(volume.array, high, dtype=np.float32, casting="unsafe")
         if found.stripped:
-            array[~found.mask] = min(found.background, high)
+            array[~found.mask] = np.float32(min(found.background, high))
+        self.fill = min(found.background, high)
         finest = _shrunk(to_itk(array, volume.affine), LEVELS[-1])
         self.images = {mm: _shrunk(finest, mm) for mm in LEVELS}
-        away = sitk.Abs(self.images[LEVELS[1]] - min(found.background, high))
+        away = sitk.Abs(self.images[LEVELS[1]] - self.fill)
         shown = to_array(away)
         # fat outshines all in some contrasts, so the head begins well below the middle of what is bright
         self.head = filled(away > DARK * float(np.median(shown[shown > otsu(shown)])))
@@ -97,6 +111,15 @@ class Pyramid:
             self.region = _shrunk(sitk.Cast(to_itk(region, volume.affine), sitk.sitkFloat32), LEVELS[1]) > 0.1
         self.points = _points(self.head)[::7]  # (n, 3), RAS millimetres of the head
         self.centre = self.points.mean(axis=0)
+
+    def share_inside(self, points: np.ndarray) -> float:
+        """Share of points (n, 3), millimetres in RAS, that lie in the head or close to it."""
+        direction = np.array(self.region.GetDirection()).reshape(3, 3) * np.array(self.region.GetSpacing())
+        index = (points * (-1, -1, 1) - self.region.GetOrigin()) @ np.linalg.inv(direction).T
+        index = np.rint(index).astype(int)[:, ::-1]
+        region = to_array(self.region) > 0
+        inside = ((index >= 0) & (index < region.shape)).all(axis=1)
+        return float(region[tuple(index[inside].T)].sum() / len(points)) if len(points) else 0.0
 
 
 def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threads: int = 1) -> Registered:
