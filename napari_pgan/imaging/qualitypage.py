@@ -65,8 +65,8 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
         "Edges should run on from field to field.</p>",
         "<p>This page names subjects and shows them: keep it where the cohort is kept.</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
-        f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, or "
-        "two volumes are less alike than before.</p>",
+        f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
+        "or two volumes are less alike than before.</p>",
     ]
     if lost:
         listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
