@@ -6,13 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging import intensity
+from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.cohort import FoundSubject, find_subjects
+from napari_pgan.imaging.names import MODALITIES
+from napari_pgan.imaging.qualitypage import write_page
 from napari_pgan.imaging.report import AsideSubject, Report
-from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, SetAside, prepare_subject
+from napari_pgan.imaging.steps import NONE, Steps
+from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
 from napari_pgan.imaging.survey import conclude, look
 from napari_pgan.imaging.workers import Workers
 from napari_pgan.spec import Channels, Grid, base_of
@@ -49,6 +54,11 @@ class Options:
         Of the cohort; None: that of the store.
     sided
         Whether left and right matter (see `Grid`); None: nobody says, or what the store says stays.
+    steps
+        What is done to each subject before it is scaled.
+    folder
+        For the quality page with its pictures and the transforms; None: none are written. They show the subjects and
+        name them, so this is no place in the store.
     """
 
     size: int = 128
@@ -57,6 +67,8 @@ class Options:
     split: SplitRule = field(default_factory=SplitRule)
     name: str | None = None
     sided: bool | None = None
+    steps: Steps = NONE
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -69,6 +81,8 @@ class Options:
             raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
         if self.axis not in ORIENTATIONS:
             raise InputError(f"--axis {self.axis!r} is unknown; give {', '.join(ORIENTATIONS)}")
+        if self.steps.reference not in (None, *MODALITIES):
+            raise InputError(f"--reference {self.steps.reference!r} is no modality; give {', '.join(MODALITIES)}")
 
 
 Progress = Callable[[str, int, int], None]
@@ -113,7 +127,10 @@ def prepare(
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
         frame = _frame(writer)
-        tasks = [_Task(subject, keys[subject.name], str(address), writer.channels, frame) for subject in missing]
+        tasks = [
+            _Task(subject, keys[subject.name], str(address), writer.channels, frame, options.folder)
+            for subject in missing
+        ]
         tell("subjects", 0, len(tasks))
         for done, result in enumerate(pool.map(_do, tasks), 1):
             if result is not None:
@@ -133,6 +150,8 @@ def prepare(
         axis=frame.axis,
         seconds=time.monotonic() - began,
     )
+    if options.folder is not None:
+        write_page(options.folder, report)
     writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
     return report
 
@@ -144,12 +163,14 @@ class _Task:
     address: str
     channels: Channels
     frame: Frame
+    folder: Path | None
 
 
 def _do(task: _Task) -> AsideSubject | None:
     """Prepare one subject into the store; its reason when it is to be set aside."""
     try:
-        made = prepare_subject(task.subject.files, task.channels, task.frame)
+        folder = task.folder / task.key if task.folder is not None else None
+        made = prepare_subject(task.subject.files, task.channels, task.frame, folder)
         extend_store(task.address).add_subject(
             task.key,
             made.images,
@@ -160,7 +181,7 @@ def _do(task: _Task) -> AsideSubject | None:
             attributes=made.attributes,
         )
     except SetAside as error:
-        return AsideSubject(task.subject.name, task.key, error.problem)
+        return AsideSubject(task.subject.name, task.key, error.problem, error.figures)
     except OSError:
         raise  # the store cannot be written; no other subject would fare better
     except Exception as error:  # the message may hold names, so only its kind goes into the store
@@ -197,7 +218,7 @@ def _begin(
     """Look at every subject, and create the store with what they will share."""
     looks = []
     tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis) for subject in usable]):
+    for seen in pool.map(look, [(subject, options.axis, options.steps) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
     shared = conclude(found, looks)
@@ -223,6 +244,7 @@ def _begin(
             "field_of_view": field_of_view,
             "field_of_view_given": options.field_of_view is not None,
             "axis": options.axis,
+            "steps": options.steps.to_dict(),
         },
         salt_check=check,
     )
@@ -235,6 +257,10 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
     if have is None:
         raise InputError(f"{address} was not made by `prepare`; name a new store")
     asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
+    steps = Steps.from_dict(have.get("steps", {}))
+    asked["--register with --reference"] = (options.steps.reference, steps.reference)
+    asked["--bias"] = (options.steps.bias, steps.bias)
+    asked["--strip"] = (options.steps.strip, steps.strip)
     if options.field_of_view is not None:
         asked["--fov"] = (options.field_of_view, have["field_of_view"])
     if options.name is not None:
@@ -254,7 +280,8 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
 
 def _frame(writer: StoreWriter) -> Frame:
     have = writer.attributes["settings"]
-    return Frame(have["size"], have["field_of_view"], have["axis"], have["field_of_view_given"])
+    steps = Steps.from_dict(have.get("steps", {}))
+    return Frame(have["size"], have["field_of_view"], have["axis"], have["field_of_view_given"], steps)
 
 
 def _name_of(address: Address) -> str:

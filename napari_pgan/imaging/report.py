@@ -13,11 +13,15 @@ GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 @dataclass(frozen=True)
 class AsideSubject:
-    """A subject that was not taken. The name is for the terminal, the key for the store."""
+    """A subject that was not taken. The name is for the terminal, the key for the store.
+
+    `figures` are those of a registration that failed.
+    """
 
     name: str
     key: str
     reason: str
+    figures: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
 from napari_pgan.imaging.intensity import find_foreground
 from napari_pgan.imaging.labels import brats_channels
 from napari_pgan.imaging.names import MODALITIES, SEGMENTATION
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, label_values, read_parts
 from napari_pgan.spec import Channels
 
@@ -40,18 +41,19 @@ class Look:
     problem: str | None = None
 
 
-def look(task: tuple[FoundSubject, str]) -> Look:
+def look(task: tuple[FoundSubject, str, Steps]) -> Look:
     """Read one image and the segmentation of a subject; never raises for a bad one.
 
     Parameters
     ----------
     task
-        The subject, and the axis that slices are taken along.
+        The subject, the axis that slices are taken along, and the steps to come.
     """
-    subject, axis = task
+    subject, axis, steps = task
+    reference = steps.reference or MODALITIES[0]
     try:
-        volumes = read_parts(subject.files, (MODALITIES[0], SEGMENTATION), ORIENTATIONS[axis])
-        image = volumes[MODALITIES[0]]
+        volumes = read_parts(subject.files, (reference, SEGMENTATION), ORIENTATIONS[axis], steps)
+        image = volumes[reference]
         extent = head_extent(find_foreground(image.array).mask, image.spacing)
         values = label_values(volumes[SEGMENTATION].array)
     except InputError as error:

@@ -36,6 +36,18 @@ def prepare(
             help="Left and right differ: a mirror image is none of this cohort, and no training may make any.",
         ),
     ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register each subject's modalities to one of them, and resample once.")
+    ] = False,
+    reference: Annotated[
+        str | None, typer.Option(help="The modality that --register brings the others to; by default t1.")
+    ] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the page that shows and names every registered subject, and the transforms."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
     ] = False,
@@ -51,11 +63,15 @@ def prepare(
     from napari_pgan.imaging.cohort import find_subjects
     from napari_pgan.imaging.prepare import Options
     from napari_pgan.imaging.prepare import prepare as prepare_cohort
+    from napari_pgan.imaging.steps import Steps
     from napari_pgan.imaging.workers import available_cores
     from napari_pgan.store import SplitRule
     from napari_pgan.training.console import emit, say
 
-    options = Options(size, fov, axis, SplitRule.parse(split), name, sided)
+    if not register and (quality is not None or reference is not None):
+        raise InputError("--reference and --quality say how to register; give --register too")
+    steps = Steps(reference or "t1" if register else None, bias, strip)
+    options = Options(size, fov, axis, SplitRule.parse(split), name, sided, steps, quality)
     if dry_run:
         found = find_subjects(source)
         if as_json:
