@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +42,16 @@ class Series:
         Whether it was computed from other images.
     patient
         The header's number of the patient, to keep those apart whose files lie in one folder; goes nowhere.
+    frames
+        Pictures in all files together.
     """
 
     files: tuple[Path, ...]
-    description: str = ""
+    description: str = field(default="", repr=False)
     contrast: bool = False
     derived: bool = False
-    patient: str = ""
+    patient: str = field(default="", repr=False)
+    frames: int = 1
 
     def __fspath__(self) -> str:
         return os.fspath(self.files[0].parent)
@@ -163,6 +166,7 @@ def _series(files: list[tuple[Path, Any]]) -> Series:
         bool(str(header.get("ContrastBolusAgent") or "").strip()),
         bool(kind and kind[0] == "DERIVED"),
         str(header.get("PatientID") or ""),
+        sum(int(h.get("NumberOfFrames") or 1) for _, h in files),
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging import intensity
-from napari_pgan.imaging.cohort import FoundSubject, find_subjects
+from napari_pgan.imaging import intensity, photographs
+from napari_pgan.imaging.cohort import FoundCohort, FoundSubject, find_cohort
+from napari_pgan.imaging.photographs import prepare_photographs
+from napari_pgan.imaging.plan import Plan
 from napari_pgan.imaging.report import AsideSubject, Report
 from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, SetAside, prepare_subject
 from napari_pgan.imaging.survey import conclude, look
@@ -49,6 +51,8 @@ class Options:
         Of the cohort; None: that of the store.
     sided
         Whether left and right matter (see `Grid`); None: nobody says, or what the store says stays.
+    plan
+        Which file is which; None: the cohort is in a known layout.
     """
 
     size: int = 128
@@ -57,6 +61,7 @@ class Options:
     split: SplitRule = field(default_factory=SplitRule)
     name: str | None = None
     sided: bool | None = None
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         if self.size < 8:
@@ -100,20 +105,32 @@ def prepare(
     began = time.monotonic()
     tell = progress or (lambda what, done, total: None)
     secret = salt()
-    found = find_subjects(source)
+    cohort = find_cohort(source, options.plan)
+    found = cohort.subjects
     keys = {subject.name: subject_key(subject.name, secret) for subject in found}
     aside = [AsideSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
     usable = [subject for subject in found if not subject.problem]
     with Workers(max(1, min(workers, len(usable)))) as pool:
         if is_free(address):
-            writer = _begin(found, usable, address, options, salt_check(secret), pool, tell)
+            writer = _begin(cohort, usable, address, options, salt_check(secret), pool, tell)
         else:
-            writer = _continue(address, options, salt_check(secret))
+            writer = _continue(cohort, address, options, salt_check(secret))
         finished = writer.finished()
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
         frame = _frame(writer)
-        tasks = [_Task(subject, keys[subject.name], str(address), writer.channels, frame) for subject in missing]
+        tasks = [
+            _Task(
+                subject,
+                keys[subject.name],
+                subject_key(subject.person or subject.name, secret),
+                str(address),
+                writer.channels,
+                frame,
+                cohort.content.photographs,
+            )
+            for subject in missing
+        ]
         tell("subjects", 0, len(tasks))
         for done, result in enumerate(pool.map(_do, tasks), 1):
             if result is not None:
@@ -141,15 +158,20 @@ def prepare(
 class _Task:
     subject: FoundSubject
     key: str
+    person: str
     address: str
     channels: Channels
     frame: Frame
+    photographs: bool
 
 
 def _do(task: _Task) -> AsideSubject | None:
     """Prepare one subject into the store; its reason when it is to be set aside."""
     try:
-        made = prepare_subject(task.subject.files, task.channels, task.frame)
+        if task.photographs:
+            made = prepare_photographs(task.subject.files, task.channels, task.frame.size, task.frame.ignored)
+        else:
+            made = prepare_subject(task.subject.files, task.channels, task.frame)
         extend_store(task.address).add_subject(
             task.key,
             made.images,
@@ -157,7 +179,7 @@ def _do(task: _Task) -> AsideSubject | None:
             spacing=made.spacing,
             slices=made.slices,
             brain_slices=made.brain_slices,
-            attributes=made.attributes,
+            attributes={**made.attributes, "person": task.person},
         )
     except SetAside as error:
         return AsideSubject(task.subject.name, task.key, error.problem)
@@ -174,7 +196,8 @@ def _refuse_other_split(
 ) -> None:
     """Subjects keep their split, so another rule must have a place for every one that is there."""
     before = writer.attributes.get("split_rule", str(rule))
-    present = Counter(about["split"] for about in finished.values() if about.get("split"))
+    by_person = {about.get("person", key): about["split"] for key, about in finished.items() if about.get("split")}
+    present = Counter(by_person.values())
     if not finished or before == str(rule):
         return
     if rule.numbers is not None and all(present[name] <= n for name, n in zip(SPLITS, rule.numbers, strict=True)):
@@ -186,7 +209,7 @@ def _refuse_other_split(
 
 
 def _begin(
-    found: Sequence[FoundSubject],
+    cohort: FoundCohort,
     usable: Sequence[FoundSubject],
     address: Address,
     options: Options,
@@ -197,38 +220,41 @@ def _begin(
     """Look at every subject, and create the store with what they will share."""
     looks = []
     tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis) for subject in usable]):
+    for seen in pool.map(look, [(subject, options.axis, cohort.content) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
-    shared = conclude(found, looks)
-    field_of_view = options.field_of_view or shared.field_of_view
-    pixel = field_of_view / options.size
+    shared = conclude(cohort, looks)
+    pictures = cohort.content.photographs
+    field_of_view = None if pictures else options.field_of_view or shared.field_of_view
+    pixel = None if field_of_view is None else (field_of_view / options.size,) * 2
+    sided = options.plan.sided if options.plan is not None and options.sided is None else options.sided
     return create_store(
         address,
         name=options.name or _name_of(address),
         channels=shared.channels,
         grid=Grid(
             (options.size, options.size),
-            (pixel, pixel),
-            ORIENTATIONS[options.axis][1:],
+            pixel,
+            None if pictures else ORIENTATIONS[options.axis][1:],
             shared.slice_spacing,
-            options.sided,
+            sided,
         ),
-        intensity=dict.fromkeys(shared.channels.modalities, intensity.MEANING),
+        intensity=dict.fromkeys(shared.channels.modalities, (photographs if pictures else intensity).MEANING),
         volume_orientation=ORIENTATIONS[options.axis],
-        normalisation_rule=intensity.RULE,
-        slice_rule=SLICE_RULE,
+        normalisation_rule=(photographs if pictures else intensity).RULE,
+        slice_rule=photographs.SLICE_RULE if pictures else SLICE_RULE,
         settings={
             "size": options.size,
             "field_of_view": field_of_view,
             "field_of_view_given": options.field_of_view is not None,
             "axis": options.axis,
+            "ignored": list(cohort.content.ignored),
         },
         salt_check=check,
     )
 
 
-def _continue(address: Address, options: Options, check: str) -> StoreWriter:
+def _continue(cohort: FoundCohort, address: Address, options: Options, check: str) -> StoreWriter:
     """Open the store that is there, if it was begun with the same settings."""
     writer = extend_store(address)
     have = writer.attributes.get("settings")
@@ -239,6 +265,9 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
         asked["--fov"] = (options.field_of_view, have["field_of_view"])
     if options.name is not None:
         asked["--name"] = (options.name, writer.attributes["name"])
+    content = cohort.content
+    if content.modalities != writer.channels.modalities or content.labels not in (None, writer.channels.labels):
+        raise InputError(f"{address} was prepared with other modalities or labels than these; name a new store")
     for option, (new, old) in asked.items():
         if new != old:
             raise InputError(f"{address} was prepared with {option} {old}, not {new}; name a new store for {new}")
@@ -254,7 +283,13 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
 
 def _frame(writer: StoreWriter) -> Frame:
     have = writer.attributes["settings"]
-    return Frame(have["size"], have["field_of_view"], have["axis"], have["field_of_view_given"])
+    return Frame(
+        have["size"],
+        have["field_of_view"] or 0.0,
+        have["axis"],
+        have["field_of_view_given"],
+        tuple(have.get("ignored", ())),
+    )
 
 
 def _name_of(address: Address) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.fieldofview import Extent, head_extent, pixel_weights, resample, resample_labels, window_start
 from napari_pgan.imaging.intensity import Foreground, find_foreground, scale
 from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.segmentation import read_segmentation
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
 from napari_pgan.spec import Channels
 
@@ -52,12 +53,15 @@ class Frame:
         ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     may_cut
         Whether a head may be larger than the field of view, as when the user chose it.
+    ignored
+        Label values that count as background.
     """
 
     size: int
     field_of_view: float
     axis: str
     may_cut: bool = False
+    ignored: tuple[int, ...] = ()
 
     @property
     def orientation(self) -> str:
@@ -94,7 +98,7 @@ class PreparedSubject:
     attributes: dict[str, Any]
 
 
-def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame) -> PreparedSubject:
+def prepare_subject(files: Mapping[str, Source], channels: Channels, frame: Frame) -> PreparedSubject:
     """Read, orient, scale, crop or pad, and reduce one subject.
 
     The head's box is centred in a square field of view, which is cropped from the volume or padded with background,
@@ -115,9 +119,9 @@ def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame)
         With the reason: a file that cannot be read, volumes on different grids, an image or mask that is empty, an
         undeclared label, a head larger than the field of view.
     """
-    volumes = read_parts(files, (*channels.modalities, SEGMENTATION), frame.orientation)
-    segmentation = volumes.pop(SEGMENTATION)
-    check_labels(segmentation.array, channels)
+    wanted = (*channels.modalities, SEGMENTATION) if channels.labels else channels.modalities
+    volumes = read_parts(files, wanted, frame.orientation)
+    segmentation = _segmentation(volumes, channels, frame.ignored)
     foregrounds = {part: _foreground(part, volume.array) for part, volume in volumes.items()}
     head = np.logical_or.reduce([found.mask for found in foregrounds.values()])
     extent = head_extent(head, segmentation.spacing)
@@ -157,7 +161,7 @@ def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame)
     )
 
 
-def read_parts(files: Mapping[str, Path], parts: tuple[str, ...], orientation: str) -> dict[str, Volume]:
+def read_parts(files: Mapping[str, Source], parts: tuple[str, ...], orientation: str) -> dict[str, Volume]:
     """Read some of a subject's files, oriented alike; all must lie on the grid of the first.
 
     Raises
@@ -168,7 +172,7 @@ def read_parts(files: Mapping[str, Path], parts: tuple[str, ...], orientation: s
     volumes: dict[str, Volume] = {}
     for part in parts:
         try:
-            volumes[part] = orient(read_volume(files[part]), orientation)
+            volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
             raise SetAside(f"{_said(part)} {error.problem}") from error
     first = next(iter(volumes))
@@ -176,6 +180,24 @@ def read_parts(files: Mapping[str, Path], parts: tuple[str, ...], orientation: s
         where = ", ".join(map(_said, different))
         raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); register them first")
     return volumes
+
+
+def _read(part: str, source: Source) -> Volume:
+    assert not isinstance(source, tuple)  # those are photographs
+    return read_segmentation(source)[0] if part == SEGMENTATION else read_volume(source)
+
+
+def _segmentation(volumes: dict[str, Volume], channels: Channels, ignored: tuple[int, ...]) -> Volume:
+    """Take the label map out of a subject's volumes; an empty one where the cohort has none."""
+    if not channels.labels:
+        first = next(iter(volumes.values()))
+        return Volume(np.zeros(first.array.shape, np.uint8), first.affine)
+    segmentation = volumes.pop(SEGMENTATION)
+    if ignored:
+        kept = np.where(np.isin(segmentation.array, ignored), 0, segmentation.array)
+        segmentation = Volume(kept, segmentation.affine)
+    check_labels(segmentation.array, channels)
+    return segmentation
 
 
 def label_values(segmentation: np.ndarray) -> list[int]:

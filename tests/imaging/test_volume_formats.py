@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.resampling import resample_onto
+from napari_pgan.imaging.patientgrid import resample_onto
 from napari_pgan.imaging.segmentation import read_segmentation, write_segmentation
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume, write_volume
 from napari_pgan.spec import Label
