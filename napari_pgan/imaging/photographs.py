@@ -56,6 +56,9 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
         As `read_photograph`; or it has colours, or so many values that it must be lossily compressed.
     """
     image = _opened(path)
+    if image.mode == "P":  # a palette of greys stands for them, any other only colours the numbers
+        shown = np.asarray(image.convert("RGB"))
+        image = image.convert("L") if (shown == shown[..., :1]).all() else image
     array = np.asarray(image).astype(np.uint8) if image.mode == "1" else np.asarray(image)
     if array.ndim == 3:
         if (array[..., :3] != array[..., :1]).any():

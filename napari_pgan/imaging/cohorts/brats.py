@@ -23,7 +23,7 @@ _TIME_POINT = re.compile(r"(?P<person>BraTS-[A-Za-z]+-\d+)-\d{3}", re.IGNORECASE
 def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
     """The cohort of the files (relative to `folder`), or None where nothing is named as BraTS does."""
     found = group_files(paths)
-    if not found:
+    if not any(set(subject.files) - {SEGMENTATION} for subject in found):
         return None
     subjects = [
         FoundSubject(s.name, {p: folder / str(f) for p, f in s.files.items()}, s.style, s.problem, s.person)

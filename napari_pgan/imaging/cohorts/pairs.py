@@ -47,21 +47,24 @@ def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
     if len(pictures) > 1:
         names = ", ".join(str(where) for where in pictures)
         raise InputError(f"{folder} has several folders of pictures ({names}); name the one above one of them")
-    called = {where: _called(files) for where, files in by_folder.items()}
-    wanted = called[pictures[0]]
-    others = [
-        w for w in by_folder if w != pictures[0] and w.parent == pictures[0].parent and set(called[w]) & set(wanted)
-    ]
+    wanted = _called(by_folder[pictures[0]])
+    called: dict[PurePath, dict[str, PurePath]] = {}
+    for where, files in by_folder.items():
+        if where != pictures[0] and where.parent == pictures[0].parent:
+            for whole_words in (False, True):
+                if set(found := _called(files, whole_words)) & set(wanted):
+                    called[where] = found
+    others = list(called)
     segmentation, field = _roles(folder, others)
     subjects: dict[str, list[str]] = {}
     for name in wanted:
         eye = _EYE.fullmatch(name)
         subjects.setdefault(eye["person"] if eye else name, []).append(name)
     places = {PHOTOGRAPH: wanted}
-    for part, where in ((SEGMENTATION, segmentation), (FIELD, field)):
-        if where is not None:
-            places[part] = called[where]
-    found = [
+    for part, role in ((SEGMENTATION, segmentation), (FIELD, field)):
+        if role is not None:
+            places[part] = called[role]
+    there = [
         FoundSubject(
             person,
             {
@@ -74,7 +77,7 @@ def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
     ]
     content = Content(COLOURS, () if segmentation is None else None, PHOTOGRAPH, photographs=True)
     parts = content.parts if field is None else (*content.parts, FIELD)
-    return FoundCohort("photographs", completed(found, parts), content)
+    return FoundCohort("photographs", completed(there, parts), content)
 
 
 def _roles(folder: Path, others: Sequence[PurePath]) -> tuple[PurePath | None, PurePath | None]:
@@ -91,14 +94,14 @@ def _roles(folder: Path, others: Sequence[PurePath]) -> tuple[PurePath | None, P
     return (marked[0] if marked else None), (fields[0] if fields else None)
 
 
-def _called(files: dict[str, PurePath]) -> dict[str, PurePath]:
+def _called(files: dict[str, PurePath], whole_words: bool = True) -> dict[str, PurePath]:
     """What each file is called without what all names in the folder share before and after it; numbers stay whole."""
     stems = list(files)
     if len(stems) < 2:
         return dict(files)
     before = re.sub(r"\d+$", "", _shared(stems))
     after = re.sub(r"^\d+", "", _shared([stem[::-1] for stem in stems])[::-1])
-    if not re.match(r"[ _.-]", after):  # a letter that all share may be part of what it is called
+    if whole_words and not re.match(r"[ _.-]", after):  # a letter that all share may be part of what it is called
         after = re.search(r"[ _.-].*$|$", after)[0]  # type: ignore[index]
     return {stem[len(before) : len(stem) - len(after)]: path for stem, path in files.items()}
 
