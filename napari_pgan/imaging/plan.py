@@ -195,12 +195,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 
 def _compiled(part: str, pattern: str, photographs: bool) -> re.Pattern[str]:
     """The expression of whole relative paths that a pattern stands for."""
-    if (
-        pattern.startswith(("/", "~"))
-        or ".." in pattern.split("/")
-        or re.match(r"[A-Za-z]:", pattern)
-        or "\\" in pattern
-    ):
+    plain = _PLACEHOLDER.sub("", pattern)
+    if re.match(r"/|~|[A-Za-z]:", pattern) or "\\" in plain or ".." in pattern.split("/"):
         raise ValueError(f"{part}: {pattern!r} points outside the source; give a path below it, with /")
     seen: set[str] = set()
 
