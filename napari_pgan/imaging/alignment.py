@@ -30,7 +30,7 @@ class Alignment:
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"``; all on the reference's grid.
+        Modality → volume, and ``"seg"`` where there was one; all on the reference's grid.
     foregrounds
         Modality → its head, there.
     reference
@@ -92,7 +92,7 @@ def align(
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"``.
+        Modality → volume, and ``"seg"`` where there is a segmentation.
     foregrounds
         Modality → its head.
     reference
@@ -125,8 +125,10 @@ def align(
         if folder is not None:
             write_overlay(folder / f"{part}.png", pyramids[reference], pyramids[part], found.matrix)
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
-    home, marked = _segmentation(volumes, matrices, reference, pyramids[reference])
-    matrices[SEGMENTATION] = matrices.get(home, np.eye(4))
+    home, marked = reference, 1.0
+    if SEGMENTATION in volumes:
+        home, marked = _segmentation(volumes, matrices, reference, pyramids[reference])
+        matrices[SEGMENTATION] = matrices[home]
     figures = describe(reference, matrices, quality, grids)
     for part, known in quality.items():
         if problem := known.problem(limits):

@@ -111,7 +111,7 @@ def _resample(
         method.SetTransform(to_transform(matrix))
         method.SetInterpolator(sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear)
         method.SetDefaultPixelValue(fill)
-        method.SetSize(shape[::-1])
+        method.SetSize([int(n) for n in shape[::-1]])
         onto = sitk.Image([1, 1, 1], sitk.sitkUInt8)
         place(onto, affine)
         method.SetOutputOrigin(onto.GetOrigin())

@@ -15,9 +15,11 @@ from napari_pgan.imaging.alignment import align
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.bias import correct_bias
 from napari_pgan.imaging.brainmask import brain_mask
+from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.fieldofview import Extent, head_extent, pixel_weights, resample, resample_labels, window_start
 from napari_pgan.imaging.intensity import Foreground, find_foreground, scale
 from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.segmentation import read_segmentation
 from napari_pgan.imaging.steps import NONE, Steps
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
 from napari_pgan.spec import Channels
@@ -44,6 +46,8 @@ class Frame:
         ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     may_cut
         Whether a head may be larger than the field of view, as when the user chose it.
+    ignored
+        Label values that count as background.
     steps
         What is done to each subject before it is scaled.
     """
@@ -52,6 +56,7 @@ class Frame:
     field_of_view: float
     axis: str
     may_cut: bool = False
+    ignored: tuple[int, ...] = ()
     steps: Steps = NONE
 
     @property
@@ -90,7 +95,7 @@ class PreparedSubject:
 
 
 def prepare_subject(
-    files: Mapping[str, Path], channels: Channels, frame: Frame, folder: Path | None = None
+    files: Mapping[str, Source], channels: Channels, frame: Frame, folder: Path | None = None
 ) -> PreparedSubject:
     """Read, orient, register where asked, scale, crop or pad, and reduce one subject.
 
@@ -100,7 +105,7 @@ def prepare_subject(
     Parameters
     ----------
     files
-        Modality or ``"seg"`` → file.
+        Modality or ``"seg"`` → file; the segmentation is left out where no labels are declared.
     channels
         The modalities wanted, and the labels declared.
     frame
@@ -114,10 +119,12 @@ def prepare_subject(
         With the reason: a file that cannot be read, volumes on different grids, an image or mask that is empty, an
         undeclared label, a head larger than the field of view, a registration that failed.
     """
-    volumes = read_parts(files, (*channels.modalities, SEGMENTATION), frame.orientation, frame.steps)
-    check_labels(volumes[SEGMENTATION].array, channels)
+    wanted = (*channels.modalities, SEGMENTATION) if channels.labels else channels.modalities
+    volumes = read_parts(files, wanted, frame.orientation, frame.steps)
+    if SEGMENTATION in volumes:
+        volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
     volumes, foregrounds, about = _brought_together(volumes, frame.steps, folder)
-    segmentation = volumes.pop(SEGMENTATION)
+    segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
     head = np.logical_or.reduce([found.mask for found in foregrounds.values()])
     extent = head_extent(head, segmentation.spacing)
     if extent.in_plane > frame.field_of_view and not frame.may_cut:
@@ -158,7 +165,7 @@ def prepare_subject(
 
 
 def read_parts(
-    files: Mapping[str, Path], parts: tuple[str, ...], orientation: str, steps: Steps | None = None
+    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: Steps = NONE
 ) -> dict[str, Volume]:
     """Read some of a subject's files, oriented alike; unless they will be registered, all must lie on one grid.
 
@@ -170,16 +177,35 @@ def read_parts(
     volumes: dict[str, Volume] = {}
     for part in parts:
         try:
-            volumes[part] = orient(read_volume(files[part]), orientation)
+            volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
             raise SetAside(f"{_said(part)} {error.problem}") from error
-    if steps is not None and steps.reference is not None:
+    if steps.reference is not None:
         return volumes
     first = next(iter(volumes))
     if different := [part for part, volume in volumes.items() if not volume.same_grid(volumes[first])]:
         where = ", ".join(map(_said, different))
         raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
     return volumes
+
+
+def _read(part: str, source: Source) -> Volume:
+    assert not isinstance(source, tuple)  # those are photographs
+    return read_segmentation(source)[0] if part == SEGMENTATION else read_volume(source)
+
+
+def _segmentation(segmentation: Volume, channels: Channels, ignored: tuple[int, ...]) -> Volume:
+    """The label map without what counts as background, checked."""
+    if ignored:
+        kept = np.where(np.isin(segmentation.array, ignored), 0, segmentation.array)
+        segmentation = Volume(kept, segmentation.affine)
+    check_labels(segmentation.array, channels)
+    return segmentation
+
+
+def _unmarked(volume: Volume) -> Volume:
+    """An empty label map for a volume of a cohort without segmentations."""
+    return Volume(np.zeros(volume.array.shape, np.uint8), volume.affine)
 
 
 def label_values(segmentation: np.ndarray) -> list[int]:

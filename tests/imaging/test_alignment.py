@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from displaced import motion, move, template
+from PIL import Image
 from small_cohort import write
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.alignment import align, back_to
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.intensity import Foreground, find_foreground
+from napari_pgan.imaging.plan import Photograph, Plan
 from napari_pgan.imaging.prepare import Options, prepare
 from napari_pgan.imaging.registration import distance
 from napari_pgan.imaging.resampling import read_transform
-from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.volume import Volume, orient, read_volume
 from napari_pgan.store import SplitRule, open_store
 
@@ -109,12 +111,13 @@ def cohort(subject: dict[str, Volume], tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+@pytest.mark.slow
 def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
     rule = SplitRule.parse("train=1,val=1,test=0")
     with pytest.raises(InputError, match="give --register"):
         prepare(str(cohort), tmp_path / "none.zarr", Options(size=32, split=rule))
     page = tmp_path / "page"
-    options = Options(size=32, split=rule, steps=Steps("t1"), folder=page)
+    options = Options(size=32, split=rule, register=True, folder=page)
     report = prepare(str(cohort), tmp_path / "a.zarr", options)
     (aside,) = report.aside
     assert aside.name == "wrong"
@@ -133,6 +136,29 @@ def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) ->
     assert b"good" not in everything
     with pytest.raises(InputError, match="prepared with --register with --reference t1, not None"):
         prepare(str(cohort), tmp_path / "a.zarr", Options(size=32, split=rule))
+
+
+def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[str, Volume], tmp_path: Path) -> None:
+    for part in ("t1", "t2"):
+        write(tmp_path / "in" / f"a_{part}.nii.gz", subject[part].array.T, subject[part].affine)
+    plan = Plan(modalities={"t1": "{subject}_t1.nii.gz", "t2": "{subject}_t2.nii.gz"}, reference="t2")
+    rule = SplitRule.parse("train=1,val=0,test=0")
+    options = Options(size=32, split=rule, plan=plan, register=True)
+    report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", options)
+    assert not report.aside
+    (about,) = report.subjects.values()
+    assert about["registration"]["reference"] == "t2"
+    assert about["provenance"]["shape"][0] == subject["t2"].array.shape[0]
+    with pytest.raises(InputError, match="'flair' is no modality of this cohort; give t1, t2"):
+        prepare(str(tmp_path / "in"), tmp_path / "b.zarr", replace(options, reference="flair"))
+
+
+@pytest.mark.parametrize("given", ["register", "bias", "strip"])
+def test_photographs_are_not_registered(tmp_path: Path, given: str) -> None:
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    plan = Plan(photograph=Photograph(image="{subject}.png"))
+    with pytest.raises(InputError, match="these are photographs"):
+        prepare(str(tmp_path), tmp_path / "a.zarr", Options(size=16, plan=plan, **{given: True}))  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
