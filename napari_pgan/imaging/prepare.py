@@ -182,9 +182,9 @@ def _begin(
     tell: Progress,
 ) -> StoreWriter:
     """Look at every subject, and create the store with what they will share."""
+    steps = options.steps_for(cohort.content)
     looks = []
     tell("first look", 0, len(usable))
-    steps = options.steps_for(cohort.content)
     for seen in pool.map(look, [(subject, options.axis, cohort.content, steps) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from displaced import template
 
 from napari_pgan.imaging.bias import correct_bias
@@ -11,6 +12,7 @@ from napari_pgan.imaging.volume import Volume
 from napari_pgan.phantom.template import load_template
 
 
+@pytest.mark.slow
 def test_a_known_field_is_taken_out() -> None:
     clean = template()["t1"]
     z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in clean.array.shape], indexing="ij")

@@ -100,6 +100,7 @@ def test_a_single_slice_is_refused(brain: dict[str, Volume]) -> None:
         Pyramid(Volume(brain["t1"].array[40:41], brain["t1"].affine))
 
 
+@pytest.mark.slow
 def test_a_clinical_exam_goes_round(shared_data: Path) -> None:
     """T1 → T2 → FLAIR → T1 of a real exam, whose headers lie by centimetres, ends where it began."""
     files = {part: next((shared_data / "clinical_FG6692").glob(f"*_{part}.nii.gz")) for part in ("t1", "t2", "fla")}
