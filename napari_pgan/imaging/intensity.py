@@ -69,9 +69,9 @@ class Foreground:
 def find_foreground(array: np.ndarray) -> Foreground:
     """Tell the head from what is around it.
 
-    When at least six of the eight corners, and a twentieth of all voxels, hold one and the same value, the volume is
-    stripped and everything else is foreground. Otherwise the foreground is what lies above Otsu's threshold (1979,
-    doi:10.1109/TSMC.1979.4310076) of the values between their 0.5th and 99.5th percentiles.
+    When at least six of the eight corners, and a twentieth of all voxels, hold one and the same value, and few others
+    come near it, the volume is stripped and everything else is foreground. Otherwise the foreground is what lies above
+    Otsu's threshold (1979, doi:10.1109/TSMC.1979.4310076) of the values between their 0.5th and 99.5th percentiles.
 
     Raises
     ------
@@ -86,14 +86,22 @@ def find_foreground(array: np.ndarray) -> Foreground:
         inside = int(mask.sum())
         if inside == 0:
             raise InputError(f"is constant ({fill:g} everywhere); it holds no image")
-        if array.size - inside >= array.size / 20:
+        if array.size - inside >= array.size / 20 and not _holds_air(array[mask], float(fill)):
             return Foreground(mask, float(fill), True)
-    threshold = _otsu(array)
+    threshold = otsu(array)
     mask = array > threshold
     air = array[~mask]
     if not mask.any() or not air.size:
         raise InputError("is constant; it holds no image")
     return Foreground(mask, float(np.median(air)), False)
+
+
+def _holds_air(inside: np.ndarray, fill: float) -> bool:
+    """Whether what a constant border surrounds is air with a head in it, as after a turn or defacing."""
+    if np.mean(inside < fill) > 0.01:  # standardised data lie on both sides of the border, magnitudes do not
+        return False
+    away = np.abs(inside[:: max(1, inside.size // 200_000)].astype(np.float32) - np.float32(fill))
+    return bool(np.mean(away < 0.05 * np.percentile(away, 99)) > 0.3)
 
 
 def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.ndarray, Scaling]:
@@ -136,12 +144,19 @@ def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.n
     scaled *= np.float32(2 / (high - low))
     scaled -= np.float32(1)
     np.clip(scaled, -1, 1, out=scaled)
-    if found.stripped and found.background != low:
+    if found.stripped:
         scaled[~found.mask] = -1
     return scaled, Scaling(low, high, found.stripped, clipped)
 
 
-def _otsu(array: np.ndarray) -> float:
+def otsu(array: np.ndarray) -> float:
+    """The threshold of Otsu 1979 between the 0.5th and the 99.5th percentile of the values.
+
+    Raises
+    ------
+    InputError
+        Nearly all values are the same.
+    """
     low, high = (float(v) for v in np.percentile(array, (0.5, 99.5)))
     if not high > low:
         raise InputError(f"is nearly constant ({low:g}); it holds no image")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from napari_pgan.imaging.cohorts.found import Content
 from napari_pgan.imaging.names import MODALITIES
 from napari_pgan.spec import Channels, Label
 
+PALETTE = ("#e41a1c", "#4daf4a", "#ffd92f", "#377eb8", "#984ea3", "#ff7f00", "#a65628", "#f781bf", "#66c2a5", "#999999")
 _CORE = Label(1, "necrotic core", "#4daf4a")
 _OEDEMA = Label(2, "oedema", "#ffd92f")
 _SOLID = Label(3, "non-enhancing tumour", "#377eb8")
@@ -41,3 +43,13 @@ def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str
     else:
         labels = (_CORE, _OEDEMA, Label(3 if three > four else 4, *_ENHANCING))
     return Channels(MODALITIES, labels)
+
+
+def found_channels(content: Content, values: Mapping[str, Collection[int]]) -> Channels:
+    """The channels of any other cohort: labels as its plan has them, or one a value that its segmentations hold."""
+    labels = content.labels
+    if labels is None:
+        every = sorted(set().union(*values.values()) - set(content.ignored))
+        single = "foreground" if len(every) == 1 else None
+        labels = tuple(Label(v, single or f"label {v}", PALETTE[i % len(PALETTE)]) for i, v in enumerate(every))
+    return Channels(content.modalities, labels, content.groups)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging import intensity
-from napari_pgan.imaging.cohort import FoundSubject, find_subjects
+from napari_pgan.imaging import intensity, photographs
+from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.cohort import FoundCohort, FoundSubject, find_cohort
+from napari_pgan.imaging.options import Options
+from napari_pgan.imaging.photographs import prepare_photographs
+from napari_pgan.imaging.qualitypage import write_page
 from napari_pgan.imaging.report import AsideSubject, Report
-from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, SetAside, prepare_subject
+from napari_pgan.imaging.steps import Steps
+from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
 from napari_pgan.imaging.survey import conclude, look
 from napari_pgan.imaging.workers import Workers
-from napari_pgan.spec import Channels, Grid, base_of
+from napari_pgan.spec import Channels, Grid
 from napari_pgan.store import (
     SPLITS,
     SplitRule,
@@ -28,48 +34,6 @@ from napari_pgan.store import (
     subject_key,
 )
 from napari_pgan.store.address import Address
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user may choose.
-
-    Parameters
-    ----------
-    size
-        Pixels along each side of a slice: 4, 5, 6 or 7 times a power of two.
-    field_of_view
-        Millimetres along each side of a slice; None: the smallest multiple of 16 that holds every head of the cohort
-        with a margin of 4 mm on each side.
-    axis
-        ``"axial"``, ``"coronal"`` or ``"sagittal"``.
-    split
-        How many subjects train, validate, test.
-    name
-        Of the cohort; None: that of the store.
-    sided
-        Whether left and right matter (see `Grid`); None: nobody says, or what the store says stays.
-    """
-
-    size: int = 128
-    field_of_view: float | None = None
-    axis: str = "axial"
-    split: SplitRule = field(default_factory=SplitRule)
-    name: str | None = None
-    sided: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.size < 8:
-            raise InputError(f"--size {self.size} is too small; give 8 at least, such as 128")
-        try:
-            base_of(self.size)
-        except InputError as error:
-            raise InputError(f"--{error}") from None
-        if self.field_of_view is not None and not 0 < self.field_of_view < 10_000:
-            raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
-        if self.axis not in ORIENTATIONS:
-            raise InputError(f"--axis {self.axis!r} is unknown; give {', '.join(ORIENTATIONS)}")
-
 
 Progress = Callable[[str, int, int], None]
 
@@ -100,20 +64,33 @@ def prepare(
     began = time.monotonic()
     tell = progress or (lambda what, done, total: None)
     secret = salt()
-    found = find_subjects(source)
+    cohort = find_cohort(source, options.plan)
+    found = cohort.subjects
     keys = {subject.name: subject_key(subject.name, secret) for subject in found}
     aside = [AsideSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
     usable = [subject for subject in found if not subject.problem]
     with Workers(max(1, min(workers, len(usable)))) as pool:
         if is_free(address):
-            writer = _begin(found, usable, address, options, salt_check(secret), pool, tell)
+            writer = _begin(cohort, usable, address, options, salt_check(secret), pool, tell)
         else:
-            writer = _continue(address, options, salt_check(secret))
+            writer = _continue(cohort, address, options, salt_check(secret))
         finished = writer.finished()
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
         frame = _frame(writer)
-        tasks = [_Task(subject, keys[subject.name], str(address), writer.channels, frame) for subject in missing]
+        tasks = [
+            _Task(
+                subject,
+                keys[subject.name],
+                subject_key(subject.person or subject.name, secret),
+                str(address),
+                writer.channels,
+                frame,
+                cohort.content.photographs,
+                options.folder,
+            )
+            for subject in missing
+        ]
         tell("subjects", 0, len(tasks))
         for done, result in enumerate(pool.map(_do, tasks), 1):
             if result is not None:
@@ -133,6 +110,8 @@ def prepare(
         axis=frame.axis,
         seconds=time.monotonic() - began,
     )
+    if options.folder is not None:
+        write_page(options.folder, report)
     writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
     return report
 
@@ -141,15 +120,22 @@ def prepare(
 class _Task:
     subject: FoundSubject
     key: str
+    person: str
     address: str
     channels: Channels
     frame: Frame
+    photographs: bool
+    folder: Path | None
 
 
 def _do(task: _Task) -> AsideSubject | None:
     """Prepare one subject into the store; its reason when it is to be set aside."""
     try:
-        made = prepare_subject(task.subject.files, task.channels, task.frame)
+        if task.photographs:
+            made = prepare_photographs(task.subject.files, task.channels, task.frame.size, task.frame.ignored)
+        else:
+            folder = task.folder / task.key if task.folder is not None else None
+            made = prepare_subject(task.subject.files, task.channels, task.frame, folder)
         extend_store(task.address).add_subject(
             task.key,
             made.images,
@@ -157,10 +143,10 @@ def _do(task: _Task) -> AsideSubject | None:
             spacing=made.spacing,
             slices=made.slices,
             brain_slices=made.brain_slices,
-            attributes=made.attributes,
+            attributes={**made.attributes, "person": task.person},
         )
     except SetAside as error:
-        return AsideSubject(task.subject.name, task.key, error.problem)
+        return AsideSubject(task.subject.name, task.key, error.problem, error.figures)
     except OSError:
         raise  # the store cannot be written; no other subject would fare better
     except Exception as error:  # the message may hold names, so only its kind goes into the store
@@ -174,7 +160,8 @@ def _refuse_other_split(
 ) -> None:
     """Subjects keep their split, so another rule must have a place for every one that is there."""
     before = writer.attributes.get("split_rule", str(rule))
-    present = Counter(about["split"] for about in finished.values() if about.get("split"))
+    by_person = {about.get("person", key): about["split"] for key, about in finished.items() if about.get("split")}
+    present = Counter(by_person.values())
     if not finished or before == str(rule):
         return
     if rule.numbers is not None and all(present[name] <= n for name, n in zip(SPLITS, rule.numbers, strict=True)):
@@ -186,7 +173,7 @@ def _refuse_other_split(
 
 
 def _begin(
-    found: Sequence[FoundSubject],
+    cohort: FoundCohort,
     usable: Sequence[FoundSubject],
     address: Address,
     options: Options,
@@ -195,50 +182,62 @@ def _begin(
     tell: Progress,
 ) -> StoreWriter:
     """Look at every subject, and create the store with what they will share."""
+    steps = options.steps_for(cohort.content)
     looks = []
     tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis) for subject in usable]):
+    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
-    shared = conclude(found, looks)
-    field_of_view = options.field_of_view or shared.field_of_view
-    pixel = field_of_view / options.size
+    shared = conclude(cohort, looks)
+    pictures = cohort.content.photographs
+    field_of_view = None if pictures else options.field_of_view or shared.field_of_view
+    pixel = None if field_of_view is None else (field_of_view / options.size,) * 2
+    sided = options.plan.sided if options.plan is not None and options.sided is None else options.sided
     return create_store(
         address,
         name=options.name or _name_of(address),
         channels=shared.channels,
         grid=Grid(
             (options.size, options.size),
-            (pixel, pixel),
-            ORIENTATIONS[options.axis][1:],
+            pixel,
+            None if pictures else ORIENTATIONS[options.axis][1:],
             shared.slice_spacing,
-            options.sided,
+            sided,
         ),
-        intensity=dict.fromkeys(shared.channels.modalities, intensity.MEANING),
+        intensity=dict.fromkeys(shared.channels.modalities, (photographs if pictures else intensity).MEANING),
         volume_orientation=ORIENTATIONS[options.axis],
-        normalisation_rule=intensity.RULE,
-        slice_rule=SLICE_RULE,
+        normalisation_rule=(photographs if pictures else intensity).RULE,
+        slice_rule=photographs.SLICE_RULE if pictures else SLICE_RULE,
         settings={
             "size": options.size,
             "field_of_view": field_of_view,
             "field_of_view_given": options.field_of_view is not None,
             "axis": options.axis,
+            "ignored": list(cohort.content.ignored),
+            "steps": steps.to_dict(),
         },
         salt_check=check,
     )
 
 
-def _continue(address: Address, options: Options, check: str) -> StoreWriter:
+def _continue(cohort: FoundCohort, address: Address, options: Options, check: str) -> StoreWriter:
     """Open the store that is there, if it was begun with the same settings."""
     writer = extend_store(address)
     have = writer.attributes.get("settings")
     if have is None:
         raise InputError(f"{address} was not made by `prepare`; name a new store")
     asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
+    now, before = options.steps_for(cohort.content), Steps.from_dict(have.get("steps", {}))
+    asked["--register with --reference"] = (now.reference, before.reference)
+    asked["--bias"] = (now.bias, before.bias)
+    asked["--strip"] = (now.strip, before.strip)
     if options.field_of_view is not None:
         asked["--fov"] = (options.field_of_view, have["field_of_view"])
     if options.name is not None:
         asked["--name"] = (options.name, writer.attributes["name"])
+    content = cohort.content
+    if content.modalities != writer.channels.modalities or content.labels not in (None, writer.channels.labels):
+        raise InputError(f"{address} was prepared with other modalities or labels than these; name a new store")
     for option, (new, old) in asked.items():
         if new != old:
             raise InputError(f"{address} was prepared with {option} {old}, not {new}; name a new store for {new}")
@@ -254,7 +253,14 @@ def _continue(address: Address, options: Options, check: str) -> StoreWriter:
 
 def _frame(writer: StoreWriter) -> Frame:
     have = writer.attributes["settings"]
-    return Frame(have["size"], have["field_of_view"], have["axis"], have["field_of_view_given"])
+    return Frame(
+        have["size"],
+        have["field_of_view"] or 0.0,
+        have["axis"],
+        have["field_of_view_given"],
+        tuple(have.get("ignored", ())),
+        Steps.from_dict(have.get("steps", {})),
+    )
 
 
 def _name_of(address: Address) -> str:

@@ -13,11 +13,15 @@ GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 @dataclass(frozen=True)
 class AsideSubject:
-    """A subject that was not taken. The name is for the terminal, the key for the store."""
+    """A subject that was not taken. The name is for the terminal, the key for the store.
+
+    `figures` are those of a registration that failed.
+    """
 
     name: str
     key: str
     reason: str
+    figures: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Report:
     names
         Of the subjects in the source, by key; for the terminal only.
     field_of_view, size, axis
-        Of the slices: millimetres, pixels, direction.
+        Of the slices: millimetres (0 for photographs), pixels, direction.
     seconds
         That this run took.
     """
@@ -88,11 +92,13 @@ class Report:
         """For a person."""
         data = self.to_dict(with_names=True)
         splits = ", ".join(f"{split} {number}" for split, number in data["splits"].items())
+        shown = f"{self.axis} slices" if self.field_of_view else "photographs"
+        over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
         lines = [
-            f"{self.name}: {data['taken']} subjects ({splits}), {data['slices']} {self.axis} slices of "
-            f"{self.size} x {self.size} pixels over {self.field_of_view:g} mm; {self.new} new, {self.seconds:.0f} s"
+            f"{self.name}: {data['taken']} subjects ({splits}), {data['slices']} {shown} of "
+            f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
-        for spacing in data["spacings"]:
+        for spacing in data["spacings"] if self.field_of_view else ():
             lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
         clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
         if clipped:

@@ -11,31 +11,25 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.alignment import align
+from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.bias import correct_bias
+from napari_pgan.imaging.brainmask import brain_mask
+from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.fieldofview import Extent, head_extent, pixel_weights, resample, resample_labels, window_start
 from napari_pgan.imaging.intensity import Foreground, find_foreground, scale
 from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.segmentation import read_segmentation
+from napari_pgan.imaging.steps import NONE, Steps
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
 from napari_pgan.spec import Channels
 
 ORIENTATIONS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
 SLICE_SHARE = 0.25
+TEMPLATE_DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
 SLICE_RULE = (
     f"slices whose brain (or head) covers at least {SLICE_SHARE:.0%} of the area that it covers in its largest slice"
 )
-
-
-class SetAside(InputError):
-    """A subject that cannot be used.
-
-    Attributes
-    ----------
-    problem
-        The reason, without any name or path of the user's, so that it may be stored.
-    """
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -52,12 +46,18 @@ class Frame:
         ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     may_cut
         Whether a head may be larger than the field of view, as when the user chose it.
+    ignored
+        Label values that count as background.
+    steps
+        What is done to each subject before it is scaled.
     """
 
     size: int
     field_of_view: float
     axis: str
     may_cut: bool = False
+    ignored: tuple[int, ...] = ()
+    steps: Steps = NONE
 
     @property
     def orientation(self) -> str:
@@ -94,8 +94,10 @@ class PreparedSubject:
     attributes: dict[str, Any]
 
 
-def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame) -> PreparedSubject:
-    """Read, orient, scale, crop or pad, and reduce one subject.
+def prepare_subject(
+    files: Mapping[str, Source], channels: Channels, frame: Frame, folder: Path | None = None
+) -> PreparedSubject:
+    """Read, orient, register where asked, scale, crop or pad, and reduce one subject.
 
     The head's box is centred in a square field of view, which is cropped from the volume or padded with background,
     never squeezed. In the plane of the slices pixels are area averages; across them the spacing stays as it is.
@@ -103,22 +105,26 @@ def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame)
     Parameters
     ----------
     files
-        Modality or ``"seg"`` → file.
+        Modality or ``"seg"`` → file; the segmentation is left out where no labels are declared.
     channels
         The modalities wanted, and the labels declared.
     frame
-        Size, field of view and direction of the slices.
+        Size, field of view and direction of the slices, and the steps before.
+    folder
+        For pictures and transforms of the registration; None: none are written.
 
     Raises
     ------
     SetAside
         With the reason: a file that cannot be read, volumes on different grids, an image or mask that is empty, an
-        undeclared label, a head larger than the field of view.
+        undeclared label, a head larger than the field of view, a registration that failed.
     """
-    volumes = read_parts(files, (*channels.modalities, SEGMENTATION), frame.orientation)
-    segmentation = volumes.pop(SEGMENTATION)
-    check_labels(segmentation.array, channels)
-    foregrounds = {part: _foreground(part, volume.array) for part, volume in volumes.items()}
+    wanted = (*channels.modalities, SEGMENTATION) if channels.labels else channels.modalities
+    volumes = read_parts(files, wanted, frame.orientation, frame.steps)
+    if SEGMENTATION in volumes:
+        volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
+    volumes, foregrounds, about = _brought_together(volumes, frame.steps, folder)
+    segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
     head = np.logical_or.reduce([found.mask for found in foregrounds.values()])
     extent = head_extent(head, segmentation.spacing)
     if extent.in_plane > frame.field_of_view and not frame.may_cut:
@@ -153,12 +159,15 @@ def prepare_subject(files: Mapping[str, Path], channels: Channels, frame: Frame)
                 "shape": list(head.shape),
                 "spacing": [round(s, 6) for s in extent.spacing],
             },
+            **about,
         },
     )
 
 
-def read_parts(files: Mapping[str, Path], parts: tuple[str, ...], orientation: str) -> dict[str, Volume]:
-    """Read some of a subject's files, oriented alike; all must lie on the grid of the first.
+def read_parts(
+    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: Steps = NONE
+) -> dict[str, Volume]:
+    """Read some of a subject's files, oriented alike; unless they will be registered, all must lie on one grid.
 
     Raises
     ------
@@ -168,14 +177,35 @@ def read_parts(files: Mapping[str, Path], parts: tuple[str, ...], orientation: s
     volumes: dict[str, Volume] = {}
     for part in parts:
         try:
-            volumes[part] = orient(read_volume(files[part]), orientation)
+            volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
             raise SetAside(f"{_said(part)} {error.problem}") from error
+    if steps.reference is not None:
+        return volumes
     first = next(iter(volumes))
     if different := [part for part, volume in volumes.items() if not volume.same_grid(volumes[first])]:
         where = ", ".join(map(_said, different))
-        raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); register them first")
+        raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
     return volumes
+
+
+def _read(part: str, source: Source) -> Volume:
+    assert not isinstance(source, tuple)  # those are photographs
+    return read_segmentation(source)[0] if part == SEGMENTATION else read_volume(source)
+
+
+def _segmentation(segmentation: Volume, channels: Channels, ignored: tuple[int, ...]) -> Volume:
+    """The label map without what counts as background, checked."""
+    if ignored:
+        kept = np.where(np.isin(segmentation.array, ignored), 0, segmentation.array)
+        segmentation = Volume(kept, segmentation.affine)
+    check_labels(segmentation.array, channels)
+    return segmentation
+
+
+def _unmarked(volume: Volume) -> Volume:
+    """An empty label map for a volume of a cohort without segmentations."""
+    return Volume(np.zeros(volume.array.shape, np.uint8), volume.affine)
 
 
 def label_values(segmentation: np.ndarray) -> list[int]:
@@ -218,6 +248,44 @@ def _foreground(part: str, array: np.ndarray) -> Foreground:
         return find_foreground(array)
     except InputError as error:
         raise SetAside(f"{part} {error}") from error
+
+
+def _brought_together(
+    volumes: dict[str, Volume], steps: Steps, folder: Path | None
+) -> tuple[dict[str, Volume], dict[str, Foreground], dict[str, Any]]:
+    """The volumes on one grid, their foregrounds, and what there is to say about how that was done."""
+    images = {part: volume for part, volume in volumes.items() if part != SEGMENTATION}
+    foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
+    about: dict[str, Any] = {}
+    if steps.bias:
+        volumes = volumes | {part: correct_bias(volume, foregrounds[part]) for part, volume in images.items()}
+    if steps.reference is not None:
+        aligned = align(volumes, foregrounds, steps.reference, folder=folder)
+        volumes, foregrounds, about = aligned.volumes, aligned.foregrounds, {"registration": aligned.to_dict()}
+    if steps.strip:
+        part = steps.reference or next(iter(images))
+        foregrounds, about["brain_mask"] = _stripped(part, volumes[part], foregrounds)
+    return volumes, foregrounds, about
+
+
+def _stripped(
+    part: str, volume: Volume, foregrounds: dict[str, Foreground]
+) -> tuple[dict[str, Foreground], dict[str, float]]:
+    """Foregrounds without skull, and figures of how the brain was found in a part."""
+    try:
+        mask, found = brain_mask(volume, foregrounds[part])
+    except InputError as error:
+        raise SetAside(f"{part} {error}") from error
+    if found.disagreement > TEMPLATE_DISAGREEMENT:
+        raise SetAside(
+            f"no brain was found surely in {part} (searches with the template end {found.disagreement:.1f} mm apart)"
+        )
+    brains = {
+        name: Foreground(mask & head.mask if head.stripped else mask, head.background, True)
+        for name, head in foregrounds.items()
+    }
+    millilitres = float(mask.sum() * np.prod(volume.spacing) / 1000)
+    return brains, {"disagreement": found.disagreement, "millilitres": millilitres}
 
 
 def _scaled(part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, dict[str, Any]]:

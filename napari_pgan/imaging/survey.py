@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohort import FoundSubject
+from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject
 from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
 from napari_pgan.imaging.intensity import find_foreground
-from napari_pgan.imaging.labels import brats_channels
-from napari_pgan.imaging.names import MODALITIES, SEGMENTATION
+from napari_pgan.imaging.labels import brats_channels, found_channels
+from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.photographs import mask_values
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, label_values, read_parts
 from napari_pgan.spec import Channels
 
@@ -40,20 +42,25 @@ class Look:
     problem: str | None = None
 
 
-def look(task: tuple[FoundSubject, str]) -> Look:
-    """Read one image and the segmentation of a subject; never raises for a bad one.
+def look(task: tuple[FoundSubject, str, Content, Steps]) -> Look:
+    """Read the reference image and the segmentation of a subject; never raises for a bad one.
 
     Parameters
     ----------
     task
-        The subject, and the axis that slices are taken along.
+        The subject, the axis that slices are taken along, what every subject of the cohort has, and the steps to come.
     """
-    subject, axis = task
+    subject, axis, content, steps = task
+    reference = steps.reference or content.reference
+    segmented = content.labels != ()
     try:
-        volumes = read_parts(subject.files, (MODALITIES[0], SEGMENTATION), ORIENTATIONS[axis])
-        image = volumes[MODALITIES[0]]
+        if content.photographs:
+            return Look(subject.name, values=mask_values(subject.files) if segmented else ())
+        parts = (reference, SEGMENTATION) if segmented else (reference,)
+        volumes = read_parts(subject.files, parts, ORIENTATIONS[axis], steps)
+        image = volumes[reference]
         extent = head_extent(find_foreground(image.array).mask, image.spacing)
-        values = label_values(volumes[SEGMENTATION].array)
+        values = label_values(volumes[SEGMENTATION].array) if segmented else []
     except InputError as error:
         return Look(subject.name, problem=str(error))
     return Look(subject.name, extent.in_plane, extent.spacing[0], tuple(values))
@@ -68,7 +75,7 @@ class Shared:
     channels
         Modalities and labels.
     field_of_view
-        Millimetres of the square that holds every head.
+        Millimetres of the square that holds every head; 0 for photographs.
     slice_spacing
         Millimetres between slices, or None when subjects differ.
     """
@@ -78,7 +85,7 @@ class Shared:
     slice_spacing: float | None
 
 
-def conclude(subjects: Sequence[FoundSubject], looks: Sequence[Look]) -> Shared:
+def conclude(cohort: FoundCohort, looks: Sequence[Look]) -> Shared:
     """Choose from what the looks showed.
 
     Raises
@@ -88,11 +95,17 @@ def conclude(subjects: Sequence[FoundSubject], looks: Sequence[Look]) -> Shared:
     """
     good = [x for x in looks if x.problem is None]
     if not good:
-        reasons = {subject.name: subject.problem for subject in subjects if subject.problem}
+        reasons = {subject.name: subject.problem for subject in cohort.subjects if subject.problem}
         reasons |= {x.name: x.problem for x in looks if x.problem}
         name, reason = next(iter(sorted(reasons.items())))
-        raise InputError(f"none of the {len(subjects)} subjects can be used; {name}: {reason}")
-    channels = brats_channels({x.name: x.values for x in good}, {subject.style for subject in subjects})
+        raise InputError(f"none of the {len(cohort.subjects)} subjects can be used; {name}: {reason}")
+    values = {x.name: x.values for x in good}
+    if cohort.content.brats:
+        channels = brats_channels(values, {subject.style for subject in cohort.subjects})
+    else:
+        channels = found_channels(cohort.content, values)
+    if cohort.content.photographs:
+        return Shared(channels, 0.0, None)
     spacings = [x.slice_spacing for x in good]
     same = max(spacings) - min(spacings) <= 0.01 * max(spacings)
     return Shared(

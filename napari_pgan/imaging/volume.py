@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel import orientations as axes
 
-from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 
-READABLE = (".nii.gz", ".nii", ".mha")
-_MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+READABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", "DICOM")
+WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
+SHEAR = 0.005  # cosine of the angle between two axes: 0.3 degrees, above what rounding of headers makes
 
 
 class VolumeError(InputError):
@@ -73,37 +70,50 @@ class Volume:
 
 
 def read_volume(path: str | os.PathLike[str]) -> Volume:
-    """Read a NIfTI or MetaImage file, with the axes as the file has them.
+    """Read NIfTI, MetaImage, NRRD or a DICOM series, with the axes as the file has them.
 
     Integers stay integers unless the file scales them; other numbers become float32. Trailing axes of length 1 are
-    dropped. A compressed file is checked against its checksum, since libraries return what they could read of a
-    truncated one.
+    dropped, and a single slice (two axes) is a volume of one. A compressed file is checked against its checksum, since
+    libraries return what they could read of a truncated one.
+
+    Parameters
+    ----------
+    path
+        A file; a folder that holds one DICOM series and nothing else of DICOM; or a `Series`.
 
     Raises
     ------
     VolumeError
-        The file is missing, truncated or damaged, not three-dimensional, without sound spacing, or holds NaN or Inf.
+        The file is missing, truncated or damaged, has more than three axes, has no sound spacing, sheared axes, or
+        holds NaN or Inf.
     """
-    name = Path(path).name.lower()
     try:
-        if name.endswith((".nii", ".nii.gz")):
-            array, affine = _read_nifti(path)
-        elif name.endswith(".mha"):
-            array, affine = _read_metaimage(path)
-        else:
-            raise VolumeError(path, f"is none of the formats that can be read ({', '.join(READABLE)})")
+        array, affine = _reader(path)(path)
     except FileNotFoundError as error:
         raise VolumeError(path, "does not exist") from error
     except OSError as error:
         raise VolumeError(path, f"cannot be read ({error.strerror or 'input error'})") from error
+    return check_volume(path, Volume(array, affine))
+
+
+def check_volume(path: str | os.PathLike[str], read: Volume) -> Volume:
+    """What was read, with three axes, if it is a volume at all.
+
+    Raises
+    ------
+    VolumeError
+        It has more than three axes, no sound spacing, sheared axes, or holds NaN or Inf.
+    """
+    array, affine = read.array, read.affine
     while array.ndim > 3 and array.shape[0] == 1:  # (z, y, x) with the file's trailing axes in front
         array = array[0]
+    if array.ndim == 2:
+        array = array[None]
     if array.ndim != 3 or min(array.shape) < 1:
         shape = " x ".join(map(str, array.shape[::-1]))
         raise VolumeError(path, f"is {shape} with {array.ndim} axes; a volume has three")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.isfinite(affine).all() or not (spacing > 0).all() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 0.5:
-        raise VolumeError(path, "has no sound spacing or axes in its header; repair the header")
+    if problem := _fault(affine):
+        raise VolumeError(path, problem)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         count = int(array.size - np.isfinite(array).sum())
         raise VolumeError(path, f"holds NaN or Inf in {count} voxels; replace them")
@@ -131,69 +141,51 @@ def orient(volume: Volume, orientation: str = "SPL") -> Volume:
 
 
 def write_volume(path: str | os.PathLike[str], volume: Volume) -> None:
-    """Write NIfTI (``.nii`` or ``.nii.gz``), whole or not at all; spacing in mm, space "scanner"."""
+    """Write NIfTI, NRRD or MetaImage, as the name ends; whole or not at all; spacing in mm, space "scanner".
+
+    Raises
+    ------
+    InputError
+        The name ends in something else, or the disk does not take the file.
+    """
+    from napari_pgan.imaging import itkfiles, nifti
+
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
-    image = nib.Nifti1Image(array.T, volume.affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(volume.affine, code="scanner")
-    image.set_qform(volume.affine, code="scanner")
-    with replacing(path) as temporary:
-        nib.save(image, temporary)
+    name = Path(path).name.lower()
+    if name.endswith((".nii", ".nii.gz")):
+        nifti.write(path, array, volume.affine)
+    elif name.endswith((".nrrd", ".mha")):
+        itkfiles.write(path, array, volume.affine)
+    else:
+        raise InputError(f"{os.fspath(path)}: volumes are written as {', '.join(WRITABLE)}; give it such an ending")
 
 
-def _read_nifti(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise VolumeError(path, "is truncated or damaged; fetch it again") from error
-    kind = nib.Nifti2Image if data[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-    try:
-        image = kind.from_bytes(data)
-        proxy: Any = image.dataobj
-        array, slope, inter = np.asarray(proxy.get_unscaled()), proxy.slope, proxy.inter
-        affine, unit = np.array(image.affine, np.float64), image.header.get_xyzt_units()[0]
-    except OSError as error:
-        raise VolumeError(path, "is truncated or damaged; fetch it again") from error
-    except Exception as error:  # nibabel raises many kinds for a damaged header
-        raise VolumeError(path, "is no readable NIfTI file; fetch it again") from error
-    if array.dtype.kind not in "uif":
-        raise VolumeError(path, f"holds voxels of type {array.dtype}; real numbers are expected")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False).T
-    if array.dtype.kind == "f" or slope != 1 or inter != 0:
-        with np.errstate(over="ignore"):  # becomes Inf, which is refused
-            array = array.astype(np.float32) if (slope, inter) == (1, 0) else _scaled(array, slope, inter)
-    affine[:3] *= _MILLIMETRES.get(unit, 1.0)
-    return array, affine
+def _reader(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], tuple[np.ndarray, np.ndarray]]:
+    """What reads it: a function of the path that gives (…, z, y, x) and the affine in RAS."""
+    from napari_pgan.imaging import dicom, itkfiles, nifti
+
+    name = Path(path).name.lower()
+    if isinstance(path, dicom.Series) or Path(path).is_dir():
+        return dicom.read
+    if name.endswith((".nii", ".nii.gz")):
+        return nifti.read
+    if name.endswith(itkfiles.SUFFIXES):
+        return itkfiles.read
+    if dicom.is_dicom(path):
+        return dicom.read
+    raise VolumeError(path, f"is none of the formats that can be read ({', '.join(READABLE)})")
 
 
-def _scaled(array: np.ndarray, slope: float, inter: float) -> np.ndarray:
-    scaled = array.astype(np.float32)
-    scaled *= np.float32(slope)
-    scaled += np.float32(inter)
-    return scaled
-
-
-def _read_metaimage(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    import SimpleITK as sitk
-
-    if not Path(path).is_file():
-        raise FileNotFoundError(path)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns on stderr, past Python
-    try:
-        image = sitk.ReadImage(os.fspath(path))
-    except RuntimeError as error:
-        raise VolumeError(path, "is truncated or damaged; fetch it again") from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise VolumeError(path, "has several values a voxel; one is expected")
-    array: np.ndarray[Any, Any] = sitk.GetArrayFromImage(image)
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32, copy=False)
-    affine = np.eye(4)
-    if image.GetDimension() >= 3:
-        n = image.GetDimension()
-        direction = np.array(image.GetDirection()).reshape(n, n)[:3, :3]
-        affine[:3, :3] = direction * np.array(image.GetSpacing())[:3]
-        affine[:3, 3] = np.array(image.GetOrigin())[:3]
-    return array, _LPS @ affine
+def _fault(affine: np.ndarray) -> str | None:
+    """What is wrong with where the voxels lie, or None."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if not np.isfinite(affine).all() or not (spacing > 0).all():
+        return "has no sound spacing in its header; repair the header"
+    directions = affine[:3, :3] / spacing
+    cosines = np.abs(directions.T @ directions - np.eye(3))
+    if abs(np.linalg.det(directions)) < 0.5:
+        return "has no sound axes in its header; repair the header"
+    if cosines.max() > SHEAR:
+        tilt = np.degrees(np.arcsin(min(cosines.max(), 1)))
+        return f"has axes that are sheared by {tilt:.1f} degrees; resample it to a grid with right angles"
+    return None

@@ -1,4 +1,4 @@
-"""Samples as NIfTI files with a JSON sidecar that says what they are."""
+"""Samples as NIfTI or NRRD files with a JSON sidecar that says what they are."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ from napari_pgan.errors import InputError
 from napari_pgan.model.card import LIMITS
 from napari_pgan.spec import Channels, Grid
 
+FORMATS = (".nii.gz", ".nrrd")
 _ALIGNED = 2  # NIfTI's code for coordinates that agree with no scanner's
 
 
 def sample_files(
-    folder: str | Path, stem: str, channels: Channels, labels: bool = True, images: bool = True
+    folder: str | Path,
+    stem: str,
+    channels: Channels,
+    labels: bool = True,
+    images: bool = True,
+    suffix: str = FORMATS[0],
 ) -> list[Path]:
     """The files that `write_sample` writes: one a modality, the segmentation, and last the sidecar."""
     names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities] if images else []
@@ -31,7 +37,10 @@ def sample_files(
         raise InputError(
             f"the modalities {', '.join(channels.modalities)} do not make different file names; rename one"
         )
-    return [*(Path(folder) / f"{stem}_{name}.nii.gz" for name in names), Path(folder) / f"{stem}.json"]
+    if suffix == ".nrrd" and labels:
+        names[-1] += ".seg"
+    files = [Path(folder) / f"{stem}_{name}{suffix}" for name in names]
+    return [*files, Path(folder) / f"{stem}.json"]
 
 
 def write_sample(
@@ -44,8 +53,11 @@ def write_sample(
     provenance: Mapping[str, Any],
     intensity: Mapping[str, Mapping[str, str]] | None = None,
     limits: str = LIMITS,
+    suffix: str = FORMATS[0],
 ) -> list[Path]:
     """Write one sample: ``STEM_<modality>.nii.gz``, ``STEM_seg.nii.gz`` and ``STEM.json``.
+
+    As ``.nrrd`` the segmentation is ``STEM_seg.seg.nrrd``, which 3D Slicer opens with the labels' names and colours.
 
     Each file is there whole or not at all, the sidecar is written last, and equal samples give equal bytes. A slice
     becomes a volume of one slice, whose thickness is the grid's slice spacing.
@@ -69,6 +81,8 @@ def write_sample(
         Modality → what −1 and +1 mean, as the model's card has it.
     limits
         For what the sample may not be used.
+    suffix
+        One of `FORMATS`.
 
     Returns
     -------
@@ -80,12 +94,15 @@ def write_sample(
         raise ValueError(f"images {images.shape} do not fit {len(modalities)} modalities on {grid.shape}")
     if labels is not None and labels.shape != grid.shape:
         raise ValueError(f"labels {labels.shape} do not fit {grid.shape}")
-    *files, sidecar = sample_files(folder, stem, channels, labels is not None, images is not None)
+    *files, sidecar = sample_files(folder, stem, channels, labels is not None, images is not None, suffix)
     volumes = [] if images is None else [np.asarray(image, np.float32) for image in images]
     if labels is not None:
         volumes.append(np.asarray(labels, np.uint8))
     for path, volume in zip(files, volumes, strict=True):
-        _write_nifti(path, volume, grid, limits)
+        if suffix == ".nrrd":
+            _write_nrrd(path, volume, grid, channels)
+        else:
+            _write_nifti(path, volume, grid, limits)
     described = {
         "limits": limits,
         "files": {m: path.name for m, path in zip(modalities, files, strict=False)},
@@ -97,6 +114,17 @@ def write_sample(
     }
     write_text(sidecar, json.dumps(described, indent=1, ensure_ascii=False) + "\n")
     return [*files, sidecar]
+
+
+def _write_nrrd(path: Path, volume: np.ndarray, grid: Grid, channels: Channels) -> None:
+    from napari_pgan.imaging.segmentation import write_segmentation
+    from napari_pgan.imaging.volume import Volume, write_volume
+
+    placed = Volume(volume[None] if volume.ndim == 2 else volume, grid.affine())
+    if path.name.endswith(".seg.nrrd"):
+        write_segmentation(path, placed, channels.labels)
+    else:
+        write_volume(path, placed)
 
 
 def _write_nifti(path: Path, volume: np.ndarray, grid: Grid, limits: str) -> None:

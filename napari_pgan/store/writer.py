@@ -100,10 +100,15 @@ class StoreWriter:
         group.update_attributes({ATTRIBUTE: about})
 
     def assign_splits(self, rule: SplitRule) -> dict[str, str]:
-        """Give every finished subject without a split one; returns the split of each key."""
+        """Give every finished subject without a split one; returns the split of each key.
+
+        Subjects of one person (attribute ``person``, a hash too) go to one split, and count as one.
+        """
         finished = self.finished()
-        existing = {key: about["split"] for key, about in finished.items() if about.get("split")}
-        splits = assign(finished, rule, existing)
+        person = {key: about.get("person", key) for key, about in finished.items()}
+        existing = {person[key]: about["split"] for key, about in finished.items() if about.get("split")}
+        by_person = assign(person.values(), rule, existing)
+        splits = {key: by_person[person[key]] for key in finished}
         for key, about in finished.items():
             if about.get("split") != splits[key]:
                 self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})

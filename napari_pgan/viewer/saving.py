@@ -1,4 +1,4 @@
-"""Results and layers as NIfTI files with their provenance."""
+"""Results and layers as NIfTI or NRRD files with their provenance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, digest, picture_planes
 from napari_pgan.viewer.session import Shown
 
-_SUFFIXES = (".nii.gz", ".nii", ".json")
+_SUFFIXES = (".nii.gz", ".nii", ".json", ".seg.nrrd", ".nrrd")
 
 
 def split_path(path: str | Path) -> tuple[Path, str]:
@@ -23,6 +23,11 @@ def split_path(path: str | Path) -> tuple[Path, str]:
         if path.name.endswith(suffix) and path.name != suffix:
             return path.parent, path.name.removesuffix(suffix)
     return path.parent, path.name
+
+
+def format_of(path: str | Path) -> str:
+    """How the files' names end: NRRD where the path ends so, else NIfTI."""
+    return ".nrrd" if Path(path).name.endswith(".nrrd") else ".nii.gz"
 
 
 def stems(stem: str, seeds: Sequence[int | None]) -> list[str]:
@@ -39,7 +44,11 @@ def files_of(shown: Shown, path: str | Path) -> list[Path]:
     folder, stem = split_path(path)
     channels = shown.request.model.card.channels
     seeds: Sequence[int | None] = shown.request.seeds or [None] * len(shown.batch)
-    return [f for s in stems(stem, seeds) for f in sample_files(folder, s, channels, bool(channels.labels))]
+    return [
+        f
+        for s in stems(stem, seeds)
+        for f in sample_files(folder, s, channels, bool(channels.labels), suffix=format_of(path))
+    ]
 
 
 def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
@@ -50,7 +59,7 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
     shown
         The result.
     path
-        ``FOLDER/STEM`` or ``FOLDER/STEM.nii.gz``; names begin with the stem.
+        ``FOLDER/STEM``, ``FOLDER/STEM.nii.gz`` or ``FOLDER/STEM.nrrd``; names begin with the stem.
     progress
         Called with (done, all) after each sample.
 
@@ -72,8 +81,9 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
         )  # fmt: skip
         labels = batch.labels[i] if card.channels.labels else None
         written += write_sample(
-            folder, name, batch.images[i], labels, batch.grid, card.channels, made, card.intensity, card.limits
-        )
+            folder, name, batch.images[i], labels, batch.grid, card.channels, made, card.intensity, card.limits,
+            format_of(path),
+        )  # fmt: skip
         if progress:
             progress(i + 1, len(batch))
     return written
@@ -140,6 +150,7 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
             made,
             intensity,
             first["limits"],
+            format_of(path),
         )
     return written
 

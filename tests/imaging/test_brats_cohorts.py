@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohort import find_subjects, group_files
+from napari_pgan.imaging.cohort import find_cohort
+from napari_pgan.imaging.cohorts.brats import group_files
 from napari_pgan.imaging.labels import brats_channels
 from napari_pgan.imaging.names import parse_name
 
@@ -112,7 +113,7 @@ def test_several_subjects_in_one_folder() -> None:
 def test_a_part_that_is_there_twice() -> None:
     paths = [f"a/a_{part}.nii.gz" for part in CANONICAL] + ["a/a_t2.nii"]
     (subject,) = group_files(map(PurePosixPath, paths))
-    assert subject.problem == "t2 is there twice; remove the one that is not meant"
+    assert subject.problem == "t2 is there twice; remove the one that is not meant, or say in a plan file which is"
 
 
 def test_one_name_in_two_places_is_ambiguous() -> None:
@@ -129,7 +130,7 @@ def test_one_name_in_two_places_is_ambiguous() -> None:
 
 
 def test_the_real_cohort(shared_data: Path) -> None:
-    found = find_subjects(shared_data / "brats18")
+    found = find_cohort(shared_data / "brats18").subjects
     assert len(found) == 24
     assert all(s.problem is None and set(s.files) == set(CANONICAL) for s in found)
     assert all(path.is_file() for s in found for path in s.files.values())
@@ -137,10 +138,10 @@ def test_the_real_cohort(shared_data: Path) -> None:
 
 def test_folders_without_subjects_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no folder"):
-        find_subjects(tmp_path / "nothing")
+        find_cohort(tmp_path / "nothing")
     (tmp_path / "readme.txt").write_text("hello")
     with pytest.raises(InputError, match="no subject found"):
-        find_subjects(tmp_path)
+        find_cohort(tmp_path)
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     for part in CANONICAL:
         (tmp_path / "a" / f"a_{part}.nii").write_bytes(b"")
     (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
-    assert [s.name for s in find_subjects(tmp_path)] == ["a"]
+    assert [s.name for s in find_cohort(tmp_path).subjects] == ["a"]
 
 
 @pytest.mark.parametrize(

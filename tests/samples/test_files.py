@@ -123,3 +123,22 @@ def test_modalities_whose_files_would_overwrite_each_other_are_refused(tmp_path:
         sample_files(tmp_path, "s", Channels(("t1 a", "t1/a")))
     with pytest.raises(InputError, match="different file names"):
         sample_files(tmp_path, "s", Channels(("seg",)))
+
+
+def test_nrrd_lies_where_nifti_does_and_names_its_segments(tmp_path: Path) -> None:
+    from napari_pgan.imaging.segmentation import read_segmentation
+    from napari_pgan.imaging.volume import read_volume
+
+    grid = Grid((3, 8, 12), (4.0, 2.0, 1.5), "SPL")
+    images, labels = _sample(grid, BRATS)
+    written = write_sample(tmp_path, "a", images, labels, grid, BRATS, {}, suffix=".nrrd")
+    assert written == sample_files(tmp_path, "a", BRATS, suffix=".nrrd")
+    assert [path.name for path in written[-2:]] == ["a_seg.seg.nrrd", "a.json"]
+    write_sample(tmp_path, "b", images, labels, grid, BRATS, {})
+    for part in BRATS.modalities:
+        ours, theirs = read_volume(tmp_path / f"a_{part}.nrrd"), read_volume(tmp_path / f"b_{part}.nii.gz")
+        np.testing.assert_array_equal(ours.array, theirs.array)
+        assert ours.same_grid(theirs, 1e-4)
+    segmentation, segments = read_segmentation(written[-2])
+    np.testing.assert_array_equal(segmentation.array, labels)
+    assert segments == BRATS.labels

@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_pgan.errors import InputError
 
+if TYPE_CHECKING:
+    from napari_pgan.imaging.cohorts.found import Source
+    from napari_pgan.imaging.plan import Plan
+
 
 def prepare(
-    source: Annotated[Path, typer.Argument(help="Folder with the subjects, in a layout of BraTS 2012 to 2023.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder with the subjects: BraTS, BIDS, DICOM, photographs with masks, or as --plan says."),
+    ],
     store: Annotated[str, typer.Argument(help="The store to make or go on with, such as cohort.zarr.")],
-    size: Annotated[int, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two.")] = 128,
+    plan: Annotated[
+        Path | None, typer.Option(help="YAML file that says which file is which, for a cohort in any other layout.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two; 128 by default.")
+    ] = None,
     fov: Annotated[
         float | None,
         typer.Option(
             help="Field of view in mm, a square; by default the smallest multiple of 16 that holds every head."
         ),
     ] = None,
-    axis: Annotated[str, typer.Option(help="Direction of the slices: axial, coronal or sagittal.")] = "axial",
+    axis: Annotated[
+        str | None, typer.Option(help="Direction of the slices: axial (the default), coronal or sagittal.")
+    ] = None,
     split: Annotated[
         str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
     ] = "0.75,0.125,0.125",
@@ -36,6 +50,19 @@ def prepare(
             help="Left and right differ: a mirror image is none of this cohort, and no training may make any.",
         ),
     ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register each subject's modalities to one of them, and resample once.")
+    ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="The modality that --register brings the others to; by default the plan's, or the first."),
+    ] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the page that shows and names every registered subject, and the transforms."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
     ] = False,
@@ -46,25 +73,35 @@ def prepare(
     A subject that cannot be used is set aside with its reason, and the others go on. Run again, the same command does
     only what is missing. The report is printed, and kept in the store with keys in place of names.
 
+    The options win over what the plan says of size, field of view, axis and side.
+
     Example: `napari-pgan-train prepare BraTS2021/ brats.zarr --size 128`
     """
-    from napari_pgan.imaging.cohort import find_subjects
-    from napari_pgan.imaging.prepare import Options
+    from napari_pgan.imaging.options import Options
+    from napari_pgan.imaging.plan import GridPlan, read_plan
     from napari_pgan.imaging.prepare import prepare as prepare_cohort
     from napari_pgan.imaging.workers import available_cores
     from napari_pgan.store import SplitRule
     from napari_pgan.training.console import emit, say
 
-    options = Options(size, fov, axis, SplitRule.parse(split), name, sided)
+    read = read_plan(plan) if plan is not None else None
+    grid = read.grid if read is not None else GridPlan()
+    options = Options(
+        size=size or grid.size or 128,
+        field_of_view=fov or grid.fov,
+        axis=axis or grid.axis or "axial",
+        split=SplitRule.parse(split),
+        name=name,
+        sided=sided,
+        plan=read,
+        register=register,
+        reference=reference,
+        bias=bias,
+        strip=strip,
+        folder=quality,
+    )
     if dry_run:
-        found = find_subjects(source)
-        if as_json:
-            files = [{part: str(path) for part, path in s.files.items()} for s in found]
-            emit([{"name": s.name, "files": f, "problem": s.problem} for s, f in zip(found, files, strict=True)])
-            return
-        for subject in found:
-            say(f"{subject.name}: {subject.problem or ', '.join(subject.files)}")
-        say(f"{len(found)} subjects found, {sum(s.problem is None for s in found)} of them complete; nothing written")
+        _list(source, read, as_json)
         return
     with _Stages() as stages:
         report = prepare_cohort(str(source), store, options, workers or available_cores(), stages)
@@ -74,6 +111,39 @@ def prepare(
         emit(report.to_dict(with_names=True))
     if not report.subjects:
         raise InputError(f"none of the {report.found} subjects could be used, for the reasons above; {store} is empty")
+
+
+def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
+    """Say what is found, subject by subject, and what is missing."""
+    from napari_pgan.imaging.cohort import find_cohort
+    from napari_pgan.training.console import emit, say
+
+    cohort = find_cohort(source, plan)
+    if as_json:
+        listed = []
+        for subject in cohort.subjects:
+            files = {part: _said(file) for part, file in subject.files.items()}
+            listed.append({"name": subject.name, "files": files, "problem": subject.problem})
+        emit(listed)
+        return
+    for subject in cohort.subjects:
+        found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
+        say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
+    complete = sum(subject.problem is None for subject in cohort.subjects)
+    say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
+    say(f"{len(cohort.subjects)} subjects found, {complete} of them complete; nothing written")
+
+
+def _said(file: Source) -> str | list[str]:
+    if isinstance(file, Path):
+        return str(file)
+    return [str(path) for path in (file if isinstance(file, tuple) else file.files)]
+
+
+def _several(part: str, file: Source) -> str:
+    """The part with how many files it is made of, where that is no single one."""
+    said = _said(file)
+    return part if isinstance(said, str) else f"{part} ({len(said)} file{'s' * (len(said) > 1)})"
 
 
 class _Stages(contextlib.ExitStack):

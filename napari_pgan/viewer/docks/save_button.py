@@ -47,7 +47,11 @@ class SaveButton(QPushButton):
         seeds = shown.request.seeds
         name = f"{shown.request.model.card.name}_{f'seed{seeds[0]}' if seeds else 'latent'}.nii.gz"
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save the result", name, "NIfTI (*.nii.gz)", options=QFileDialog.Option.DontConfirmOverwrite
+            self,
+            "Save the result",
+            name,
+            "NIfTI (*.nii.gz);;NRRD, for 3D Slicer (*.nrrd)",
+            options=QFileDialog.Option.DontConfirmOverwrite,
         )
         if not path:
             return

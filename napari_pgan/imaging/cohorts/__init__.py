@@ -1,0 +1,1 @@
+"""Where the files of each subject lie: one layout a file."""

@@ -1,0 +1,28 @@
+"""Shading that is put on comes off."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from displaced import template
+
+from napari_pgan.imaging.bias import correct_bias
+from napari_pgan.imaging.intensity import find_foreground
+from napari_pgan.imaging.volume import Volume
+from napari_pgan.phantom.template import load_template
+
+
+@pytest.mark.slow
+def test_a_known_field_is_taken_out() -> None:
+    clean = template()["t1"]
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in clean.array.shape], indexing="ij")
+    field = np.exp(0.35 * x + 0.25 * y - 0.2 * z**2).astype(np.float32)
+    shaded = Volume(clean.array * field, clean.affine)
+    head = find_foreground(shaded.array)
+    found = correct_bias(shaded, head)
+    white = (load_template().white > 0.9) & head.mask
+    before, after, never = (np.std(v.array[white]) / np.mean(v.array[white]) for v in (shaded, found, clean))
+    assert before > 2 * never
+    assert after - never < 0.25 * (before - never)
+    assert (found.array[~head.mask] == shaded.array[~head.mask]).all()
+    assert abs(np.log(found.array[white].mean() / shaded.array[white].mean())) < 0.15  # values keep their scale
