@@ -21,7 +21,7 @@ def lesion() -> np.ndarray:
 @given(st.integers(-15, 15), st.integers(-15, 15))
 def test_moving_there_and_back_changes_nothing(dy: int, dx: int) -> None:
     once = moved(lesion(), dy, dx)
-    assert np.argwhere(once).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0) + [dy, dx])
+    assert np.argwhere(once).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0) + np.array([dy, dx]))
     np.testing.assert_array_equal(moved(once, -dy, -dx), lesion())
 
 
@@ -35,7 +35,9 @@ def test_a_lesion_is_not_moved_out_of_the_image(dy: int, dx: int) -> None:
 def test_growing_multiplies_areas_and_keeps_the_place(factor: float) -> None:
     large = grown(lesion(), factor)
     for value in (2, 4):
-        assert (large == value).sum() == pytest.approx(factor * (lesion() == value).sum(), rel=0.2, abs=14)  # half of the rim
+        assert (large == value).sum() == pytest.approx(
+            factor * (lesion() == value).sum(), rel=0.2, abs=14
+        )  # half of the rim
     assert np.argwhere(large).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0), abs=0.6)
     np.testing.assert_array_equal(grown(lesion(), 1.0), lesion())
 
