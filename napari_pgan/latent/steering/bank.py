@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.goal import Goal
-from napari_pgan.latent.steering.keep import HEAD
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
@@ -25,7 +24,8 @@ FIRST_SEED = 3_000_000_000  # beyond the seeds that people name, so that no samp
 SMALLEST = 16  # pixels of the bank's label maps
 _BATCH = 64
 _PROBES, _PROBED = 1024, 32  # latents that tell the directions, and at once
-_SELDOM = 0.02
+_TISSUE = -0.7  # darker is air with its noise
+_SELDOM = 0.02  # of images
 _TENSORS = ("shares", "directions", "heads")
 _FORMAT = "2"
 
@@ -129,7 +129,7 @@ def _heads(model: Model, count: int = 256) -> torch.Tensor:
         z = torch.from_numpy(model.latents(range(FIRST_SEED + start, FIRST_SEED + start + _BATCH)))
         with torch.inference_mode():
             images = model.encoding.images(model.generate(z, conditions=_middle(model)))
-        total += (images > HEAD - 1).any(dim=1).sum(dim=0).cpu()
+        total += (images > _TISSUE).any(dim=1).sum(dim=0).cpu()
     return total / count
 
 

@@ -15,7 +15,7 @@ from napari_pgan.model import Model
 from napari_pgan.model.encoding import Encoding
 
 _WEIGHT = 10.0  # of what shall stay, beside the goal
-HEAD = 0.05  # above the darkest, in [-1, 1]: less is air
+_HEAD = 0.05  # above the darkest, in [-1, 1]: less is air
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Keep:
     @property
     def inside(self) -> np.ndarray:
         """(N, Y, X) bool: what shall stay of the heads, not of the air around them."""
-        return self.where & (self.images[:, self.modalities] > HEAD - 1).any(axis=1)
+        return self.where & (self.images[:, self.modalities] > _HEAD - 1).any(axis=1)
 
     def moved(self, images: np.ndarray) -> np.ndarray:
         """How far images (N, M, Y, X) have moved from it where it was to stay, (N,): the mean absolute difference over
