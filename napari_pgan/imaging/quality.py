@@ -31,6 +31,9 @@ class Limits:
     covered: float = 0.5
 
 
+ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6)  # another person's head fits loosely, and the neck is no match
+
+
 @dataclass(frozen=True)
 class Quality:
     """Figures of one registration.

@@ -10,6 +10,7 @@ RAS: the direction in which images are resampled. So `b @ a` does `a` first, and
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -112,6 +113,22 @@ class Pyramid:
         self.points = _points(self.head)[::7]  # (n, 3), RAS millimetres of the head
         self.centre = self.points.mean(axis=0)
 
+    def like(self, other: Pyramid, matrix: np.ndarray) -> Pyramid:
+        """The same volume, compared where another one is when `matrix` brings that one's points here.
+
+        What only one of two people's scans holds, such as a neck, then plays no part.
+        """
+        import SimpleITK as sitk
+
+        way = to_transform(np.linalg.inv(matrix))
+        region = sitk.Resample(other.region, self.region, way, sitk.sitkNearestNeighbor)
+        points = _points(sitk.And(region, self.head))[::7]
+        if not len(points):
+            return self
+        seen = copy.copy(self)
+        seen.region, seen.points, seen.centre = region, points, points.mean(axis=0)
+        return seen
+
     def share_inside(self, points: np.ndarray) -> float:
         """Share of points (n, 3), millimetres in RAS, that lie in the head or close to it."""
         direction = np.array(self.region.GetDirection()).reshape(3, 3) * np.array(self.region.GetSpacing())
@@ -147,8 +164,11 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
         if affine:
             pose = _climb(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
         matrix = _climb(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
-        back = [_climb(moving, reference, LEVELS[1], pose, 2.0, 0.1) for pose in _search(moving, reference)[:1]]
-        inverse = np.linalg.inv(back[0][0])
+        seen = moving.like(reference, matrix) if affine else moving
+        back = _climb(seen, reference, LEVELS[1], _search(seen, reference)[0], 2.0, 0.1)[0]
+        if affine:
+            back = _climb(seen, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
+        inverse = np.linalg.inv(back)
         return Registered(
             matrix, before, similarity(reference, moving, matrix), distance(matrix, inverse, reference.points)
         )
