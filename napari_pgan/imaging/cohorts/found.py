@@ -28,8 +28,9 @@ class FoundSubject:
     name
         As the folders or files have it; may tell who it is, so it goes to the terminal and nowhere else.
     files
-        Modality, ``"seg"`` or ``"brain"`` (a mask that nobody needs) → file, or DICOM series. A subject of photographs has the parts ``"photograph"``,
-        ``"seg"`` and, where there is one, ``"field"`` (the field of view), each with a file a picture.
+        Modality, ``"seg"`` or ``"brain"`` (a mask that nobody needs) → file, or DICOM series. A subject of photographs
+        has the parts ``"photograph"``, ``"seg"`` and, where there is one, ``"field"`` (the field of view), each with a
+        file a picture.
     style
         Of the file names, where their layout has several (see `FileName`).
     problem
