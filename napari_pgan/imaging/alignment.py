@@ -18,6 +18,7 @@ from napari_pgan.imaging.overlay import write_overlay
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality, judge
 from napari_pgan.imaging.registration import Pyramid, Registered, distance, register, settle, similarity
 from napari_pgan.imaging.resampling import resample_image, resample_labels, write_transform
+from napari_pgan.imaging.sides import Mirror
 from napari_pgan.imaging.volume import Volume
 
 ALIGNED = 0.75  # mm; volumes of one grid whose nearest best pose is nearer than this stay as they are
@@ -137,12 +138,13 @@ def align(
     pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in wanted}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
     matrices, quality, kept = dict.fromkeys(images, np.eye(4)), {}, {reference} | (set(images) if aligned else set())
+    mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference], threads)
     for part in images:
         if part in kept:
             continue
         found, stays = _found(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
         kept |= {part} if stays else set()
-        matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found)
+        matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
         if folder is not None:
             write_overlay(folder / f"{part}.png", pyramids[reference], pyramids[part], found.matrix)
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)

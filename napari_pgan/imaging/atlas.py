@@ -7,9 +7,10 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.headtemplate import Template, shipped_template
+from napari_pgan.imaging.headtemplate import BARE_AIR_COUNTS, Template, shipped_template
 from napari_pgan.imaging.intensity import find_foreground
 from napari_pgan.imaging.registration import Pyramid
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
@@ -65,7 +66,8 @@ def load_atlas(name: str, orientation: str) -> Atlas:
     try:
         volume = orient(read_volume(name), orientation)
         head = find_foreground(volume.array)
-        pyramid = Pyramid(volume, head)
+        away = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
+        pyramid = Pyramid(volume, head, region=away <= BARE_AIR_COUNTS if head.stripped else None)
     except VolumeError as error:
         raise InputError(f"--atlas {error}") from error
     except InputError as error:

@@ -39,7 +39,8 @@ class Brain:
     def problem(self) -> str | None:
         """Why it is not to be believed, or None."""
         if self.registered.disagreement > DISAGREEMENT:
-            return f"no brain was found surely (searches with the template end {self.registered.disagreement:.1f} mm apart)"
+            apart = self.registered.disagreement
+            return f"no brain was found surely (searches with the template end {apart:.1f} mm apart)"
         if not SIZES[0] <= self.millilitres <= SIZES[1]:
             return f"no brain was found (what the template covers has {self.millilitres:.0f} ml)"
         return None

@@ -29,6 +29,7 @@ _COLUMNS = (
     ("disagreement (mm)", "disagreement", "{:.2f}"),
     ("overlap of heads", "overlap", "{:.3f}"),
     ("head covered", "covered", "{:.1%}"),
+    ("mirrored / straight", "mirrored", "{:.2f}"),
 )
 
 
