@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.aside import SetAside
-from napari_pgan.imaging.atlas import Atlas
+from napari_pgan.imaging.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.intensity import Foreground
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.overlay import write_overlay
@@ -199,6 +199,7 @@ def _to_atlas(
 ) -> tuple[np.ndarray, Quality]:
     """From the atlas's points to the reference's, and how well that went."""
     fixed = atlas.pyramid(stripped)
+    mirror = None if atlas.identity == SHIPPED else Mirror(fixed, threads)  # the shipped one has two like sides
     try:
         found = register(fixed, reference, affine=True, threads=threads)
     except InputError as error:
@@ -206,11 +207,17 @@ def _to_atlas(
     if folder is not None:
         write_overlay(folder / "atlas.png", fixed, reference, found.matrix)
         write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
-    return found.matrix, judge(fixed, reference, found)
+    return found.matrix, judge(fixed, reference, found, mirror, affine=True)
 
 
 def back_to(
-    volume: Volume, alignment: Mapping[str, Any], part: str, *, labels: bool = False, fill: float = 0.0
+    volume: Volume,
+    alignment: Mapping[str, Any],
+    part: str,
+    *,
+    original: Volume | None = None,
+    labels: bool = False,
+    fill: float = 0.0,
 ) -> Volume:
     """Bring an image or label map in the space of a prepared subject back onto the grid that a part was scanned on.
 
@@ -222,6 +229,9 @@ def back_to(
         The store's attribute ``"registration"`` of the subject.
     part
         A modality, or ``"seg"``.
+    original
+        The part as `read_volume` gave it: the result gets its very grid. None: the same voxels in the order of axes
+        that the store has.
     labels
         Keep values whole.
     fill
@@ -230,6 +240,8 @@ def back_to(
     about = alignment["parts"][part]
     matrix = np.linalg.inv(np.array(about["matrix"]))
     shape, affine = tuple(about["shape"]), np.array(about["affine"])
+    if original is not None:
+        shape, affine = original.array.shape, original.affine
     if labels:
         return resample_labels(volume, matrix, shape, affine)
     return resample_image(volume, matrix, shape, affine, fill)

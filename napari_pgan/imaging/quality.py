@@ -36,7 +36,8 @@ class Limits:
     mirrored: float = 1.02
 
 
-ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6)  # another person's head fits loosely, and the neck is no match
+# Another person's head fits loosely, and the neck is no match; sides are pointed out in the report.
+ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6, mirrored=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ class Quality:
         return cls(**{field.name: float(data.get(field.name, 0.0)) for field in fields(cls)})
 
 
-def judge(reference: Pyramid, moving: Pyramid, found: Registered, mirror: Mirror | None = None) -> Quality:
+def judge(
+    reference: Pyramid, moving: Pyramid, found: Registered, mirror: Mirror | None = None, *, affine: bool = False
+) -> Quality:
     """The figures of a registration; whether sides are exchanged only with the mirror image of the reference."""
     overlap, covered = _overlap(reference, moving, found.matrix)
     cosine = (np.trace(_rotation(found.matrix)) - 1) / 2
@@ -119,7 +122,7 @@ def judge(reference: Pyramid, moving: Pyramid, found: Registered, mirror: Mirror
         found.disagreement,
         overlap,
         covered,
-        mirror.likeness(moving, found.matrix) if mirror is not None else 0.0,
+        mirror.likeness(moving, found.matrix, affine=affine) if mirror is not None else 0.0,
     )
 
 
