@@ -77,7 +77,7 @@ def prepare(
         finished = writer.finished()
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
-        frame = _frame(writer)
+        frame = _frame(writer, options.atlas)
         tasks = [
             _Task(
                 subject,
@@ -185,7 +185,7 @@ def _begin(
     steps = options.steps_for(cohort.content)
     looks = []
     tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps) for subject in usable]):
+    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps, options.atlas) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
     shared = conclude(cohort, looks)
@@ -228,9 +228,12 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
         raise InputError(f"{address} was not made by `prepare`; name a new store")
     asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
     now, before = options.steps_for(cohort.content), Steps.from_dict(have.get("steps", {}))
-    asked["--register with --reference"] = (now.reference, before.reference)
+    asked["--register"] = (now.register, before.register)
     asked["--bias"] = (now.bias, before.bias)
     asked["--strip"] = (now.strip, before.strip)
+    asked["--atlas"] = (now.atlas, before.atlas)
+    asked["--labels"] = (now.labels, before.labels)
+    asked["--reference"] = (now.reference, before.reference)
     if options.field_of_view is not None:
         asked["--fov"] = (options.field_of_view, have["field_of_view"])
     if options.name is not None:
@@ -251,7 +254,7 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
     return writer
 
 
-def _frame(writer: StoreWriter) -> Frame:
+def _frame(writer: StoreWriter, atlas: str | None) -> Frame:
     have = writer.attributes["settings"]
     return Frame(
         have["size"],
@@ -260,6 +263,7 @@ def _frame(writer: StoreWriter) -> Frame:
         have["field_of_view_given"],
         tuple(have.get("ignored", ())),
         Steps.from_dict(have.get("steps", {})),
+        atlas,
     )
 
 

@@ -55,10 +55,21 @@ def prepare(
     ] = False,
     reference: Annotated[
         str | None,
-        typer.Option(help="The modality that --register brings the others to; by default the plan's, or the first."),
+        typer.Option(
+            help="The modality that others are registered to, the brain is sought in and the atlas is fitted to; by "
+            "default the plan's, or the first."
+        ),
     ] = None,
     bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
     strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    atlas: Annotated[
+        str | None,
+        typer.Option(help="A volume that every subject is fitted to (affinely), or 'template' for the shipped brain."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="How label maps come onto another grid: nearest (the default) or gaussian (smooth borders)."),
+    ] = None,
     quality: Annotated[
         Path | None,
         typer.Option(help="Folder for the page that shows and names every registered subject, and the transforms."),
@@ -98,6 +109,8 @@ def prepare(
         reference=reference,
         bias=bias,
         strip=strip,
+        atlas=atlas,
+        labels=labels,
         folder=quality,
     )
     if dry_run:
