@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +110,7 @@ def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
         array, low = orient(volume, orientation).array, found.background
         if normalise:
             array, scalings[part], low = *_scaled(part, array, found), -1.0
-        images[part] = _placed(array, low, weights)
+        images[part] = _averaged(array, low, weights)
         if normalise:
             np.clip(images[part], -1, 1, out=images[part])
     spacing = tuple(float(own * step) for own, step in zip(head.spacing, steps, strict=True))
@@ -128,6 +128,19 @@ def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
     return OnGrid(images, labels, Grid(shape, spacing, orientation), affine, scalings, cut)
 
 
+def centred(grid: Grid) -> np.ndarray:
+    """4×4 from indices (x, y, z) of a grid of three axes to millimetres along its axes, 0 in the middle."""
+    spacing = grid.spacing or (1.0,) * len(grid.shape)
+    return placed(spacing, [-(n - 1) / 2 * step for n, step in zip(grid.shape, spacing, strict=True)])
+
+
+def placed(scale: Sequence[float], translate: Sequence[float]) -> np.ndarray:
+    """4×4 from indices (x, y, z) to millimetres, of a scale and a place of the first voxel in array order."""
+    matrix = np.diag([*list(scale)[::-1], 1.0])
+    matrix[:3, 3] = list(translate)[::-1]
+    return matrix
+
+
 def way_to_patient(together: Together, made: OnGrid) -> dict[str, Any]:
     """What brings anything that lies beside the exam on its grid back to a patient's own grids; for JSON.
 
@@ -135,18 +148,16 @@ def way_to_patient(together: Together, made: OnGrid) -> dict[str, Any]:
     of the reference; ``reference`` and ``parts`` are as `alignment.describe` gives them, with the grids as they were
     scanned; ``scaling`` says which values of a modality became −1 and 1.
     """
-    centred = np.diag([*made.grid.spacing[::-1], 1.0])  # type: ignore[index]  # a grid of volumes has a spacing
-    centred[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(made.grid.shape, made.grid.spacing, strict=True)][::-1]  # type: ignore[arg-type]
     return {
         **together.way_back,
-        "to_patient": (made.affine @ np.linalg.inv(centred)).tolist(),
+        "to_patient": (made.affine @ np.linalg.inv(centred(made.grid))).tolist(),
         "scaling": {part: [s.low, s.high] for part, s in made.scalings.items()},
     }
 
 
 def to_patient(
     array: np.ndarray,
-    placed: np.ndarray,
+    where: np.ndarray,
     way: Mapping[str, Any],
     part: str,
     *,
@@ -159,7 +170,7 @@ def to_patient(
     ----------
     array
         (z, y, x).
-    placed
+    where
         4×4, from its indices (x, y, z) to millimetres from the middle of the exam's grid.
     way
         From `way_to_patient`.
@@ -177,7 +188,7 @@ def to_patient(
     """
     if part not in way["parts"]:
         raise InputError(f"the exam has no {part}; choose the grid of {', '.join(way['parts'])}")
-    affine = np.array(way["to_patient"]) @ placed
+    affine = np.array(way["to_patient"]) @ where
     fill = 0.0
     if not labels:
         array = np.asarray(array, np.float32)
@@ -201,14 +212,14 @@ def _scaled(part: str, array: np.ndarray, found: Foreground) -> tuple[np.ndarray
         raise InputError(f"{part} {error}") from error
 
 
-def _placed(array: np.ndarray, background: float, weights: list[np.ndarray]) -> np.ndarray:
+def _averaged(array: np.ndarray, background: float, weights: list[np.ndarray]) -> np.ndarray:
     """Area averages; what lies outside the volume is background."""
     depth, rows, columns = weights
-    placed = resample(array.astype(np.float32) - np.float32(background), rows, columns)
+    averaged = resample(array.astype(np.float32) - np.float32(background), rows, columns)
     if len(depth) != len(array) or not np.array_equal(depth, np.eye(len(array))):
-        placed = np.tensordot(depth, placed, axes=1)
-    placed += np.float32(background)
-    return placed
+        averaged = np.tensordot(depth, averaged, axes=1)
+    averaged += np.float32(background)
+    return averaged
 
 
 def _within(weights: np.ndarray) -> np.ndarray:

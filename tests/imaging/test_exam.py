@@ -16,8 +16,8 @@ from small_cohort import write_subject
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.exam import Exam, Together, bring_together, read_exam
 from napari_pgan.imaging.examfiles import find_exam, part_of_name, told_apart
-from napari_pgan.imaging.examgrid import grid_of, on_grid, to_patient, way_to_patient
-from napari_pgan.imaging.resampling import covered, resample_image, resample_labels
+from napari_pgan.imaging.examgrid import centred, grid_of, on_grid, to_patient, way_to_patient
+from napari_pgan.imaging.resampling import resample_image
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import Frame, prepare_subject
 from napari_pgan.imaging.volume import Volume, orient, read_volume, write_volume
@@ -29,14 +29,6 @@ CENTRE = np.array([0.0, 17.0, 0.0])
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
-
-
-def _placed(grid: Grid) -> np.ndarray:
-    """From indices (x, y, z) of a centred grid to its millimetres."""
-    assert grid.spacing is not None
-    placed = np.diag([*grid.spacing[::-1], 1.0])
-    placed[:3, 3] = [-(n - 1) / 2 * s for n, s in zip(grid.shape, grid.spacing, strict=True)][::-1]
-    return placed
 
 
 def _lesion(volume: Volume) -> np.ndarray:
@@ -54,7 +46,7 @@ def truth() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exam as a scanner writes it: T1 oblique, T2 of a head that has moved, with thick slices and axes of its own."""
+    """An exam as a scanner writes it: T1 oblique, T2 of a head that has moved, thick slices along its own axes."""
     where = tmp_path_factory.mktemp("exam")
     brain = template()
     turned = motion(np.random.default_rng(9), 0, 12, CENTRE)
@@ -82,7 +74,7 @@ def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file
     way = way_to_patient(together, made)
     for part, file, moved in (("t1", "t1.nii.gz", np.eye(4)), ("t2", "scan_t2.nii.gz", truth)):
         original = read_volume(folder / file)
-        back = to_patient(drawn, _placed(made.grid), way, part, labels=True)
+        back = to_patient(drawn, centred(made.grid), way, part, labels=True)
         np.testing.assert_array_equal(back.affine, original.affine)
         assert back.array.shape == original.array.shape
         there = Volume(original.array, np.linalg.inv(moved) @ original.affine)
@@ -95,7 +87,7 @@ def test_an_image_returns_in_the_scanners_values(together: Together, folder: Pat
     made = on_grid(together, Grid((160, 160), (1.25, 1.25), "PL"))
     way = way_to_patient(together, made)
     original = read_volume(folder / "t1.nii.gz")
-    back = to_patient(made.images["t1"], _placed(made.grid), way, "t1", labels=False, modality="t1")
+    back = to_patient(made.images["t1"], centred(made.grid), way, "t1", labels=False, modality="t1")
     inside = ndimage.binary_erosion(original.array > 0, iterations=2)
     away = np.abs(back.array - original.array)[inside]
     assert np.median(away) < 0.02 * np.percentile(original.array[inside], 99)
@@ -149,7 +141,7 @@ def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: 
     made = on_grid(together, grid)
     assert made.labels is not None
     assert made.cut == 0
-    back = to_patient(made.labels, _placed(made.grid), way_to_patient(together, made), "seg", labels=True)
+    back = to_patient(made.labels, centred(made.grid), way_to_patient(together, made), "seg", labels=True)
     assert back.array.shape == seg.array.shape
     np.testing.assert_array_equal(back.affine, seg.affine)
     assert set(np.unique(back.array)) == {0, 3}
@@ -185,7 +177,7 @@ def test_bad_exams_are_one_sentence(together: Together) -> None:
         on_grid(together, Grid((64, 64)))
     made = on_grid(together, grid_of(together, 32, None, "axial"))
     with pytest.raises(InputError, match="no flair; choose the grid of"):
-        to_patient(made.images["t1"], _placed(made.grid), way_to_patient(together, made), "flair", labels=True)
+        to_patient(made.images["t1"], centred(made.grid), way_to_patient(together, made), "flair", labels=True)
 
 
 def test_a_registration_that_fails_is_shown_and_named() -> None:
@@ -242,8 +234,8 @@ def test_an_exam_is_found_whatever_its_files_are(tmp_path: Path) -> None:
     (series,) = find_exam(tmp_path / "dicom")
     assert (series.part, series.name) == ("t2", "T2 TSE tra")
     np.testing.assert_array_equal(orient(read_exam({"t2": series}).volumes["t2"], "SAR").array, array)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no volume"):
-        (tmp_path / "empty").mkdir()
         find_exam(tmp_path / "empty")
     with pytest.raises(InputError, match="does not exist"):
         find_exam(tmp_path / "nowhere")
