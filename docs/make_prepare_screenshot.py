@@ -1,4 +1,4 @@
-"""Make the pictures of the dock Prepare from a phantom: ``python docs/make_prepare_screenshot.py [--out FOLDER]``.
+"""Make the picture of the dock Prepare from a phantom: ``python docs/make_prepare_screenshot.py [--out FOLDER]``.
 
 A phantom head whose T2 and FLAIR have moved is written as an exam with a grid for each modality, previewed, and sent on
 to the shipped model's grid. Without a display it starts itself again under Xvfb.
@@ -43,7 +43,7 @@ def write_exam(folder: Path, seed: int, size: int) -> None:
         write_volume(folder / f"phantom_head_of_nobody_{part}.nii.gz", volume)
 
 
-def take(out: Path, size: tuple[int, int], seed: int) -> None:
+def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
     """Open napari, prepare the exam, and write what the window shows."""
     import napari
     from qtpy.QtWidgets import QApplication
@@ -87,23 +87,45 @@ def take(out: Path, size: tuple[int, int], seed: int) -> None:
     area = dock.tabs.widget(0)
     area.verticalScrollBar().setValue(0)
     exam.compare.before.setChecked(True)
-    shoot("prepare-before.png")
+    if everything:
+        shoot("prepare-before.png")
     exam.compare.after.setChecked(True)
-    settle(0.5)
-    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
     shoot("prepare.png")
-    exam.send_button.click()
-    wait(lambda: exam.patient.button.isEnabled())
-    shoot("prepare-sent.png")
+    if everything:
+        area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+        exam.send_button.click()
+        wait(lambda: exam.patient.button.isEnabled())
+        shoot("prepare-sent.png")
+        exam.compare.how.setCurrentText("Swipe")
+        settle(0.5)
+        shoot("prepare-swipe.png")
+        dock.tabs.setCurrentIndex(1)
+        with tempfile.TemporaryDirectory() as folder:
+            prepare_cohort(dock.cohort, Path(folder), wait)
+            shoot("prepare-cohort.png")
     viewer.close()
+
+
+def prepare_cohort(tab: Any, folder: Path, wait: Callable[[Callable[[], bool]], None]) -> None:
+    """Five phantoms, of which one lacks its T2."""
+    from napari_pgan.phantom import write_cohort
+
+    write_cohort(folder / "cohort", 5, seed=1, size=32)
+    next(folder.glob("cohort/phantom_0002/*t2*")).unlink()
+    tab.source.setText(str(folder / "cohort"))
+    tab.store.setText(str(folder / "a-cohort-with-a-long-name.zarr"))
+    tab.grid.pixels.setCurrentIndex(1)
+    tab.prepare_button.click()
+    wait(lambda: not tab.process.is_running)
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=HERE / "images")
-    parser.add_argument("--size", type=int, nargs=2, default=(1500, 900))
+    parser.add_argument("--size", type=int, nargs=2, default=(1400, 950))
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--everything", action="store_true", help="all stages of it, a swipe and a cohort")
     options = parser.parse_args()
     if sys.platform == "linux" and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         xvfb = shutil.which("xvfb-run")
@@ -114,7 +136,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:  # not the person's own settings
         os.environ.update(NAPARI_CONFIG=str(Path(folder) / "napari.yaml"), XDG_CONFIG_HOME=folder)
-        take(options.out, tuple(options.size), options.seed)
+        take(options.out, tuple(options.size), options.seed, options.everything)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,9 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     ):
         picture_changes(qtbot, viewer.layers["preview"], change)
 
+    exam.steps.bias.setChecked(True)
+    assert exam.send_button.toolTip() == "Volumes or steps have changed: preview again"
+    exam.steps.bias.setChecked(False)
     exam.send_button.click()
     wait(qtbot, exam.patient.button.isEnabled)
     names = [layer.name for layer in viewer.layers]

@@ -31,6 +31,7 @@ from napari_pgan.viewer.docks.tables import fit_rows
 from napari_pgan.viewer.docks.whynot import allow
 
 _STOPPED = 130
+_COLUMNS = (80, 60)  # pixels; the last column takes what is left
 
 
 class CohortTab(QWidget):
@@ -122,8 +123,13 @@ class CohortTab(QWidget):
         self.plan.setPlaceholderText("none")
         self.subjects.setHorizontalHeaderLabels(["Subject", "Found", "Missing"])
         self.subjects.verticalHeader().hide()
-        self.subjects.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.subjects.horizontalHeader().setStretchLastSection(True)
+        header = self.subjects.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        header.setStretchLastSection(True)
+        for column, width in enumerate(_COLUMNS):
+            header.resizeSection(column, width)
+        self.subjects.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.subjects.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.subjects.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.subjects.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.subjects.setWordWrap(False)
@@ -144,6 +150,7 @@ class CohortTab(QWidget):
         self.list_button.clicked.connect(self.list_subjects)
         self.prepare_button.clicked.connect(lambda: self.cancel() if self.process.is_running else self.prepare())
         self.quality_button.clicked.connect(self._open_page)
+        self.subjects.itemClicked.connect(self._on_click)
         self.process.line.connect(self._on_line)
         self.process.ended.connect(self._on_ended)
 
@@ -226,6 +233,11 @@ class CohortTab(QWidget):
                 self.subjects.setItem(i, column, item)
         self.subjects.show()
         fit_rows(self.subjects, 9)
+
+    def _on_click(self, item: QTableWidgetItem) -> None:
+        """Say the whole of a row, which may be longer than the table is wide."""
+        cells = [self.subjects.item(item.row(), column) for column in range(3)]
+        self.said.emit("; ".join(cell.text() for cell in cells if cell is not None and cell.text()))
 
     def _open_page(self) -> None:
         if self._page is not None:

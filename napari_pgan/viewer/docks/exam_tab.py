@@ -42,6 +42,7 @@ from napari_pgan.viewer.session import session_of
 if TYPE_CHECKING:
     from napari_pgan.imaging.exam import Together
     from napari_pgan.imaging.examgrid import OnGrid
+    from napari_pgan.imaging.steps import Steps as Treatment
     from napari_pgan.spec import Grid
 
 PREVIEW = "preview"
@@ -70,6 +71,7 @@ class ExamTab(QWidget):
         self._shown, self._sent = Display(), Display()
         self._files: list[tuple[str, Any, str | None]] | None = None  # None: the viewer's layers
         self._preview: _Preview | None = None
+        self._previewed: object = None  # what was asked for it
         self._way: dict[str, Any] | None = None
         self._doing, self._cancelling = "", False
         self._hidden: list[Any] = []
@@ -114,15 +116,10 @@ class ExamTab(QWidget):
         except InputError as error:
             self.failed.emit(error)
             return
-        from napari_pgan.imaging.steps import Steps as Treatment
-
-        steps = self.steps
-        reference = steps.reference.currentText() or None
-        treatment = Treatment(
-            reference if steps.register.isChecked() else None, steps.bias.isChecked(), steps.strip.isChecked()
-        )
+        treatment, reference = self._treatment(), self.steps.reference.currentText()
         if treatment.reference is None and reference in taken:  # the first is what the others are compared with
             taken = {reference: taken[reference], **taken}
+        asked = self._asked()
 
         def work(progress: Progress) -> _Preview:
             from napari_pgan.imaging.exam import bring_together, read_exam
@@ -135,7 +132,7 @@ class ExamTab(QWidget):
             volumes = {part: x.volume() if isinstance(x, LayerPart) else x for part, x in taken.items()}
             return _Preview(bring_together(read_exam(volumes, tell), treatment, tell))
 
-        self._begin(work, self._on_preview, "Reading")
+        self._begin(work, partial(self._on_preview, asked), "Reading")
 
     def send(self) -> None:
         """Put the exam on the grid that is chosen, in the background, and add it as layers."""
@@ -205,7 +202,8 @@ class ExamTab(QWidget):
         self.layers_button.clicked.connect(self._take_layers)
         self.folder_button.clicked.connect(self._ask_folder)
         self.files_button.clicked.connect(self._ask_files)
-        self.parts.changed.connect(lambda: self.steps.offer(self.parts.images()))
+        self.parts.changed.connect(self._on_parts)
+        self.steps.changed.connect(self._allow)
         self.preview_button.clicked.connect(lambda: self.cancel() if self._renderer.is_busy else self.preview())
         self.compare.changed.connect(self._paint)
         self.alone.toggled.connect(self._on_alone)
@@ -266,6 +264,10 @@ class ExamTab(QWidget):
         if files:
             self.take_files(files)
 
+    def _on_parts(self) -> None:
+        self.steps.offer(self.parts.images())
+        self._allow()
+
     def _take_layers(self) -> None:
         self._files = None
         self._fill()
@@ -306,8 +308,23 @@ class ExamTab(QWidget):
         self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
         self._fill()
 
-    def _on_preview(self, preview: _Preview) -> None:
-        self._preview = preview
+    def _treatment(self) -> Treatment:
+        from napari_pgan.imaging.steps import Steps as Treatment
+
+        box = self.steps
+        reference = box.reference.currentText() if box.register.isChecked() else None
+        return Treatment(reference or None, box.bias.isChecked(), box.strip.isChecked())
+
+    def _asked(self) -> object:
+        """What a preview would be of; when it differs from the last one, that one is out of date."""
+        try:
+            parts = self.parts.parts()
+        except InputError:
+            parts = {}
+        return {part: id(source) for part, source in parts.items()}, self._treatment()
+
+    def _on_preview(self, asked: object, preview: _Preview) -> None:
+        self._preview, self._previewed = preview, asked
         together = preview.together
         self._show_figures(together)
         self.compare.offer(together.reference, [p for p in together.images if p != together.reference])
@@ -405,7 +422,10 @@ class ExamTab(QWidget):
         if not busy and not self.parts.rowCount():
             why_not = "Open images in the viewer, or choose a folder"
         allow(self.preview_button, "Register and show before and after; nothing of yours is changed", why_not)
-        reason = "Wait for the preview, or cancel it" if busy else "" if self._preview else "Preview the exam first"
+        reason = "Preview the exam first"
+        if self._preview is not None:
+            reason = "" if self._asked() == self._previewed else "Volumes or steps have changed: preview again"
+        reason = "Wait for the preview, or cancel it" if busy else reason
         allow(self.send_button, "Add the exam as layers on the grid chosen above, where a model can take it", reason)
         for button in (self.layers_button, self.folder_button, self.files_button):
             button.setEnabled(not busy)

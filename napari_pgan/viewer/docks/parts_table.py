@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 SEGMENTATION = "segmentation"
 _SEG = "seg"
 _NOTHING = "—"
-_CHOICE = 112  # pixels of the column with the modality
+_CHOICE = 100  # pixels of the column with the modality
+_SUFFIX = re.compile(r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", re.IGNORECASE)
 _USUAL = ("t1", "t1ce", "t2", "flair", "pd")
 
 
@@ -60,7 +62,7 @@ class PartsTable(QTableWidget):
         self.setRowCount(len(volumes))
         self._offered = tuple(dict.fromkeys([*modalities, *_USUAL]))
         for i, (name, source, part) in enumerate(volumes):
-            item = QTableWidgetItem(name)
+            item = QTableWidgetItem(_SUFFIX.sub("", name))  # what tells modalities apart stands at the end
             item.setToolTip(name)
             self.setItem(i, 0, item)
             choice = narrow(QComboBox())
