@@ -23,7 +23,6 @@ from napari_pgan.imaging.names import SEGMENTATION
 from napari_pgan.imaging.quality import Quality
 from napari_pgan.imaging.resampling import resample_image, resample_labels
 from napari_pgan.imaging.segmentation import read_segmentation
-from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import TEMPLATE_DISAGREEMENT, label_values
 from napari_pgan.imaging.volume import Volume, orient, read_volume
 from napari_pgan.spec import Label
@@ -51,6 +50,28 @@ class Exam:
     def images(self) -> tuple[str, ...]:
         """The modalities, without the segmentation."""
         return tuple(part for part in self.volumes if part != SEGMENTATION)
+
+
+@dataclass(frozen=True)
+class ExamSteps:
+    """What is done to an exam before it goes to a grid.
+
+    Parameters
+    ----------
+    reference
+        The modality whose grid the exam gets, and in which the brain is looked for; None: the first.
+    register
+        Register the others to it; otherwise all must lie on its grid.
+    bias
+        Correct the coil's shading.
+    strip
+        Take the brain out of the head.
+    """
+
+    reference: str | None = None
+    register: bool = False
+    bias: bool = False
+    strip: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,7 @@ def read_exam(parts: Mapping[str, FoundVolume | Volume], tell: Told = lambda wha
     return Exam(volumes, labels)
 
 
-def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, all: None) -> Together:
+def bring_together(exam: Exam, steps: ExamSteps, tell: Told = lambda what, done, all: None) -> Together:
     """Correct, register and resample the parts of an exam, each as `steps` says.
 
     Parameters
@@ -127,7 +148,7 @@ def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, all
     exam
         At least one image.
     steps
-        Without a reference all parts must lie on one grid.
+        What is done.
     tell
         Called before each step; it may raise to end the work.
 
@@ -147,7 +168,7 @@ def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, all
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _whole(volumes[SEGMENTATION])
     others = [part for part in images if part != reference]
-    tasks = len(images) * steps.bias + len(others) + steps.strip
+    tasks = len(images) * steps.bias + len(others) * steps.register + steps.strip
     done = 0
 
     def step(what: str) -> None:
@@ -160,7 +181,7 @@ def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, all
         for part in images:
             step(f"Taking the shading out of {part}")
             volumes[part] = correct_bias(volumes[part], foregrounds[part])
-    if steps.reference is None:
+    if not steps.register:
         together = _as_they_lie(exam, volumes, foregrounds, reference)
     else:
         together = _registered(exam, volumes, foregrounds, reference, others, step)

@@ -217,7 +217,7 @@ def _averaged(array: np.ndarray, background: float, weights: list[np.ndarray]) -
     depth, rows, columns = weights
     averaged = resample(array.astype(np.float32) - np.float32(background), rows, columns)
     if len(depth) != len(array) or not np.array_equal(depth, np.eye(len(array))):
-        averaged = np.tensordot(depth, averaged, axes=1)
+        averaged = np.asarray(np.tensordot(depth, averaged, axes=1))
     averaged += np.float32(background)
     return averaged
 

@@ -156,7 +156,7 @@ def test_cancel_ends_the_work_and_closing_too(
 ) -> None:
     steps = []
 
-    def slow(exam: Any, treatment: Any, tell: Callable[..., None]) -> None:
+    def slow(exam: Any, steps_wanted: Any, tell: Callable[..., None]) -> None:
         while True:
             steps.append(1)
             tell("Registering t2 to t1", len(steps), 10**6)

@@ -40,9 +40,8 @@ from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.exam import Together
+    from napari_pgan.imaging.exam import ExamSteps, Together
     from napari_pgan.imaging.examgrid import OnGrid
-    from napari_pgan.imaging.steps import Steps as Treatment
     from napari_pgan.spec import Grid
 
 PREVIEW = "preview"
@@ -116,10 +115,7 @@ class ExamTab(QWidget):
         except InputError as error:
             self.failed.emit(error)
             return
-        treatment, reference = self._treatment(), self.steps.reference.currentText()
-        if treatment.reference is None and reference in taken:  # the first is what the others are compared with
-            taken = {reference: taken[reference], **taken}
-        asked = self._asked()
+        wanted, asked = self._wanted(), self._asked()
 
         def work(progress: Progress) -> _Preview:
             from napari_pgan.imaging.exam import bring_together, read_exam
@@ -130,7 +126,7 @@ class ExamTab(QWidget):
 
             tell("Reading the layers", 0, 1)
             volumes = {part: x.volume() if isinstance(x, LayerPart) else x for part, x in taken.items()}
-            return _Preview(bring_together(read_exam(volumes, tell), treatment, tell))
+            return _Preview(bring_together(read_exam(volumes, tell), wanted, tell))
 
         self._begin(work, partial(self._on_preview, asked), "Reading")
 
@@ -308,12 +304,12 @@ class ExamTab(QWidget):
         self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
         self._fill()
 
-    def _treatment(self) -> Treatment:
-        from napari_pgan.imaging.steps import Steps as Treatment
+    def _wanted(self) -> ExamSteps:
+        from napari_pgan.imaging.exam import ExamSteps
 
         box = self.steps
-        reference = box.reference.currentText() if box.register.isChecked() else None
-        return Treatment(reference or None, box.bias.isChecked(), box.strip.isChecked())
+        reference = box.reference.currentText() or None
+        return ExamSteps(reference, box.register.isChecked(), box.bias.isChecked(), box.strip.isChecked())
 
     def _asked(self) -> object:
         """What a preview would be of; when it differs from the last one, that one is out of date."""
@@ -321,7 +317,7 @@ class ExamTab(QWidget):
             parts = self.parts.parts()
         except InputError:
             parts = {}
-        return {part: id(source) for part, source in parts.items()}, self._treatment()
+        return {part: id(source) for part, source in parts.items()}, self._wanted()
 
     def _on_preview(self, asked: object, preview: _Preview) -> None:
         self._preview, self._previewed = preview, asked
