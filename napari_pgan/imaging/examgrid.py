@@ -224,8 +224,7 @@ def _averaged(array: np.ndarray, background: float, weights: list[np.ndarray]) -
 
 def _within(weights: np.ndarray) -> np.ndarray:
     """Which voxels along an axis have a part in a pixel."""
-    within: np.ndarray = weights.any(axis=0).astype(np.float32)
-    return within
+    return np.asarray(weights.any(axis=0), np.float32)
 
 
 def _change(starts: list[float], steps: list[float]) -> np.ndarray:
