@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from napari.qt.threading import create_worker
@@ -55,13 +55,8 @@ class SaveButton(QPushButton):
         )
         if not path:
             return
-        there = [file.name for file in files_of(shown, path) if file.exists()]
-        if there:
-            more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-            answer = QMessageBox.question(self, "Write over", f"{there[0]}{more} exist. Write over them?")
-            if answer != QMessageBox.StandardButton.Yes:
-                return
-        self.save(shown, path)
+        if may_write(self, files_of(shown, path)):
+            self.save(shown, path)
 
     def save(self, shown: Shown, path: str | Path) -> None:
         """Write a result in the background and say where it lies."""
@@ -78,6 +73,16 @@ class SaveButton(QPushButton):
     def _on_finished(self) -> None:
         self._saving = False
         self.allow(self._why_not)
+
+
+def may_write(parent: QWidget, files: Sequence[Path]) -> bool:
+    """Whether files may be written: none of them exists, or the person says that they may be written over."""
+    there = [file.name for file in files if file.exists()]
+    if not there:
+        return True
+    more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+    answer = QMessageBox.question(parent, "Write over", f"{there[0]}{more} exist. Write over them?")
+    return answer == QMessageBox.StandardButton.Yes
 
 
 def _write(shown: Shown, path: str | Path) -> list[Path] | InputError:
