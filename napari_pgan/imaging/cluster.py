@@ -114,7 +114,7 @@ class Cluster:
         Raises
         ------
         InputError
-            No worker is left, the scheduler is gone, or a task's workers died again and again; the others are done then.
+            No worker is left, the scheduler is gone, or a task's workers died again and again; the others are done.
         """
         from distributed import KilledWorker, as_completed
 

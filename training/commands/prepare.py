@@ -45,7 +45,7 @@ def prepare(
         int | None,
         typer.Option(
             min=1,
-            help="Processes of this machine, by default one a core; of BraTS's subjects 0.5 to 0.7 GB each.",
+            help="Processes of this machine, 0.5 to 0.7 GB each for BraTS; by default one a core, if memory allows.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -91,7 +91,7 @@ def prepare(
     from napari_pgan.imaging.options import Options
     from napari_pgan.imaging.plan import GridPlan, read_plan
     from napari_pgan.imaging.prepare import prepare as prepare_cohort
-    from napari_pgan.imaging.workers import available_cores
+    from napari_pgan.imaging.workers import fitting_workers
     from napari_pgan.store import SplitRule, in_one_process
     from napari_pgan.training.console import emit, say
 
@@ -116,7 +116,7 @@ def prepare(
     if dry_run:
         _list(source, read, as_json)
         return
-    own = workers or (1 if in_one_process(store) else available_cores())
+    own = workers or (1 if in_one_process(store) else fitting_workers())
     with _Stages() as stages:
         pool = own if scheduler is None else Cluster(scheduler, say)
         report = prepare_cohort(str(source), store, options, pool, stages)
