@@ -24,7 +24,7 @@ from napari_pgan.model.precision import has_bf16
 _RATE = 0.05
 _BETAS = (0.9, 0.99)
 _LOOK = 5  # steps from look to look
-_AROUND = 0.3  # how far, as a share of their length, latents start from the one whose image is to be kept
+_TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ def steer(
     conditions
         As in `Model.sample`.
     keep
-        What of an image shall stay: then the search begins there, in place of the bank.
+        What of an image shall stay: then the search begins at its latent, which takes over from the bank's best what
+        matters most for labels.
     """
     search = _Search(model, goal, conditions, keep, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    if keep is None:
-        factor = 2 ** (model.stages - 1 - bank_stage(model))
-        starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
-    else:
-        starts = _around(keep.latents[0], model.latents(bank.seeds[:rows]))
-        phases = tuple(phase for phase in phases if phase.below == 0)
+    factor = 2 ** (model.stages - 1 - bank_stage(model))
+    starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
+    if keep is not None:
+        starts = _transplanted(keep.latents[0], starts[:candidates], bank.directions.numpy())
+        phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
     lines = _Lines(torch.from_numpy(starts).to(model.device), bank.directions, model.card.architecture.sphere)
     search.look(lines.z[:candidates], range(candidates))
     yield search.best.found(candidates, 0, search.began)
@@ -117,11 +117,19 @@ def steer(
         yield search.best.found(candidates, done, search.began)
 
 
-def _around(latent: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Starts near a latent: itself, then steps towards others: (N, L)."""
-    starts = latent + _AROUND * others
-    starts[0] = latent
-    return starts.astype(np.float32)
+def _transplanted(latent: np.ndarray, others: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """A latent (L,), and what it is with those directions of others (N, L) that matter most for labels: (…, L).
+
+    From a lesion in one place no gradient leads to one in another; this gets there, and leaves what else the latent
+    says of the anatomy mostly as it is.
+    """
+    own, theirs = latent @ directions, others @ directions
+    starts = [own[None]]
+    for count in _TAKEN:
+        mixed = np.repeat(own[None], len(others), axis=0)
+        mixed[:, -count:] = theirs[:, -count:]
+        starts.append(mixed)
+    return (np.concatenate(starts) @ directions.T).astype(np.float32)
 
 
 class _Lines:
