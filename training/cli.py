@@ -38,9 +38,9 @@ def _options(
 
 
 def _register() -> None:
-    from napari_pgan.training.commands import demo, evaluate, fit, info, phantom, prepare, sample
+    from napari_pgan.training.commands import demo, encode, encoder, evaluate, fit, info, phantom, prepare, sample
 
-    for module in (demo, phantom, prepare, fit, sample, evaluate, info):
+    for module in (demo, phantom, prepare, fit, sample, encoder, encode, evaluate, info):
         app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 
