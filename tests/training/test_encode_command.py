@@ -45,7 +45,7 @@ def test_a_phantom_is_encoded_and_sampled_again(
     exam: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, sheet = tmp_path / "e.npz", tmp_path / "e.png"
-    words = ["encode", "default", *_words(exam, *PARTS), "--seconds", "3", "--out", str(out), "--json"]
+    words = ["encode", "default", *_words(exam, *PARTS), "--seconds", "120", "--out", str(out), "--json"]
     assert main([*words, "--sheet", str(sheet)]) == 0
     said = capsys.readouterr()
     report = json.loads(said.out)
@@ -93,7 +93,7 @@ def test_what_the_model_cannot_express_is_said(tmp_path: Path, capsys: pytest.Ca
         nib.save(nib.Nifti1Image(array, np.diag([-3.0, -3.0, 4.0, 1.0])), tmp_path / f"{part}.nii.gz")
         files.append(f"{part}={tmp_path / part}.nii.gz")
     out = tmp_path / "e.npz"
-    assert main(["encode", "default", *files, "--seconds", "2", "--out", str(out), "--json"]) == 0
+    assert main(["encode", "default", *files, "--seconds", "120", "--out", str(out), "--json"]) == 0
     said = capsys.readouterr()
     (row,) = json.loads(said.out)["images"]
     assert row["verdict"] == "beyond"

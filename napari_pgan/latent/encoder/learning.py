@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from napari_pgan.latent.encoder.encoding import encoder_stage
+from napari_pgan.latent.encoder.encoding import encoder_stage, reduced
 from napari_pgan.latent.encoder.fidelity import own_fidelity
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.model import Encoders, EncoderShape, Model
@@ -23,7 +23,7 @@ from napari_pgan.model.encoders import Encoder
 
 FIRST_SEED = 3_200_000_000  # beyond the seeds that people name and those of the banks
 _COMPONENTS, _HIDDEN = 256, 512
-_PREPARED = 4096  # samples that the principal components are of
+_PREPARED, _AT_ONCE = 6144, 32  # samples that are learnt from, and made at once
 _PROBES, _PROBED = 512, 32  # latents that tell the directions, and at once
 _BATCH = 128
 _RATE = 1e-3
@@ -60,7 +60,7 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
     model
         Its generator stays as it is.
     seconds
-        How long the training of both takes together; preparing and measuring come on top.
+        How long the training of both takes together; making samples and measuring come on top.
     progress
         Called with what is going on and the share of it that is done; what it raises ends the work.
     """
@@ -71,6 +71,7 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
         encoders = Encoders(architecture, model.card.channels, shape).to(model.device)
         samples = _Samples(model, shape.stage)
         encoders.directions.copy_(image_directions(model))
+        samples.fill(progress)
         kinds = {"images": encoders.images, **({} if encoders.labels is None else {"labels": encoders.labels})}
         for kind, network in kinds.items():
             network.rest.copy_(encoders.directions[:, 0])
@@ -78,7 +79,7 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
     encoders.eval().requires_grad_(False)
     learnt = Model(model.card, model.generator, encoders)
     own = own_fidelity(learnt, lambda share: progress("measuring", share))
-    return Learning(encoders, {"samples": samples.seen, "own": own})
+    return Learning(encoders, {"samples": len(samples.z), "own": own})
 
 
 def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
@@ -122,34 +123,40 @@ class _Samples:
         told = torch.cat(columns, dim=1).to(self.model.device) if columns else None
         return z.to(self.model.device), told
 
-    def draw(self, kind: str, count: int) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor]:
-        """Latents, what was told with them, what an encoder of that kind sees of them, and what it is to give back."""
-        z, told = self.latents(count)
-        with torch.no_grad():
-            x = self.model.generator(z, stage=self.stage, conditions=told)
-            seen = (
-                self.model.encoding.images(x).clamp(-1, 1) if kind == "images" else self.model.encoding.probabilities(x)
-            )
-        return z, told, seen, self.shown(kind, x)
+    def fill(self, progress: Progress) -> None:
+        """Make the samples that are learnt from: at full size, and averaged down as real images will be."""
+        parts = []
+        for start in range(0, _PREPARED, _AT_ONCE):
+            z, told = self.latents(_AT_ONCE)
+            with torch.no_grad():
+                x = self.model.generator(z, conditions=told)
+                images = self.model.encoding.images(x).clamp(-1, 1)
+                labels = self.model.encoding.fractions(self.model.encoding.decode(x))
+                small = [reduced(part, self.model, self.stage) for part in (images, labels)]
+            parts.append((z, z[:, :0] if told is None else told, *small))
+            progress("making samples", (start + _AT_ONCE) / _PREPARED)
+        self.z, self.told, self.images, self.labels = (torch.cat(part) for part in zip(*parts, strict=True))
 
     def shown(self, kind: str, x: torch.Tensor) -> torch.Tensor:
-        """What of channels (N, C, …) is compared."""
+        """What of channels (N, C, …) is compared with what an encoder of that kind sees."""
         encoding = self.model.encoding
         return encoding.images(x) if kind == "images" else F.softmax(label_logits(x, encoding), dim=1)[:, 1:]
 
 
 def _learn(network: Encoder, samples: _Samples, kind: str, seconds: float, progress: Progress) -> None:
-    _prepare(network, samples, kind)
+    pictures = samples.images if kind == "images" else samples.labels
+    _prepare(network, pictures.flatten(1), samples.z)
     rates = _falling(seconds, f"learning to encode {kind}", progress)
     optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     for rate in rates:
         for group in optimizer.param_groups:
             group["lr"] = rate
-        z, told, seen, wanted = samples.draw(kind, _BATCH)
+        rows = torch.randint(len(pictures), (_BATCH,)).to(pictures.device)
+        z, told, seen = samples.z[rows], samples.told[rows] if samples.told.shape[1] else None, pictures[rows]
         told_of_z = network.told(seen + _NOISE * torch.randn(seen.shape).to(seen.device))
         found = network.completed(told_of_z)
         shown = samples.shown(kind, samples.model.generator(found, stage=samples.stage, conditions=told))
-        loss = _LATENT * (told_of_z - z).square().mean() + _PICTURE * (shown - wanted).square().mean()
+        loss = _LATENT * (told_of_z - z).square().mean() + _PICTURE * (shown - seen).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -167,10 +174,8 @@ def _falling(seconds: float, what: str, progress: Progress) -> Iterator[float]:
 
 
 @torch.no_grad()
-def _prepare(network: Encoder, samples: _Samples, kind: str) -> None:
-    """Set the components, and the linear map from them by ridge regression."""
-    parts = [samples.draw(kind, _BATCH) for _ in range(0, _PREPARED, _BATCH)]
-    z, pictures = torch.cat([part[0] for part in parts]), torch.cat([part[2] for part in parts]).flatten(1)
+def _prepare(network: Encoder, pictures: torch.Tensor, z: torch.Tensor) -> None:
+    """Set the components, and by ridge regression the linear map from them to the latents."""
     network.mean.copy_(pictures.mean(dim=0))
     centred = pictures - network.mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
