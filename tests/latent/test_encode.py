@@ -83,7 +83,7 @@ def test_a_given_segmentation_is_met_too(model: Model) -> None:
     for given in (None, np.zeros_like(many.labels[chosen])):
         *_, last = refine(model, start, images=images, labels=given, steps=30)
         sizes.append((last.labels > 0).sum())
-    assert sizes[1] < 0.8 * sizes[0]
+    assert sizes[1] < 0.95 * sizes[0]
 
 
 def test_time_ends_it(model: Model, batch: Batch) -> None:
