@@ -88,7 +88,7 @@ def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model,
     assert locked.scores.max() > wish.score(before.labels)[0]
     images = model.sample(latents=locked.latents).images
     np.testing.assert_allclose(keep.moved(images), locked.moved, atol=1e-6)
-    assert locked.moved.mean() < keep.moved(model.sample(latents=free.latents).images).mean() * 0.8
+    assert locked.moved[0] < keep.moved(model.sample(latents=free.latents).images).min() * 0.7
     *_, refined = refine(model, wish, locked, steps=40, keep=keep)
     assert refined.moved is not None
     assert refined.moved[0] < 0.03

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.latent.encoder.encoding import encode
+from napari_pgan.latent.encode import encode
 from napari_pgan.latent.encoder.refinement import STEPS, refine
 from napari_pgan.model import Model
 from napari_pgan.spec import Channels

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from napari_pgan.latent.encoder.encoding import encoder_stage, reduced
+from napari_pgan.latent.directions import directions_that_show
+from napari_pgan.latent.encode import encoder_stage, reduced
 from napari_pgan.latent.encoder.fidelity import own_fidelity
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.model import Encoders, EncoderShape, Model
@@ -83,23 +84,19 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
 
 
 def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """Eigenvectors of how strongly each direction of the latent moves the images, weakest first: (L, L).
+    """The directions along which a latent moves the modalities, weakest first: (L, L), see `directions_that_show`.
 
-    The mean of JᵀJ over latents, where J is the derivative of the modalities by the latent, estimated from products
-    with random vectors (a Gauss-Newton matrix). `refine` takes them for coordinates: Adam, which scales each coordinate
-    by itself, needs about a third of the steps in them.
+    `refine` takes them for coordinates, in which it needs about a third of the steps.
     """
-    stage, size = max(0, model.stages - 2), model.card.architecture.latent
-    total = torch.zeros(size, size)
-    draw = _Samples(model, stage)
-    for _ in range(0, count, _PROBED):
-        z, told = draw.latents(_PROBED)
-        x = model.encoding.images(model.generator(z.requires_grad_(True), stage=stage, conditions=told))
-        (x * torch.randn(x.shape).to(x.device)).sum().backward()  # type: ignore[no-untyped-call]
-        assert z.grad is not None
-        total += (z.grad.T @ z.grad).cpu()
-    found: torch.Tensor = torch.linalg.eigh(total / count).eigenvectors
-    return found
+    stage = max(0, model.stages - 2)
+    samples = _Samples(model, stage)
+
+    def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(0, count, _PROBED):
+            z, told = samples.latents(_PROBED)
+            yield z.requires_grad_(True), model.encoding.images(model.generator(z, stage=stage, conditions=told))
+
+    return directions_that_show(draws())
 
 
 class _Samples:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.encoder.encoding import image_tensor, label_tensor
+from napari_pgan.latent.encode import image_tensor, label_tensor
 from napari_pgan.latent.steering.goal import Loss
 from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from napari_pgan.latent.steering.bank import Bank, bank_stage
+from napari_pgan.latent.steering.bank import Bank
 from napari_pgan.latent.steering.found import Best, Found
 from napari_pgan.latent.steering.goal import Goal, Loss
 from napari_pgan.latent.steering.keep import Keep, total_loss
+from napari_pgan.latent.steering.starts import starts
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 
 _RATE = 0.05
 _BETAS = (0.9, 0.99)
 _LOOK = 5  # steps from look to look
-_TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,10 @@ def steer(
     """
     search = _Search(model, goal, conditions, keep, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    factor = 2 ** (model.stages - 1 - bank_stage(model))
-    starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
+    begin = starts(model, goal, bank, keep, rows)
     if keep is not None:
-        starts = _transplanted(keep.latents[0], starts[:candidates], bank.directions.numpy())
         phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
-    lines = _Lines(torch.from_numpy(starts).to(model.device), bank.directions, model.card.architecture.sphere)
+    lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)
     search.look(lines.z[:candidates], range(candidates))
     yield search.best.found(candidates, 0, search.began)
     done = 0
@@ -115,21 +113,6 @@ def steer(
     if done % _LOOK:
         search.look_at_best(lines, moving)
         yield search.best.found(candidates, done, search.began)
-
-
-def _transplanted(latent: np.ndarray, others: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """A latent (L,), and what it is with those directions of others (N, L) that matter most for labels: (…, L).
-
-    From a lesion in one place no gradient leads to one in another; this gets there, and leaves what else the latent
-    says of the anatomy mostly as it is.
-    """
-    own, theirs = latent @ directions, others @ directions
-    starts = [own[None]]
-    for count in _TAKEN:
-        mixed = np.repeat(own[None], len(others), axis=0)
-        mixed[:, -count:] = theirs[:, -count:]
-        starts.append(mixed)
-    return (np.concatenate(starts) @ directions.T).astype(np.float32)
 
 
 class _Lines:
