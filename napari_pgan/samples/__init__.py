@@ -4,7 +4,7 @@ from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
-from napari_pgan.samples.sheet import grid_sheet, sheet, write_sheet
+from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
 
 __all__ = [
     "Order",
@@ -12,6 +12,7 @@ __all__ = [
     "provenance",
     "sample_files",
     "sheet",
+    "thumbnail",
     "write_npz",
     "write_order",
     "write_sample",
