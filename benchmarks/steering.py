@@ -20,7 +20,6 @@ import torch
 
 from napari_pgan import load_model
 from napari_pgan.latent.steering import Bank, Wish, make_bank, steer
-from napari_pgan.latent.steering.objective import Objective
 from napari_pgan.model import Model
 
 FIRST_SEED = 20_000
@@ -73,7 +72,7 @@ def steered(model: Model, wish: Wish, bank: Bank) -> Iterator[float]:
 
 def descent(model: Model, wish: Wish, steps: int = 1000) -> Iterator[float]:
     """One latent from near zero, at full size, with Adam."""
-    objective = Objective(wish, model.encoding)
+    objective = wish.objective(model.encoding)
     z = (0.01 * torch.from_numpy(model.latents([0]))).requires_grad_(True)
     optimizer = torch.optim.Adam([z], lr=0.01)
     best = 0.0

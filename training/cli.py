@@ -38,9 +38,9 @@ def _options(
 
 
 def _register() -> None:
-    from napari_pgan.training.commands import demo, evaluate, fit, info, phantom, prepare, sample
+    from napari_pgan.training.commands import demo, evaluate, fit, info, phantom, prepare, sample, steer
 
-    for module in (demo, phantom, prepare, fit, sample, evaluate, info):
+    for module in (demo, phantom, prepare, fit, sample, steer, evaluate, info):
         app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,6 +105,7 @@ class Model:
         *,
         seeds: Iterable[int] | None = None,
         latents: np.ndarray | torch.Tensor | None = None,
+        offsets: Sequence[torch.Tensor] = (),
         truncation: float = 1.0,
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
@@ -120,6 +121,9 @@ class Model:
             One image a seed; or else
         latents
             (N, L), one image a row.
+        offsets
+            (N, W, …) for each of the first stages: what is added to the features that the stage hands on, for images
+            that no latent makes (`latent.steering.refine`).
         truncation
             1 shows the whole distribution; towards 0 the first feature map is drawn to its mean, which trades variety
             for likeness (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948).
@@ -137,8 +141,8 @@ class Model:
         Raises
         ------
         InputError
-            Neither or both of seeds and latents, a latent of the wrong size, or a stage, condition, truncation or
-            precision that the model does not have.
+            Neither or both of seeds and latents, a latent or offset of the wrong size, or a stage, condition,
+            truncation or precision that the model does not have.
         """
         if (seeds is None) == (latents is None):
             raise InputError("give either seeds or latents, not both or neither")
@@ -148,6 +152,7 @@ class Model:
             raise InputError(f"latents of shape {tuple(z.shape)} do not fit; this model takes (N, {size}), all finite")
         if precision not in ("float32", "bf16"):
             raise InputError(f"the precision {precision!r} does not exist; give float32 or bf16")
+        self._check(offsets, len(z))
         coarse = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
         stage = self.stage(stage)
         shape = self.card.architecture.shape(stage)
@@ -159,7 +164,10 @@ class Model:
             for start in range(0, n, batch_size):
                 part = slice(start, start + batch_size)
                 with coarse:
-                    x = self.generate(z[part], truncation=truncation, stage=stage, conditions=conditions).float()
+                    moved = [offset[part].to(self.device) for offset in offsets]
+                    x = self.generate(
+                        z[part], offsets=moved, truncation=truncation, stage=stage, conditions=conditions
+                    ).float()
                 images[part] = self.encoding.images(x).clamp(-1, 1).cpu().numpy()
                 labels[part] = self.encoding.decode(x).cpu().numpy()
                 probabilities[part] = self.encoding.probabilities(x).cpu().numpy()
@@ -172,20 +180,38 @@ class Model:
         self,
         latents: torch.Tensor,
         *,
+        offsets: Sequence[torch.Tensor] = (),
         truncation: float = 1.0,
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
     ) -> torch.Tensor:
-        """Latents (N, L) → raw channels (N, C, …); differentiable in the latents. `encoding` takes them apart."""
+        """Latents (N, L) → raw channels (N, C, …), differentiable in both; `encoding` takes them apart."""
         if not 0 <= truncation <= 1:
             raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
+        first = self._first_map(latents, truncation, conditions)
+        return self.generator.synthesize(first, self.stage(stage), offsets=offsets)
+
+    def features(
+        self, latents: torch.Tensor, stage: int, *, conditions: Mapping[str, str | float] | None = None
+    ) -> list[torch.Tensor]:
+        """What stages 0 to `stage` hand on for latents (N, L): (N, W, …) each, the shapes that offsets have."""
+        return self.generator.features(self._first_map(latents, 1.0, conditions), self.stage(stage))
+
+    def _first_map(
+        self, latents: torch.Tensor, truncation: float, conditions: Mapping[str, str | float] | None
+    ) -> torch.Tensor:
         latents = latents.to(self.device)
         row = self._condition_row(conditions)
         joined = None if row is None else row.expand(len(latents), -1)
         first = self.generator.first_map(latents, joined)
-        if truncation != 1:
-            first = torch.lerp(self._mean_map(row), first, truncation)
-        return self.generator.synthesize(first, self.stage(stage))
+        return first if truncation == 1 else torch.lerp(self._mean_map(row), first, truncation)
+
+    def _check(self, offsets: Sequence[torch.Tensor], count: int) -> None:
+        a = self.card.architecture
+        wanted = [(count, a.widths[s], *a.shape(s)) for s in range(self.stages)]
+        given = [tuple(offset.shape) for offset in offsets]
+        if given != wanted[: len(given)]:
+            raise InputError(f"offsets of shapes {given} do not fit; for {count} images this model takes {wanted}")
 
     def stage(self, stage: int | None) -> int:
         """A stage that exists; None is the last one."""

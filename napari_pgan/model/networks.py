@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -178,19 +178,29 @@ class Generator(nn.Module):
         x = self.dense(latents).reshape(-1, a.widths[0], *a.base)
         return self.activate(x)
 
-    def features(self, first_map: torch.Tensor, stage: int) -> list[torch.Tensor]:
-        """The features of stages 0 to `stage`: (N, W_s, *base·2^s) each."""
+    def features(self, first_map: torch.Tensor, stage: int, offsets: Sequence[torch.Tensor] = ()) -> list[torch.Tensor]:
+        """The features of stages 0 to `stage`: (N, W_s, *base·2^s) each.
+
+        Offsets, of the first stages, are added to what those stages hand on.
+        """
         every = [self.activate(self.conv(first_map))]
-        for block in list(self.blocks)[:stage]:
-            every.append(block(every[-1]))
+        for number, block in enumerate([*list(self.blocks)[:stage], None]):
+            if number < len(offsets):
+                every[-1] = every[-1] + offsets[number]
+            if block is not None:
+                every.append(block(every[-1]))
         return every
 
     def synthesize(
-        self, first_map: torch.Tensor, stage: int | None = None, alpha: float | torch.Tensor = 1.0
+        self,
+        first_map: torch.Tensor,
+        stage: int | None = None,
+        alpha: float | torch.Tensor = 1.0,
+        offsets: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
-        """The first feature map → channels (N, C, *base·2^stage)."""
+        """The first feature map → channels (N, C, *base·2^stage); `offsets` as in `features`."""
         stage = self.architecture.stages - 1 if stage is None else stage
-        every = self.features(first_map, stage)
+        every = self.features(first_map, stage, offsets)
         x = self.heads[stage](every[-1])
         if stage > 0 and fades(alpha):
             x = blend(up(self.heads[stage - 1](every[-2])), x, alpha)

@@ -5,14 +5,18 @@ from napari_pgan.samples.npz import write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
+from napari_pgan.samples.steered import Search, found_report, write_found
 
 __all__ = [
     "Order",
+    "Search",
+    "found_report",
     "grid_sheet",
     "provenance",
     "sample_files",
     "sheet",
     "thumbnail",
+    "write_found",
     "write_npz",
     "write_order",
     "write_sample",

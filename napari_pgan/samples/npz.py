@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from napari_pgan.spec import Channels
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 
 
-def write_npz(path: str | Path, batch: Batch, channels: Channels, note: str = "") -> None:
+def write_npz(
+    path: str | Path,
+    batch: Batch,
+    channels: Channels,
+    note: str = "",
+    more: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
 
     The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
@@ -30,12 +37,15 @@ def write_npz(path: str | Path, batch: Batch, channels: Channels, note: str = ""
         Whose modalities are named, in the order of the images' channels.
     note
         Kept as the archive's comment, which readers of arrays do not see (`read_note`).
+    more
+        Arrays beside these.
     """
     arrays: dict[str, np.ndarray] = {
         "images": np.ascontiguousarray(batch.images, np.float32),
         "labels": np.ascontiguousarray(batch.labels, np.uint8),
         "latents": np.ascontiguousarray(batch.latents, np.float32),
         "modalities": np.array(channels.modalities, dtype=np.str_),
+        **(more or {}),
     }
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         archive.comment = note.encode()

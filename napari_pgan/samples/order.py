@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.latent import Walk, chunks, sample_part
 from napari_pgan.model import Batch, Model
+from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import read_note as read_npz_note
 from napari_pgan.samples.npz import write_npz
@@ -172,7 +172,13 @@ def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> lis
     card = order.model.card
     has_labels = bool(card.channels.labels)
     files = [sample_files(out, stem, card.channels, has_labels) for stem in order.stems]
-    _claim(order, out)
+    described = {
+        "limits": card.limits,
+        "model": card.name,
+        "model_identity": order.model.identity,
+        "samples": len(order),
+    }
+    claim(out, FOLDER_NOTE, order.fingerprint, described)
 
     def unfinished(part: slice) -> bool:
         return not all(path.is_file() for paths in files[part] for path in paths)
@@ -191,28 +197,3 @@ def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> lis
         update(part.stop)
     update(len(order))
     return [path for paths in files for path in paths]
-
-
-def _claim(order: Order, out: Path) -> None:
-    """Make the folder this order's, or refuse it."""
-    note = out / FOLDER_NOTE
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give another --out")
-    if note.is_file():
-        try:
-            fingerprint = json.loads(note.read_text(encoding="utf-8"))["fingerprint"]
-        except (ValueError, KeyError, TypeError):
-            fingerprint = None
-        if fingerprint != order.fingerprint:
-            raise InputError(f"{out}: holds samples of another kind already; give another --out or delete it")
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: is there already and holds something else; give another --out")
-    described = {
-        "limits": order.model.card.limits,
-        "model": order.model.card.name,
-        "model_identity": order.model.identity,
-        "samples": len(order),
-        "fingerprint": order.fingerprint,
-    }
-    write_text(note, json.dumps(described, indent=1, ensure_ascii=False) + "\n")

@@ -12,7 +12,6 @@ import torch
 
 from napari_pgan.latent.steering import Bank, Wish, any_value, kept_bank, make_bank, steer
 from napari_pgan.latent.steering.bank import bank_path, bank_stage
-from napari_pgan.latent.steering.objective import Objective
 from napari_pgan.latent.steering.search import Phase
 from napari_pgan.model import Model, load_model
 
@@ -96,7 +95,7 @@ def test_any_leaves_room(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     half = drawn.copy()
     half[drawn == model.card.channels.values[1]] = any_value(model.card.channels)
     labels = model.sample(seeds=range(100, 140)).labels
-    objective = Objective(wish_of(model, half), model.encoding)
+    objective = wish_of(model, half).objective(model.encoding)
     torch.manual_seed(0)
     x = torch.randn(1, model.encoding.channel_count, *drawn.shape)
     changed = torch.where(torch.from_numpy(wish_of(model, half).open), torch.randn_like(x), x)
@@ -107,7 +106,7 @@ def test_any_leaves_room(model: Model, bank: Bank, drawn: np.ndarray) -> None:
 def test_gradients_lead_to_the_wish(model: Model, drawn: np.ndarray) -> None:
     """Of all channels with values in [-1, 1] those that encode the wish are nearest to it."""
     wish = wish_of(model, drawn)
-    objective = Objective(wish, model.encoding)
+    objective = wish.objective(model.encoding)
     fractions = model.encoding.fractions(torch.from_numpy(drawn)[None])
     images = torch.zeros(1, model.encoding.modality_count, *drawn.shape)
     exact = model.encoding.encode(images, fractions)

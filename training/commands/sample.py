@@ -51,7 +51,7 @@ def sample(
     from napari_pgan.training.device import choose_device
 
     loaded = load_model(model, choose_device(device))
-    conditions = _conditions(condition or [], loaded.card)
+    conditions = conditions_of(condition or [], loaded.card)
     if plan is not None:
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
         order = Order.of_walk(loaded, walk, conditions, stage)
@@ -76,7 +76,7 @@ def sample(
     say(f"{len(order)} samples of {loaded.card.name} are in {out}. {loaded.card.limits}")
 
 
-def _conditions(texts: list[str], card: Card) -> dict[str, str | float]:
+def conditions_of(texts: list[str], card: Card) -> dict[str, str | float]:
     numbers = {c.name for c in card.conditions if not c.levels}
     values: dict[str, str | float] = {}
     for text in texts:

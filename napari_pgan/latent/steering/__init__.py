@@ -1,7 +1,28 @@
 """From a segmentation to latents that would draw it."""
 
 from napari_pgan.latent.steering.bank import Bank, kept_bank, make_bank
-from napari_pgan.latent.steering.search import Found, steer
+from napari_pgan.latent.steering.edits import grown, moved, removed
+from napari_pgan.latent.steering.found import Found
+from napari_pgan.latent.steering.goal import Goal
+from napari_pgan.latent.steering.keep import Keep
+from napari_pgan.latent.steering.numbers import Numbers
+from napari_pgan.latent.steering.refine import refine
+from napari_pgan.latent.steering.search import steer
 from napari_pgan.latent.steering.wish import Wish, any_value
 
-__all__ = ["Bank", "Found", "Wish", "any_value", "kept_bank", "make_bank", "steer"]
+__all__ = [
+    "Bank",
+    "Found",
+    "Goal",
+    "Keep",
+    "Numbers",
+    "Wish",
+    "any_value",
+    "grown",
+    "kept_bank",
+    "make_bank",
+    "moved",
+    "refine",
+    "removed",
+    "steer",
+]

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
+from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.objective import label_logits
-from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
 
 COUNT = 8192
@@ -50,28 +50,17 @@ class Bank:
         """Of the latents, in the order of `shares`."""
         return range(FIRST_SEED, FIRST_SEED + len(self))
 
-    def rank(self, wish: Wish, factor: int) -> np.ndarray:
-        """All entries, those that meet the wish best first: (N,) indices.
+    def rank(self, goal: Goal, factor: int) -> np.ndarray:
+        """All entries, those that meet the goal best first: (N,) indices.
 
         Parameters
         ----------
-        wish
+        goal
             What is asked for.
         factor
             By how much the bank's label maps are smaller than the model's.
         """
-        asked, weight = (torch.from_numpy(x) for x in wish.shares(factor))
-        target = (asked * weight).flatten(1)  # (K, pixels)
-        score = torch.zeros(len(self))
-        present = torch.from_numpy(wish.present)
-        for k in range(len(target)):
-            mine = self.shares[:, k].flatten(1).float().div_(255)
-            size = mine @ weight.flatten()
-            if present[k]:
-                score += 2 * (mine @ target[k]) / (size + target[k].sum() + 1e-6) / present.sum()
-            else:  # what nobody asked for counts by how large it is
-                score -= size / weight.numel()
-        return score.argsort(descending=True, stable=True).numpy()
+        return goal.nearness(self.shares, factor).argsort(descending=True, stable=True).numpy()
 
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:

@@ -1,4 +1,4 @@
-"""From a wish to latents whose own segmentation meets it.
+"""From a goal to latents whose own segmentation meets it.
 
 The best of a bank are optimised together, coarse to fine through the generator's sizes, in coordinates that matter for
 labels (`bank.label_directions`). Latents lie on a hypersphere on which all directions are equally likely, so a latent
@@ -15,15 +15,16 @@ import numpy as np
 import torch
 
 from napari_pgan.latent.steering.bank import Bank, bank_stage
-from napari_pgan.latent.steering.objective import Objective
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.found import Best, Found
+from napari_pgan.latent.steering.goal import Goal, Loss
+from napari_pgan.latent.steering.keep import Keep, total_loss
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 
 _RATE = 0.05
 _BETAS = (0.9, 0.99)
 _LOOK = 5  # steps from look to look
-_APART = 0.9  # the largest cosine between latents of two candidates
+_AROUND = 0.3  # how far, as a share of their length, latents start from the one whose image is to be kept
 
 
 @dataclass(frozen=True)
@@ -37,54 +38,28 @@ class Phase:
     steps
         Of the optimiser.
     share
-        Latents that are followed, for each candidate that is asked for.
+        Latents that move, for each candidate that is asked for. Below 1 only the best do, and the others wait; above,
+        those beyond are dropped when the next phase begins.
     """
 
     below: int
     steps: int
-    share: int
+    share: float
 
 
-PHASES = (Phase(2, 10, 4), Phase(1, 15, 2), Phase(0, 100, 1))
-
-
-@dataclass(frozen=True)
-class Found:
-    """The best so far, the best first.
-
-    Parameters
-    ----------
-    latents
-        (N, L) float32.
-    labels
-        (N, Y, X) uint8, the segmentations that they draw.
-    scores
-        (N,), as `Wish.score` has it.
-    steps
-        Done so far.
-    seconds
-        Since the search began.
-    """
-
-    latents: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    steps: int
-    seconds: float
-
-    def __len__(self) -> int:
-        return len(self.latents)
+PHASES = (Phase(2, 10, 2), Phase(1, 10, 1), Phase(0, 25, 1 / 3), Phase(0, 100, 1))
 
 
 def steer(
     model: Model,
-    wish: Wish,
+    goal: Goal,
     bank: Bank,
     *,
     candidates: int = 6,
     seconds: float | None = None,
     phases: tuple[Phase, ...] = PHASES,
     conditions: Mapping[str, str | float] | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[Found]:
     """Search, and tell the best so far: first of the bank alone, then after every few steps at full size.
 
@@ -94,8 +69,8 @@ def steer(
     ----------
     model
         It needs labels.
-    wish
-        What its segmentation shall be.
+    goal
+        What its segmentation shall be: a `Wish` or `Numbers`.
     bank
         Of this model.
     candidates
@@ -106,90 +81,137 @@ def steer(
         Of the search, coarse to fine.
     conditions
         As in `Model.sample`.
+    keep
+        What of an image shall stay: then the search begins there, in place of the bank.
     """
-    began, search = time.monotonic(), _Search(model, wish, bank.directions, conditions)
-    factor = 2 ** (model.stages - 1 - bank_stage(model))
-    ranked = bank.rank(wish, factor)
-    starts = model.latents([bank.seeds[i] for i in ranked[: candidates * max(phase.share for phase in phases)]])
-    z = torch.from_numpy(starts).to(model.device)
-    search.look(z[:candidates])
-    yield search.found(candidates, 0, began)
+    search = _Search(model, goal, conditions, keep, time.monotonic())
+    rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
+    if keep is None:
+        factor = 2 ** (model.stages - 1 - bank_stage(model))
+        starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
+    else:
+        starts = _around(keep.latent, model.latents(bank.seeds[:rows]))
+        phases = tuple(phase for phase in phases if phase.below == 0)
+    lines = _Lines(torch.from_numpy(starts).to(model.device), bank.directions, model.card.architecture.sphere)
+    search.look(lines.z[:candidates], range(candidates))
+    yield search.best.found(candidates, 0, search.began)
     done = 0
     for phase in phases:
         stage = max(0, model.stages - 1 - phase.below)
-        objective = Objective(wish, model.encoding, 2 ** (model.stages - 1 - stage))
-        z = search.nearest(z, objective, stage, candidates * phase.share)
-        for moved in search.walk(z, objective, stage, phase.steps):
-            z, done = moved, done + 1
-            late = seconds is not None and time.monotonic() - began > seconds
-            if late or (stage == model.stages - 1 and done % _LOOK == 0):
-                search.look(z[:candidates])
-                yield search.found(candidates, done, began)
+        loss = total_loss(model, goal, keep, stage)
+        moving = search.order(lines, loss, stage)[: max(1, round(candidates * phase.share))]
+        if phase.share >= 1:
+            lines.keep_only(moving)
+            moving = list(range(len(moving)))
+        for _ in range(phase.steps):
+            search.step(lines, moving, loss, stage)
+            done += 1
+            late = seconds is not None and time.monotonic() - search.began > seconds
+            if late or (phase.below == 0 and done % _LOOK == 0):
+                search.look_at_best(lines, moving)
+                yield search.best.found(candidates, done, search.began)
             if late:
                 return
+    if done % _LOOK:
+        search.look_at_best(lines, moving)
+        yield search.best.found(candidates, done, search.began)
+
+
+def _around(latent: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Starts near a latent: itself, then steps towards others: (N, L)."""
+    starts = latent + _AROUND * others
+    starts[0] = latent
+    return starts.astype(np.float32)
+
+
+class _Lines:
+    """Latents that are optimised, each with an Adam of its own (Kingma & Ba 2014, arXiv:1412.6980), so that one can
+    wait while others move."""
+
+    def __init__(self, z: torch.Tensor, directions: torch.Tensor, sphere: bool) -> None:
+        self.directions, self.sphere = directions.to(z.device), sphere
+        self.y = self._on_sphere(z) @ self.directions
+        self.mean, self.square = torch.zeros_like(self.y), torch.zeros_like(self.y)
+        self.steps = torch.zeros(len(z), 1, device=z.device)
+        self.names = list(range(len(z)))
+
+    @property
+    def z(self) -> torch.Tensor:
+        return self.y @ self.directions.T
+
+    def keep_only(self, rows: list[int]) -> None:
+        self.y, self.mean, self.square = self.y[rows], self.mean[rows], self.square[rows]
+        self.steps, self.names = self.steps[rows], [self.names[row] for row in rows]
+
+    def move(self, rows: list[int], gradient: torch.Tensor) -> None:
+        """A step of Adam, back on the sphere."""
+        first, second = _BETAS
+        self.steps[rows] += 1
+        self.mean[rows] = first * self.mean[rows] + (1 - first) * gradient
+        self.square[rows] = second * self.square[rows] + (1 - second) * gradient**2
+        n = self.steps[rows]
+        step = self.mean[rows] / (1 - first**n) / ((self.square[rows] / (1 - second**n)).sqrt() + 1e-8)
+        self.y[rows] = self._on_sphere(self.y[rows] - _RATE * step)
+
+    def _on_sphere(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.normalize(z, dim=1) * z.shape[1] ** 0.5 if self.sphere else z
 
 
 class _Search:
-    """A search and the best that it has seen."""
+    """The ways from latents to how well they do."""
 
     def __init__(
-        self, model: Model, wish: Wish, directions: torch.Tensor, conditions: Mapping[str, str | float] | None
+        self,
+        model: Model,
+        goal: Goal,
+        conditions: Mapping[str, str | float] | None,
+        keep: Keep | None,
+        began: float,
     ) -> None:
-        self.model, self.wish, self.conditions = model, wish, conditions
-        self.directions = directions.to(model.device)
+        self.model, self.goal, self.conditions, self.keep, self.began = model, goal, conditions, keep, began
         self.coarse = has_bf16(model.device)
-        size = model.card.architecture.latent
-        shape = model.card.architecture.shape(model.stages - 1)
-        self.latents = np.empty((0, size), np.float32)
-        self.labels, self.scores = np.empty((0, *shape), np.uint8), np.empty(0)
+        self.best = Best(goal, keep)
+        self._seen: dict[int, tuple[float, torch.Tensor]] = {}  # of lines since the last look: value and latent
 
-    def look(self, z: torch.Tensor) -> None:
-        """See in float32 what latents draw, and keep the latent of each row that is the best of that row so far."""
+    def order(self, lines: _Lines, loss: Loss, stage: int) -> list[int]:
+        """Rows, those nearest to the goal at a stage first."""
+        with torch.inference_mode(), self._autocast():
+            far = loss(self.model.generate(lines.z, stage=stage, conditions=self.conditions))
+        return [int(i) for i in far.argsort(stable=True)]
+
+    def step(self, lines: _Lines, rows: list[int], loss: Loss, stage: int) -> None:
+        """Move some of the lines, and remember the best of each on its way."""
+        y = lines.y[rows].clone().requires_grad_(True)
+        z = y @ lines.directions.T
+        with self._autocast():
+            x = self.model.generate(z, stage=stage, conditions=self.conditions)
+        loss(x).sum().backward()  # type: ignore[no-untyped-call]
+        assert y.grad is not None
+        if stage == self.model.stages - 1:
+            self._remember(x.detach().float(), z.detach(), [lines.names[row] for row in rows])
+        lines.move(rows, y.grad)
+
+    def look(self, z: torch.Tensor, names: list[int] | range) -> None:
+        """See in float32 what latents draw, and keep the best of each line."""
         with torch.inference_mode():
             x = self.model.generate(z, conditions=self.conditions)
-        labels, latents = self.model.encoding.decode(x).cpu().numpy(), z.cpu().numpy().copy()
-        scores = self.wish.score(labels)
-        if len(self.scores) != len(scores):
-            self.latents, self.labels, self.scores = latents, labels, scores
-            return
-        better = scores > self.scores
-        self.latents[better], self.labels[better], self.scores[better] = latents[better], labels[better], scores[better]
+        self.best.take(names, z.cpu().numpy(), *self._drawn(x))
 
-    def nearest(self, z: torch.Tensor, objective: Objective, stage: int, count: int) -> torch.Tensor:
-        """Those latents whose images of a stage are nearest to the wish."""
-        if len(z) <= count:
-            return z
-        with torch.inference_mode():
-            far = objective(self.model.generate(z, stage=stage, conditions=self.conditions))
-        return z[far.argsort(stable=True)[:count]].clone()
+    def look_at_best(self, lines: _Lines, rows: list[int]) -> None:
+        """Look at what was the best of each line since the last look."""
+        names = [lines.names[row] for row in rows if lines.names[row] in self._seen]
+        if names:
+            self.look(torch.stack([self._seen[name][1] for name in names]), names)
+        self._seen.clear()
 
-    def walk(self, z: torch.Tensor, objective: Objective, stage: int, steps: int) -> Iterator[torch.Tensor]:
-        """Latents after each step of the optimiser."""
-        y = (self._on_sphere(z) @ self.directions).clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([y], lr=_RATE, betas=_BETAS)
-        for _ in range(steps):
-            optimizer.zero_grad()
-            z = y @ self.directions.T
-            with torch.autocast(z.device.type, torch.bfloat16, enabled=self.coarse):
-                x = self.model.generate(z, stage=stage, conditions=self.conditions)
-            objective(x).sum().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            with torch.no_grad():
-                y.copy_(self._on_sphere(y))
-            yield (y @ self.directions.T).detach()
+    def _remember(self, x: torch.Tensor, z: torch.Tensor, names: list[int]) -> None:
+        for name, value, latent in zip(names, self.best.values(*self._drawn(x)), z, strict=True):
+            if name not in self._seen or value > self._seen[name][0]:
+                self._seen[name] = (float(value), latent)
 
-    def found(self, count: int, steps: int, began: float) -> Found:
-        """The best, kept apart."""
-        order = np.argsort(-self.scores, kind="stable")
-        unit = self.latents / np.linalg.norm(self.latents, axis=1, keepdims=True)
-        kept: list[int] = []
-        for row in order:
-            if all(unit[row] @ unit[other] <= _APART for other in kept):
-                kept.append(int(row))
-        rows = kept[:count]
-        return Found(self.latents[rows], self.labels[rows], self.scores[rows], steps, time.monotonic() - began)
+    def _drawn(self, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        images = self.model.encoding.images(x).clamp(-1, 1) if self.keep is not None else x[:, :0]
+        return self.model.encoding.decode(x).cpu().numpy(), images.cpu().numpy()
 
-    def _on_sphere(self, z: torch.Tensor) -> torch.Tensor:
-        if not self.model.card.architecture.sphere:
-            return z
-        return torch.nn.functional.normalize(z, dim=1) * z.shape[1] ** 0.5
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.coarse)

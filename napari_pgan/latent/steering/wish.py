@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
+from napari_pgan.latent.steering.objective import Objective
+from napari_pgan.model.encoding import Encoding
 from napari_pgan.spec import Channels, Grid
 
 
@@ -95,6 +98,25 @@ class Wish:
         asked = _boxes(~self.open, factor)
         each = [_boxes((self.labels == value) & ~self.open, factor) for value in self.channels.values]
         return np.stack(each) / np.maximum(asked, 1e-6), asked
+
+    def objective(self, encoding: Encoding, factor: int = 1) -> Objective:
+        """As `Goal` has it: soft Dice and cross entropy."""
+        shares, asked = (torch.from_numpy(x) for x in self.shares(factor))
+        return Objective(shares, asked, torch.from_numpy(self.present), encoding)
+
+    def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
+        """As `Goal` has it: soft Dice, averaged over the labels that are asked for, less the area of others."""
+        asked, weight = (torch.from_numpy(x) for x in self.shares(factor))
+        target = (asked * weight).flatten(1)  # (K, pixels)
+        score, present = torch.zeros(len(shares)), torch.from_numpy(self.present)
+        for k in range(len(target)):
+            mine = shares[:, k].flatten(1).float().div_(255)
+            size = mine @ weight.flatten()
+            if present[k]:
+                score += 2 * (mine @ target[k]) / (size + target[k].sum() + 1e-6) / present.sum()
+            else:  # what nobody asked for counts by how large it is
+                score -= size / weight.numel()
+        return score
 
     def dice(self, labels: np.ndarray) -> np.ndarray:
         """Dice of label maps (N, Y, X) with the wish, outside of what is open: (N, K) float64.

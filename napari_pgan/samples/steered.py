@@ -1,0 +1,149 @@
+"""What a search for a segmentation has found, as files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_pgan.atomic import write_text
+from napari_pgan.latent.steering import Found, Numbers, Wish
+from napari_pgan.model import Model
+from napari_pgan.samples.claim import claim
+from napari_pgan.samples.nifti import write_sample
+from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.provenance import provenance
+from napari_pgan.samples.sheet import write_sheet
+
+NOTE, REPORT = "steer.json", "report.json"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What was asked of a model, and how.
+
+    Parameters
+    ----------
+    model
+        Whose latents are sought.
+    goal
+        A drawing or numbers.
+    settings
+        Everything else that decides what is found, as JSON values.
+    conditions
+        As in `Model.sample`.
+    """
+
+    model: Model
+    goal: Wish | Numbers
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, str | float] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits: the same for the same search."""
+        asked = [self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items())]
+        if isinstance(self.goal, Wish):
+            drawn = np.where(self.goal.open, -1, self.goal.labels.astype(np.int16))
+            asked.append(hashlib.sha256(np.ascontiguousarray(drawn, "<i2").tobytes()).hexdigest())
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, in numbers."""
+        if isinstance(self.goal, Wish):
+            return {"areas": areas(self.model, self.goal.labels), "any": int(self.goal.open.sum())}
+        goal, names = self.goal, {label.value: label.name for label in self.goal.channels.labels}
+        return {
+            "areas": {names[value]: area for value, area in goal.areas.items()},
+            "lesion": goal.lesion,
+            "shares": {names[value]: share for value, share in goal.shares.items()},
+            "side": goal.side,
+        }
+
+    def report(self, found: Found) -> dict[str, Any]:
+        """What was asked and what was found, as JSON values."""
+        return {
+            "asked": self.asked(),
+            "told": list(self.goal.told) if isinstance(self.goal, Wish) else [],
+            "settings": dict(self.settings),
+            "steps": found.steps,
+            "seconds": round(found.seconds, 2),
+            "candidates": [self.candidate(found, row) for row in range(len(found))],
+        }
+
+    def candidate(self, found: Found, row: int) -> dict[str, Any]:
+        """One candidate in numbers."""
+        labels = found.labels[row]
+        told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": areas(self.model, labels)}
+        if isinstance(self.goal, Wish):
+            dice = self.goal.dice(labels[None])[0]
+            names = [label.name for label in self.goal.channels.labels]
+            told["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
+        if found.moved is not None:
+            told["moved"] = round(float(found.moved[row]), 4)
+        if found.offsets:
+            told["offsets"] = [round(float(part[row].square().mean().sqrt()), 4) for part in found.offsets]
+        return told
+
+
+def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
+    """The report of the same search, where a folder holds it already, whole."""
+    try:
+        noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
+        report: dict[str, Any] = json.loads((Path(out) / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report if isinstance(noted, dict) and noted.get("fingerprint") == search.fingerprint else None
+
+
+def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
+    """The area of each label of a map (Y, X), in mm², or in pixels where the model's grid has no spacing."""
+    spacing = model.card.grid.spacing
+    unit = 1.0 if spacing is None else float(np.prod(spacing))
+    return {label.name: float((labels == label.value).sum()) * unit for label in model.card.channels.labels}
+
+
+def write_found(search: Search, found: Found, out: str | Path) -> list[Path]:
+    """Write candidates and what was asked into a folder.
+
+    Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
+    (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
+    they were refined, ``offset_0``, …), and ``report.json``, written last.
+
+    Raises
+    ------
+    InputError
+        The folder holds something else (see `claim`).
+    """
+    out, model = Path(out), search.model
+    card = model.card
+    noted = {"limits": card.limits, "model": card.name, "model_identity": model.identity}
+    claim(out, NOTE, search.fingerprint, noted)
+    batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
+    report, written = search.report(found), []
+
+    def made_by(row: int, refined: bool) -> dict[str, Any]:
+        what = provenance(card, model.identity, None, found.latents[row], 1.0, search.conditions)
+        return {**what, "steered": report["candidates"][row], "asked": report["asked"], "refined": refined}
+
+    for row in range(len(found)):
+        written += write_sample(
+            out, f"candidate-{row + 1}", batch.images[row], batch.labels[row], batch.grid, card.channels,
+            made_by(row, bool(found.offsets)), card.intensity, card.limits,
+        )  # fmt: skip
+    if isinstance(search.goal, Wish):
+        drawn = {"software": provenance(card, model.identity, None, found.latents[0])["software"], "synthetic": False}
+        written += write_sample(
+            out, "asked", None, search.goal.labels, batch.grid, card.channels, drawn, None, card.limits
+        )
+    rows = [f"{row + 1}: {score:.2f}" for row, score in enumerate(found.scores)]
+    write_sheet(out / "sheet.png", batch.images, batch.labels, card.channels, rows, note=search.fingerprint)
+    more = {f"offset_{stage}": part.cpu().numpy() for stage, part in enumerate(found.offsets)}
+    write_npz(out / "candidates.npz", batch, card.channels, search.fingerprint, {"scores": found.scores, **more})
+    write_text(out / REPORT, json.dumps({**noted, **report}, indent=1, ensure_ascii=False) + "\n")
+    return [*written, out / "sheet.png", out / "candidates.npz", out / REPORT]
