@@ -15,11 +15,11 @@ from napari_pgan.viewer.layers import METADATA_KEY, SEGMENTATION, LayerTuple, la
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Wish
 
-_FINER = 4  # times: lines of the model's own pixels would hide what they go around
+_FINE = 128  # pixels a side, or more: lines of a small model's own pixels would hide what they go around
 _PREFIX = "asked for, on "
 
 
-def outlines(labels: np.ndarray, finer: int = _FINER) -> np.ndarray:
+def outlines(labels: np.ndarray, finer: int = 1) -> np.ndarray:
     """The edges of label regions, one pixel wide on a finer grid.
 
     Parameters
@@ -54,7 +54,8 @@ def contour_layers(wish: Wish, grid: Grid) -> list[LayerTuple]:
 
     channels = wish.channels
     whatever = any_value(channels)
-    asked = outlines(np.where(wish.open, whatever, wish.labels).astype(np.uint8))
+    finer = max(1, round(_FINE / min(grid.shape)))
+    asked = outlines(np.where(wish.open, whatever, wish.labels).astype(np.uint8), finer)
     named = Channels(channels.modalities, (*channels.labels, Label(whatever, "any", ANY_COLOR)), channels.groups)
     fine = grid.at_size(asked.shape)
     layers = []
@@ -107,6 +108,7 @@ class Contours:
         stride = 2 if paired else 1
         if grid.stride != stride:
             grid.stride = stride
+            viewer.reset_view()
 
     def remove(self, viewer: Any) -> None:
         """Take the outlines away."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, Grid, Label
@@ -15,9 +16,10 @@ from napari_pgan.viewer.layers import LayerTuple, labels_layer
 if TYPE_CHECKING:
     from napari_pgan.model import Model
 
-DRAWING, KEPT = "drawing", "keep"
-ANY_COLOR, KEPT_COLOR = "#8c96a8", "#38b6ff"
-_OPACITY = {DRAWING: 0.7, KEPT: 0.35}
+DRAWING, LOCK = "drawing", "lock"
+ANY_COLOR, LOCK_COLOR = "#8c96a8", "#38b6ff"
+_OPACITY = {DRAWING: 0.7, LOCK: 0.3}
+_AROUND = 0.05  # of the image: how far around a lesion it may change
 _NEAR = 1e-3  # pixels: less than this is the model's own grid
 
 
@@ -39,15 +41,6 @@ class Drawn:
     affine: np.ndarray | None
     told: tuple[str, ...] = ()
 
-    def same(self, other: Drawn | None) -> bool:
-        """Whether both are the same drawing."""
-        return (
-            other is not None
-            and np.array_equal(self.labels, other.labels)
-            and (self.affine is None) == (other.affine is None)
-            and (self.affine is None or np.allclose(self.affine, other.affine))
-        )
-
 
 def drawing_layer(model: Model) -> LayerTuple:
     """An empty Labels layer with a model's labels on its grid, and one more label that stands for any.
@@ -65,10 +58,22 @@ def drawing_layer(model: Model) -> LayerTuple:
     return _empty(model, (*channels.labels, whatever), DRAWING)
 
 
-def kept_layer(model: Model) -> LayerTuple:
+def lock_layer(model: Model) -> LayerTuple:
     """An empty Labels layer on a model's grid, whose one label marks what shall stay."""
     require_slices(model)
-    return _empty(model, (Label(1, "stays", KEPT_COLOR),), KEPT)
+    return _empty(model, (Label(1, "stays", LOCK_COLOR),), LOCK)
+
+
+def all_but(lesions: np.ndarray) -> np.ndarray:
+    """What to keep where lesions change: (Y, X) uint8, 1 everywhere but on them and a little around.
+
+    Parameters
+    ----------
+    lesions
+        (Y, X) bool: the present one and the one that is asked for.
+    """
+    around = max(2, round(_AROUND * min(lesions.shape)))
+    return (~ndimage.binary_dilation(lesions, iterations=around)).astype(np.uint8)
 
 
 def require_slices(model: Model) -> None:
@@ -129,12 +134,12 @@ def drawn_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence
     return Drawn(labels, affine, tuple(told))
 
 
-def kept_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> np.ndarray:
+def locked_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> np.ndarray:
     """(Y, X) bool on the model's grid: where a Labels layer has any label; as for `drawn_on`."""
     from napari_pgan.latent.steering import Wish
 
     drawn = drawn_on(layer, grid, point, displayed)
-    stays = Channels(("image",), (Label(1, "stays", KEPT_COLOR),))
+    stays = Channels(("image",), (Label(1, "stays", LOCK_COLOR),))
     return Wish.of((drawn.labels > 0).astype(np.uint8), stays, grid, drawn.affine).labels > 0
 
 

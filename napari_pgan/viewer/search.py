@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Bank, Found, Wish
+    from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
     from napari_pgan.model import Batch, Model
+    from napari_pgan.samples import Search
 
 _LOOKED_AT = 32  # samples that tell where a model's images show something
 _EMPTY = 0.05 - 1  # intensity, in [-1, 1]: less is air
@@ -85,6 +86,34 @@ def prepare(model: Model, conditions: Mapping[str, str | float], progress: Progr
 
 
 @dataclass(frozen=True, eq=False)
+class Lock:
+    """What shall stay of an image.
+
+    Parameters
+    ----------
+    latent
+        (L,) of the image.
+    where
+        (Y, X) bool: the pixels that shall stay.
+    modality
+        That alone; None for all.
+    """
+
+    latent: np.ndarray
+    where: np.ndarray
+    modality: str | None = None
+
+    def same(self, other: Lock | None) -> bool:
+        """Whether both keep the same."""
+        return (
+            other is not None
+            and self.modality == other.modality
+            and np.array_equal(self.where, other.where)
+            and np.array_equal(self.latent, other.latent)
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Ask:
     """What is asked, taken at one moment.
 
@@ -92,21 +121,62 @@ class Ask:
     ----------
     model
         Of whom.
-    wish
-        The segmentation.
+    goal
+        The segmentation, drawn or in numbers.
     candidates
         How many are searched for.
     conditions
         As in `Model.sample`.
-    told
-        What was done to the drawing, one sentence each.
+    lock
+        What shall stay.
+    strength
+        Of a refinement; None for a search among latents alone.
     """
 
     model: Model
-    wish: Wish
+    goal: Wish | Numbers
     candidates: int = 6
     conditions: Mapping[str, str | float] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    lock: Lock | None = None
+    strength: float | None = None
+
+    @property
+    def wish(self) -> Wish | None:
+        """What is drawn; None where numbers are asked for."""
+        from napari_pgan.latent.steering import Wish
+
+        return self.goal if isinstance(self.goal, Wish) else None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What was done to the drawing, one sentence each."""
+        return () if self.wish is None else self.wish.told
+
+    @property
+    def search(self) -> Search:
+        """As files have it."""
+        from napari_pgan.samples import Search
+
+        settings: dict[str, Any] = {"candidates": self.candidates, "refine": self.strength}
+        if self.lock is not None:
+            settings["lock"] = {
+                "pixels": int(self.lock.where.sum()),
+                "modality": self.lock.modality,
+                "latent": [float(x) for x in self.lock.latent],
+            }
+        return Search(self.model, self.goal, settings, self.conditions)
+
+    def same(self, other: Ask | None) -> bool:
+        """Whether both ask for the same."""
+        return (
+            other is not None
+            and self.model is other.model
+            and self.candidates == other.candidates
+            and self.conditions == other.conditions
+            and self.strength == other.strength
+            and _same_goal(self.goal, other.goal)
+            and (self.lock is other.lock or (self.lock is not None and self.lock.same(other.lock)))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +187,16 @@ class Answer:
     found: Found
     batch: Batch
 
+    def origin(self, index: int) -> dict[str, Any]:
+        """What made one candidate, beside its latent, as JSON values."""
+        search = self.ask.search
+        about = {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
+        return {**about, "refined": bool(self.found.offsets)}
 
-def answers(ask: Ask, prepared: Prepared, progress: Progress, hand: Hand) -> Iterator[Answer]:
+
+def answers(
+    ask: Ask, prepared: Prepared, progress: Progress, hand: Hand, start: Found | None = None
+) -> Iterator[Answer]:
     """Search, and tell the best so far, over and over.
 
     Parameters
@@ -131,14 +209,25 @@ def answers(ask: Ask, prepared: Prepared, progress: Progress, hand: Hand) -> Ite
         Called between steps; ends the search by raising.
     hand
         While it is down the search rests.
+    start
+        What a refinement begins with.
     """
-    from napari_pgan.latent.steering import steer
+    from napari_pgan.latent.steering import Keep, refine, steer
 
     leave_a_core()
     steps = _Steps(progress, hand)
-    model = cast("Model", _Interruptible(ask.model, steps))
-    for found in steer(model, ask.wish, prepared.bank, candidates=ask.candidates, conditions=ask.conditions):
-        batch = ask.model.sample(latents=found.latents, conditions=ask.conditions)
+    model, lock = cast("Model", _Interruptible(ask.model, steps)), ask.lock
+    keep = None
+    if lock is not None:
+        modalities = None if lock.modality is None else [lock.modality]
+        keep = Keep.of(ask.model, lock.latent, lock.where, modalities, conditions=ask.conditions)
+    how: dict[str, Any] = {"conditions": ask.conditions, "keep": keep}
+    if ask.strength is not None and start is not None:
+        told = refine(model, ask.goal, start, strength=ask.strength, **how)
+    else:
+        told = steer(model, ask.goal, prepared.bank, candidates=ask.candidates, **how)
+    for found in told:
+        batch = ask.model.sample(latents=found.latents, offsets=found.offsets, conditions=ask.conditions)
         steps()
         yield Answer(ask, found, batch)
 
@@ -149,6 +238,14 @@ def leave_a_core() -> None:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
+
+
+def _same_goal(one: Wish | Numbers, other: Wish | Numbers) -> bool:
+    from napari_pgan.latent.steering import Wish
+
+    if isinstance(one, Wish) and isinstance(other, Wish):
+        return np.array_equal(one.labels, other.labels) and np.array_equal(one.open, other.open)
+    return type(one) is type(other) and one == other
 
 
 class _Steps:

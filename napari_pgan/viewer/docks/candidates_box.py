@@ -114,12 +114,12 @@ class FoundTable(QTableWidget):
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show a table; without rows it is hidden."""
         self.setVisible(bool(rows))
-        unit = rows[0].unit if rows else ""
-        self.setHorizontalHeaderLabels(["", f"asked, {unit}", f"found, {unit}", "Dice"])
+        self.setHorizontalHeaderLabels(["", "asked", "found", "Dice"])
+        self.setColumnHidden(3, all(row.dice is None for row in rows))
         self.setRowCount(len(rows))
         for at, row in enumerate(rows):
-            dice = "–" if row.dice is None else f"{row.dice:.2f}"
-            for column, text in enumerate((row.name, f"{row.asked:,.0f}", f"{row.found:,.0f}", dice)):
+            dice = "" if row.dice is None else f"{row.dice:.2f}"
+            for column, text in enumerate((row.name, row.asked, row.found, dice)):
                 item = QTableWidgetItem(text)
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -142,8 +142,8 @@ def _pixmap(picture: np.ndarray) -> QPixmap:
 
 def _dice_text(rows: Sequence[Row], score: float) -> str:
     dice = [
-        f'<span style="color:{escape(row.color)}">■</span>{row.dice:.2f}'.replace("0.", ".")
+        f'<span style="color:{escape(row.color)}">■</span>{f"{row.dice:.2f}".removeprefix("0")}'
         for row in rows
-        if row.color and row.dice is not None and row.asked
+        if row.color and row.dice is not None
     ]
     return "<small>" + (" ".join(dice) or f"{100 * score:.1f} %") + "</small>"

@@ -18,7 +18,7 @@ from napari_pgan.viewer.session import Shown
 
 def _name_of_shown(shown: Shown) -> str:
     seeds = shown.request.seeds
-    return f"{shown.request.model.card.name}_{f'seed{seeds[0]}' if seeds else 'latent'}"
+    return f"{shown.request.model.card.name}_{f'seed{seeds[0]}' if seeds else 'latent'}.nii.gz"
 
 
 class SaveButton(QPushButton):
@@ -33,7 +33,9 @@ class SaveButton(QPushButton):
     name
         Of a result: the name that is offered.
     files
-        Of a result and a path: what would be written.
+        Of a result and a path: what would be written over.
+    kinds
+        What may be written, as Qt's file dialogs have it.
     write
         Writes a result to a path; InputError where it cannot.
     """
@@ -46,11 +48,12 @@ class SaveButton(QPushButton):
         tip: str = "Write the last result: one NIfTI a modality, the segmentation, and a JSON of its origin",
         name: Callable[[Any], str] = _name_of_shown,
         files: Callable[[Any, str], list[Path]] = files_of,
+        kinds: str = "NIfTI (*.nii.gz);;NRRD, for 3D Slicer (*.nrrd)",
         write: Callable[[Any, str | Path], list[Path]] = save_shown,
     ) -> None:
         super().__init__("Save…", parent)
         self._result, self._tip = result, tip
-        self._name, self._files, self._write = name, files, write
+        self._name, self._files, self._kinds, self._write = name, files, kinds, write
         self._saving = False
         self._why_not = ""
         self.clicked.connect(self.ask)
@@ -71,8 +74,8 @@ class SaveButton(QPushButton):
         path, _ = QFileDialog.getSaveFileName(
             self,
             "Save the result",
-            f"{self._name(result)}.nii.gz",
-            "NIfTI (*.nii.gz);;NRRD, for 3D Slicer (*.nrrd)",
+            self._name(result),
+            self._kinds,
             options=QFileDialog.Option.DontConfirmOverwrite,
         )
         if not path:
@@ -103,9 +106,7 @@ class SaveButton(QPushButton):
         self.allow(self._why_not)
 
 
-def _write(
-    write: Callable[[Any, str | Path], list[Path]], result: Any, path: str | Path
-) -> list[Path] | InputError:
+def _write(write: Callable[[Any, str | Path], list[Path]], result: Any, path: str | Path) -> list[Path] | InputError:
     try:
         return write(result, path)
     except InputError as error:  # returned, since napari shows what is raised with a traceback

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QScrollArea
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.candidates import follow, pictures, table
-from napari_pgan.viewer.contours import Contours
-from napari_pgan.viewer.display import arrange, display_of, real
-from napari_pgan.viewer.docks.ask_box import AskBox
+from napari_pgan.viewer.display import real
+from napari_pgan.viewer.docks.asking import Asking
 from napari_pgan.viewer.docks.candidates_box import CandidatesBox, FoundTable
+from napari_pgan.viewer.docks.drawing_box import Change, DrawingBox
 from napari_pgan.viewer.docks.model_box import ModelBox
+from napari_pgan.viewer.docks.numbers_box import NumbersBox
 from napari_pgan.viewer.docks.save_button import SaveButton
-from napari_pgan.viewer.docks.steps import Steps
-from napari_pgan.viewer.docks.strokes import Strokes
+from napari_pgan.viewer.docks.scrolled import Scrolled
+from napari_pgan.viewer.docks.search_box import SearchBox
+from napari_pgan.viewer.docks.showing import Showing
 from napari_pgan.viewer.docks.whynot import allow
-from napari_pgan.viewer.drawing import about_the_head, drawing_layer, drawn_on, require_slices
-from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
+from napari_pgan.viewer.drawing import about_the_head, require_slices
+from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.models import Opened, Recent, open_model, shipped, torch_is_loaded
-from napari_pgan.viewer.renderer import Progress, Renderer
-from napari_pgan.viewer.saving_candidates import candidate_files, origin, save_candidates
+from napari_pgan.viewer.renderer import Renderer
+from napari_pgan.viewer.saving import save_answer
 from napari_pgan.viewer.search import Answer, Ask, Hand, Prepared, answers, prepare
-from napari_pgan.viewer.session import Place, Request, Settings, Shown, session_of
+from napari_pgan.viewer.session import Place, Shown, session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
 
-    from napari_pgan.latent.steering import Wish
     from napari_pgan.model import Model
-
-_BRUSH = 6  # pixels of the model, at 64 a side
 
 
 class Steer(QWidget):
@@ -56,50 +63,38 @@ class Steer(QWidget):
         super().__init__()
         self._viewer = real(napari_viewer)
         self._session = session_of(napari_viewer)
-        self._display = display_of(napari_viewer)
-        self._contours = Contours()
         self._opener, self._preparer, self._searcher = Renderer(self), Renderer(self), Renderer(self)
-        self._steps = Steps(self)
         self._hand = Hand()
-        self._strokes = Strokes(self._hand, self)
+        self._asking = Asking(self._viewer, self._hand, self)
+        self._showing = Showing(self._viewer, self)
         self._prepared: Prepared | None = None
-        self._drawing: Any = None
-        self._touched = False  # whether anything was ever drawn on it
-        self._ask: Ask | None = None
-        self._waiting: Ask | None = None
-        self._answer: Answer | None = None
-        self._latent: np.ndarray | None = None  # of the candidate that a person chose
-        self._on_screen: np.ndarray | None = None
+        self._asked: Ask | None = None  # the last that was asked
+        self._waiting: Ask | None = None  # until the bank is there
+        self._chosen: np.ndarray | None = None  # the latent that a person chose
+        self.answer: Answer | None = None  # the best so far
 
-        self.models = ModelBox()
-        self.models.card.hide()
-        self.ask = AskBox()
+        self.models, self.drawing, self.numbers, self.how = ModelBox(), DrawingBox(), NumbersBox(), SearchBox()
+        self.tabs = QTabWidget()
         self.bank = QProgressBar()
-        self.bank.setFormat("Learning what the model draws: %p %")
-        self.bank.hide()
         self.status, self.told = QLabel(""), QLabel("")
         self.candidates, self.table = CandidatesBox(), FoundTable()
-        self.contour_check = QCheckBox("Lines of the drawing on every picture")
-        self.contour_check.setChecked(True)
+        self.lines = QCheckBox("Lines of the drawing on every picture")
         self.explore_button = QPushButton("To Explore")
         self.save_button = SaveButton(
-            lambda: self._answer,
-            tip="Write what was asked for and every candidate, each with a JSON of its origin",
+            lambda: self.answer,
+            tip="Write the drawing and every candidate into a folder, with how they were found",
             name=lambda answer: f"{answer.ask.model.card.name}_steered",
-            files=candidate_files,
-            write=save_candidates,
+            files=lambda _answer, _path: [],  # a folder that is there is refused, not written over
+            kinds="A new folder (*)",
+            write=save_answer,
         )
         self._build()
         self._connect()
         self._start()
 
     @property
-    def answer(self) -> Answer | None:
-        """The best so far."""
-        return self._answer
-
-    @property
     def is_searching(self) -> bool:
+        """Whether something better may still come."""
         return self._searcher.is_busy or self._waiting is not None
 
     def open_model(self, source: str | None) -> None:
@@ -110,104 +105,108 @@ class Steer(QWidget):
 
     def new_drawing(self) -> None:
         """Add an empty Labels layer to draw on, over a sample of the model."""
-        model = self._session.model
-        if model is None:
-            return
-        try:
-            data, options, _ = drawing_layer(model)
-        except InputError as error:
-            self._refuse(error)
-            return
-        request = self._session.request()
-        assert request is not None
-        if self._display.layers(self._viewer):
-            self._add_drawing(data, options)
-            return
+        self._with_sample(lambda model, _: self._begin(model))
 
-        def work(progress: Progress) -> tuple[Shown, list[LayerTuple]]:
-            batch = request.make(progress)
-            return Shown(request, batch), batch_layers(batch, model, request.seeds, request.settings.stage)
-
-        self._opener.request(work, partial(self._on_sampled, data, options))
+    def draw_sample(self) -> None:
+        """Add a Labels layer with the segmentation of the sample that is shown."""
+        self._with_sample(lambda model, shown: self._begin(model, shown.batch.labels[0]))
 
     def use_layer(self, layer: Any) -> None:
         """Take a Labels layer as the drawing; None ends the use of one."""
-        self._drawing = layer
-        self._touched = layer is not None and bool(np.any(layer.data))
-        self._strokes.follow(layer)
-        self._offer_layers()
-        self._allow()
-        if layer is not None:
+        self._asking.use(layer)
+        self._on_layers()
+        self._match(by_hand=True)
+
+    def lock(self) -> None:
+        """Add a Labels layer that keeps the sample shown but for its lesion."""
+
+        def begin(model: Model, shown: Shown) -> None:
+            self._try(lambda: self._asking.new_lock(model, shown))
+            self._on_layers()
+            self._showing.arrange()
             self._match()
 
+        self._with_sample(begin)
+
     def search(self) -> None:
-        """Search for what is drawn, from the beginning."""
-        self._ask = None
-        self._touched = True
+        """Search for what is asked, from the beginning."""
+        self._asked = None
+        self._asking.touch()
         self._match(by_hand=True)
+
+    def refine(self, strength: float) -> None:
+        """Go on from the candidates with offsets of features."""
+        answer, prepared = self.answer, self._prepared
+        if answer is not None and prepared is not None:
+            self._asked = replace(answer.ask, strength=strength)
+            self._request(self._asked, prepared, answer)
 
     def stop(self) -> None:
         """End the search; the best so far stays."""
         self._waiting = None
         self._searcher.forget()
         self._say_found("Stopped after")
-        self._allow()
 
     def choose(self, index: int) -> None:
         """Show a candidate."""
-        if self._answer is not None and index < len(self._answer.found):
-            self._latent = self._answer.found.latents[index]
-            self._show_candidates(self._answer)
+        if self.answer is not None and index < len(self.answer.found):
+            self._chosen = self.answer.found.latents[index]
+            self._show(self.answer)
 
     def _build(self) -> None:
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
+        self.models.card.hide()
+        self.bank.setFormat("Getting to know the model: %p %")
+        self.bank.hide()
+        self.lines.setChecked(True)
+        self.tabs.addTab(self.drawing, "Draw")
+        self.tabs.addTab(self.numbers, "Numbers")
+        for label in (self.status, self.told):
+            label.setWordWrap(True)
         last = QHBoxLayout()
         last.addWidget(self.explore_button)
         last.addWidget(self.save_button)
-        for label in (self.status, self.told):
-            label.setWordWrap(True)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
         for widget in (
-            self.models, _line(), self.ask, self.bank, self.status, self.told, self.candidates, self.table,
-            self.contour_check,
+            self.models, self.tabs, self.how, self.bank, self.status, self.told, self.candidates, self.table,
+            self.lines,
         ):  # fmt: skip
             layout.addWidget(widget)
         layout.addLayout(last)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
-        self.setMinimumWidth(330)
+        outer.addWidget(Scrolled(inside))
 
     def _connect(self) -> None:
         self.models.chosen.connect(self.open_model)
-        self.ask.new_wanted.connect(self.new_drawing)
-        self.ask.layer_chosen.connect(self.use_layer)
-        self.ask.search_wanted.connect(self.search)
-        self.ask.stop_wanted.connect(self.stop)
-        self.ask.changed.connect(self._strokes.soon)
-        self._strokes.drawn.connect(self._on_drawn)
+        self.drawing.new_wanted.connect(self.new_drawing)
+        self.drawing.sample_wanted.connect(self.draw_sample)
+        self.drawing.layer_chosen.connect(self.use_layer)
+        self.drawing.change_wanted.connect(self._change)
+        self.numbers.changed.connect(self._asking.soon)
+        self.tabs.currentChanged.connect(lambda _: self._allow())
+        self.how.search_wanted.connect(self.search)
+        self.how.stop_wanted.connect(self.stop)
+        self.how.refine_wanted.connect(self.refine)
+        self.how.lock_wanted.connect(self.lock)
+        self.how.lock_chosen.connect(self._use_lock)
+        self.how.changed.connect(self._asking.soon)
+        self._asking.changed.connect(lambda: self._match() if self.how.live.isChecked() else None)
         self.candidates.chosen.connect(self.choose)
-        self.contour_check.toggled.connect(self._on_contours)
+        self.lines.toggled.connect(self._on_lines)
         self.explore_button.clicked.connect(self._to_explore)
         for renderer in (self._opener, self._preparer, self._searcher):
             renderer.failed.connect(self._on_failure)
         self._preparer.progressed.connect(self._on_prepared_some)
-        self._searcher.busy.connect(self._on_busy)
+        self._searcher.busy.connect(lambda busy: None if busy else self._say_found("Searched for"))
         self._session.model_changed.connect(self._on_model)
-        layers = self._viewer.layers
-        layers.events.inserted.connect(self._on_layers)
-        layers.events.removed.connect(self._on_layers)
-        self._viewer.dims.events.point.connect(self._on_moved)
-        self._viewer.canvas.grid.events.enabled.connect(self._on_grid)
-        allow(self.contour_check, "Outlines of what was asked for, over every modality and the segmentation")
+        self._viewer.layers.events.inserted.connect(self._on_layers)
+        self._viewer.layers.events.removed.connect(self._on_layers)
+        allow(self.lines, "Outlines of what was asked for, over every modality and the segmentation")
 
     def _start(self) -> None:
-        self._offer_layers()
+        self._on_layers()
         if self._session.model is None:
             self.open_model(None)
         else:
@@ -225,22 +224,22 @@ class Steer(QWidget):
         self._allow()
 
     def _on_model(self, model: Model) -> None:
-        self.models.show_model(model, self._session.source)
         self._searcher.forget()
-        self._prepared = self._waiting = self._ask = self._answer = self._latent = self._on_screen = None
+        self._prepared = self._waiting = self._asked = self.answer = self._chosen = None
+        self.models.show_model(model, self._session.source)
+        self.how.show_modalities(model.card.channels.modalities)
+        self.numbers.show_model(model)
         self.candidates.show_pictures([], [], [], 0)
         self.table.show_rows([])
         self.told.setText("")
-        self._contours.remove(self._viewer)
-        why_not = self._why_not()
+        self._asking.use(None)
+        self._asking.keep(None, None)
+        self._showing.remove_lines()
+        self._on_layers()
+        why_not, conditions = self._why_not(), self._session.settings.conditions
         self._say(why_not or "Draw what the segmentation shall be.")
         if not why_not:
-            self.bank.setValue(0)
-            conditions = self._session.settings.conditions
-            self._preparer.request(
-                lambda progress: prepare(model, conditions, progress, self._hand), self._on_prepared
-            )
-        self._allow()
+            self._preparer.request(lambda step: prepare(model, conditions, step, self._hand), self._on_prepared)
 
     def _on_prepared_some(self, done: int, total: int) -> None:
         self.bank.setVisible(done < total)
@@ -252,171 +251,136 @@ class Steer(QWidget):
         self._prepared = prepared
         if self._waiting is not None:
             ask, self._waiting = self._waiting, None
-            self._request(ask)
+            self._request(ask, prepared)
 
-    def _on_sampled(
-        self, data: np.ndarray, options: dict[str, Any], sampled: tuple[Shown, list[LayerTuple]]
-    ) -> None:
-        shown, tuples = sampled
-        steps = self._display.steps(self._viewer, tuples)
-        if len(self._viewer.layers) == 0:
-            steps = chain(steps, self._arranged())
-        self._steps.take(steps, partial(self._on_placed, shown, data, options))
-
-    def _arranged(self) -> Iterator[None]:
-        yield from arrange(self._viewer, self._display.layers(self._viewer))
-
-    def _on_placed(self, shown: Shown, data: np.ndarray, options: dict[str, Any]) -> None:
-        self._session.show(shown)
-        self._add_drawing(data, options)
-
-    def _add_drawing(self, data: np.ndarray, options: dict[str, Any]) -> None:
-        layer = self._viewer.add_labels(data.copy(), **options)
-        layer.name_overlay.visible = self._viewer.canvas.grid.enabled
-        layer.selected_label = options["features"]["index"][1]
-        layer.brush_size = max(1, round(_BRUSH * min(data.shape) / 64))
-        layer.mode = "paint"
-        self._viewer.layers.selection = {layer}
-        self.use_layer(layer)
-        self._arrange()
-        self._say("Draw on the layer; choose labels in its controls.")
-
-    def _on_drawn(self) -> None:
-        if self.ask.live.isChecked():
-            self._match()
-
-    def _match(self, by_hand: bool = False) -> None:
-        """Search for what is drawn, if that is something new."""
-        model, layer = self._session.model, self._drawing
-        if model is None or layer is None:
+    def _with_sample(self, then: Callable[[Model, Shown], None]) -> None:
+        """Call with the model and a sample of it that is shown; where there is none yet, make one."""
+        model, shown, request = self._session.model, self._session.shown, self._session.request()
+        if model is None or request is None:
             return
-        try:
-            ask = self._asked(model, layer)
-        except InputError as error:
-            self._refuse(error)
+        if shown is not None and shown.request.model is model and self._showing.pictures:
+            then(model, shown)
             return
-        if not self._touched:
-            if not (ask.wish.present.any() or ask.wish.open.any()):
-                return
-            self._touched = True
-        if self._ask is not None and _same(ask, self._ask):
-            return
-        self._ask = ask
-        self._request(ask)
 
-    def _asked(self, model: Model, layer: Any) -> Ask:
+        def placed(sampled: Shown) -> None:
+            self._session.show(sampled)
+            then(model, sampled)
+
+        def on_sampled(sampled: Shown) -> None:
+            r = sampled.request
+            tuples = batch_layers(sampled.batch, model, r.seeds, r.settings.stage)
+            self._showing.sample(tuples, partial(placed, sampled))
+
+        self._opener.request(lambda progress: Shown(request, request.make(progress)), on_sampled)
+
+    def _begin(self, model: Model, labels: np.ndarray | None = None) -> None:
         from napari_pgan.latent.steering import Wish
 
-        require_slices(model)
-        dims, card = self._viewer.dims, model.card
-        drawn = drawn_on(layer, card.grid, dims.point, dims.displayed)
-        wish = Wish.of(drawn.labels, card.channels, card.grid, drawn.affine)
-        told = [*drawn.told, *wish.told]
-        if not wish.present.any():
-            told.append("No label is drawn: this asks for images without a lesion.")
-        return Ask(model, wish, self.ask.count.value(), self._session.settings.conditions, tuple(told))
+        def ready() -> None:
+            self._asking.new_drawing(model, labels)
+            self._on_layers()
+            self._showing.arrange()
+            self._say("Draw on the layer; its controls have the labels.")
+            self._match()
 
-    def _request(self, ask: Ask) -> None:
-        prepared = self._prepared
-        if prepared is None or prepared.model is not ask.model:
-            self._waiting = ask
-            self._say("The search begins when the model is known.")
-            self._allow()
+        if not self._try(lambda: require_slices(model)):
             return
-        sentence = about_the_head(ask.wish.labels > 0, prepared.head)
-        ask = replace(ask, told=(*ask.told, sentence)) if sentence else ask
-        self._latent = None
-        self.told.setText(" ".join(ask.told))
-        self._searcher.request(lambda progress: answers(ask, prepared, progress, self._hand), self._on_answer)
+        self._searcher.forget()  # its answers would come between
+        grid = model.card.grid
+        nothing = np.zeros(grid.shape, np.uint8) if labels is None or labels.shape != grid.shape else labels
+        self._showing.asked(Wish.of(nothing, model.card.channels, grid), model, ready)
+
+    def _change(self, change: Change) -> None:
+        model = self._session.model
+        if model is not None and self._try(lambda: self._asking.change(model, change)):
+            self._on_layers()
+            self._asking.soon()
+
+    def _use_lock(self, layer: Any) -> None:
+        def begin(model: Model, shown: Shown) -> None:
+            self._try(lambda: self._asking.keep(layer, shown))
+            self._on_layers()
+            self._match()
+
+        self._with_sample(begin)
+
+    def _match(self, by_hand: bool = False) -> None:
+        """Search for what is asked, if that is something new."""
+        model = self._session.model
+        if model is None or self._why_not():
+            return
+        try:
+            goal = self.numbers.asked() if self.tabs.currentWidget() is self.numbers else self._asking.wish(model)
+            lock = self._asking.locked(model, self.how.locked_modality)
+        except InputError as error:
+            self._refuse(error, aloud=by_hand)
+            return
+        if goal is None:
+            return
+        ask = Ask(model, goal, self.how.count.value(), dict(self._session.settings.conditions), lock)
+        if ask.same(self._asked):
+            return
+        self._asked, self._waiting = ask, None
+        if self._prepared is not None:
+            self._request(ask, self._prepared)
+            return
+        self._waiting = ask
+        self._say("The search begins as soon as the model is known.")
+        self._allow()
+
+    def _request(self, ask: Ask, prepared: Prepared, start: Answer | None = None) -> None:
+        told = list(ask.told)
+        if ask.wish is not None:
+            told += [about_the_head(ask.wish.labels > 0, prepared.head)]
+        self.told.setText(" ".join(filter(None, told)))
+        if start is None:
+            self._chosen = None
+        found = None if start is None else start.found
+        self._searcher.request(lambda step: answers(ask, prepared, step, self._hand, found), self._on_answer)
         self._allow()
 
     def _on_answer(self, answer: Answer) -> None:
-        self._answer = answer
-        self._show_candidates(answer)
-        best = float(answer.found.scores.max())
-        self._say(f"Searching … the best has {100 * best:.0f} % of what was asked.")
-        self._allow()
+        self.answer = answer
+        self._show(answer)
+        self._say_found("Searching for")
 
-    def _on_busy(self, busy: bool) -> None:
-        if not busy and self._answer is not None and self._waiting is None:
-            self._say_found("Searched for")
-        self._allow()
+    def _show(self, answer: Answer) -> None:
+        found = answer.found
+        index = 0 if self._chosen is None else follow(self._chosen, found.latents)
+        if self._chosen is not None:
+            self._chosen = found.latents[index]
+        rows = [table(answer, i) for i in range(len(found))]
+        self.candidates.show_pictures(pictures(answer), rows, [float(s) for s in found.scores], index)
+        self.table.show_rows(rows[index])
+        self._showing.candidate(answer, index, self._searcher.is_busy, self._session.show)
 
-    def _show_candidates(self, answer: Answer) -> None:
-        card, wish, found = answer.ask.model.card, answer.ask.wish, answer.found
-        chosen = 0 if self._latent is None else follow(self._latent, found.latents)
-        rows = [table(wish, labels, card.channels, card.grid) for labels in found.labels]
-        self.candidates.show_pictures(pictures(answer), rows, [float(s) for s in found.scores], chosen)
-        self.table.show_rows(rows[chosen])
-        if self._latent is not None:
-            self._latent = found.latents[chosen]
-        self._show_layers(answer, chosen)
-
-    def _show_layers(self, answer: Answer, index: int) -> None:
-        model, latent = answer.ask.model, answer.found.latents[index]
-        part = slice(index, index + 1)
-        b = answer.batch
-        batch = replace(
-            b, images=b.images[part], labels=b.labels[part], probabilities=b.probabilities[part], latents=b.latents[part]
-        )
-        tuples = batch_layers(batch, model, None)
-        tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(origin(answer, index))
-        was_empty = len(self._viewer.layers) == 0
-        selection = set(self._viewer.layers.selection)
-        self._on_screen = latent
-        steps: Iterator[None] = self._display.steps(self._viewer, tuples, live=self._searcher.is_busy)
-        if was_empty:
-            steps = chain(steps, self._arranged())
-        if self.contour_check.isChecked():
-            steps = chain(steps, self._contours.steps(self._viewer, answer.ask.wish, model.card.grid))
-        request = Request(model, Place(self._session.place.seed, batch.latents), Settings(conditions=b.conditions))
-        self._steps.take(steps, partial(self._on_layers_placed, Shown(request, batch), selection))
-
-    def _on_layers_placed(self, shown: Shown, selection: set[Any]) -> None:
-        self._arrange()
-        present = selection & set(self._viewer.layers)
-        if present and set(self._viewer.layers.selection) != present:
-            self._viewer.layers.selection = present
-        self._session.show(shown)
-
-    def _arrange(self) -> None:
-        pictures_ = self._display.layers(self._viewer)
-        self._contours.arrange(self._viewer, pictures_, [self._drawing] if self._drawing is not None else [])
-
-    def _on_grid(self, _: Any = None) -> None:
-        if self._contours.layers(self._viewer):
-            self._arrange()
-
-    def _on_contours(self, on: bool) -> None:
+    def _on_lines(self, on: bool) -> None:
+        self._showing.lines = on
         if not on:
-            self._contours.remove(self._viewer)
-        elif self._answer is not None:
-            self._show_candidates(self._answer)
+            self._showing.remove_lines()
+        elif self.answer is not None:
+            self._show(self.answer)
 
     def _to_explore(self) -> None:
-        if self._on_screen is None or self._answer is None:
-            return
-        self._session.change(truncation=1.0, stage=None)
-        self._session.go(Place(self._session.place.seed, self._on_screen[None]))
-        self._viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+        shown = self._session.shown
+        if shown is not None and self.answer is not None:
+            if self.answer.found.offsets:
+                self._say("Explore shows the latent, without what the refinement added to it.")
+            self._session.change(truncation=1.0, stage=None)
+            self._session.go(Place(self._session.place.seed, shown.batch.latents))
+            self._viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
 
     def _on_layers(self, _: Any = None) -> None:
-        if self._drawing is not None and self._drawing not in self._viewer.layers:
-            self._strokes.follow(None)
-            self._drawing = None
-            self._allow()
-        self._offer_layers()
-
-    def _offer_layers(self) -> None:
         from napari.layers import Labels
 
-        ours = [*self._display.layers(self._viewer), *self._contours.layers(self._viewer)]
-        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and not any(x is y for y in ours)]
-        self.ask.offer(layers, self._drawing)
-
-    def _on_moved(self, _: Any = None) -> None:
-        if self._drawing is not None and self._drawing.ndim > 2:
-            self._strokes.soon()
+        self._asking.forget_gone()
+        self._showing.top = self._asking.layers
+        ours = {id(layer) for layer in self._showing.layers}
+        layers = [x for x in self._viewer.layers if isinstance(x, Labels) and id(x) not in ours]
+        drawing, lock = self._asking.drawing, self._asking.lock
+        self.drawing.layer.offer([x for x in layers if x is not lock], drawing)
+        self.how.lock.offer([x for x in layers if x is not drawing], lock)
+        self._allow()
 
     def _on_failure(self, error: Exception) -> None:
         self.bank.hide()
@@ -429,18 +393,27 @@ class Steer(QWidget):
             notification_manager.receive_error(type(error), error, error.__traceback__)
         self._allow()
 
-    def _refuse(self, error: InputError) -> None:
-        """Say what is wrong, once; the last result stays."""
+    def _try(self, action: Callable[[], None]) -> bool:
+        """Whether it worked; if not, why is said."""
+        try:
+            action()
+        except InputError as error:
+            self._refuse(error)
+            return False
+        return True
+
+    def _refuse(self, error: InputError, aloud: bool = True) -> None:
+        """Say what is wrong; the last result stays."""
         text = str(error)
-        text = text[:1].upper() + text[1:] + "."
-        if self.status.text() != text:
+        text = text[:1].upper() + text[1:]
+        if aloud and self.status.text() != text:
             show_error(text)
         self._say(text)
 
     def _why_not(self) -> str:
         model = self._session.model
         if model is None:
-            return "Open a model first" if not self._opener.is_busy else "The model is being opened"
+            return "The model is being opened" if self._opener.is_busy else "Open a model first"
         try:
             require_slices(model)
         except InputError as error:
@@ -449,18 +422,23 @@ class Steer(QWidget):
 
     def _allow(self) -> None:
         why_not = self._why_not()
-        self.ask.allow(why_not, self._drawing is not None, self.is_searching)
-        nothing = "" if self._answer is not None else "Search first"
-        self.save_button.allow(why_not or nothing)
-        allow(self.explore_button, "Go on from this candidate in the dock Explore", why_not or nothing)
+        in_numbers = self.tabs.currentWidget() is self.numbers
+        nothing_asked = "" if in_numbers or self._asking.drawing is not None else "Draw first, or choose a layer"
+        nothing_found = "" if self.answer is not None else "Search first"
+        self.drawing.allow(why_not)
+        self.how.allow(why_not, nothing_asked, nothing_found, self.is_searching)
+        self.save_button.allow(why_not or nothing_found)
+        allow(self.explore_button, "Go on from this candidate in the dock Explore", why_not or nothing_found)
 
     def _say(self, text: str) -> None:
         self.status.setText(text)
 
     def _say_found(self, what: str) -> None:
-        if self._answer is not None:
-            found = self._answer.found
-            self._say(f"{what} {found.seconds:.1f} s: the best has {100 * found.scores.max():.0f} % of what was asked.")
+        if self.answer is not None:
+            found = self.answer.found
+            moved = "" if found.moved is None else f", and {100 * found.moved[0]:.1f} % of the locked part moved"
+            self._say(f"{what} {found.seconds:.1f} s; the best meets {100 * found.scores[0]:.0f} %{moved}.")
+        self._allow()
 
     def changeEvent(self, event: QEvent | None) -> None:
         """napari takes a closed dock's widget out of its parent and keeps it: that is the end of this one."""
@@ -469,32 +447,8 @@ class Steer(QWidget):
             self._end()
 
     def _end(self) -> None:
-        for renderer in (self._opener, self._preparer, self._searcher):
-            renderer.stop()
-        self._strokes.stop()
-        self._steps.stop()
+        for part in (self._opener, self._preparer, self._searcher, self._asking, self._showing):
+            part.stop()
         self._session.model_changed.disconnect(self._on_model, missing_ok=True)
-        layers = self._viewer.layers
-        layers.events.inserted.disconnect(self._on_layers)
-        layers.events.removed.disconnect(self._on_layers)
-        self._viewer.dims.events.point.disconnect(self._on_moved)
-        self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
-
-
-def _same(one: Ask, other: Ask) -> bool:
-    return (
-        one.model is other.model
-        and one.candidates == other.candidates
-        and one.conditions == other.conditions
-        and _same_wish(one.wish, other.wish)
-    )
-
-
-def _same_wish(one: Wish, other: Wish) -> bool:
-    return np.array_equal(one.labels, other.labels) and np.array_equal(one.open, other.open)
-
-
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    return line
+        self._viewer.layers.events.inserted.disconnect(self._on_layers)
+        self._viewer.layers.events.removed.disconnect(self._on_layers)

@@ -85,5 +85,3 @@ class Strokes(QObject):
 
     def _on_time(self) -> None:
         self.drawn.emit()
-
-
