@@ -65,6 +65,7 @@ def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
     assert calls == [64]
     assert torch.equal(first.shares, again.shares)
     assert torch.equal(first.directions, again.directions)
+    assert torch.equal(first.heads, again.heads)
     path = bank_path(model, 64)
     path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
     assert torch.equal(kept_bank(model, 64, lambda done, _: calls.append(done)).shares, first.shares)
@@ -132,6 +133,13 @@ def test_directions_are_sorted_by_how_much_they_move_the_segmentation(model: Mod
         moved.append(float((after - before).abs().mean()))
     assert moved[0] < moved[1] < moved[2]
     assert moved[2] > 3 * moved[0]
+
+
+def test_a_drawing_in_the_air_is_noticed(model: Model, bank: Bank) -> None:
+    drawing = np.zeros(model.card.grid.shape, np.uint8)
+    drawing[:3, :] = drawing[30:33, 30:40] = 2
+    assert bank.outside(wish_of(model, drawing)) == pytest.approx(192 / 222, abs=0.02)
+    assert bank.outside(wish_of(model, np.zeros_like(drawing))) == 0
 
 
 def test_the_banks_pictures_are_of_sixteen_pixels(model: Model) -> None:

@@ -55,7 +55,7 @@ def steer(
     """
     if (mask is None) == (not ask):
         raise InputError("give a mask or a folder of masks, or --ask in place of it")
-    from napari_pgan.latent.steering import kept_bank
+    from napari_pgan.latent.steering import Numbers, kept_bank
     from napari_pgan.latent.steering.bank import COUNT
     from napari_pgan.model import load_model
     from napari_pgan.training.commands.sample import conditions_of
@@ -92,7 +92,7 @@ def steer(
             report = {"problem": str(error)}
         else:
             best = report["candidates"][0]
-            for sentence in report["told"]:
+            for sentence in (*report["told"], *([] if isinstance(wish, Numbers) else _warned(bank, wish))):
                 say(sentence)
             say(f"{name}: best of {len(report['candidates'])} candidates {best['score']:.2f}; they are in {folder}")
         reports.append({"name": name, "out": str(folder), **report})
@@ -127,6 +127,14 @@ def _one(
         update(100, "")
     write_found(search, found, out)
     return search.report(found)
+
+
+def _warned(bank: Bank, wish: Wish) -> list[str]:
+    """Said of a drawing that is tried all the same."""
+    share = bank.outside(wish)
+    if share <= 0.5:
+        return []
+    return [f"{100 * share:.0f} % of the drawing lies outside of every head that the model makes."]
 
 
 def _read(path: Path, model: Model, position: int | None) -> Wish:

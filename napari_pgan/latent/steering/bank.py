@@ -16,6 +16,7 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.objective import label_logits
+from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
 
 COUNT = 8192
@@ -23,7 +24,10 @@ FIRST_SEED = 3_000_000_000  # beyond the seeds that people name, so that no samp
 SMALLEST = 16  # pixels of the bank's label maps
 _BATCH = 64
 _PROBES, _PROBED = 1024, 32  # latents that tell the directions, and at once
-_FORMAT = "1"
+_TISSUE = -0.7  # darker is air with its noise
+_SELDOM = 0.02  # of images
+_TENSORS = ("shares", "directions", "heads")
+_FORMAT = "2"
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,13 @@ class Bank:
     directions
         float32 (L, L), a column a direction, orthonormal: those along which a latent moves the segmentation the least
         first, the most last (`label_directions`).
+    heads
+        float32 (Y, X): in which share of images there is anything, at full size.
     """
 
     shares: torch.Tensor
     directions: torch.Tensor
+    heads: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.shares)
@@ -61,6 +68,11 @@ class Bank:
             By how much the bank's label maps are smaller than the model's.
         """
         return goal.nearness(self.shares, factor).argsort(descending=True, stable=True).numpy()
+
+    def outside(self, wish: Wish) -> float:
+        """Which share of what is drawn lies where images of the model are hardly ever anything but air."""
+        drawn = wish.labels > 0
+        return float((self.heads.numpy()[drawn] < _SELDOM).mean()) if drawn.any() else 0.0
 
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
@@ -84,7 +96,7 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
         parts.append((found * 255).round().to("cpu", torch.uint8))
         if progress:
             progress(min(start + _BATCH, count), count)
-    return Bank(torch.cat(parts), label_directions(model))
+    return Bank(torch.cat(parts), label_directions(model), _heads(model))
 
 
 def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
@@ -111,21 +123,30 @@ def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
     return torch.linalg.eigh(total / count).eigenvectors
 
 
+def _heads(model: Model, count: int = 256) -> torch.Tensor:
+    total = torch.zeros(model.card.grid.shape)
+    for start in range(0, count, _BATCH):
+        z = torch.from_numpy(model.latents(range(FIRST_SEED + start, FIRST_SEED + start + _BATCH)))
+        with torch.inference_mode():
+            images = model.encoding.images(model.generate(z, conditions=_middle(model)))
+        total += (images > _TISSUE).any(dim=1).sum(dim=0).cpu()
+    return total / count
+
+
 def kept_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
     """The bank of the model in the user's cache folder, or one that is made now and kept there."""
     path = bank_path(model, count)
     try:
         with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("format") == _FORMAT:
-                return Bank(file.get_tensor("shares"), file.get_tensor("directions"))
+                return Bank(*(file.get_tensor(name) for name in _TENSORS))
     except (OSError, SafetensorError):  # none yet, or damaged: made anew
         pass
     bank = make_bank(model, count, progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            tensors = {"shares": bank.shares.contiguous(), "directions": bank.directions.contiguous()}
-            save_file(tensors, temporary, {"format": _FORMAT})
+            save_file({name: getattr(bank, name).contiguous() for name in _TENSORS}, temporary, {"format": _FORMAT})
     except (OSError, SafetensorError, InputError):  # it works without being kept, only slower the next time
         pass
     return bank

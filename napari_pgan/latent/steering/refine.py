@@ -12,10 +12,12 @@ import time
 from collections.abc import Iterator, Mapping
 
 import torch
+from scipy import ndimage
 
 from napari_pgan.latent.steering.found import Best, Found
 from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.keep import Keep, total_loss
+from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
 
 LARGEST = 16  # pixels of the largest features that move: those of later stages draw labels apart from the image
@@ -23,6 +25,7 @@ STRENGTH = 0.3
 _RATE = 0.02
 _BETAS = (0.9, 0.99)
 _LOOK = 5  # steps from look to look
+_MARGIN = 2  # pixels around what changes
 
 
 def refined_stages(model: Model) -> range:
@@ -46,8 +49,11 @@ def refine(
 
     Parameters
     ----------
-    model, goal, conditions, keep
+    model, goal, conditions
         As in `steer`.
+    keep
+        What shall stay; by default each candidate's own image, but for the lesion that it has and that is asked for
+        with a margin around them, so that nothing else is bent to fit the drawing.
     found
         Candidates; offsets that they have are the start.
     strength
@@ -58,7 +64,10 @@ def refine(
     seconds
         When it ends, if it has not before.
     """
-    began, best = time.monotonic(), Best(goal, keep)
+    began = time.monotonic()
+    if keep is None:
+        keep = _elsewhere(model, goal, found, conditions)
+    best = Best(goal, keep)
     z = torch.from_numpy(found.latents).to(model.device)
     loss = total_loss(model, goal, keep, model.stages - 1)
     limits = [strength * scale for scale in _feature_scales(model, z, conditions)]
@@ -86,6 +95,16 @@ def refine(
             yield look(done)
         if late:
             return
+
+
+def _elsewhere(model: Model, goal: Goal, found: Found, conditions: Mapping[str, str | float] | None) -> Keep | None:
+    changing = found.labels > 0
+    if isinstance(goal, Wish):
+        changing = changing | (goal.labels > 0) | goal.open
+    near = ndimage.binary_dilation(changing, ndimage.generate_binary_structure(3, 1)[1:2], iterations=_MARGIN)
+    if near.all():
+        return None
+    return Keep.of(model, found.latents, ~near, conditions=conditions)
 
 
 def _begin(model: Model, found: Found) -> list[torch.Tensor]:

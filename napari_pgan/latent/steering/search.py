@@ -47,7 +47,7 @@ class Phase:
     share: float
 
 
-PHASES = (Phase(2, 10, 2), Phase(1, 10, 1), Phase(0, 25, 1 / 3), Phase(0, 100, 1))
+PHASES = (Phase(1, 10, 4 / 3), Phase(0, 25, 1 / 3), Phase(0, 100, 1))
 
 
 def steer(
@@ -90,7 +90,7 @@ def steer(
         factor = 2 ** (model.stages - 1 - bank_stage(model))
         starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
     else:
-        starts = _around(keep.latent, model.latents(bank.seeds[:rows]))
+        starts = _around(keep.latents[0], model.latents(bank.seeds[:rows]))
         phases = tuple(phase for phase in phases if phase.below == 0)
     lines = _Lines(torch.from_numpy(starts).to(model.device), bank.directions, model.card.architecture.sphere)
     search.look(lines.z[:candidates], range(candidates))

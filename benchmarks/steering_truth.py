@@ -1,0 +1,183 @@
+"""Is what steering finds worth having? Masks that the model drew, masks that nobody generated, and what a judge says.
+
+    python benchmarks/steering_truth.py STORE JUDGE [--model MODEL] [--masks 50] [--seconds 10] [--out figures.json]
+
+STORE holds the subjects whose masks are asked for (its test split; none of them in the model's training), JUDGE is a
+segmenter that `evaluate` trained on real images (`REPORT/segmenters/*/0-real-0.safetensors`). For each mask the search
+runs in latents alone and then with offsets. Told are medians over masks: Dice of the best candidate (mean over labels
+that are asked for, and of the lesion as a whole), the judge's, who sees the images alone, beside what it says of
+ordinary samples with a lesion, how different candidates are beside random samples, and where the critic's scores lie
+among those of ordinary samples with a lesion, beside those of the bank's entries with the nearest masks. Then the lock:
+the lesion of one sample is moved while the rest stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+from steering import own_masks
+
+from napari_pgan import load_model
+from napari_pgan.evaluation.segmentation.segmenter import Segmenter
+from napari_pgan.latent.steering import Bank, Found, Keep, Wish, kept_bank, refine, steer
+from napari_pgan.latent.steering.bank import bank_stage
+from napari_pgan.model import Model
+from napari_pgan.model.model import find_model
+from napari_pgan.model.modelfile import read_critic
+from napari_pgan.store import label_map, open_store
+
+_FIRST = 700_000  # of ordinary samples
+
+
+class Witnesses:
+    """What candidates are held against."""
+
+    def __init__(self, path: str, model: Model, judge: Segmenter, least: float) -> None:
+        self.model, self.judge, self.critic = model, judge, read_critic(find_model(path))
+        batch = model.sample(seeds=range(_FIRST, _FIRST + 512), batch_size=32)
+        with_lesion = np.flatnonzero((batch.labels > 0).sum(axis=(1, 2)) >= least)
+        images, labels = batch.images[with_lesion], batch.labels[with_lesion]
+        half = len(images) // 2
+        self.apart = float(np.abs(images[:half] - images[half : 2 * half]).mean())
+        self.scores = self.critics(batch.latents[with_lesion])
+        wishes = [Wish.of(x, model.card.channels, model.card.grid) for x in labels]
+        judged = judge.predict(images)
+        self.ordinary = [float(w.score(x[None])[0]) for w, x in zip(wishes, judged, strict=True)]
+        self.ordinary_whole = [whole(w, x[None])[0] for w, x in zip(wishes, judged, strict=True)]
+
+    def critics(self, latents: np.ndarray, offsets: tuple[torch.Tensor, ...] = ()) -> np.ndarray:
+        if self.critic is None:
+            return np.full(len(latents), np.nan)
+        with torch.inference_mode():
+            parts = []
+            for part in (slice(i, i + 32) for i in range(0, len(latents), 32)):
+                x = self.model.generate(torch.from_numpy(latents[part]), offsets=[each[part] for each in offsets])
+                parts.append(self.critic(x, self.model.stages - 1).reshape(-1).numpy())
+        return np.concatenate(parts)
+
+    def percentiles(self, scores: np.ndarray) -> np.ndarray:
+        return (self.scores[None] < scores[:, None]).mean(axis=1)
+
+
+def whole(wish: Wish, labels: np.ndarray) -> np.ndarray:
+    """Dice of all labels together, (N,)."""
+    asked, found = wish.labels > 0, labels > 0
+    return 2 * (asked & found).sum((1, 2)) / np.maximum(asked.sum() + found.sum((1, 2)), 1)
+
+
+def row(wish: Wish, found: Found, seen: Witnesses) -> dict[str, Any]:
+    """What is to be known of one search."""
+    images = seen.model.sample(latents=found.latents, offsets=found.offsets).images
+    judged = seen.judge.predict(images)
+    pairs = [np.abs(images[i] - images[j]).mean() for i in range(len(images)) for j in range(i)]
+    return {
+        "score": float(found.scores[0]),
+        "whole": float(whole(wish, found.labels).max()),
+        "judged": float(wish.score(judged)[0]),
+        "judged_whole": float(whole(wish, judged)[0]),
+        "apart": float(np.mean(pairs) / seen.apart) if pairs else float("nan"),
+        "percentiles": seen.percentiles(seen.critics(found.latents, found.offsets)).tolist(),
+        "seconds": found.seconds,
+        "moved": None if found.moved is None else float(found.moved[0]),
+    }
+
+
+def measure(name: str, wishes: list[Wish], seen: Witnesses, bank: Bank, seconds: float) -> dict[str, Any]:
+    latent, refined, near = [], [], []
+    factor = 2 ** (seen.model.stages - 1 - bank_stage(seen.model))
+    for wish in wishes:
+        *_, found = steer(seen.model, wish, bank, seconds=seconds)
+        latent.append(row(wish, found, seen))
+        *_, found = refine(seen.model, wish, found, seconds=seconds)
+        refined.append(row(wish, found, seen))
+        nearest = seen.model.latents([bank.seeds[i] for i in bank.rank(wish, factor)[:6]])
+        near += seen.percentiles(seen.critics(nearest)).tolist()
+    print(f"\n{name}: {len(wishes)} masks\n")
+    print("| | Dice, labels | Dice, whole | judge, labels | judge, whole | apart | critic 5-95 % | below | moved |")
+    print("|---" * 9 + "|")
+    for kind, rows in (("latents", latent), ("with offsets", refined)):
+        median = {
+            key: np.median([r[key] for r in rows]) for key in ("score", "whole", "judged", "judged_whole", "apart")
+        }
+        every = np.concatenate([r["percentiles"] for r in rows])
+        inside, below = ((every >= 0.05) & (every <= 0.95)).mean(), (every < 0.05).mean()
+        far = "" if rows[0]["moved"] is None else f"{np.median([r['moved'] for r in rows]):.3f}"
+        cells = [f"{median[key]:.3f}" for key in ("score", "whole", "judged", "judged_whole")]
+        print("| " + " | ".join([kind, *cells, f"{median['apart']:.2f}", f"{inside:.2f}", f"{below:.2f}", far]) + " |")
+    print(f"nearest of the bank: {np.mean(np.array(near) < 0.05):.2f} below the critic's 5th percentile")
+    return {"latent": latent, "refined": refined, "nearest": near}
+
+
+def lock(model: Model, bank: Bank, wishes: list[Wish], seconds: float) -> list[dict[str, float]]:
+    """The lesion of samples is asked for elsewhere, and all the rest is to stay."""
+    rows = []
+    for wish in wishes:
+        latent = model.latents([bank.seeds[0]])
+        found = None
+        for seed in range(_FIRST, _FIRST + 200):  # a sample whose lesion lies elsewhere
+            latent = model.latents([seed])
+            have = model.sample(latents=latent).labels
+            if (have > 0).sum() >= 20 and whole(wish, have)[0] <= 0.3:
+                break
+        changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)
+        keep = Keep.of(model, latent, ~changing[None])
+        *_, found = steer(model, wish, bank, candidates=2, seconds=seconds, keep=keep)
+        *_, better = refine(model, wish, found, seconds=seconds, keep=keep)
+        assert found.moved is not None
+        assert better.moved is not None
+        rows.append(
+            {
+                "before": float(whole(wish, have)[0]),
+                "after": float(whole(wish, found.labels)[0]),
+                "moved": float(found.moved[0]),
+                "refined": float(whole(wish, better.labels)[0]),
+                "refined_moved": float(better.moved[0]),
+            }
+        )
+    print(f"\nlock, {len(rows)} masks: medians, and the share with Dice of 0.7 or more and 3 % or less moved")
+    for after, far in (("after", "moved"), ("refined", "refined_moved")):
+        good = np.mean([r[after] >= 0.7 and r[far] <= 0.03 for r in rows])
+        middle = [np.median([r[key] for r in rows]) for key in ("before", after, far)]
+        print(f"{after}: Dice {middle[0]:.2f} -> {middle[1]:.2f}, moved {middle[2]:.3f}; {good:.2f}")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store")
+    parser.add_argument("judge", type=Path)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--masks", type=int, default=50)
+    parser.add_argument("--locks", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for latents, and again for offsets")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    model, judge = load_model(options.model), Segmenter.load(options.judge)
+    bank, channels, grid = kept_bank(model), model.card.channels, model.card.grid
+    least = 50 * np.prod(grid.shape) / 128**2
+    seen = Witnesses(options.model, model, judge, least)
+    said = np.median(seen.ordinary), np.median(seen.ordinary_whole)
+    print(f"the judge on ordinary samples: {said[0]:.3f} (labels), {said[1]:.3f} (whole)")
+    slices = open_store(options.store).load_slices("test")
+    maps = label_map(slices.labels, channels.values)
+    large = np.flatnonzero((maps > 0).sum(axis=(1, 2)) >= least)
+    chosen = np.random.default_rng(0).choice(large, min(options.masks, len(large)), replace=False)
+    held = [Wish.of(maps[i], channels, grid) for i in chosen]
+    figures = {
+        "judge": said,
+        "own": measure("its own masks", own_masks(model, options.masks), seen, bank, options.seconds),
+        "held": measure("masks of held-out subjects", held, seen, bank, options.seconds),
+        "lock": lock(model, bank, held[: options.locks], options.seconds),
+    }
+    if options.out:
+        options.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""A lesion that is moved, grown or removed is the same lesion elsewhere, larger, or gone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.steering import grown, moved, removed
+
+
+def lesion() -> np.ndarray:
+    """A disc of 2 with a disc of 4 in it."""
+    y, x = np.mgrid[:64, :64]
+    far = np.hypot(y - 30, x - 34)
+    return np.where(far < 4, 4, np.where(far < 9, 2, 0)).astype(np.uint8)
+
+
+@given(st.integers(-15, 15), st.integers(-15, 15))
+def test_moving_there_and_back_changes_nothing(dy: int, dx: int) -> None:
+    once = moved(lesion(), dy, dx)
+    assert np.argwhere(once).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0) + np.array([dy, dx]))
+    np.testing.assert_array_equal(moved(once, -dy, -dx), lesion())
+
+
+@pytest.mark.parametrize(("dy", "dx"), [(64, 0), (0, -60), (100, 100)])
+def test_a_lesion_is_not_moved_out_of_the_image(dy: int, dx: int) -> None:
+    with pytest.raises(InputError, match="nothing is left"):
+        moved(lesion(), dy, dx)
+
+
+@given(st.floats(0.3, 4))
+def test_growing_multiplies_areas_and_keeps_the_place(factor: float) -> None:
+    large = grown(lesion(), factor)
+    for value in (2, 4):
+        assert (large == value).sum() == pytest.approx(
+            factor * (lesion() == value).sum(), rel=0.2, abs=14
+        )  # half of the rim
+    assert np.argwhere(large).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0), abs=0.6)
+    np.testing.assert_array_equal(grown(lesion(), 1.0), lesion())
+
+
+def test_what_cannot_be_grown_is_said() -> None:
+    with pytest.raises(InputError, match="no lesion"):
+        grown(np.zeros((8, 8), np.uint8), 2)
+    for factor in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="above 0"):
+            grown(lesion(), factor)
+
+
+def test_removing_one_label_leaves_the_others() -> None:
+    np.testing.assert_array_equal(removed(lesion(), 4) == 2, lesion() == 2)
+    assert not (removed(lesion(), 4) == 4).any()
+    assert not removed(lesion()).any()

@@ -1,0 +1,78 @@
+"""Segmentations that are asked for by numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.steering import Numbers
+from napari_pgan.model.encoding import Encoding
+from napari_pgan.spec import Channels, Grid, Label
+
+CHANNELS = Channels(("t1",), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00")))
+GRID = Grid((16, 16), (2.0, 3.0), "PL")  # columns grow to the patient's left; a pixel has 6 mm²
+
+
+def picture(core: int, rim: int, left: bool) -> np.ndarray:
+    """So many pixels of each on one side."""
+    half = np.zeros((16, 8), np.uint8)
+    half.ravel()[:core] = 1
+    half.ravel()[core : core + rim] = 4
+    return np.hstack([np.zeros_like(half), half] if left else [half, np.zeros_like(half)])
+
+
+def test_what_meets_all_numbers_has_the_full_score() -> None:
+    asked = Numbers(CHANNELS, GRID, {1: 60}, lesion=240, shares={4: 0.75}, side="left")
+    labels = np.stack([picture(10, 30, True), picture(10, 30, False), picture(20, 20, True), np.zeros((16, 16), int)])
+    scores = asked.score(labels)
+    assert scores[0] == pytest.approx(1)
+    assert scores[1] == pytest.approx(0.75)  # one of four is wholly wrong
+    assert scores[2] == pytest.approx(1 - (1 + 0 + 0.25 + 0) / 4)
+    assert scores[3] == 0
+    assert asked.found(labels[0]) == {
+        "core": 60, "rim": 180, "lesion": 240, "core, share": 0.25, "rim, share": 0.75, "left": 1.0
+    }  # fmt: skip
+
+
+def test_the_side_is_the_patients_where_the_grid_knows_it() -> None:
+    as_photographed = Grid((16, 16))
+    for side, on_right_columns in (("left", False), ("right", True)):
+        asked = Numbers(CHANNELS, as_photographed, side=side)  # type: ignore[arg-type]
+        assert asked.score(picture(10, 10, left=on_right_columns)[None]) == 1
+    with pytest.raises(InputError, match="one side"):
+        Numbers(CHANNELS, Grid((16, 16), (1, 1), "SP"), side="left")
+
+
+def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
+    """At full size and smaller, images that encode what is asked have the least loss and the greatest nearness."""
+    asked, encoding = Numbers(CHANNELS, GRID, lesion=240, shares={4: 0.75}, side="left"), Encoding(CHANNELS)
+    labels = np.stack([picture(10, 30, True), picture(30, 30, True), picture(40, 0, True), picture(10, 30, False)])
+    fractions = encoding.fractions(torch.from_numpy(labels))
+    for factor in (1, 2):
+        small = torch.nn.functional.avg_pool2d(fractions, factor)
+        x = encoding.encode(torch.zeros(4, 1, 16 // factor, 16 // factor), small) * 5  # sharp
+        assert int(asked.objective(encoding, factor)(x).argmin()) == 0
+        assert int(asked.nearness((small * 255).round().to(torch.uint8), factor).argmax()) == 0
+    x = encoding.encode(torch.zeros(4, 1, 16, 16), fractions).requires_grad_(True)
+    asked.objective(encoding)(x).sum().backward()
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({}, "nothing is asked"),
+        ({"areas": {2: 10}}, "no label 2"),
+        ({"areas": {1: -1}}, "impossible"),
+        ({"lesion": 1e6}, "impossible"),
+        ({"lesion": float("nan")}, "impossible"),
+        ({"shares": {1: 0.7, 4: 0.7}}, "together"),
+        ({"side": "up"}, "left or right"),
+    ],
+)
+def test_impossible_numbers_are_refused(wrong: dict, said: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(InputError, match=said):
+        Numbers(CHANNELS, GRID, **wrong)

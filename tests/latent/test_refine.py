@@ -1,0 +1,112 @@
+"""Offsets reach what latents do not, no farther than their strength says; what shall stay stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.steering import Bank, Keep, Wish, make_bank, moved, refine, steer
+from napari_pgan.latent.steering.keep import total_loss
+from napari_pgan.latent.steering.refine import refined_stages
+from napari_pgan.latent.steering.search import Phase
+from napari_pgan.model import Model, load_model
+
+SHORT = (Phase(0, 10, 1),)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model("default")
+
+
+@pytest.fixture(scope="module")
+def bank(model: Model) -> Bank:
+    return make_bank(model, 128)
+
+
+@pytest.fixture(scope="module")
+def seed(model: Model) -> int:
+    """Of a sample with a lesion of three labels."""
+    labels = model.sample(seeds=range(30), batch_size=32).labels
+    return int(np.argmax([min((one == v).sum() for v in model.card.channels.values) for one in labels]))
+
+
+def shifted(model: Model, seed: int) -> Wish:
+    labels = model.sample(seeds=[seed]).labels[0]
+    return Wish.of(moved(labels, 6, 0), model.card.channels, model.card.grid)
+
+
+def test_refining_goes_on_from_what_was_found(model: Model, bank: Bank, seed: int) -> None:
+    wish = shifted(model, seed)
+    *_, found = steer(model, wish, bank, candidates=2, phases=SHORT)
+    *_, refined = refine(model, wish, found, strength=0.2, steps=15)
+    assert refined.scores[0] > found.scores[0]
+    np.testing.assert_array_equal(np.sort(refined.latents, axis=0), np.sort(found.latents, axis=0))
+    made = model.sample(latents=refined.latents, offsets=refined.offsets)
+    np.testing.assert_array_equal(made.labels, refined.labels)
+    np.testing.assert_allclose(wish.score(made.labels), refined.scores)
+    features = model.features(torch.from_numpy(refined.latents), len(refined.offsets) - 1)
+    for offset, feature in zip(refined.offsets, features, strict=True):
+        share = offset.square().mean((1, 2, 3)).sqrt() / feature.square().mean((1, 2, 3)).sqrt()
+        assert share.max() <= 0.2 + 1e-5
+    assert refined.moved is not None
+    assert refined.moved.max() < 0.1
+    *_, again = refine(model, wish, refined, strength=0.2, steps=5)
+    assert again.scores[0] >= refined.scores[0]
+
+
+def test_without_strength_nothing_moves(model: Model, bank: Bank, seed: int) -> None:
+    wish = shifted(model, seed)
+    *_, found = steer(model, wish, bank, candidates=2, phases=SHORT)
+    *_, same = refine(model, wish, found, strength=0.0, steps=5)
+    np.testing.assert_array_equal(same.labels, found.labels)
+
+
+def test_features_beyond_sixteen_pixels_stay(model: Model) -> None:
+    assert [model.card.architecture.shape(stage)[0] for stage in refined_stages(model)] == [4, 8, 16]
+
+
+def test_offsets_of_another_model_are_refused(model: Model) -> None:
+    with pytest.raises(InputError, match="offsets of shapes"):
+        model.sample(seeds=[0], offsets=[torch.zeros(1, 3, 4, 4)])
+    np.testing.assert_array_equal(
+        model.sample(seeds=[0], offsets=[torch.zeros_like(x) for x in model.features(torch.zeros(1, 256), 1)]).images,
+        model.sample(seeds=[0]).images,
+    )
+
+
+def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model, bank: Bank, seed: int) -> None:
+    wish, latent = shifted(model, seed), model.latents([seed])
+    before = model.sample(latents=latent)
+    where = (before.labels == 0) & (wish.labels == 0)
+    keep = Keep.of(model, latent, where)
+    *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=keep)
+    *_, free = steer(model, wish, bank, candidates=2, phases=SHORT)
+    assert locked.moved is not None
+    assert locked.scores.max() > wish.score(before.labels)[0]
+    images = model.sample(latents=locked.latents).images
+    np.testing.assert_allclose(keep.moved(images), locked.moved, atol=1e-6)
+    assert locked.moved.max() < keep.moved(model.sample(latents=free.latents).images).min() / 2
+
+
+def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model, seed: int) -> None:
+    latent = model.latents([seed])
+    where = np.zeros((1, *model.card.grid.shape), bool)
+    where[:, 20:40, 20:40] = True
+    keep = Keep.of(model, latent, where, ["t1"])
+    x = model.generate(torch.from_numpy(latent)).clamp(-1, 1)
+    stay = keep.objective(model.encoding)
+    assert float(stay(x)) == pytest.approx(0, abs=1e-6)
+    other = torch.where(torch.from_numpy(where)[:, None], x, torch.zeros_like(x))
+    other[:, 1:] = 0  # other modalities
+    assert float(stay(other)) == pytest.approx(0, abs=1e-6)
+    assert float(stay(x + 0.5)) > 0.05
+    np.testing.assert_allclose(keep.moved(x[:, :4].numpy() + 0.5), 0.25, atol=1e-3)
+    with pytest.raises(InputError, match="nothing is to be kept"):
+        Keep.of(model, latent, np.zeros_like(where))
+    with pytest.raises(InputError, match="no modality 'ct'"):
+        Keep.of(model, latent, where, ["ct"])
+    wish = shifted(model, seed)
+    assert total_loss(model, wish, keep, model.stages - 1)(x) == pytest.approx(float(wish.objective(model.encoding)(x)))

@@ -1,0 +1,117 @@
+"""`napari-pgan-train steer`, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_pgan.latent.steering import Wish
+from napari_pgan.model import load_model
+from napari_pgan.training.cli import main
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _kept_bank(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small bank, made once for all of these tests."""
+    from napari_pgan.latent.steering import bank
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr(bank.kept_bank, "__defaults__", (64, None))
+
+
+@pytest.fixture(scope="module")
+def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A segmentation that the default model drew, as a file on its grid."""
+    model = load_model("default")
+    batch = model.sample(seeds=range(30), batch_size=32)
+    labels = batch.labels[(batch.labels > 0).sum(axis=(1, 2)).argmax()]
+    path = tmp_path_factory.mktemp("masks") / "mask.nii.gz"
+    nib.save(nib.Nifti1Image(labels.T[..., None], model.card.grid.affine()), path)
+    return path
+
+
+def test_candidates_are_written_with_what_was_asked_and_found(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["steer", "default", str(mask), "--out", str(out), "--candidates", "2", "--seconds", "1", "--json"]
+    assert main([*command, "--refine", "0.2"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    model, asked = load_model("default"), np.asarray(nib.load(out / "asked_seg.nii.gz").dataobj)[..., 0].T
+    wish = Wish.of(asked, model.card.channels, model.card.grid)
+    arrays = np.load(out / "candidates.npz")
+    for row, told in enumerate(report["candidates"]):
+        drawn = np.asarray(nib.load(out / f"candidate-{row + 1}_seg.nii.gz").dataobj)[..., 0].T
+        assert told["score"] == pytest.approx(wish.score(drawn[None])[0], abs=1e-4)
+        assert told["areas"]["oedema"] == (drawn == 2).sum() * 9
+        sidecar = json.loads((out / f"candidate-{row + 1}.json").read_text())
+        np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
+        assert sidecar["provenance"]["refined"] is True
+    assert {"offset_0", "offset_1", "offset_2", "scores"} <= set(arrays.files)
+    assert (out / "sheet.png").stat().st_size > 10_000
+    kept = (out / "report.json").stat().st_mtime_ns
+    assert main([*command, "--refine", "0.2"]) == 0  # the same work is done
+    assert json.loads(capsys.readouterr().out)["candidates"] == report["candidates"]
+    assert (out / "report.json").stat().st_mtime_ns == kept
+    assert main(command) == 2
+    assert "another --out" in capsys.readouterr().err
+
+
+def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    asked = ["--ask", "lesion=900", "--ask", "side=right", "--ask", "oedema share=0.5"]
+    assert main(["steer", "default", "--out", str(out), *asked, "--candidates", "1", "--seconds", "0.5", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["asked"] == {"areas": {}, "lesion": 900.0, "shares": {"oedema": 0.5}, "side": "right"}
+    assert report["candidates"][0]["score"] > 0.6
+
+
+def test_of_a_folder_every_mask_that_can_be_used_is(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "masks", tmp_path / "out"
+    folder.mkdir()
+    (folder / "good.nii.gz").write_bytes(mask.read_bytes())
+    (folder / "torn.nii.gz").write_bytes(mask.read_bytes()[:50])
+    strange = nib.load(mask)
+    nib.save(nib.Nifti1Image(np.asarray(strange.dataobj) + np.uint8(7), strange.affine), folder / "strange.nii.gz")
+    command = ["steer", "default", str(folder), "--out", str(out), "--candidates", "1", "--seconds", "0.2", "--json"]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    reports = {report["name"]: report for report in json.loads(said.out)}
+    assert sorted(path.name for path in out.iterdir()) == ["good"]
+    assert "candidates" in reports["good.nii.gz"]
+    assert "does not know" in reports["strange.nii.gz"]["problem"]
+    assert "problem" in reports["torn.nii.gz"]
+    (folder / "good.nii.gz").unlink()
+    assert main(command) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "give a mask"),
+        (["--ask", "tumour=3"], "there are lesion, side"),
+        (["--ask", "lesion"], "name=value"),
+        (["--ask", "lesion=much"], "it is a number"),
+        (["--ask", "side=up"], "left or right"),
+        (["no/such/mask.nii.gz"], "no/such/mask.nii.gz"),
+        (["no/such/mask.nii.gz", "--ask", "lesion=3"], "in place of it"),
+    ],
+)
+def test_bad_input_is_said_in_one_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["steer", "default", *words, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert said in error[-1]
+    assert not (tmp_path / "out").exists()
