@@ -143,21 +143,6 @@ def locked_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequenc
     return Wish.of((drawn.labels > 0).astype(np.uint8), stays, grid, drawn.affine).labels > 0
 
 
-def about_the_head(asked: np.ndarray, head: np.ndarray) -> str:
-    """A sentence where most of what is asked for lies where the model shows nothing; else nothing.
-
-    Parameters
-    ----------
-    asked
-        (Y, X) bool: where a label is asked for.
-    head
-        (Y, X) bool: where the model's images usually show something.
-    """
-    if asked.any() and head[asked].mean() < 0.5:
-        return "Most of the drawing lies where this model's images are empty; it is tried all the same."
-    return ""
-
-
 def _affine(layer: Any, where: np.ndarray, axes: list[int], grid: Grid) -> np.ndarray | None:
     if grid.spacing is None or any(str(layer.units[axis]) not in ("millimeter", "mm") for axis in axes):
         return None

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from napari_pgan.model import Batch, Model
     from napari_pgan.samples import Search
 
-_LOOKED_AT = 32  # samples that tell where a model's images show something
-_EMPTY = 0.05 - 1  # intensity, in [-1, 1]: less is air
 _RESTS_AT_MOST = 30.0  # seconds; a hand that was never seen to be lifted stops nothing for ever
 
 Progress = Callable[[int, int], None]
@@ -52,27 +50,18 @@ class Hand:
         check()
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What a model needs before it is asked.
+def bank_of(model: Model, progress: Progress, hand: Hand) -> Bank:
+    """Find or make the bank of a model: some seconds the first time, then milliseconds.
 
     Parameters
     ----------
     model
         Whose.
-    bank
-        Of latents with what they draw.
-    head
-        (Y, X) bool: where most images of the model show something.
+    progress
+        Called with (done, all); ends the work by raising.
+    hand
+        While it is down the work rests.
     """
-
-    model: Model
-    bank: Bank
-    head: np.ndarray
-
-
-def prepare(model: Model, conditions: Mapping[str, str | float], progress: Progress, hand: Hand) -> Prepared:
-    """Find or make the bank of a model; a few seconds the first time, then milliseconds."""
     from napari_pgan.latent.steering import kept_bank
 
     leave_a_core()
@@ -80,9 +69,7 @@ def prepare(model: Model, conditions: Mapping[str, str | float], progress: Progr
     def step(done: int, total: int) -> None:
         hand.wait(lambda: progress(done, total))
 
-    bank = kept_bank(model, progress=step)
-    images = model.sample(seeds=range(_LOOKED_AT), conditions=conditions).images
-    return Prepared(model, bank, (images > _EMPTY).any(axis=1).mean(axis=0) > 0.5)
+    return kept_bank(model, progress=step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,16 +181,14 @@ class Answer:
         return {**about, "refined": bool(self.found.offsets)}
 
 
-def answers(
-    ask: Ask, prepared: Prepared, progress: Progress, hand: Hand, start: Found | None = None
-) -> Iterator[Answer]:
+def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found | None = None) -> Iterator[Answer]:
     """Search, and tell the best so far, over and over.
 
     Parameters
     ----------
     ask
         What is searched for.
-    prepared
+    bank
         Of the same model.
     progress
         Called between steps; ends the search by raising.
@@ -220,12 +205,12 @@ def answers(
     keep = None
     if lock is not None:
         modalities = None if lock.modality is None else [lock.modality]
-        keep = Keep.of(ask.model, lock.latent, lock.where, modalities, conditions=ask.conditions)
+        keep = Keep.of(ask.model, lock.latent[None], lock.where[None], modalities, ask.conditions)
     how: dict[str, Any] = {"conditions": ask.conditions, "keep": keep}
     if ask.strength is not None and start is not None:
         told = refine(model, ask.goal, start, strength=ask.strength, **how)
     else:
-        told = steer(model, ask.goal, prepared.bank, candidates=ask.candidates, **how)
+        told = steer(model, ask.goal, bank, candidates=ask.candidates, **how)
     for found in told:
         batch = ask.model.sample(latents=found.latents, offsets=found.offsets, conditions=ask.conditions)
         steps()

@@ -34,12 +34,12 @@ from napari_pgan.viewer.docks.scrolled import Scrolled
 from napari_pgan.viewer.docks.search_box import SearchBox
 from napari_pgan.viewer.docks.showing import Showing
 from napari_pgan.viewer.docks.whynot import allow
-from napari_pgan.viewer.drawing import about_the_head, require_slices
+from napari_pgan.viewer.drawing import require_slices
 from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.models import Opened, Recent, open_model, shipped, torch_is_loaded
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.saving import save_answer
-from napari_pgan.viewer.search import Answer, Ask, Hand, Prepared, answers, prepare
+from napari_pgan.viewer.search import Answer, Ask, Hand, answers, bank_of
 from napari_pgan.viewer.session import Place, Shown, session_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     import napari
 
+    from napari_pgan.latent.steering import Bank
     from napari_pgan.model import Model
 
 
@@ -67,7 +68,7 @@ class Steer(QWidget):
         self._hand = Hand()
         self._asking = Asking(self._viewer, self._hand, self)
         self._showing = Showing(self._viewer, self)
-        self._prepared: Prepared | None = None
+        self._bank: Bank | None = None  # of the present model
         self._asked: Ask | None = None  # the last that was asked
         self._waiting: Ask | None = None  # until the bank is there
         self._chosen: np.ndarray | None = None  # the latent that a person chose
@@ -75,7 +76,7 @@ class Steer(QWidget):
 
         self.models, self.drawing, self.numbers, self.how = ModelBox(), DrawingBox(), NumbersBox(), SearchBox()
         self.tabs = QTabWidget()
-        self.bank = QProgressBar()
+        self.progress = QProgressBar()
         self.status, self.told = QLabel(""), QLabel("")
         self.candidates, self.table = CandidatesBox(), FoundTable()
         self.lines = QCheckBox("Lines of the drawing on every picture")
@@ -121,10 +122,11 @@ class Steer(QWidget):
         """Add a Labels layer that keeps the sample shown but for its lesion."""
 
         def begin(model: Model, shown: Shown) -> None:
-            self._try(lambda: self._asking.new_lock(model, shown))
-            self._on_layers()
-            self._showing.arrange()
-            self._match()
+            if self._try(lambda: self._asking.new_lock(model, shown)):
+                self._on_layers()
+                self._showing.arrange()
+                self._say("What the lock marks stays as it is now; paint or erase on it.")
+                self._match()
 
         self._with_sample(begin)
 
@@ -136,10 +138,10 @@ class Steer(QWidget):
 
     def refine(self, strength: float) -> None:
         """Go on from the candidates with offsets of features."""
-        answer, prepared = self.answer, self._prepared
-        if answer is not None and prepared is not None:
+        answer, bank = self.answer, self._bank
+        if answer is not None and bank is not None:
             self._asked = replace(answer.ask, strength=strength)
-            self._request(self._asked, prepared, answer)
+            self._request(self._asked, bank, answer)
 
     def stop(self) -> None:
         """End the search; the best so far stays."""
@@ -155,8 +157,9 @@ class Steer(QWidget):
 
     def _build(self) -> None:
         self.models.card.hide()
-        self.bank.setFormat("Getting to know the model: %p %")
-        self.bank.hide()
+        self.progress.setFormat("Getting to know the model: %p %")
+        self.progress.hide()
+        self.told.hide()
         self.lines.setChecked(True)
         self.tabs.addTab(self.drawing, "Draw")
         self.tabs.addTab(self.numbers, "Numbers")
@@ -168,7 +171,7 @@ class Steer(QWidget):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         for widget in (
-            self.models, self.tabs, self.how, self.bank, self.status, self.told, self.candidates, self.table,
+            self.models, self.tabs, self.how, self.progress, self.status, self.told, self.candidates, self.table,
             self.lines,
         ):  # fmt: skip
             layout.addWidget(widget)
@@ -225,33 +228,33 @@ class Steer(QWidget):
 
     def _on_model(self, model: Model) -> None:
         self._searcher.forget()
-        self._prepared = self._waiting = self._asked = self.answer = self._chosen = None
+        self._bank = self._waiting = self._asked = self.answer = self._chosen = None
         self.models.show_model(model, self._session.source)
         self.how.show_modalities(model.card.channels.modalities)
         self.numbers.show_model(model)
         self.candidates.show_pictures([], [], [], 0)
         self.table.show_rows([])
-        self.told.setText("")
+        self.told.hide()
         self._asking.use(None)
         self._asking.keep(None, None)
         self._showing.remove_lines()
         self._on_layers()
-        why_not, conditions = self._why_not(), self._session.settings.conditions
+        why_not = self._why_not()
         self._say(why_not or "Draw what the segmentation shall be.")
         if not why_not:
-            self._preparer.request(lambda step: prepare(model, conditions, step, self._hand), self._on_prepared)
+            self._preparer.request(lambda step: bank_of(model, step, self._hand), self._on_prepared)
 
     def _on_prepared_some(self, done: int, total: int) -> None:
-        self.bank.setVisible(done < total)
-        self.bank.setMaximum(total)
-        self.bank.setValue(done)
+        self.progress.setVisible(done < total)
+        self.progress.setMaximum(total)
+        self.progress.setValue(done)
 
-    def _on_prepared(self, prepared: Prepared) -> None:
-        self.bank.hide()
-        self._prepared = prepared
+    def _on_prepared(self, bank: Bank) -> None:
+        self.progress.hide()
+        self._bank = bank
         if self._waiting is not None:
             ask, self._waiting = self._waiting, None
-            self._request(ask, prepared)
+            self._request(ask, bank)
 
     def _with_sample(self, then: Callable[[Model, Shown], None]) -> None:
         """Call with the model and a sample of it that is shown; where there is none yet, make one."""
@@ -321,22 +324,23 @@ class Steer(QWidget):
         if ask.same(self._asked):
             return
         self._asked, self._waiting = ask, None
-        if self._prepared is not None:
-            self._request(ask, self._prepared)
+        if self._bank is not None:
+            self._request(ask, self._bank)
             return
         self._waiting = ask
         self._say("The search begins as soon as the model is known.")
         self._allow()
 
-    def _request(self, ask: Ask, prepared: Prepared, start: Answer | None = None) -> None:
+    def _request(self, ask: Ask, bank: Bank, start: Answer | None = None) -> None:
         told = list(ask.told)
-        if ask.wish is not None:
-            told += [about_the_head(ask.wish.labels > 0, prepared.head)]
-        self.told.setText(" ".join(filter(None, told)))
+        if ask.wish is not None and bank.outside(ask.wish) > 0.5:
+            told.append("Most of the drawing lies where this model's images are empty; it is tried all the same.")
+        self.told.setText(" ".join(told))
+        self.told.setVisible(bool(told))
         if start is None:
             self._chosen = None
         found = None if start is None else start.found
-        self._searcher.request(lambda step: answers(ask, prepared, step, self._hand, found), self._on_answer)
+        self._searcher.request(lambda step: answers(ask, bank, step, self._hand, found), self._on_answer)
         self._allow()
 
     def _on_answer(self, answer: Answer) -> None:
@@ -383,7 +387,7 @@ class Steer(QWidget):
         self._allow()
 
     def _on_failure(self, error: Exception) -> None:
-        self.bank.hide()
+        self.progress.hide()
         self.models.revert()
         self._waiting = None
         if isinstance(error, InputError):
@@ -436,7 +440,7 @@ class Steer(QWidget):
     def _say_found(self, what: str) -> None:
         if self.answer is not None:
             found = self.answer.found
-            moved = "" if found.moved is None else f", and {100 * found.moved[0]:.1f} % of the locked part moved"
+            moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
             self._say(f"{what} {found.seconds:.1f} s; the best meets {100 * found.scores[0]:.0f} %{moved}.")
         self._allow()
 

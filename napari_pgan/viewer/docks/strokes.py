@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_pgan.viewer.search import Hand
 
-MOMENT = 120  # ms after the hand stops
+MOMENT = 50  # ms after the hand stops; more would only be waited for, since a new stroke ends a search at once
 _DRAWS = {"paint", "erase", "fill", "polygon"}
 
 
