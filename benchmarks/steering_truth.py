@@ -52,14 +52,17 @@ class Witnesses:
         self.ordinary_whole = [whole(w, x[None])[0] for w, x in zip(wishes, judged, strict=True)]
 
     def critics(self, latents: np.ndarray, offsets: tuple[torch.Tensor, ...] = ()) -> np.ndarray:
+        """Scores, each image in the company of the same ordinary ones, since critics look at how a group differs."""
         if self.critic is None:
             return np.full(len(latents), np.nan)
+        scores, stage = [], self.model.stages - 1
         with torch.inference_mode():
-            parts = []
-            for part in (slice(i, i + 32) for i in range(0, len(latents), 32)):
-                x = self.model.generate(torch.from_numpy(latents[part]), offsets=[each[part] for each in offsets])
-                parts.append(self.critic(x, self.model.stages - 1).reshape(-1).numpy())
-        return np.concatenate(parts)
+            others = self.model.generate(torch.from_numpy(self.model.latents(range(_FIRST - 3, _FIRST))))
+            for row in range(len(latents)):
+                moved = [each[row : row + 1] for each in offsets]
+                x = self.model.generate(torch.from_numpy(latents[row : row + 1]), offsets=moved)
+                scores.append(float(self.critic(torch.cat([x, others]), stage)[0]))
+        return np.array(scores)
 
     def percentiles(self, scores: np.ndarray) -> np.ndarray:
         return (self.scores[None] < scores[:, None]).mean(axis=1)
@@ -110,7 +113,8 @@ def measure(name: str, wishes: list[Wish], seen: Witnesses, bank: Bank, seconds:
         far = "" if rows[0]["moved"] is None else f"{np.median([r['moved'] for r in rows]):.3f}"
         cells = [f"{median[key]:.3f}" for key in ("score", "whole", "judged", "judged_whole")]
         print("| " + " | ".join([kind, *cells, f"{median['apart']:.2f}", f"{inside:.2f}", f"{below:.2f}", far]) + " |")
-    print(f"nearest of the bank: {np.mean(np.array(near) < 0.05):.2f} below the critic's 5th percentile")
+    within = np.mean([0.05 <= each <= 0.95 for each in near])
+    print(f"nearest of the bank: {within:.2f} within the critic's 5th to 95th percentile")
     return {"latent": latent, "refined": refined, "nearest": near}
 
 

@@ -13,7 +13,7 @@ from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.keep import Keep
 
 _APART = 0.9  # the largest cosine between latents of two candidates
-_MOVED = 3.0  # what a move of all of the image by its whole range costs of a score
+_MOVED = 1.0  # what a move of all of the image by its whole range costs of a score
 
 
 @dataclass(frozen=True)
