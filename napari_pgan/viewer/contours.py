@@ -113,9 +113,11 @@ class Contours:
     def remove(self, viewer: Any) -> None:
         """Take the outlines away."""
         viewer = real(viewer)
-        for layer in self._display.layers(viewer):
+        layers = self._display.layers(viewer)
+        for layer in layers:
             viewer.layers.remove(layer)
-        viewer.canvas.grid.stride = 1
+        if layers:
+            viewer.canvas.grid.stride = 1
 
     def layers(self, viewer: Any) -> list[Any]:
         """The layers of outlines that are there."""

@@ -76,14 +76,14 @@ def test_from_a_stroke_to_files(dock: Any, qtbot: Any, tmp_path: Path, messages:
 
     answer = answered(qtbot, dock, stroke)
     np.testing.assert_array_equal(answer.ask.wish.labels, layer.data)
-    assert len(dock.candidates.buttons) == len(answer.found)
+    assert len(dock.found.candidates.buttons) == len(answer.found)
     assert viewer.layers.selection.active is layer
     cells = [viewer.canvas.grid.contents_at(at, viewer.layers) for at in np.ndindex(2, 3)]
     names = [[viewer.layers[i].name for i in cell] for cell in cells]
     assert names[0] == ["synthetic t1", "asked for, on t1"]
     assert names[4:] == [["synthetic segmentation", "asked for, on segmentation"], ["drawing"]]
 
-    dock.candidates.buttons[-1].click()
+    dock.found.candidates.buttons[-1].click()
     qtbot.waitUntil(lambda: dock._showing._steps._present is None, timeout=30000)
     np.testing.assert_array_equal(viewer.layers["synthetic segmentation"].data, answer.found.labels[-1])
     np.testing.assert_array_equal(dock._session.shown.batch.latents, answer.found.latents[-1:])
@@ -129,7 +129,7 @@ def test_lock_numbers_refinement_and_the_way_to_explore(dock: Any, qtbot: Any) -
     dock.tabs.setCurrentWidget(dock.numbers)
     asked = answered(qtbot, dock, lambda: dock.numbers.areas[2].setValue(120))
     assert asked.ask.goal.areas == {2: 120}
-    assert dock.table.item(1, 1).text() == "120 mm²"
+    assert dock.found.table.item(1, 1).text() == "120 mm²"
 
     latents = dock._session.shown.batch.latents
     dock.explore_button.click()
@@ -176,7 +176,7 @@ def test_closing_ends_everything(dock: Any, qtbot: Any) -> None:
     layer = drawn(qtbot, dock)
     layer.paint((8, 8), 2)
     qtbot.waitUntil(lambda: dock._searcher.is_busy or dock.answer is not None, timeout=30000)
-    threads = [r._thread._thread for r in (dock._opener, dock._preparer, dock._searcher)]
+    threads = [r._thread._thread for r in (dock._sampler, dock._preparer, dock._searcher)]
     dock._viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
     assert dock._asking.drawing is layer

@@ -114,18 +114,20 @@ class Asking(QObject):
         where = locked_on(self.lock, model.card.grid, dims.point, dims.displayed)
         return Lock(self._base.batch.latents[0], where, modality) if where.any() else None
 
-    def new_drawing(self, model: Model, labels: np.ndarray | None = None) -> None:
-        """Add a layer to draw on, empty or with labels (Y, X), and take it."""
-        data, options, _ = drawing_layer(model)
-        layer = self._viewer.add_labels(data.copy() if labels is None else labels.copy(), **options)
+    def new_drawing(self, model: Model, labels: np.ndarray) -> None:
+        """Add a layer to draw on, which begins with labels (Y, X) on the model's grid, and take it."""
+        _, options, _ = drawing_layer(model)
+        layer = self._viewer.add_labels(labels.copy(), **options)
         layer.selected_label = options["features"]["index"][1]
         self._ready(layer)
         self.use(layer)
 
     def new_lock(self, model: Model, base: Shown) -> None:
         """Add a layer that keeps a sample but for its lesion and the one that is drawn."""
+        from napari_pgan.latent.steering import Wish
+
         wish = self.wish(model)
-        lesions = base.batch.labels[0] > 0
+        lesions = Wish.of(base.batch.labels[0], model.card.channels, model.card.grid).labels > 0
         if wish is not None:
             lesions = lesions | (wish.labels > 0) | wish.open
         _, options, _ = lock_layer(model)

@@ -44,17 +44,17 @@ class NumbersBox(QWidget):
         self._model, self.areas, self.shares = model, {}, {}
         grid = model.card.grid
         area = 1.0 if grid.spacing is None else float(grid.spacing[0] * grid.spacing[1])
-        unit, whole = (" pixels", " mm²")[grid.spacing is not None], area * grid.shape[-1] * grid.shape[-2]
-        for column, text in enumerate(("", "area", "share of the lesion")):
+        unit, whole = "pixels" if grid.spacing is None else "mm²", area * grid.shape[-1] * grid.shape[-2]
+        for column, text in enumerate(("", f"area, {unit}", "share of all, %")):
             self._grid.addWidget(QLabel(text), 0, column)
         for row, label in enumerate(model.card.channels.labels, 1):
             self._grid.addWidget(QLabel(f'<span style="color:{label.color}">■</span> {label.name}'), row, 0)
-            self.areas[label.value] = _spin(whole, unit, 10 * area)
-            self.shares[label.value] = _spin(100, " %", 5)
+            self.areas[label.value] = _spin(whole, 10 * area)
+            self.shares[label.value] = _spin(100, 5)
             self._grid.addWidget(self.areas[label.value], row, 1)
             self._grid.addWidget(self.shares[label.value], row, 2)
         last = len(model.card.channels.labels) + 1
-        self.lesion, self.side = _spin(whole, unit, 10 * area), QComboBox()
+        self.lesion, self.side = _spin(whole, 10 * area), QComboBox()
         self.side.addItems([f"{_ANY} side", *_SIDES])
         self.side.setEnabled(grid.sideways is not None)
         self.side.setToolTip("Of the patient" if grid.orientation else "Of the picture")
@@ -87,12 +87,11 @@ class NumbersBox(QWidget):
         )
 
 
-def _spin(most: float, unit: str, step: float) -> QDoubleSpinBox:
+def _spin(most: float, step: float) -> QDoubleSpinBox:
     spin = QDoubleSpinBox()
     spin.setDecimals(0)
     spin.setRange(-1, most)
     spin.setSingleStep(step)
-    spin.setSuffix(unit)
     spin.setSpecialValueText(_ANY)  # shown at -1
     spin.setValue(-1)
     spin.setKeyboardTracking(False)

@@ -20,7 +20,7 @@ from napari_pgan.viewer.session import Place, Request, Settings, Shown
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Wish
-    from napari_pgan.model import Model
+    from napari_pgan.model import Batch, Model
 
 
 class Showing(QObject):
@@ -76,7 +76,9 @@ class Showing(QObject):
         tuples = batch_layers(shown.batch, model, None)
         tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(answer.origin(index))
         steps = self._pictures(tuples, live)
-        if self.lines and answer.ask.wish is not None:
+        if answer.ask.wish is None:
+            self.remove_lines()
+        elif self.lines:
             steps = chain(steps, self._contours.steps(self._viewer, answer.ask.wish, model.card.grid))
         chosen = set(self._viewer.layers.selection)
         self._steps.take(steps, partial(self._on_placed, chosen, lambda: done(shown)))
@@ -122,9 +124,19 @@ class Showing(QObject):
 
 def shown_of(answer: Answer, index: int) -> Shown:
     """One candidate as a sample."""
-    b, part = answer.batch, slice(index, index + 1)
-    batch = replace(
-        b, images=b.images[part], labels=b.labels[part], probabilities=b.probabilities[part], latents=b.latents[part]
-    )
+    batch = _part(answer.batch, index)
     place = Place(0, np.asarray(batch.latents))
-    return Shown(Request(answer.ask.model, place, Settings(conditions=dict(b.conditions))), batch)
+    return Shown(Request(answer.ask.model, place, Settings(conditions=dict(batch.conditions))), batch)
+
+
+def in_view(shown: Shown, viewer: Any) -> Shown:
+    """Of several samples along a slider the one in view."""
+    if len(shown.batch) == 1:
+        return shown
+    index = int(np.clip(round(viewer.dims.point[0]), 0, len(shown.batch) - 1))
+    return Shown(shown.request, _part(shown.batch, index))
+
+
+def _part(batch: Batch, index: int) -> Batch:
+    names, part = ("images", "labels", "probabilities", "latents"), slice(index, index + 1)
+    return replace(batch, **{name: getattr(batch, name)[part] for name in names})

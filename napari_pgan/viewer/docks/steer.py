@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,25 +21,24 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
-from napari_pgan.viewer.candidates import follow, pictures, table
 from napari_pgan.viewer.display import real
 from napari_pgan.viewer.docks.asking import Asking
-from napari_pgan.viewer.docks.candidates_box import CandidatesBox, FoundTable
 from napari_pgan.viewer.docks.drawing_box import Change, DrawingBox
+from napari_pgan.viewer.docks.found_box import FoundBox
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.numbers_box import NumbersBox
+from napari_pgan.viewer.docks.opening import Opening
 from napari_pgan.viewer.docks.save_button import SaveButton
 from napari_pgan.viewer.docks.scrolled import Scrolled
 from napari_pgan.viewer.docks.search_box import SearchBox
-from napari_pgan.viewer.docks.showing import Showing
+from napari_pgan.viewer.docks.showing import Showing, in_view
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.drawing import require_slices
 from napari_pgan.viewer.layers import batch_layers
-from napari_pgan.viewer.models import Opened, Recent, open_model, shipped, torch_is_loaded
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.saving import save_answer
 from napari_pgan.viewer.search import Answer, Ask, Hand, answers, bank_of
-from napari_pgan.viewer.session import Place, Shown, session_of
+from napari_pgan.viewer.session import Place, Settings, Shown, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,21 +62,21 @@ class Steer(QWidget):
         super().__init__()
         self._viewer = real(napari_viewer)
         self._session = session_of(napari_viewer)
-        self._opener, self._preparer, self._searcher = Renderer(self), Renderer(self), Renderer(self)
+        self._sampler, self._preparer, self._searcher = Renderer(self), Renderer(self), Renderer(self)
         self._hand = Hand()
         self._asking = Asking(self._viewer, self._hand, self)
         self._showing = Showing(self._viewer, self)
         self._bank: Bank | None = None  # of the present model
         self._asked: Ask | None = None  # the last that was asked
         self._waiting: Ask | None = None  # until the bank is there
-        self._chosen: np.ndarray | None = None  # the latent that a person chose
         self.answer: Answer | None = None  # the best so far
 
         self.models, self.drawing, self.numbers, self.how = ModelBox(), DrawingBox(), NumbersBox(), SearchBox()
+        self._opening = Opening(self.models, self._session, self)
         self.tabs = QTabWidget()
         self.progress = QProgressBar()
         self.status, self.told = QLabel(""), QLabel("")
-        self.candidates, self.table = CandidatesBox(), FoundTable()
+        self.found = FoundBox()
         self.lines = QCheckBox("Lines of the drawing on every picture")
         self.explore_button = QPushButton("To Explore")
         self.save_button = SaveButton(
@@ -100,9 +98,8 @@ class Steer(QWidget):
 
     def open_model(self, source: str | None) -> None:
         """Load a model in the background; if it cannot be loaded, that is said and the present one stays."""
-        self._say("Opening the model …" if torch_is_loaded() else "Loading torch …")
-        self.status.repaint()  # importing torch stops the event loop for a moment
-        self._opener.request(lambda _: open_model(source), self._on_opened)
+        self._opening.open(source)
+        self._allow()
 
     def new_drawing(self) -> None:
         """Add an empty Labels layer to draw on, over a sample of the model."""
@@ -150,9 +147,9 @@ class Steer(QWidget):
         self._say_found("Stopped after")
 
     def choose(self, index: int) -> None:
-        """Show a candidate."""
+        """Show a candidate, and go on showing it while it gets better."""
         if self.answer is not None and index < len(self.answer.found):
-            self._chosen = self.answer.found.latents[index]
+            self.found.choose(self.answer, index)
             self._show(self.answer)
 
     def _build(self) -> None:
@@ -171,8 +168,7 @@ class Steer(QWidget):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         for widget in (
-            self.models, self.tabs, self.how, self.progress, self.status, self.told, self.candidates, self.table,
-            self.lines,
+            self.models, self.tabs, self.how, self.progress, self.status, self.told, self.found, self.lines,
         ):  # fmt: skip
             layout.addWidget(widget)
         layout.addLayout(last)
@@ -182,7 +178,8 @@ class Steer(QWidget):
         outer.addWidget(Scrolled(inside))
 
     def _connect(self) -> None:
-        self.models.chosen.connect(self.open_model)
+        self._opening.said.connect(self._say)
+        self._opening.failed.connect(self._on_failure)
         self.drawing.new_wanted.connect(self.new_drawing)
         self.drawing.sample_wanted.connect(self.draw_sample)
         self.drawing.layer_chosen.connect(self.use_layer)
@@ -196,44 +193,32 @@ class Steer(QWidget):
         self.how.lock_chosen.connect(self._use_lock)
         self.how.changed.connect(self._asking.soon)
         self._asking.changed.connect(lambda: self._match() if self.how.live.isChecked() else None)
-        self.candidates.chosen.connect(self.choose)
+        self.found.chosen.connect(self.choose)
         self.lines.toggled.connect(self._on_lines)
         self.explore_button.clicked.connect(self._to_explore)
-        for renderer in (self._opener, self._preparer, self._searcher):
+        for renderer in (self._sampler, self._preparer, self._searcher):
             renderer.failed.connect(self._on_failure)
         self._preparer.progressed.connect(self._on_prepared_some)
-        self._searcher.busy.connect(lambda busy: None if busy else self._say_found("Searched for"))
+        self._searcher.busy.connect(lambda busy: None if busy else self._say_found("Done after"))
         self._session.model_changed.connect(self._on_model)
+        self._session.settings_changed.connect(self._on_settings)
         self._viewer.layers.events.inserted.connect(self._on_layers)
         self._viewer.layers.events.removed.connect(self._on_layers)
         allow(self.lines, "Outlines of what was asked for, over every modality and the segmentation")
 
     def _start(self) -> None:
         self._on_layers()
-        if self._session.model is None:
-            self.open_model(None)
-        else:
-            self.models.offer(shipped(), Recent().files())
+        self._opening.begin()
+        if self._session.model is not None:
             self._on_model(self._session.model)
-
-    def _on_opened(self, opened: Opened) -> None:
-        recent = Recent()
-        if Path(opened.source).is_file():
-            recent.add(opened.source)
-        self.models.offer(opened.shipped, recent.files())
-        self._say("" if opened.model is not None else "Open a model file to begin.")
-        if opened.model is not None and opened.model is not self._session.model:
-            self._session.use(opened.model, opened.source)
-        self._allow()
 
     def _on_model(self, model: Model) -> None:
         self._searcher.forget()
-        self._bank = self._waiting = self._asked = self.answer = self._chosen = None
+        self._bank = self._waiting = self._asked = self.answer = None
         self.models.show_model(model, self._session.source)
         self.how.show_modalities(model.card.channels.modalities)
         self.numbers.show_model(model)
-        self.candidates.show_pictures([], [], [], 0)
-        self.table.show_rows([])
+        self.found.show_answer(None)
         self.told.hide()
         self._asking.use(None)
         self._asking.keep(None, None)
@@ -243,6 +228,9 @@ class Steer(QWidget):
         self._say(why_not or "Draw what the segmentation shall be.")
         if not why_not:
             self._preparer.request(lambda step: bank_of(model, step, self._hand), self._on_prepared)
+
+    def _on_settings(self, _: Settings) -> None:
+        self._asking.soon()  # the model may be told something else
 
     def _on_prepared_some(self, done: int, total: int) -> None:
         self.progress.setVisible(done < total)
@@ -262,36 +250,35 @@ class Steer(QWidget):
         if model is None or request is None:
             return
         if shown is not None and shown.request.model is model and self._showing.pictures:
-            then(model, shown)
+            then(model, in_view(shown, self._viewer))
             return
 
         def placed(sampled: Shown) -> None:
             self._session.show(sampled)
-            then(model, sampled)
+            then(model, in_view(sampled, self._viewer))
 
         def on_sampled(sampled: Shown) -> None:
             r = sampled.request
             tuples = batch_layers(sampled.batch, model, r.seeds, r.settings.stage)
             self._showing.sample(tuples, partial(placed, sampled))
 
-        self._opener.request(lambda progress: Shown(request, request.make(progress)), on_sampled)
+        self._sampler.request(lambda progress: Shown(request, request.make(progress)), on_sampled)
 
     def _begin(self, model: Model, labels: np.ndarray | None = None) -> None:
         from napari_pgan.latent.steering import Wish
 
+        channels, grid = model.card.channels, model.card.grid
+        wish = Wish.of(np.zeros(grid.shape, np.uint8) if labels is None else labels, channels, grid)
+
         def ready() -> None:
-            self._asking.new_drawing(model, labels)
+            self._asking.new_drawing(model, wish.labels)
             self._on_layers()
             self._showing.arrange()
             self._say("Draw on the layer; its controls have the labels.")
             self._match()
 
-        if not self._try(lambda: require_slices(model)):
-            return
         self._searcher.forget()  # its answers would come between
-        grid = model.card.grid
-        nothing = np.zeros(grid.shape, np.uint8) if labels is None or labels.shape != grid.shape else labels
-        self._showing.asked(Wish.of(nothing, model.card.channels, grid), model, ready)
+        self._showing.asked(wish, model, ready)
 
     def _change(self, change: Change) -> None:
         model = self._session.model
@@ -338,7 +325,7 @@ class Steer(QWidget):
         self.told.setText(" ".join(told))
         self.told.setVisible(bool(told))
         if start is None:
-            self._chosen = None
+            self.found.forget_choice()
         found = None if start is None else start.found
         self._searcher.request(lambda step: answers(ask, bank, step, self._hand, found), self._on_answer)
         self._allow()
@@ -346,17 +333,11 @@ class Steer(QWidget):
     def _on_answer(self, answer: Answer) -> None:
         self.answer = answer
         self._show(answer)
-        self._say_found("Searching for")
+        self._say_found("Searching,")
 
     def _show(self, answer: Answer) -> None:
-        found = answer.found
-        index = 0 if self._chosen is None else follow(self._chosen, found.latents)
-        if self._chosen is not None:
-            self._chosen = found.latents[index]
-        rows = [table(answer, i) for i in range(len(found))]
-        self.candidates.show_pictures(pictures(answer), rows, [float(s) for s in found.scores], index)
-        self.table.show_rows(rows[index])
-        self._showing.candidate(answer, index, self._searcher.is_busy, self._session.show)
+        self.found.show_answer(answer)
+        self._showing.candidate(answer, self.found.index, self._searcher.is_busy, self._session.show)
 
     def _on_lines(self, on: bool) -> None:
         self._showing.lines = on
@@ -388,7 +369,6 @@ class Steer(QWidget):
 
     def _on_failure(self, error: Exception) -> None:
         self.progress.hide()
-        self.models.revert()
         self._waiting = None
         if isinstance(error, InputError):
             self._refuse(error)
@@ -417,7 +397,7 @@ class Steer(QWidget):
     def _why_not(self) -> str:
         model = self._session.model
         if model is None:
-            return "The model is being opened" if self._opener.is_busy else "Open a model first"
+            return "The model is being opened" if self._opening.is_busy else "Open a model first"
         try:
             require_slices(model)
         except InputError as error:
@@ -439,9 +419,11 @@ class Steer(QWidget):
 
     def _say_found(self, what: str) -> None:
         if self.answer is not None:
-            found = self.answer.found
+            found, drawn = self.answer.found, self.answer.ask.wish is not None
+            best = f"mean Dice {found.scores[0]:.2f}" if drawn else f"{100 * found.scores[0]:.0f} % of what was asked"
             moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
-            self._say(f"{what} {found.seconds:.1f} s; the best meets {100 * found.scores[0]:.0f} %{moved}.")
+            refined = f", with changes of strength {self.answer.ask.strength:g}" if found.offsets else ""
+            self._say(f"{what} {found.steps} steps{refined}: the best has {best}{moved}.")
         self._allow()
 
     def changeEvent(self, event: QEvent | None) -> None:
@@ -451,8 +433,9 @@ class Steer(QWidget):
             self._end()
 
     def _end(self) -> None:
-        for part in (self._opener, self._preparer, self._searcher, self._asking, self._showing):
+        for part in (self._opening, self._sampler, self._preparer, self._searcher, self._asking, self._showing):
             part.stop()
         self._session.model_changed.disconnect(self._on_model, missing_ok=True)
+        self._session.settings_changed.disconnect(self._on_settings, missing_ok=True)
         self._viewer.layers.events.inserted.disconnect(self._on_layers)
         self._viewer.layers.events.removed.disconnect(self._on_layers)

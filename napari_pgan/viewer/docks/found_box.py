@@ -1,4 +1,4 @@
-"""The box of candidates: small pictures with their Dice, one of them chosen, and what it has of what was asked."""
+"""The box of what was found: small pictures with their Dice, one of them chosen, and a table of what that has."""
 
 from __future__ import annotations
 
@@ -21,10 +21,54 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pgan.viewer.candidates import Row
+from napari_pgan.viewer.candidates import Row, follow, pictures, table
+from napari_pgan.viewer.search import Answer
 
 _SIDE = 82  # screen pixels of a picture
 _COLUMNS = 3
+
+
+class FoundBox(QWidget):
+    """The candidates of a search, the best first, and the table of the one that is chosen.
+
+    Signals: `chosen(index)`, when a person chose another one.
+    """
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.index = 0  # of the candidate that is chosen
+        self.candidates, self.table = CandidatesBox(), FoundTable()
+        self._latent: np.ndarray | None = None  # of the one that a person chose
+        self.candidates.chosen.connect(self.chosen.emit)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.candidates)
+        layout.addWidget(self.table)
+
+    def show_answer(self, answer: Answer | None) -> None:
+        """Show what was found; a candidate that a person chose stays chosen, wherever it now ranks."""
+        if answer is None:
+            self.forget_choice()
+            self.candidates.show_pictures([], [], [], 0)
+            self.table.show_rows([])
+            return
+        found = answer.found
+        self.index = 0 if self._latent is None else follow(self._latent, found.latents)
+        if self._latent is not None:
+            self._latent = found.latents[self.index]
+        rows = [table(answer, i) for i in range(len(found))]
+        self.candidates.show_pictures(pictures(answer), rows, [float(s) for s in found.scores], self.index)
+        self.table.show_rows(rows[self.index])
+
+    def choose(self, answer: Answer, index: int) -> None:
+        """Let a candidate be the chosen one."""
+        self._latent = answer.found.latents[index]
+
+    def forget_choice(self) -> None:
+        """Let the best be the chosen one."""
+        self._latent = None
 
 
 class CandidatesBox(QWidget):
@@ -128,6 +172,10 @@ class FoundTable(QTableWidget):
                     swatch.fill(QColor(row.color))
                     item.setIcon(QIcon(swatch))
                 self.setItem(at, column, item)
+        shown = [column for column in range(4) if not self.isColumnHidden(column)]
+        headers = self.horizontalHeader()
+        widths = (max(self.sizeHintForColumn(column), headers.sectionSizeHint(column)) for column in shown)
+        self.setMinimumWidth(sum(widths) + 8)
         height = self.horizontalHeader().sizeHint().height() + 20 * len(rows) + 4
         self.setFixedHeight(height)
 
