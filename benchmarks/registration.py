@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from napari_pgan.imaging.alignment import align
 from napari_pgan.imaging.intensity import find_foreground
 from napari_pgan.imaging.registration import Pyramid, distance, register
 from napari_pgan.imaging.resampling import resample_image
-from napari_pgan.imaging.volume import read_volume
+from napari_pgan.imaging.volume import Volume, read_volume
 
 PARTS = ("t1", "t1ce", "t2", "flair")
 
@@ -39,21 +40,24 @@ def main() -> None:
         f"aligned subject: {time.perf_counter() - began[0]:.1f} s of the wall clock, "
         f"{time.process_time() - began[1]:.1f} s of processor time"
     )
-    random = np.random.default_rng(0)
-    moving = volumes["t2"]
-    for _ in range(options.motions):
-        truth, to, back = np.eye(4), np.eye(4), np.eye(4)
-        centre = Pyramid(volumes["t1"], heads["t1"]).centre
-        truth[:3, :3] = Rotation.from_euler("xyz", random.uniform(-20, 20, 3), degrees=True).as_matrix()
-        to[:3, 3], back[:3, 3] = centre + random.uniform(-20, 20, 3), -centre
-        truth = to @ truth @ back
-        moved = resample_image(moving, np.linalg.inv(truth), moving.array.shape, moving.affine)
+    for truth, moved in motions(volumes["t1"], volumes["t2"], options.motions):
         began = time.perf_counter(), time.process_time()
         reference = Pyramid(volumes["t1"])
         found = register(reference, Pyramid(moved), threads=options.threads)
         seconds = time.perf_counter() - began[0], time.process_time() - began[1]
         start, error = (distance(pose, truth, reference.points) for pose in (np.eye(4), found.matrix))
         print(f"from {start:.1f} mm to {error:.2f} mm: {seconds[0]:.1f} s, {seconds[1]:.1f} s of processor time")
+
+
+def motions(reference: Volume, moving: Volume, number: int) -> Iterator[tuple[np.ndarray, Volume]]:
+    """Random motions (from the reference's points to the moved volume's, mm in RAS), and the volume moved by them."""
+    random, centre = np.random.default_rng(0), Pyramid(reference).centre
+    for _ in range(number):
+        truth, to, back = np.eye(4), np.eye(4), np.eye(4)
+        truth[:3, :3] = Rotation.from_euler("xyz", random.uniform(-20, 20, 3), degrees=True).as_matrix()
+        to[:3, 3], back[:3, 3] = centre + random.uniform(-20, 20, 3), -centre
+        truth = to @ truth @ back
+        yield truth, resample_image(moving, np.linalg.inv(truth), moving.array.shape, moving.affine)
 
 
 if __name__ == "__main__":

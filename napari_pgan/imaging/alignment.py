@@ -11,16 +11,19 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.intensity import Foreground
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.overlay import write_overlay
-from napari_pgan.imaging.quality import Limits, Quality, judge
+from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality, judge
 from napari_pgan.imaging.registration import Pyramid, Registered, distance, register, settle, similarity
 from napari_pgan.imaging.resampling import resample_image, resample_labels, write_transform
+from napari_pgan.imaging.sides import Mirror
 from napari_pgan.imaging.volume import Volume
 
 ALIGNED = 0.75  # mm; volumes of one grid whose nearest best pose is nearer than this stay as they are
 MARKED_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
+MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how it is called
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,19 @@ class Alignment:
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` where there was one; all on the reference's grid.
+        Modality → volume, and ``"seg"`` and ``"brain"`` where there were such; all on one grid.
     foregrounds
         Modality → its head, there.
     reference
-        The modality whose grid it is.
+        The modality that the others were registered to; the grid is its own, or that of the atlas.
     matrices
-        Modality → 4×4, from the reference's points to its own, millimetres in RAS.
+        Part → 4×4, from points in the space of that grid to the part's own, millimetres in RAS.
     quality
-        Modality → figures of its registration; the reference has none.
+        Modality → figures of its registration to the reference, which has none.
     grids
         Part → shape and affine before.
+    atlas
+        The atlas's identity and the figures of its registration to the reference.
     """
 
     volumes: dict[str, Volume]
@@ -49,10 +54,11 @@ class Alignment:
     matrices: dict[str, np.ndarray] = field(default_factory=dict)
     quality: dict[str, Quality] = field(default_factory=dict)
     grids: dict[str, tuple[tuple[int, ...], np.ndarray]] = field(default_factory=dict)
+    atlas: tuple[str, Quality] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: what is needed to judge it, and to go back."""
-        return describe(self.reference, self.matrices, self.quality, self.grids)
+        return describe(self.reference, self.matrices, self.quality, self.grids, self.atlas)
 
 
 def describe(
@@ -60,10 +66,12 @@ def describe(
     matrices: Mapping[str, np.ndarray],
     quality: Mapping[str, Quality],
     grids: Mapping[str, tuple[tuple[int, ...], np.ndarray]],
+    atlas: tuple[str, Quality] | None = None,
 ) -> dict[str, Any]:
     """An alignment for JSON."""
     return {
         "reference": reference,
+        **({"atlas": {"identity": atlas[0], "quality": atlas[1].to_dict()}} if atlas is not None else {}),
         "parts": {
             part: {
                 "matrix": matrices.get(part, np.eye(4)).tolist(),
@@ -83,16 +91,22 @@ def align(
     limits: Limits | None = None,
     folder: Path | None = None,
     threads: int = 1,
+    *,
+    aligned: bool = False,
+    atlas: Atlas | None = None,
+    homes: Mapping[str, str] | None = None,
+    smooth_labels: bool = False,
 ) -> Alignment:
-    """Register every modality to one, and resample each once.
+    """Register every modality to one, and that one to an atlas where there is one; resample each once.
 
-    Volumes on the reference's grid that are aligned already keep their voxels. A segmentation goes with the modality
-    whose grid it has; with a grid of its own it is taken to lie where its header says, if that is in the head.
+    Without an atlas the grid is the reference's, and volumes on it that are aligned already keep their voxels. A
+    segmentation or brain mask goes with the modality whose grid it has; with a grid of its own it is taken to lie
+    where its header says, if that is in the head.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` where there is a segmentation.
+        Modality → volume, and ``"seg"`` and ``"brain"`` where there are such.
     foregrounds
         Modality → its head.
     reference
@@ -103,59 +117,107 @@ def align(
         For pictures and transforms; None: none are written.
     threads
         That ITK may take.
+    aligned
+        Take the modalities to lie right as their headers say.
+    atlas
+        What the reference is brought onto, affinely, and the others with it.
+    homes
+        ``"seg"`` or ``"brain"`` → the modality that it was drawn on, where that is known.
+    smooth_labels
+        Labels by smoothed votes in place of the nearest neighbour (see `resample_labels`).
 
     Raises
     ------
     SetAside
-        A registration failed by its figures, or the segmentation lies outside the head.
+        A registration failed by its figures, or a segmentation or mask lies outside the head.
     """
     limits = limits or Limits()
     fixed = volumes[reference]
-    shape, affine = fixed.array.shape, fixed.affine
-    images = {part: volume for part, volume in volumes.items() if part != SEGMENTATION}
-    pyramids = {part: _pyramid(part, volume, foregrounds[part]) for part, volume in images.items()}
+    images = {part: volume for part, volume in volumes.items() if part not in MARKS}
+    wanted = (reference,) if aligned else tuple(images)
+    pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in wanted}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
-    matrices, quality, kept = {reference: np.eye(4)}, {}, {reference}
+    matrices, quality, kept = dict.fromkeys(images, np.eye(4)), {}, {reference} | (set(images) if aligned else set())
+    mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference], threads)
     for part in images:
-        if part == reference:
+        if part in kept:
             continue
         found, stays = _found(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
         kept |= {part} if stays else set()
-        matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found)
+        matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
         if folder is not None:
             write_overlay(folder / f"{part}.png", pyramids[reference], pyramids[part], found.matrix)
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
-    home, marked = reference, 1.0
-    if SEGMENTATION in volumes:
-        home, marked = _segmentation(volumes, matrices, reference, pyramids[reference])
-        matrices[SEGMENTATION] = matrices[home]
-    figures = describe(reference, matrices, quality, grids)
+    inside = {}
+    for mark in MARKS.keys() & volumes.keys():
+        home, inside[mark] = (homes or {}).get(mark), 1.0
+        if home is None:
+            home, inside[mark] = _home(mark, volumes, matrices, reference, pyramids[reference])
+        matrices[mark] = matrices[home]
+        kept |= {mark} if home in kept else set()
     for part, known in quality.items():
         if problem := known.problem(limits):
-            raise SetAside(f"{part} {problem}", figures)
-    if marked < MARKED_INSIDE:
-        raise SetAside(
-            f"its segmentation has a grid of its own, and only {marked:.0%} of what it marks lies in the head", figures
+            raise SetAside(f"{part} {problem}", describe(reference, matrices, quality, grids))
+    for mark, share in inside.items():
+        if share < MARKED_INSIDE:
+            raise SetAside(
+                f"its {MARKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head",
+                describe(reference, matrices, quality, grids),
+            )
+    target, fitted = Volume(fixed.array, fixed.affine), None
+    if atlas is not None:
+        way, figures = _to_atlas(
+            atlas, pyramids[reference], foregrounds[reference].stripped, folder, reference, threads
         )
+        matrices = {part: matrix @ way for part, matrix in matrices.items()}
+        fitted = (atlas.identity, figures)
+        if problem := figures.problem(ATLAS_LIMITS):
+            raise SetAside(
+                f"{reference}, fitted to the atlas, {problem}", describe(reference, matrices, quality, grids, fitted)
+            )
+        target, kept = atlas.grid, set()
+    shape, affine = target.array.shape, target.affine
     there: dict[str, Volume] = {}
     heads: dict[str, Foreground] = {}
     for part, volume in volumes.items():
-        matrix = matrices[part]
-        if part == SEGMENTATION:
-            stays = volume.same_grid(fixed) and home in kept
-            there[part] = volume if stays else resample_labels(volume, matrix, shape, affine, threads)
-        elif part in kept:
+        matrix, stays = matrices[part], part in kept and volume.same_grid(target)
+        if part in MARKS:
+            smooth = smooth_labels and part == SEGMENTATION
+            there[part] = volume if stays else resample_labels(volume, matrix, shape, affine, threads, smooth=smooth)
+        elif stays:
             there[part], heads[part] = volume, foregrounds[part]
         else:
             head = foregrounds[part]
             there[part] = resample_image(volume, matrix, shape, affine, head.background, threads)
             mask = resample_labels(Volume(head.mask, volume.affine), matrix, shape, affine, threads)
             heads[part] = Foreground(mask.array, head.background, head.stripped)
-    return Alignment(there, heads, reference, matrices, quality, grids)
+    return Alignment(there, heads, reference, matrices, quality, grids, fitted)
+
+
+def _to_atlas(
+    atlas: Atlas, reference: Pyramid, stripped: bool, folder: Path | None, part: str, threads: int
+) -> tuple[np.ndarray, Quality]:
+    """From the atlas's points to the reference's, and how well that went."""
+    fixed = atlas.pyramid(stripped)
+    mirror = None if atlas.identity == SHIPPED else Mirror(fixed, threads)  # the shipped one has two like sides
+    try:
+        found = register(fixed, reference, affine=True, threads=threads)
+    except InputError as error:
+        raise SetAside(f"{part} {error}") from error
+    if folder is not None:
+        write_overlay(folder / "atlas.png", fixed, reference, found.matrix)
+        write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
+    return found.matrix, judge(fixed, reference, found, mirror, affine=True)
 
 
 def back_to(
-    volume: Volume, alignment: Mapping[str, Any], part: str, *, labels: bool = False, fill: float = 0.0
+    volume: Volume,
+    alignment: Mapping[str, Any],
+    part: str,
+    *,
+    original: Volume | None = None,
+    labels: bool = False,
+    fill: float = 0.0,
 ) -> Volume:
     """Bring an image or label map in the space of a prepared subject back onto the grid that a part was scanned on.
 
@@ -167,6 +229,9 @@ def back_to(
         The store's attribute ``"registration"`` of the subject.
     part
         A modality, or ``"seg"``.
+    original
+        The part as `read_volume` gave it: the result gets its very grid. None: the same voxels in the order of axes
+        that the store has.
     labels
         Keep values whole.
     fill
@@ -175,6 +240,8 @@ def back_to(
     about = alignment["parts"][part]
     matrix = np.linalg.inv(np.array(about["matrix"]))
     shape, affine = tuple(about["shape"]), np.array(about["affine"])
+    if original is not None:
+        shape, affine = original.array.shape, original.affine
     if labels:
         return resample_labels(volume, matrix, shape, affine)
     return resample_image(volume, matrix, shape, affine, fill)
@@ -200,12 +267,12 @@ def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, p
         raise SetAside(f"{part} {error}") from error
 
 
-def _segmentation(
-    volumes: Mapping[str, Volume], matrices: Mapping[str, np.ndarray], reference: str, head: Pyramid
+def _home(
+    mark: str, volumes: Mapping[str, Volume], matrices: Mapping[str, np.ndarray], reference: str, head: Pyramid
 ) -> tuple[str, float]:
-    """The modality that the segmentation was drawn on, and how much of what it marks lies in the head."""
-    marked = volumes[SEGMENTATION]
-    for part in (reference, *matrices):
+    """The modality that a segmentation or mask was drawn on, and how much of what it marks lies in the head."""
+    marked = volumes[mark]
+    for part in (reference, *(part for part in matrices if part not in MARKS)):
         if marked.same_grid(volumes[part]):
             return part, 1.0
     index = np.argwhere(marked.array)[:, ::-1]

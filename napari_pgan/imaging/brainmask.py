@@ -2,61 +2,54 @@
 
 from __future__ import annotations
 
-import functools
-import gzip
-import io
 from dataclasses import dataclass
-from importlib import resources
 
-import nibabel as nib
 import numpy as np
-from scipy import ndimage
 
+from napari_pgan.errors import InputError
+from napari_pgan.imaging.bending import bend, carried
+from napari_pgan.imaging.headtemplate import Template, shipped_template
 from napari_pgan.imaging.intensity import Foreground
-from napari_pgan.imaging.registration import Pyramid, Registered, register
-from napari_pgan.imaging.resampling import resample_image
+from napari_pgan.imaging.itk import at_most, to_array, to_itk
+from napari_pgan.imaging.registration import Pyramid, Registered, filled, register
 from napari_pgan.imaging.volume import Volume
 
-ROUND = 8.0  # mm round the template's brain that count in the registration: where it ends is what tells
+DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
+SIZES = (600.0, 2400.0)  # ml, of the brain with its ventricles and sulci, from a small child's to the largest
 
 
 @dataclass(frozen=True)
-class Template:
-    """A head or brain, and which of it is brain.
+class Brain:
+    """A brain that was found.
 
     Parameters
     ----------
-    image
-        Any contrast.
-    brain
-        bool, like the image.
+    mask
+        bool, like the volume.
+    registered
+        The affine part, from the template's to the volume's points.
+    millilitres
+        Of the mask.
     """
 
-    image: Volume
-    brain: np.ndarray
+    mask: np.ndarray
+    registered: Registered
+    millilitres: float
 
-    @functools.cached_property
-    def pyramid(self) -> Pyramid:
-        """The image, made ready once; the similarity is measured in the brain and close round it."""
-        away = ndimage.distance_transform_edt(~self.brain, sampling=self.image.spacing)
-        head = Foreground(self.brain, float(np.median(self.image.array[~self.brain])), False)
-        return Pyramid(self.image, head, region=away <= ROUND)
-
-
-@functools.cache
-def shipped_template() -> Template:
-    """The ICBM 2009a average that comes with the package (see ``phantom/templates/NOTICE``), 2 mm, T1."""
-    place = resources.files("napari_pgan").joinpath("phantom", "templates", "icbm152_t1_2mm.nii.gz")  # data, not code
-    image = nib.Nifti1Image.from_stream(io.BytesIO(gzip.decompress(place.read_bytes())))
-    array = np.ascontiguousarray(np.asarray(image.dataobj, np.float32).T)
-    brain = ndimage.binary_closing(np.pad(array > 0.08 * 255, 3), iterations=2)
-    return Template(Volume(array, np.array(image.affine)), ndimage.binary_fill_holes(brain)[3:-3, 3:-3, 3:-3])
+    def problem(self) -> str | None:
+        """Why it is not to be believed, or None."""
+        if self.registered.disagreement > DISAGREEMENT:
+            apart = self.registered.disagreement
+            return f"no brain was found surely (searches with the template end {apart:.1f} mm apart)"
+        if not SIZES[0] <= self.millilitres <= SIZES[1]:
+            return f"no brain was found (what the template covers has {self.millilitres:.0f} ml)"
+        return None
 
 
-def brain_mask(
+def find_brain(
     volume: Volume, head: Foreground | None = None, template: Template | None = None, threads: int = 1
-) -> tuple[np.ndarray, Registered]:
-    """Find the brain by an affine registration of a template.
+) -> Brain:
+    """Find the brain by bringing a template onto a head: by an affine registration, then a coarse bend.
 
     Parameters
     ----------
@@ -69,20 +62,44 @@ def brain_mask(
     threads
         That ITK may take.
 
-    Returns
-    -------
-    mask
-        bool, like the volume.
-    registered
-        From the template's to the volume's points, to be judged.
-
     Raises
     ------
     InputError
         The volume holds no head, or nothing like the template.
     """
     template = template or shipped_template()
-    found = register(template.pyramid, Pyramid(volume, head), affine=True, threads=threads)
-    brain = Volume(template.brain.astype(np.float32), template.image.affine)
-    share = resample_image(brain, np.linalg.inv(found.matrix), volume.array.shape, volume.affine, 0.0, threads)
-    return share.array > 0.5, found
+    pyramid = Pyramid(volume, head)
+    found = register(template.pyramid, pyramid, affine=True, threads=threads)
+    with at_most(threads):
+        way = bend(template.pyramid, pyramid, found.matrix)
+        share = carried(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
+        mask = to_array(filled(to_itk(share > 0.5, volume.affine))) > 0
+    return Brain(mask, found, float(mask.sum() * np.prod(volume.spacing) / 1000))
+
+
+def surest_brain(volumes: dict[str, Volume], heads: dict[str, Foreground], first: str) -> tuple[str, Brain]:
+    """The brain in one of several modalities of a head: in the first if it is found surely there, else in the surest.
+
+    Raises
+    ------
+    InputError
+        It is found in none; with the reason of the one that came nearest.
+    """
+    found: dict[str, Brain] = {}
+    reasons: list[str] = []
+    for part in (first, *(name for name in volumes if name != first)):
+        try:
+            found[part] = find_brain(volumes[part], heads[part])
+        except InputError as error:
+            reasons.append(f"{part} {error}")
+            continue
+        if part == first and found[part].problem() is None:
+            return part, found[part]
+    sure = {part: brain for part, brain in found.items() if brain.problem() is None}
+    among = sure or found
+    if not among:
+        raise InputError(reasons[0])
+    part = min(among, key=lambda name: among[name].registered.disagreement)
+    if not sure:
+        raise InputError(f"{among[part].problem()} in {part}, nor in any other modality")
+    return part, among[part]

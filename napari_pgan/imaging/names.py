@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 SEGMENTATION = "seg"
+BRAIN = "brain"  # a mask of the brain, which nobody needs to have
 
 _SUFFIX = re.compile(r"\.(nii\.gz|nii|mha)$", re.IGNORECASE)
 

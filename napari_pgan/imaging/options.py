@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.atlas import load_atlas
 from napari_pgan.imaging.cohorts.found import Content
 from napari_pgan.imaging.plan import Plan
-from napari_pgan.imaging.steps import Steps
+from napari_pgan.imaging.steps import LABELS, Steps
 from napari_pgan.imaging.subject import ORIENTATIONS
 from napari_pgan.spec import base_of
 from napari_pgan.store import SplitRule
@@ -38,11 +39,16 @@ class Options:
     register
         Whether each subject's modalities are registered to one of them.
     reference
-        The modality that they are registered to; None: the cohort's own (see `Content`).
+        The modality that they are registered to, that the brain is sought in and that is fitted to the atlas; None: the
+        cohort's own (see `Content`).
     bias
         Correct the coil's shading.
     strip
-        Take the brain out of heads with skull.
+        Take the brain out of heads with skull; a plan that names brain masks says so too.
+    atlas
+        A volume, or ``"template"``: fit every subject to it, and give all its grid; None: they keep their own.
+    labels
+        How label maps come onto another grid, one of `LABELS`; None: as the plan says, or by nearest neighbour.
     folder
         For the quality page with its pictures and the transforms; None: none are written. They show the subjects and
         name them, so this is no place in the store.
@@ -59,6 +65,8 @@ class Options:
     reference: str | None = None
     bias: bool = False
     strip: bool = False
+    atlas: str | None = None
+    labels: str | None = None
     folder: Path | None = None
 
     def __post_init__(self) -> None:
@@ -72,8 +80,24 @@ class Options:
             raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
         if self.axis not in ORIENTATIONS:
             raise InputError(f"--axis {self.axis!r} is unknown; give {', '.join(ORIENTATIONS)}")
-        if not self.register and (self.reference is not None or self.folder is not None):
-            raise InputError("--reference and --quality say how to register; give --register too")
+        moved = self.register or self.atlas is not None
+        if not (moved or self.stripped) and self.reference is not None:
+            raise InputError("--reference says what to register to; give --register, --strip or --atlas too")
+        if not moved and self.folder is not None:
+            raise InputError("--quality shows how subjects were registered; give --register or --atlas too")
+        if self.labels not in (None, *LABELS):
+            raise InputError(f"--labels {self.labels!r} is unknown; give {' or '.join(LABELS)}")
+        if not moved and self._labels is not None:
+            raise InputError("--labels says how label maps come onto another grid; give --register or --atlas too")
+
+    @property
+    def stripped(self) -> bool:
+        """Whether skulls are taken off."""
+        return self.strip or (self.plan is not None and self.plan.brain_mask is not None)
+
+    @property
+    def _labels(self) -> str | None:
+        return self.labels or (self.plan.label_interpolation if self.plan is not None else None)
 
     def steps_for(self, content: Content) -> Steps:
         """What is done to each subject of a cohort before it is scaled.
@@ -83,13 +107,15 @@ class Options:
         InputError
             The reference is none of the cohort's modalities, or the cohort is of photographs.
         """
-        if content.photographs and (self.register or self.bias or self.strip):
+        if content.photographs and (self.register or self.bias or self.strip or self.atlas is not None):
             raise InputError(
-                "--register, --bias and --strip are for volumes, and these are photographs; leave them out"
+                "--register, --bias, --strip and --atlas are for volumes, and these are photographs; leave them out"
             )
-        reference = (self.reference or content.reference) if self.register else None
+        needed = self.register or self.stripped or self.atlas is not None
+        reference = (self.reference or content.reference) if needed else None
         if reference not in (None, *content.modalities):
             raise InputError(
                 f"--reference {reference!r} is no modality of this cohort; give {', '.join(content.modalities)}"
             )
-        return Steps(reference, self.bias, self.strip)
+        atlas = load_atlas(self.atlas, ORIENTATIONS[self.axis]).identity if self.atlas is not None else None
+        return Steps(reference, self.register, self.bias, self.stripped, atlas, self._labels or LABELS[0])

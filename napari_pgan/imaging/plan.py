@@ -25,7 +25,7 @@ from napari_pgan.imaging.cohorts.found import (
     grouped,
 )
 from napari_pgan.imaging.labels import PALETTE
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.spec import Label
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<regex>(?:[^{}]|\{[^{}]*\})+))?\}|(?P<folders>\*\*/)|(?P<any>\*)")
@@ -78,6 +78,8 @@ class Plan(_Strict):
         In place of modalities.
     segmentation
         Pattern of the label maps.
+    brain_mask
+        Pattern of masks of the brain; the skull is then taken off, with these where a subject has one.
     labels
         Label value → name, or name and colour; by default every value that the segmentations hold.
     ignore
@@ -88,16 +90,20 @@ class Plan(_Strict):
         Size, field of view and direction of slices.
     sided
         Whether left and right differ.
+    label_interpolation
+        How label maps come onto another grid.
     """
 
     modalities: dict[str, str | SeriesRule] = Field(default_factory=dict)
     photograph: Photograph | None = None
     segmentation: str | None = None
+    brain_mask: str | None = None
     labels: dict[_Value, str | NamedLabel] | None = None
     ignore: tuple[_Value, ...] = Field(default=(), strict=False)
     reference: str | None = None
     grid: GridPlan = GridPlan()
     sided: bool | None = None
+    label_interpolation: Literal["nearest", "gaussian"] | None = None
 
     @model_validator(mode="after")
     def _agrees(self) -> Plan:
@@ -105,8 +111,11 @@ class Plan(_Strict):
             raise ValueError("name either modalities or a photograph")
         if self.reference is not None and self.reference not in self.modalities:
             raise ValueError(f"the reference {self.reference!r} is none of the modalities")
-        if SEGMENTATION in self.modalities:
-            raise ValueError(f"{SEGMENTATION!r} is the segmentation's name; call the modality something else")
+        for part, what in ((SEGMENTATION, "segmentation"), (BRAIN, "brain mask")):
+            if part in self.modalities:
+                raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
+        if self.brain_mask is not None and self.photograph is not None:
+            raise ValueError("there is a brain mask, and photographs have no brain")
         if (self.labels is not None or self.ignore) and self.segmentation is None:
             raise ValueError("there are labels, but no segmentation")
         if both := set(self.labels or ()) & set(self.ignore):
@@ -124,6 +133,8 @@ class Plan(_Strict):
                 found[FIELD] = self.photograph.field
         if self.segmentation is not None:
             found[SEGMENTATION] = self.segmentation
+        if self.brain_mask is not None:
+            found[BRAIN] = self.brain_mask
         return found
 
     def content(self) -> Content:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging import intensity, photographs
 from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.cluster import Cluster
 from napari_pgan.imaging.cohort import FoundCohort, FoundSubject, find_cohort
 from napari_pgan.imaging.options import Options
 from napari_pgan.imaging.photographs import prepare_photographs
@@ -26,20 +28,23 @@ from napari_pgan.store import (
     SPLITS,
     SplitRule,
     StoreWriter,
+    UnreachableStore,
     create_store,
     extend_store,
+    in_one_process,
     is_free,
+    is_remote,
     salt,
     salt_check,
     subject_key,
 )
-from napari_pgan.store.address import Address
+from napari_pgan.store.address import Address, place
 
 Progress = Callable[[str, int, int], None]
 
 
 def prepare(
-    source: str, address: Address, options: Options, workers: int = 1, progress: Progress | None = None
+    source: str, address: Address, options: Options, workers: int | Cluster = 1, progress: Progress | None = None
 ) -> Report:
     """Bring a cohort into a store; what is finished there already stays as it is.
 
@@ -52,32 +57,41 @@ def prepare(
     options
         What to make of it.
     workers
-        Processes, one subject each. A subject of BraTS takes about 0.4 GB.
+        Processes of this machine, one subject each, or a cluster. One of BraTS's size takes 0.5 GB.
     progress
         Called with what is going on, the subjects done and how many there are.
 
     Raises
     ------
     InputError
-        No subject can be used, or the store is another one: with other settings, or not a store at all.
+        No subject can be used; the store is another one: with other settings, or not a store at all; or it, or the
+        cluster, cannot be reached.
     """
     began = time.monotonic()
     tell = progress or (lambda what, done, total: None)
+    if workers != 1 and in_one_process(address):
+        raise InputError(f"{address} is the memory of one process, which others do not see; give --workers 1 alone")
+    if isinstance(workers, Cluster):
+        source, address, options = _seen_from_everywhere(source, address, options)
     secret = salt()
     cohort = find_cohort(source, options.plan)
     found = cohort.subjects
     keys = {subject.name: subject_key(subject.name, secret) for subject in found}
     aside = [AsideSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
     usable = [subject for subject in found if not subject.problem]
-    with Workers(max(1, min(workers, len(usable)))) as pool:
+    with workers if isinstance(workers, Cluster) else Workers(max(1, min(workers, len(usable)))) as pool:
+        if isinstance(pool, Cluster):
+            pool.check(source)
         if is_free(address):
             writer = _begin(cohort, usable, address, options, salt_check(secret), pool, tell)
         else:
             writer = _continue(cohort, address, options, salt_check(secret))
+        if isinstance(pool, Cluster) and not is_remote(address):
+            pool.check(place(address))
         finished = writer.finished()
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
-        frame = _frame(writer)
+        frame = _frame(writer, options.atlas)
         tasks = [
             _Task(
                 subject,
@@ -116,6 +130,13 @@ def prepare(
     return report
 
 
+def _seen_from_everywhere(source: str, address: Address, options: Options) -> tuple[str, Address, Options]:
+    """The same places for workers that stand in other folders."""
+    folder = options.folder and options.folder.absolute()
+    where = address if is_remote(address) else os.path.abspath(place(address))
+    return os.path.abspath(source), where, replace(options, folder=folder)
+
+
 @dataclass(frozen=True)
 class _Task:
     subject: FoundSubject
@@ -147,7 +168,7 @@ def _do(task: _Task) -> AsideSubject | None:
         )
     except SetAside as error:
         return AsideSubject(task.subject.name, task.key, error.problem, error.figures)
-    except OSError:
+    except (OSError, UnreachableStore):
         raise  # the store cannot be written; no other subject would fare better
     except Exception as error:  # the message may hold names, so only its kind goes into the store
         reason = f"it met a fault of this program ({type(error).__name__}); please report it"
@@ -178,14 +199,14 @@ def _begin(
     address: Address,
     options: Options,
     check: str,
-    pool: Workers,
+    pool: Workers | Cluster,
     tell: Progress,
 ) -> StoreWriter:
     """Look at every subject, and create the store with what they will share."""
     steps = options.steps_for(cohort.content)
     looks = []
     tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps) for subject in usable]):
+    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps, options.atlas) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
     shared = conclude(cohort, looks)
@@ -228,9 +249,12 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
         raise InputError(f"{address} was not made by `prepare`; name a new store")
     asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
     now, before = options.steps_for(cohort.content), Steps.from_dict(have.get("steps", {}))
-    asked["--register with --reference"] = (now.reference, before.reference)
+    asked["--register"] = (now.register, before.register)
     asked["--bias"] = (now.bias, before.bias)
     asked["--strip"] = (now.strip, before.strip)
+    asked["--atlas"] = (now.atlas, before.atlas)
+    asked["--labels"] = (now.labels, before.labels)
+    asked["--reference"] = (now.reference, before.reference)
     if options.field_of_view is not None:
         asked["--fov"] = (options.field_of_view, have["field_of_view"])
     if options.name is not None:
@@ -251,7 +275,7 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
     return writer
 
 
-def _frame(writer: StoreWriter) -> Frame:
+def _frame(writer: StoreWriter, atlas: str | None) -> Frame:
     have = writer.attributes["settings"]
     return Frame(
         have["size"],
@@ -260,6 +284,7 @@ def _frame(writer: StoreWriter) -> Frame:
         have["field_of_view_given"],
         tuple(have.get("ignored", ())),
         Steps.from_dict(have.get("steps", {})),
+        atlas,
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_pgan.imaging.itk import at_most, to_array, to_transform
 from napari_pgan.imaging.registration import Pyramid, Registered, distance
+from napari_pgan.imaging.sides import Mirror
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,19 @@ class Limits:
         Dice of the two heads, where both volumes reach.
     covered
         Share of the reference's head that the moving volume reaches.
+    mirrored
+        Similarity to the mirror image of the reference over that to the reference itself: right ones have 0.96 and
+        less, and as much above 1 when one of the two has left and right exchanged.
     """
 
     disagreement: float = 2.5
     overlap: float = 0.75
     covered: float = 0.5
+    mirrored: float = 1.02
+
+
+# Another person's head fits loosely, and the neck is no match; sides are pointed out in the report.
+ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6, mirrored=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Quality:
         Dice of the two heads where both volumes reach.
     covered
         Share of the reference's head that the moving volume reaches.
+    mirrored
+        Similarity to the mirror image of the reference, left for right, over that to the reference itself.
     """
 
     before: float
@@ -58,6 +69,7 @@ class Quality:
     disagreement: float
     overlap: float
     covered: float
+    mirrored: float = 0.0
 
     def problem(self, limits: Limits) -> str | None:
         """What is wrong, or None."""
@@ -69,6 +81,11 @@ class Quality:
             return f"could not be registered (its head overlaps with the reference's by {self.overlap:.2f} Dice)"
         if self.after < self.before:
             return "could not be registered (it is less alike than before)"
+        if self.mirrored > limits.mirrored:
+            return (
+                f"has left and right exchanged against the reference (mirrored it is {self.mirrored:.2f} times as "
+                "alike); find out which of the two is right, and repair the other's header"
+            )
         return None
 
     def badness(self, limits: Limits) -> float:
@@ -78,6 +95,7 @@ class Quality:
             (1 - self.overlap) / (1 - limits.overlap),
             (1 - self.covered) / (1 - limits.covered),
             1.0 if self.after < self.before else 0.0,
+            self.mirrored / limits.mirrored,
         )
 
     def to_dict(self) -> dict[str, float]:
@@ -87,11 +105,13 @@ class Quality:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Quality:
         """From what `to_dict` gave."""
-        return cls(**{field.name: float(data[field.name]) for field in fields(cls)})
+        return cls(**{field.name: float(data.get(field.name, 0.0)) for field in fields(cls)})
 
 
-def judge(reference: Pyramid, moving: Pyramid, found: Registered) -> Quality:
-    """The figures of a registration."""
+def judge(
+    reference: Pyramid, moving: Pyramid, found: Registered, mirror: Mirror | None = None, *, affine: bool = False
+) -> Quality:
+    """The figures of a registration; whether sides are exchanged only with the mirror image of the reference."""
     overlap, covered = _overlap(reference, moving, found.matrix)
     cosine = (np.trace(_rotation(found.matrix)) - 1) / 2
     return Quality(
@@ -102,6 +122,7 @@ def judge(reference: Pyramid, moving: Pyramid, found: Registered) -> Quality:
         found.disagreement,
         overlap,
         covered,
+        mirror.likeness(moving, found.matrix, affine=affine) if mirror is not None else 0.0,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.atomic import write_text
-from napari_pgan.imaging.quality import Limits, Quality
+from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality
 from napari_pgan.imaging.report import Report
 
 PAGE = "quality.html"
@@ -29,6 +29,7 @@ _COLUMNS = (
     ("disagreement (mm)", "disagreement", "{:.2f}"),
     ("overlap of heads", "overlap", "{:.3f}"),
     ("head covered", "covered", "{:.1%}"),
+    ("mirrored / straight", "mirrored", "{:.2f}"),
 )
 
 
@@ -41,7 +42,7 @@ class _Row:
     clipped: dict[str, float]
 
     def badness(self, limits: Limits) -> float:
-        return max((quality.badness(limits) for quality in self.parts.values()), default=0.0)
+        return max((q.badness(ATLAS_LIMITS if p == "atlas" else limits) for p, q in self.parts.items()), default=0.0)
 
 
 def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Path:
@@ -66,7 +67,9 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
         "<p>This page names subjects and shows them: keep it where the cohort is kept.</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
         f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
-        "or two volumes are less alike than before.</p>",
+        "two volumes are less alike than before, or one of them is more like the mirror image of the other (by more "
+        f"than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and {ATLAS_LIMITS.overlap:g} "
+        "Dice are allowed, and exchanged sides are only marked.</p>",
     ]
     if lost:
         listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
@@ -88,9 +91,9 @@ def _rows(report: Report) -> Iterator[_Row]:
 
 
 def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
-    return {
-        part: Quality.from_dict(about["quality"]) for part, about in registration["parts"].items() if "quality" in about
-    }
+    """Part → figures; that of the atlas is called so."""
+    every = registration["parts"] | ({"atlas": registration["atlas"]} if "atlas" in registration else {})
+    return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
 
 
 def _section(row: _Row, folder: Path, limits: Limits) -> str:
@@ -99,7 +102,8 @@ def _section(row: _Row, folder: Path, limits: Limits) -> str:
     for part, quality in row.parts.items():
         cells = "".join(f"<td>{form.format(getattr(quality, name))}</td>" for _, name, form in _COLUMNS)
         clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
-        bad = " class=bad" if quality.problem(limits) else ""
+        wrong = quality.problem(ATLAS_LIMITS) if part == "atlas" else quality.problem(limits)
+        bad = " class=bad" if wrong or quality.mirrored > limits.mirrored else ""
         lines.append(f"<tr{bad}><td>{_text(part)}</td>{cells}<td>{clipped}</td></tr>")
         if (folder / row.key / f"{part}.png").is_file():
             source = f"{row.key}/{part}.png"

@@ -10,6 +10,7 @@ RAS: the direction in which images are resampled. So `b @ a` does `a` first, and
 
 from __future__ import annotations
 
+import copy
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -112,6 +113,22 @@ class Pyramid:
         self.points = _points(self.head)[::7]  # (n, 3), RAS millimetres of the head
         self.centre = self.points.mean(axis=0)
 
+    def like(self, other: Pyramid, matrix: np.ndarray) -> Pyramid:
+        """The same volume, compared where another one is when `matrix` brings that one's points here.
+
+        What only one of two people's scans holds, such as a neck, then plays no part.
+        """
+        import SimpleITK as sitk
+
+        way = to_transform(np.linalg.inv(matrix))
+        region = sitk.Resample(other.region, self.region, way, sitk.sitkNearestNeighbor)
+        points = _points(sitk.And(region, self.head))[::7]
+        if not len(points):
+            return self
+        seen = copy.copy(self)
+        seen.region, seen.points, seen.centre = region, points, points.mean(axis=0)
+        return seen
+
     def share_inside(self, points: np.ndarray) -> float:
         """Share of points (n, 3), millimetres in RAS, that lie in the head or close to it."""
         direction = np.array(self.region.GetDirection()).reshape(3, 3) * np.array(self.region.GetSpacing())
@@ -142,13 +159,16 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
     with at_most(threads):
         before = similarity(reference, moving, np.eye(4))
         rough = _search(reference, moving)
-        middle = [_climb(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
+        middle = [climb(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
         pose = min(middle, key=lambda found: found[1])[0]
         if affine:
-            pose = _climb(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
-        matrix = _climb(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
-        back = [_climb(moving, reference, LEVELS[1], pose, 2.0, 0.1) for pose in _search(moving, reference)[:1]]
-        inverse = np.linalg.inv(back[0][0])
+            pose = climb(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
+        matrix = climb(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
+        seen = moving.like(reference, matrix) if affine else moving
+        back = climb(seen, reference, LEVELS[1], _search(seen, reference)[0], 2.0, 0.1)[0]
+        if affine:
+            back = climb(seen, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
+        inverse = np.linalg.inv(back)
         return Registered(
             matrix, before, similarity(reference, moving, matrix), distance(matrix, inverse, reference.points)
         )
@@ -157,14 +177,14 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
 def settle(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
     """The nearest best pose to that of the headers, at the middle level: what shows whether two are aligned already."""
     with at_most(threads):
-        return _climb(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
+        return climb(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
 
 
-def similarity(reference: Pyramid, moving: Pyramid, matrix: np.ndarray) -> float:
-    """Mutual information (nats) at the middle level; 0 where the two do not overlap."""
-    method = _method(reference, moving, LEVELS[1], 1.0)
+def similarity(reference: Pyramid, moving: Pyramid, matrix: np.ndarray, mm: float = LEVELS[1]) -> float:
+    """Mutual information (nats) at one of the levels; 0 where the two do not overlap."""
+    method = _method(reference, moving, mm, 1.0)
     method.SetInitialTransform(to_transform(matrix))
-    return max(0.0, -_value(method, reference.images[LEVELS[1]], moving.images[LEVELS[1]]))
+    return max(0.0, -_value(method, reference.images[mm], moving.images[mm]))
 
 
 def distance(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> float:
@@ -173,34 +193,13 @@ def distance(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> float:
     return float(np.linalg.norm(difference, axis=1).mean())
 
 
-def _search(reference: Pyramid, moving: Pyramid) -> list[np.ndarray]:
-    """Poses at the coarsest level, climbed, the best first."""
-    mm = LEVELS[0]
-    centred = np.eye(4)
-    centred[:3, 3] = moving.centre - reference.centre
-    turns = [np.zeros(3), *(np.array(t) * TURN for t in itertools.product((-1, 0, 1), repeat=3) if any(t))]
-    poses = [_turned(start, turn, reference.centre) for start in (np.eye(4), centred) for turn in turns]
-    method = _method(reference, moving, mm, 1.0)
-    looked = []
-    for pose in poses:
-        method.SetInitialTransform(to_transform(pose))
-        looked.append(_value(method, reference.images[mm], moving.images[mm]))
-    first = np.argsort(looked, kind="stable")[:CLIMBED]
-    found = [_climb(reference, moving, mm, poses[i], 4.0, 0.2) for i in first]
-    found.sort(key=lambda f: f[1])
-    apart = [found[0]]
-    for pose, value in found[1:]:  # the same summit twice is no second chance
-        if all(distance(pose, other, reference.points) > 4.0 for other, _ in apart):
-            apart.append((pose, value))
-    if not np.isfinite(apart[0][1]):
-        raise InputError("does not overlap with its reference in any pose")
-    return [pose for pose, value in apart if np.isfinite(value)]
-
-
-def _climb(
+def climb(
     reference: Pyramid, moving: Pyramid, mm: float, pose: np.ndarray, step: float, least: float, affine: bool = False
 ) -> tuple[np.ndarray, float]:
-    """Follow the gradient from a pose; steps in millimetres at the head's surface, halved where they overshoot."""
+    """Follow the gradient from a pose: where it ends, and the negated mutual information there (inf: no overlap).
+
+    `step` and `least` are millimetres at the head's surface; steps are halved where they overshoot.
+    """
     import SimpleITK as sitk
 
     image = reference.images[mm]
@@ -229,6 +228,30 @@ def _climb(
     except RuntimeError:  # too few samples lie in the moving image
         return pose, np.inf
     return to_matrix(transform), float(method.GetMetricValue())
+
+
+def _search(reference: Pyramid, moving: Pyramid) -> list[np.ndarray]:
+    """Poses at the coarsest level, climbed, the best first."""
+    mm = LEVELS[0]
+    centred = np.eye(4)
+    centred[:3, 3] = moving.centre - reference.centre
+    turns = [np.zeros(3), *(np.array(t) * TURN for t in itertools.product((-1, 0, 1), repeat=3) if any(t))]
+    poses = [_turned(start, turn, reference.centre) for start in (np.eye(4), centred) for turn in turns]
+    method = _method(reference, moving, mm, 1.0)
+    looked = []
+    for pose in poses:
+        method.SetInitialTransform(to_transform(pose))
+        looked.append(_value(method, reference.images[mm], moving.images[mm]))
+    first = np.argsort(looked, kind="stable")[:CLIMBED]
+    found = [climb(reference, moving, mm, poses[i], 4.0, 0.2) for i in first]
+    found.sort(key=lambda f: f[1])
+    apart = [found[0]]
+    for pose, value in found[1:]:  # the same summit twice is no second chance
+        if all(distance(pose, other, reference.points) > 4.0 for other, _ in apart):
+            apart.append((pose, value))
+    if not np.isfinite(apart[0][1]):
+        raise InputError("does not overlap with its reference in any pose")
+    return [pose for pose, value in apart if np.isfinite(value)]
 
 
 def _method(reference: Pyramid, moving: Pyramid, mm: float, share: float) -> sitk.ImageRegistrationMethod:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_pgan.imaging.quality import Limits
+
 GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 
@@ -85,6 +87,11 @@ class Report:
                 for part, share in a.get("coverage", {}).items()
                 if a.get("normalisation", {}).get(part, {}).get("stripped") and share < GAP
             ],
+            "sides": [
+                {**({"name": self.names.get(key)} if with_names else {}), "key": key, "mirrored": mirrored}
+                for key, a in sorted(self.subjects.items())
+                if (mirrored := _mirrored(a)) > Limits().mirrored
+            ],
             "seconds": round(self.seconds, 1),
         }
 
@@ -108,6 +115,11 @@ class Report:
         for gap in data["gaps"]:
             who = gap["name"] or gap["key"]
             lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")
+        for sides in data["sides"]:
+            lines.append(
+                f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
+                "the atlas as itself; left and right may be exchanged"
+            )
         if self.aside:
             lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.aside]
@@ -119,3 +131,9 @@ class Report:
             for part, scaling in about.get("normalisation", {}).items():
                 shares.setdefault(part, []).append(scaling["clipped"])
         return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}
+
+
+def _mirrored(about: Mapping[str, Any]) -> float:
+    """How much more the mirror image of a subject is like the atlas than the subject itself; 0 without an atlas."""
+    quality = about.get("registration", {}).get("atlas", {}).get("quality", {})
+    return float(quality.get("mirrored", 0.0))

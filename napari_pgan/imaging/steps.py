@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+LABELS = ("nearest", "gaussian")  # how label maps come onto another grid
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -14,16 +16,25 @@ class Steps:
     Parameters
     ----------
     reference
-        The modality that the others are registered to; None: all must lie on one grid already.
+        The modality that the steps below begin with; None where there are none that need one.
+    register
+        Register the others to it; otherwise all must lie on one grid already.
     bias
         Correct the coil's shading.
     strip
         Take the brain out of heads with skull.
+    atlas
+        Identity of the atlas that the reference is fitted to (see `Atlas`), or None.
+    labels
+        One of `LABELS`.
     """
 
     reference: str | None = None
+    register: bool = False
     bias: bool = False
     strip: bool = False
+    atlas: str | None = None
+    labels: str = LABELS[0]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -32,7 +43,7 @@ class Steps:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Steps:
         """From what `to_dict` gave."""
-        return cls(data.get("reference"), bool(data.get("bias")), bool(data.get("strip")))
+        return cls(**data)
 
 
 NONE = Steps()

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.alignment import align
+from napari_pgan.imaging.alignment import MARKS, align
 from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.atlas import load_atlas
 from napari_pgan.imaging.bias import correct_bias
-from napari_pgan.imaging.brainmask import brain_mask
+from napari_pgan.imaging.brainmask import surest_brain
 from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.fieldofview import Extent, head_extent, pixel_weights, resample, resample_labels, window_start
 from napari_pgan.imaging.intensity import Foreground, find_foreground, scale
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.segmentation import read_segmentation
 from napari_pgan.imaging.steps import NONE, Steps
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
@@ -26,7 +27,6 @@ from napari_pgan.spec import Channels
 
 ORIENTATIONS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
 SLICE_SHARE = 0.25
-TEMPLATE_DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
 SLICE_RULE = (
     f"slices whose brain (or head) covers at least {SLICE_SHARE:.0%} of the area that it covers in its largest slice"
 )
@@ -50,6 +50,8 @@ class Frame:
         Label values that count as background.
     steps
         What is done to each subject before it is scaled.
+    atlas
+        Where the atlas lies that `steps` speak of: a file, or ``"template"``.
     """
 
     size: int
@@ -58,6 +60,7 @@ class Frame:
     may_cut: bool = False
     ignored: tuple[int, ...] = ()
     steps: Steps = NONE
+    atlas: str | None = None
 
     @property
     def orientation(self) -> str:
@@ -120,10 +123,12 @@ def prepare_subject(
         undeclared label, a head larger than the field of view, a registration that failed.
     """
     wanted = (*channels.modalities, SEGMENTATION) if channels.labels else channels.modalities
+    if frame.steps.strip and BRAIN in files:
+        wanted = (*wanted, BRAIN)
     volumes = read_parts(files, wanted, frame.orientation, frame.steps)
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
-    volumes, foregrounds, about = _brought_together(volumes, frame.steps, folder)
+    volumes, foregrounds, about = _brought_together(volumes, frame, folder)
     segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
     head = np.logical_or.reduce([found.mask for found in foregrounds.values()])
     extent = head_extent(head, segmentation.spacing)
@@ -180,7 +185,7 @@ def read_parts(
             volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
             raise SetAside(f"{_said(part)} {error.problem}") from error
-    if steps.reference is not None:
+    if steps.register:
         return volumes
     first = next(iter(volumes))
     if different := [part for part, volume in volumes.items() if not volume.same_grid(volumes[first])]:
@@ -191,7 +196,7 @@ def read_parts(
 
 def _read(part: str, source: Source) -> Volume:
     assert not isinstance(source, tuple)  # those are photographs
-    return read_segmentation(source)[0] if part == SEGMENTATION else read_volume(source)
+    return read_segmentation(source)[0] if part in MARKS else read_volume(source)
 
 
 def _segmentation(segmentation: Volume, channels: Channels, ignored: tuple[int, ...]) -> Volume:
@@ -251,41 +256,66 @@ def _foreground(part: str, array: np.ndarray) -> Foreground:
 
 
 def _brought_together(
-    volumes: dict[str, Volume], steps: Steps, folder: Path | None
+    volumes: dict[str, Volume], frame: Frame, folder: Path | None
 ) -> tuple[dict[str, Volume], dict[str, Foreground], dict[str, Any]]:
     """The volumes on one grid, their foregrounds, and what there is to say about how that was done."""
-    images = {part: volume for part, volume in volumes.items() if part != SEGMENTATION}
+    steps = frame.steps
+    images = {part: volume for part, volume in volumes.items() if part not in MARKS}
     foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
     about: dict[str, Any] = {}
+    homes: dict[str, str] = {}
     if steps.bias:
-        volumes = volumes | {part: correct_bias(volume, foregrounds[part]) for part, volume in images.items()}
-    if steps.reference is not None:
-        aligned = align(volumes, foregrounds, steps.reference, folder=folder)
-        volumes, foregrounds, about = aligned.volumes, aligned.foregrounds, {"registration": aligned.to_dict()}
+        images = {part: correct_bias(volume, foregrounds[part]) for part, volume in images.items()}
+        volumes = volumes | images
     if steps.strip:
-        part = steps.reference or next(iter(images))
-        foregrounds, about["brain_mask"] = _stripped(part, volumes[part], foregrounds)
+        assert steps.reference is not None
+        volumes[BRAIN], about["brain_mask"] = _brain(volumes.get(BRAIN), images, foregrounds, steps.reference)
+        if "modality" in about["brain_mask"]:
+            homes[BRAIN] = about["brain_mask"]["modality"]
+    if steps.register or steps.atlas is not None:
+        assert steps.reference is not None
+        aligned = align(
+            volumes,
+            foregrounds,
+            steps.reference,
+            folder=folder,
+            aligned=not steps.register,
+            atlas=load_atlas(frame.atlas, frame.orientation) if frame.atlas is not None else None,
+            homes=homes,
+            smooth_labels=steps.labels == "gaussian",
+        )
+        volumes, foregrounds, about["registration"] = aligned.volumes, aligned.foregrounds, aligned.to_dict()
+    if steps.strip:
+        brain = volumes.pop(BRAIN).array > 0
+        if not brain.any():
+            raise SetAside("its brain mask is empty")
+        foregrounds = {
+            part: Foreground(brain & head.mask if head.stripped else brain, head.background, True)
+            for part, head in foregrounds.items()
+        }
     return volumes, foregrounds, about
 
 
-def _stripped(
-    part: str, volume: Volume, foregrounds: dict[str, Foreground]
-) -> tuple[dict[str, Foreground], dict[str, float]]:
-    """Foregrounds without skull, and figures of how the brain was found in a part."""
+def _brain(
+    given: Volume | None, images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str
+) -> tuple[Volume, dict[str, Any]]:
+    """The brain's mask, the subject's own or else found, and where it comes from."""
+    if given is not None:
+        mask = given.array > 0
+        if not mask.any():
+            raise SetAside("its brain mask is empty")
+        millilitres = float(mask.sum() * np.prod(given.spacing) / 1000)
+        return Volume(mask, given.affine), {"given": True, "millilitres": millilitres}
     try:
-        mask, found = brain_mask(volume, foregrounds[part])
+        part, brain = surest_brain(images, foregrounds, reference)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
-    if found.disagreement > TEMPLATE_DISAGREEMENT:
-        raise SetAside(
-            f"no brain was found surely in {part} (searches with the template end {found.disagreement:.1f} mm apart)"
-        )
-    brains = {
-        name: Foreground(mask & head.mask if head.stripped else mask, head.background, True)
-        for name, head in foregrounds.items()
+        raise SetAside(str(error)) from error
+    return Volume(brain.mask, images[part].affine), {
+        "given": False,
+        "modality": part,
+        "disagreement": brain.registered.disagreement,
+        "millilitres": brain.millilitres,
     }
-    millilitres = float(mask.sum() * np.prod(volume.spacing) / 1000)
-    return brains, {"disagreement": found.disagreement, "millilitres": millilitres}
 
 
 def _scaled(part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, dict[str, Any]]:
@@ -297,7 +327,7 @@ def _scaled(part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.nd
 
 
 def _said(part: str) -> str:
-    return "its segmentation" if part == SEGMENTATION else part
+    return f"its {MARKS[part]}" if part in MARKS else part
 
 
 def _window(shape: tuple[int, ...], extent: Extent, frame: Frame) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:

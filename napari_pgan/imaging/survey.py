@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.atlas import load_atlas
 from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject
 from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
 from napari_pgan.imaging.intensity import find_foreground
@@ -42,15 +43,16 @@ class Look:
     problem: str | None = None
 
 
-def look(task: tuple[FoundSubject, str, Content, Steps]) -> Look:
+def look(task: tuple[FoundSubject, str, Content, Steps, str | None]) -> Look:
     """Read the reference image and the segmentation of a subject; never raises for a bad one.
 
     Parameters
     ----------
     task
-        The subject, the axis that slices are taken along, what every subject of the cohort has, and the steps to come.
+        The subject, the axis that slices are taken along, what every subject of the cohort has, the steps to come, and
+        where the atlas lies, if there is one.
     """
-    subject, axis, content, steps = task
+    subject, axis, content, steps, atlas = task
     reference = steps.reference or content.reference
     segmented = content.labels != ()
     try:
@@ -59,7 +61,11 @@ def look(task: tuple[FoundSubject, str, Content, Steps]) -> Look:
         parts = (reference, SEGMENTATION) if segmented else (reference,)
         volumes = read_parts(subject.files, parts, ORIENTATIONS[axis], steps)
         image = volumes[reference]
-        extent = head_extent(find_foreground(image.array).mask, image.spacing)
+        head = find_foreground(image.array)
+        extent = head_extent(head.mask, image.spacing)
+        if atlas is not None:
+            onto = load_atlas(atlas, ORIENTATIONS[axis])
+            extent = head_extent(onto.extents[head.stripped or steps.strip], onto.grid.spacing)
         values = label_values(volumes[SEGMENTATION].array) if segmented else []
     except InputError as error:
         return Look(subject.name, problem=str(error))

@@ -11,11 +11,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+import psutil
+
 from napari_pgan.errors import InputError
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
+MEMORY = 0.75e9  # bytes that a process takes at most for a subject of four modalities of 240 x 240 x 155
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
@@ -86,6 +89,11 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def fitting_workers() -> int:
+    """Processes that this machine has cores and free memory for, with subjects of BraTS's size; one at least."""
+    return max(1, min(available_cores(), int(psutil.virtual_memory().available / MEMORY)))
 
 
 def available_cores() -> int:

@@ -1,6 +1,6 @@
 """The prepared cohort on disk: OME-Zarr volumes of every subject, keyed, split, and served as slices of any size."""
 
-from napari_pgan.store.address import is_free
+from napari_pgan.store.address import UnreachableStore, in_one_process, is_free, is_remote
 from napari_pgan.store.keys import salt, salt_check, subject_key
 from napari_pgan.store.slices import Slices, label_map
 from napari_pgan.store.splits import SPLITS, SplitRule
@@ -14,9 +14,12 @@ __all__ = [
     "Store",
     "StoreWriter",
     "Subject",
+    "UnreachableStore",
     "create_store",
     "extend_store",
+    "in_one_process",
     "is_free",
+    "is_remote",
     "label_map",
     "open_store",
     "salt",

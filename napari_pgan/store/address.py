@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import zarr
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from zarr.storage import FsspecStore
 
 from napari_pgan.errors import InputError
 
@@ -18,20 +23,82 @@ LABELS = "labels/segmentation/0"
 Address = str | os.PathLike[str]
 
 
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+class UnreachableStore(InputError):
+    """What lies behind a store's address does not answer, so that no subject would fare better than another."""
+
+
+def place(address: Address) -> str:
+    """What zarr is given: a path where the address is one, ``file://`` included, or else the address."""
+    text = os.fspath(address)
+    if text.startswith(("file://", "local://")):
+        return str(LocalFileSystem._strip_protocol(text))
+    return text
+
+
+def is_remote(address: Address) -> bool:
+    """Whether fsspec reads and writes the store, as at ``s3://bucket/cohort.zarr``."""
+    return "://" in place(address)
+
+
+def in_one_process(address: Address) -> bool:
+    """Whether the store lives in the memory of one process, where no other one finds it."""
+    return place(address).startswith("memory://")
+
+
+@contextlib.contextmanager
+def reached(address: Address) -> Iterator[None]:
+    """Say in one sentence what keeps from a remote store; what is wrong with a path goes through as it is.
+
+    Raises
+    ------
+    UnreachableStore
+        The protocol is unknown or its package missing, or whoever serves it refuses or does not answer.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # every protocol raises what it likes
+        if not is_remote(address):
+            raise
+        if isinstance(error, ImportError):
+            raise UnreachableStore(f"{address} needs another package: {_sentence(error)}") from error
+        if isinstance(error, ValueError) and "rotocol" in str(error):
+            protocol = place(address).partition("://")[0]
+            raise UnreachableStore(
+                f"{address}: no protocol {protocol!r} is known; give a folder, or an address such as s3://bucket/a.zarr"
+            ) from error
+        raise UnreachableStore(
+            f"{address} cannot be reached or used ({_sentence(error)}); "
+            "compare the address, the credentials and the connection"
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of what an error says, or what kind it is."""
+    said = str(error).strip().partition("\n")[0].rstrip(".")
+    return said or type(error).__name__
+
+
 def open_root(address: Address, mode: str) -> tuple[zarr.Group, dict[str, Any]]:
     """The root group of a store and its attributes.
 
     Raises
     ------
     InputError
-        Nothing is there, or it is no store, or one of a newer format.
+        Nothing is there, or it is no store, or one of a newer format, or it cannot be reached.
     """
-    try:
-        group = zarr.open_group(os.fspath(address), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(f"{address} is no prepared cohort; make one with `napari-pgan-train prepare`") from error
-    except ValueError as error:
-        raise InputError(f"{address} cannot be opened as a store: {error}") from error
+    with reached(address):
+        _look(address)
+        try:
+            group = zarr.open_group(place(address), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
+        except _ABSENT as error:
+            raise InputError(f"{address} is no prepared cohort; make one with `napari-pgan-train prepare`") from error
+        except ValueError as error:
+            raise InputError(f"{address} cannot be opened as a store: {error}") from error
     attributes = group.attrs.asdict().get(ATTRIBUTE)
     if not isinstance(attributes, dict) or "format_version" not in attributes:
         raise InputError(f"{address} is a zarr group, but no prepared cohort; name a store that `prepare` made")
@@ -49,30 +116,52 @@ def is_free(address: Address) -> bool:
     Raises
     ------
     InputError
-        A file is there, or a folder with something else in it.
+        A file is there, or a folder with something else in it, or it cannot be reached.
     """
-    text = os.fspath(address)
-    try:
-        zarr.open_group(text, mode="r", use_consolidated=False)
-        return False
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        pass
-    if "://" not in text and os.path.lexists(text) and not (os.path.isdir(text) and not os.listdir(text)):
+    where = place(address)
+    with reached(address):
+        there = _look(address)
+        try:
+            zarr.open_group(where, mode="r", use_consolidated=False)
+            return False
+        except (*_ABSENT, ValueError):
+            pass
+    if not is_remote(address):
+        there = os.path.lexists(where) and not (os.path.isdir(where) and not os.listdir(where))
+    if there:
         raise InputError(f"{address} is there and is no store; name a folder that does not exist yet")
     return True
 
 
-def subject_attributes(root: zarr.Group) -> dict[str, dict[str, Any]]:
+def _look(address: Address) -> bool:
+    """Ask the service behind an address, so that what keeps from it is told apart from a store that is not there.
+
+    Returns whether anything lies there; False for a path, which nobody serves.
+    """
+    if not is_remote(address):
+        return False
+    system, path = url_to_fs(place(address))
+    system.invalidate_cache()
+    try:
+        return bool(system.ls(path, detail=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def subject_attributes(address: Address, root: zarr.Group) -> dict[str, dict[str, Any]]:
     """Every subject's attributes by key, of those that are finished; a torn or foreign group is not one."""
     found: dict[str, dict[str, Any]] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zarr warns of every stray file
-        keys = sorted(root.group_keys())
-    for key in keys:
-        try:
-            attributes = root[key].attrs.asdict().get(ATTRIBUTE)
-        except (KeyError, ValueError):  # torn: as good as not there
-            continue
-        if isinstance(attributes, dict) and attributes.get("finished") is True:
-            found[key] = attributes
+    with reached(address):
+        if isinstance(root.store, FsspecStore):
+            root.store.fs.invalidate_cache()  # some protocols remember what they listed; other processes wrote since
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # zarr warns of every stray file
+            keys = sorted(root.group_keys())
+        for key in keys:
+            try:
+                attributes = root[key].attrs.asdict().get(ATTRIBUTE)
+            except (KeyError, ValueError):  # torn: as good as not there
+                continue
+            if isinstance(attributes, dict) and attributes.get("finished") is True:
+                found[key] = attributes
     return found

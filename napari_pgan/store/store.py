@@ -14,7 +14,7 @@ import zarr
 
 from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, Grid
-from napari_pgan.store.address import IMAGES, LABELS, Address, open_root, subject_attributes
+from napari_pgan.store.address import IMAGES, LABELS, Address, is_remote, open_root, reached, subject_attributes
 from napari_pgan.store.digest import digest
 from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below
 from napari_pgan.store.splits import SPLITS
@@ -72,7 +72,7 @@ class Store:
         self.grid = Grid.from_dict(attributes["grid"])
         self.intensity: Mapping[str, dict[str, str]] = attributes["intensity"]
         self._root = root
-        self._subjects = {k: a for k, a in subject_attributes(root).items() if a.get("split") in SPLITS}
+        self._subjects = {k: a for k, a in subject_attributes(address, root).items() if a.get("split") in SPLITS}
 
     def keys(self, split: str | None = None) -> list[str]:
         """The subjects of a split, or of all, sorted.
@@ -137,12 +137,12 @@ class Store:
         """
         if key not in self._subjects:
             raise InputError(f"{self.address} holds no finished subject {key!r}; Store.keys() lists those it holds")
-        group, about = self._root[key], self._subjects[key]
-        assert isinstance(group, zarr.Group)
-        try:
-            images, labels = group[IMAGES], group[LABELS]
-        except (KeyError, ValueError) as error:
-            raise self._damaged(key) from error
+        about = self._subjects[key]
+        with reached(self.address):
+            try:
+                images, labels = self._root[f"{key}/{IMAGES}"], self._root[f"{key}/{LABELS}"]
+            except (KeyError, ValueError) as error:
+                raise self._damaged(key) from error
         assert isinstance(images, zarr.Array)
         assert isinstance(labels, zarr.Array)
         return Subject(key, images, labels, tuple(about["slices"]), dict(about))
@@ -194,10 +194,13 @@ class Store:
 
     def _arrays(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
         """A subject's images (c, z, y, x) and labels (z, y, x), whole and as they were written."""
-        try:
-            images, labels = np.asarray(subject.images[:]), np.asarray(subject.labels[:])
-        except Exception as error:  # zarr and its codecs raise what they like on damaged files
-            raise self._damaged(subject.key) from error
+        with reached(self.address):
+            try:
+                images, labels = np.asarray(subject.images[:]), np.asarray(subject.labels[:])
+            except Exception as error:  # zarr and its codecs raise what they like on damaged files
+                if isinstance(error, OSError) and is_remote(self.address):
+                    raise  # of the connection; the files may be whole
+                raise self._damaged(subject.key) from error
         if digest(images, labels) != subject.attributes["digest"]:  # a missing file reads as background
             raise self._damaged(subject.key)
         return images, labels
@@ -232,7 +235,7 @@ def open_store(address: Address) -> Store:
     Raises
     ------
     InputError
-        It is no store, of a newer format, or holds no finished subject.
+        It is no store, of a newer format, cannot be reached, or holds no finished subject.
     """
     root, attributes = open_root(address, "r")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from zarr.codecs import ZstdCodec
 
 from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, Grid
-from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, subject_attributes
+from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, place, reached, subject_attributes
 from napari_pgan.store.digest import digest
 from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata
 from napari_pgan.store.splits import SplitRule, assign
@@ -35,7 +34,7 @@ class StoreWriter:
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """The attributes of every subject that was written to its end, by key, whether it has a split yet or not."""
-        return subject_attributes(self._root)
+        return subject_attributes(self.address, self._root)
 
     def add_subject(
         self,
@@ -73,7 +72,7 @@ class StoreWriter:
         Raises
         ------
         InputError
-            The arrays do not fit the store.
+            The arrays do not fit the store, or the store cannot be reached.
         """
         shape = (len(self.channels.modalities), images.shape[1], *self.grid.shape)
         if images.shape != shape or labels.shape != shape[1:]:
@@ -81,23 +80,24 @@ class StoreWriter:
         if undeclared := self.channels.undeclared(labels):
             raise InputError(f"the segmentation holds the undeclared value {undeclared[0]}")
         stored, segmentation = np.asarray(images, np.float16), np.asarray(labels, np.uint8)
-        orientation = self.attributes["volume_orientation"]
-        group = self._root.create_group(key, overwrite=True, attributes={"ome": image_metadata(self.channels, spacing)})
-        _array(group, stored, IMAGE_AXES, fill_value=-1.0)
-        maps = group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["segmentation"]}})
-        ome = label_metadata(self.channels.labels, spacing)
-        _array(maps.create_group("segmentation", attributes={"ome": ome}), segmentation, LABEL_AXES, fill_value=0)
         about = {
             **(attributes or {}),
             "spacing": [float(s) for s in spacing],
-            "orientation": orientation,
+            "orientation": self.attributes["volume_orientation"],
             "slices": [int(z) for z in slices],
             "brain_slices": [int(z) for z in brain_slices],
             "split": split,
             "digest": digest(stored, segmentation),
             "finished": True,
         }
-        group.update_attributes({ATTRIBUTE: about})
+        ome = image_metadata(self.channels, spacing), label_metadata(self.channels.labels, spacing)
+        with reached(self.address):
+            group = self._root.create_group(key, overwrite=True, attributes={"ome": ome[0]})
+            _array(group, stored, IMAGE_AXES, fill_value=-1.0)
+            maps = group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["segmentation"]}})
+            maps = maps.create_group("segmentation", attributes={"ome": ome[1]})
+            _array(maps, segmentation, LABEL_AXES, fill_value=0)
+            group.update_attributes({ATTRIBUTE: about})
 
     def assign_splits(self, rule: SplitRule) -> dict[str, str]:
         """Give every finished subject without a split one; returns the split of each key.
@@ -109,9 +109,10 @@ class StoreWriter:
         existing = {person[key]: about["split"] for key, about in finished.items() if about.get("split")}
         by_person = assign(person.values(), rule, existing)
         splits = {key: by_person[person[key]] for key in finished}
-        for key, about in finished.items():
-            if about.get("split") != splits[key]:
-                self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})
+        with reached(self.address):
+            for key, about in finished.items():
+                if about.get("split") != splits[key]:
+                    self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})
         return splits
 
     def say_sided(self, sided: bool) -> None:
@@ -122,7 +123,8 @@ class StoreWriter:
     def note(self, **attributes: Any) -> None:
         """Set attributes of the root, such as the last report."""
         self.attributes = {**self.attributes, **attributes}
-        self._root.update_attributes({ATTRIBUTE: self.attributes})
+        with reached(self.address):
+            self._root.update_attributes({ATTRIBUTE: self.attributes})
 
 
 def create_store(
@@ -157,7 +159,7 @@ def create_store(
     Raises
     ------
     InputError
-        Something is there already.
+        Something is there already, or the address cannot be reached.
     """
     about = {
         "format_version": FORMAT_VERSION,
@@ -168,12 +170,13 @@ def create_store(
         "volume_orientation": volume_orientation,
         **attributes,
     }
-    try:
-        root = zarr.create_group(os.fspath(address), zarr_format=3, attributes={ATTRIBUTE: about})
-    except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
-        raise InputError(f"{address} exists already; name a new store") from error
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{address} is a file, or lies in one; name a folder for the store") from error
+    with reached(address):
+        try:
+            root = zarr.create_group(place(address), zarr_format=3, attributes={ATTRIBUTE: about})
+        except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
+            raise InputError(f"{address} exists already; name a new store") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise InputError(f"{address} is a file, or lies in one; name a folder for the store") from error
     return StoreWriter(address, root, about)
 
 

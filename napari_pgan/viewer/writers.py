@@ -1,11 +1,17 @@
-"""The plugin's writer: layers → NIfTI with a JSON sidecar."""
+"""The plugin's writers: layers → NIfTI or NRRD with a JSON sidecar."""
 
 from __future__ import annotations
 
 from napari_pgan.viewer.layers import LayerTuple
+from napari_pgan.viewer.patientspace import save_for_patient
 from napari_pgan.viewer.saving import save_layers
 
 
 def write_layers(path: str, layers: list[LayerTuple]) -> list[str]:
     """Save the generated layers of one result."""
     return [str(file) for file in save_layers(path, layers)]
+
+
+def write_for_patient(path: str, layers: list[LayerTuple]) -> list[str]:
+    """Save layers that lie beside a prepared exam on the grids that the exam was scanned on."""
+    return [str(file) for file in save_for_patient(path, layers)]

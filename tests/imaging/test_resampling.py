@@ -99,3 +99,27 @@ def test_what_is_no_transform_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.tfm").write_text("hello")
     with pytest.raises(InputError, match=r"bad\.tfm cannot be read"):
         read_transform(tmp_path / "bad.tfm")
+
+
+def test_smoothed_labels_have_truer_borders_and_no_new_values() -> None:
+    def phantom(affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+        """Two nested ellipsoids, known everywhere."""
+        z, y, x = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
+        place = np.einsum("ij,j...->i...", affine[:3], np.stack([x, y, z, np.ones(shape)]))
+        away = np.sqrt((place[0] / 18) ** 2 + (place[1] / 14) ** 2 + (place[2] / 10) ** 2)
+        return np.where(away < 0.6, 4, np.where(away < 1, 2, 0)).astype(np.uint8)
+
+    have = np.diag([2.0, 2.0, 2.0, 1.0])
+    have[:3, 3] = -29
+    matrix = _somewhere(3)
+    want = np.linalg.inv(matrix) @ have @ np.diag([0.5, 0.5, 0.5, 1.0])
+    turned = matrix @ want @ motion(np.random.default_rng(5), 0, 25, np.full(3, 30.0))
+    labels = Volume(phantom(have, (30, 30, 30)), have)
+    truth = phantom(turned, (60, 60, 60))
+    errors = {}
+    for smooth in (False, True):
+        found = resample_labels(labels, np.eye(4), (60, 60, 60), turned, smooth=smooth).array
+        assert set(np.unique(found)) <= {0, 2, 4}
+        assert found.dtype == np.uint8
+        errors[smooth] = float((found != truth).mean())
+    assert errors[True] < 0.8 * errors[False]

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from napari_pgan.latent.steering import any_value, make_bank
-from napari_pgan.model import Model, load_model
-from napari_pgan.spec import Channels
+from napari_pgan.model import Model
+from napari_pgan.spec import Channels, Label
 
 pytestmark = pytest.mark.viewer
+
+NAMES = {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}
+CHANNELS = Channels(("flair",), tuple(Label(v, name, f"#{v}0{v}0ff") for v, name in NAMES.items()))
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +38,11 @@ def messages() -> Any:
 
 
 @pytest.fixture
-def dock(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any, model_file: Path) -> Any:
+def dock(make_napari_viewer_proxy: Callable[..., Any], make_session_model: Callable[..., Model]) -> Any:
     from napari_pgan.viewer.session import session_of
 
     viewer = make_napari_viewer_proxy()
-    session_of(viewer).use(load_model(model_file), str(model_file))
+    session_of(viewer).use(make_session_model(channels=CHANNELS), "made")
     _, steer = viewer.window.add_plugin_dock_widget("napari-pgan", "Steer")
     return steer
 
@@ -78,10 +81,13 @@ def test_from_a_stroke_to_files(dock: Any, qtbot: Any, tmp_path: Path, messages:
     np.testing.assert_array_equal(answer.ask.wish.labels, layer.data)
     assert len(dock.found.candidates.buttons) == len(answer.found)
     assert viewer.layers.selection.active is layer
-    cells = [viewer.canvas.grid.contents_at(at, viewer.layers) for at in np.ndindex(2, 3)]
-    names = [[viewer.layers[i].name for i in cell] for cell in cells]
-    assert names[0] == ["synthetic t1", "asked for, on t1"]
-    assert names[4:] == [["synthetic segmentation", "asked for, on segmentation"], ["drawing"]]
+    cells = [viewer.canvas.grid.contents_at(at, viewer.layers) for at in np.ndindex(2, 2)]
+    assert [[viewer.layers[i].name for i in cell] for cell in cells] == [
+        ["synthetic flair", "asked for, on flair"],
+        ["synthetic segmentation", "asked for, on segmentation"],
+        ["drawing"],
+        [],
+    ]
 
     dock.found.candidates.buttons[-1].click()
     qtbot.waitUntil(lambda: dock._showing._steps._present is None, timeout=30000)
@@ -104,7 +110,7 @@ def test_from_a_stroke_to_files(dock: Any, qtbot: Any, tmp_path: Path, messages:
     assert (tmp_path / "found" / "candidate-1_flair.nii.gz").is_file()
 
 
-def test_lock_numbers_refinement_and_the_way_to_explore(dock: Any, qtbot: Any) -> None:
+def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any) -> None:
     viewer = dock._viewer
     layer = drawn(qtbot, dock)
     answered(qtbot, dock, lambda: layer.paint((8, 8), 2))
@@ -123,7 +129,7 @@ def test_lock_numbers_refinement_and_the_way_to_explore(dock: Any, qtbot: Any) -
 
     refined = answered(qtbot, dock, dock.how.refine_button.click)
     assert refined.found.offsets
-    sidecar = viewer.layers["synthetic t1"].metadata["napari_pgan"]["samples"][0]
+    sidecar = viewer.layers["synthetic flair"].metadata["napari_pgan"]["samples"][0]
     assert sidecar["refined"]
 
     dock.tabs.setCurrentWidget(dock.numbers)
@@ -138,6 +144,12 @@ def test_lock_numbers_refinement_and_the_way_to_explore(dock: Any, qtbot: Any) -
     dock.how.stop_wanted.emit()
     assert not dock.is_searching
     assert dock.answer is not None
+
+    dock.how.search_button.click()
+    threads = [r._thread._thread for r in (dock._sampler, dock._preparer, dock._searcher)]
+    viewer.window.remove_dock_widget(dock)
+    qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
+    assert "_on_press" not in [f.__name__ for f in layer.mouse_drag_callbacks]
 
 
 def test_bad_input_gets_a_sentence_and_the_last_result_stays(
@@ -170,18 +182,6 @@ def test_bad_input_gets_a_sentence_and_the_last_result_stays(
     assert "makes no segmentation" in dock.status.text()
     assert "makes no segmentation" in dock.drawing.new_button.toolTip()
     assert not dock.how.search_button.isEnabled()
-
-
-def test_closing_ends_everything(dock: Any, qtbot: Any) -> None:
-    layer = drawn(qtbot, dock)
-    layer.paint((8, 8), 2)
-    qtbot.waitUntil(lambda: dock._searcher.is_busy or dock.answer is not None, timeout=30000)
-    threads = [r._thread._thread for r in (dock._sampler, dock._preparer, dock._searcher)]
-    dock._viewer.window.remove_dock_widget(dock)
-    qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
-    assert dock._asking.drawing is layer
-    assert not any(getattr(f, "__self__", None) is not None and f.__name__ == "_on_press"
-                   for f in layer.mouse_drag_callbacks)  # fmt: skip
 
 
 MM = {"scale": (3.0, 2.0), "translate": (-22.5, -15.0), "units": ("mm", "mm")}

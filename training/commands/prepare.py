@@ -20,7 +20,9 @@ def prepare(
         Path,
         typer.Argument(help="Folder with the subjects: BraTS, BIDS, DICOM, photographs with masks, or as --plan says."),
     ],
-    store: Annotated[str, typer.Argument(help="The store to make or go on with, such as cohort.zarr.")],
+    store: Annotated[
+        str, typer.Argument(help="The store to make or go on with: cohort.zarr, or s3://bucket/cohort.zarr.")
+    ],
     plan: Annotated[
         Path | None, typer.Option(help="YAML file that says which file is which, for a cohort in any other layout.")
     ] = None,
@@ -40,7 +42,15 @@ def prepare(
         str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
     ] = "0.75,0.125,0.125",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes, about 0.4 GB each; by default one a core.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes of this machine, 0.5 to 0.7 GB each for BraTS; by default one a core, if memory allows.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a dask.distributed scheduler; its workers take the place of processes."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
     sided: Annotated[
@@ -55,10 +65,21 @@ def prepare(
     ] = False,
     reference: Annotated[
         str | None,
-        typer.Option(help="The modality that --register brings the others to; by default the plan's, or the first."),
+        typer.Option(
+            help="The modality that others are registered to, the brain is sought in and the atlas is fitted to; by "
+            "default the plan's, or the first."
+        ),
     ] = None,
     bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
     strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    atlas: Annotated[
+        str | None,
+        typer.Option(help="A volume that every subject is fitted to (affinely), or 'template' for the shipped brain."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="How label maps come onto another grid: nearest (the default) or gaussian (smooth borders)."),
+    ] = None,
     quality: Annotated[
         Path | None,
         typer.Option(help="Folder for the page that shows and names every registered subject, and the transforms."),
@@ -77,13 +98,16 @@ def prepare(
 
     Example: `napari-pgan-train prepare BraTS2021/ brats.zarr --size 128`
     """
+    from napari_pgan.imaging.cluster import Cluster
     from napari_pgan.imaging.options import Options
     from napari_pgan.imaging.plan import GridPlan, read_plan
     from napari_pgan.imaging.prepare import prepare as prepare_cohort
-    from napari_pgan.imaging.workers import available_cores
-    from napari_pgan.store import SplitRule
+    from napari_pgan.imaging.workers import fitting_workers
+    from napari_pgan.store import SplitRule, in_one_process
     from napari_pgan.training.console import emit, say
 
+    if scheduler is not None and workers is not None:
+        raise InputError("give --workers, processes of this machine, or --scheduler, a cluster, not both")
     read = read_plan(plan) if plan is not None else None
     grid = read.grid if read is not None else GridPlan()
     options = Options(
@@ -98,13 +122,17 @@ def prepare(
         reference=reference,
         bias=bias,
         strip=strip,
+        atlas=atlas,
+        labels=labels,
         folder=quality,
     )
     if dry_run:
         _list(source, read, as_json)
         return
+    own = workers or (1 if in_one_process(store) else fitting_workers())
     with _Stages() as stages:
-        report = prepare_cohort(str(source), store, options, workers or available_cores(), stages)
+        pool = own if scheduler is None else Cluster(scheduler, say)
+        report = prepare_cohort(str(source), store, options, pool, stages)
     for line in report.lines():
         say(line)
     if as_json:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.found import FoundCohort, completed, grouped, usual_content
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 
 _FILE = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[a-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)\.nii(?:\.gz)?")
 _MODALITIES = {"T1w": "t1", "T2w": "t2", "FLAIR": "flair", "PDw": "pd", "T2starw": "t2star", "inplaneT1": "inplanet1"}
@@ -19,13 +19,13 @@ def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
     """The cohort of the files (relative to `folder`), or None where there is no ``sub-…/anat``.
 
     Modalities come from ``anat`` of the raw data, where a T1w with ``ce-`` is the one after contrast agent; label maps
-    and lesion masks (``_dseg``, ``_mask``, ``_roi``) from there or from ``derivatives``, but no masks of brain or
-    tissue. Sessions are subjects of one person.
+    and lesion masks (``_dseg``, ``_mask``, ``_roi``) from there or from ``derivatives``, but no masks of tissue. A
+    ``desc-brain_mask`` in the scanner's own space is the brain's. Sessions are subjects of one person.
     """
     subjects = grouped(
         (name, person, part, folder / str(path)) for name, person, part, path in _files(sorted(paths, key=str))
     )
-    subjects = [subject for subject in subjects if set(subject.files) - {SEGMENTATION}]
+    subjects = [subject for subject in subjects if set(subject.files) - {SEGMENTATION, BRAIN}]
     if not subjects:
         return None
     content = usual_content(subjects)
@@ -47,6 +47,8 @@ def _files(paths: Iterable[PurePath]) -> Iterator[tuple[str, str, str, PurePath]
 
 
 def _part(entities: dict[str, str], suffix: str, derived: bool) -> str | None:
+    if suffix == "mask" and entities.get("desc") == "brain" and entities.keys() <= {"sub", "ses", "desc"}:
+        return BRAIN
     if suffix in _MASKS:
         what = " ".join(entities.get(key, "") for key in ("label", "desc", "space"))
         return None if _OTHER_MASKS.search(what) else SEGMENTATION

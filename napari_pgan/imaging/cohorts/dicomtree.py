@@ -52,6 +52,11 @@ def modality_of(description: str, contrast: bool = False) -> str | None:
     return "pd" if _PD.search(words) else None
 
 
+def says_segmentation(name: str) -> bool:
+    """Whether a name has a word in it for a label map, such as ``seg``, ``mask`` or ``lesion``."""
+    return bool(_MASK.search(name))
+
+
 def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
     """The cohort of the files (relative to `folder`), or None where none of them is DICOM.
 
@@ -94,5 +99,5 @@ def _files(
                 yield name or f"patient {numbers.index(one.patient) + 1} of the folder", None, part, one
         if masks and name and series:
             for path in inside:
-                if _MASK_FILE.search(path.name) and _MASK.search(path.name):
+                if _MASK_FILE.search(path.name) and says_segmentation(path.name):
                     yield name, None, SEGMENTATION, folder / str(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_pgan.imaging.dicom import Series
-from napari_pgan.imaging.names import MODALITIES, SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, MODALITIES, SEGMENTATION
 from napari_pgan.spec import DisplayGroup, Label
 
 Source = Path | Series | tuple[Path, ...]
@@ -28,8 +28,9 @@ class FoundSubject:
     name
         As the folders or files have it; may tell who it is, so it goes to the terminal and nowhere else.
     files
-        Modality or ``"seg"`` → file, or DICOM series. A subject of photographs has the parts ``"photograph"``,
-        ``"seg"`` and, where there is one, ``"field"`` (the field of view), each with a file a picture.
+        Modality, ``"seg"`` or ``"brain"`` (a mask that nobody needs) → file, or DICOM series. A subject of photographs
+        has the parts ``"photograph"``, ``"seg"`` and, where there is one, ``"field"`` (the field of view), each with a
+        file a picture.
     style
         Of the file names, where their layout has several (see `FileName`).
     problem
@@ -107,9 +108,13 @@ def usual_content(subjects: Sequence[FoundSubject]) -> Content:
     """The modalities that more than half of the subjects have, and whether more than half have a segmentation."""
     counts = Counter(part for subject in subjects for part in subject.files)
     usual = [part for part, n in counts.items() if 2 * n > len(subjects)]
-    modalities = sorted((part for part in usual if part != SEGMENTATION), key=lambda m: (_ORDER.get(m, 99), m))
+    modalities = sorted(
+        (part for part in usual if part not in (SEGMENTATION, BRAIN)), key=lambda m: (_ORDER.get(m, 99), m)
+    )
     if not modalities:  # no two alike: the commonest, so that what is missing can be said
-        modalities = [max((p for p in counts if p != SEGMENTATION), key=lambda p: (counts[p], p), default="t1")]
+        modalities = [
+            max((p for p in counts if p not in (SEGMENTATION, BRAIN)), key=lambda p: (counts[p], p), default="t1")
+        ]
     return Content(tuple(modalities), None if SEGMENTATION in usual else (), modalities[0])
 
 
@@ -147,7 +152,8 @@ def said_twice(parts: Iterable[str]) -> str:
 
 def listed(parts: Iterable[str]) -> str:
     """Parts as words: ``t1, t2 and the segmentation``."""
-    words = ["the segmentation" if part == SEGMENTATION else part for part in dict.fromkeys(parts)]
+    said = {SEGMENTATION: "the segmentation", BRAIN: "the brain mask"}
+    words = [said.get(part, part) for part in dict.fromkeys(parts)]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,8 @@ class SaveButton(QPushButton):
         )
         if not path:
             return
-        there = [file.name for file in self._files(result, path) if file.exists()]
-        if there:
-            more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-            answer = QMessageBox.question(self, "Write over", f"{there[0]}{more} exist. Write over them?")
-            if answer != QMessageBox.StandardButton.Yes:
-                return
-        self.save(result, path)
+        if may_write(self, self._files(result, path)):
+            self.save(result, path)
 
     def save(self, result: Any, path: str | Path) -> None:
         """Write a result in the background and say where it lies."""
@@ -104,6 +99,16 @@ class SaveButton(QPushButton):
     def _on_finished(self) -> None:
         self._saving = False
         self.allow(self._why_not)
+
+
+def may_write(parent: QWidget, files: Sequence[Path]) -> bool:
+    """Whether files may be written: none of them exists, or the person says that they may be written over."""
+    there = [file.name for file in files if file.exists()]
+    if not there:
+        return True
+    more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+    answer = QMessageBox.question(parent, "Write over", f"{there[0]}{more} exist. Write over them?")
+    return answer == QMessageBox.StandardButton.Yes
 
 
 def _write(write: Callable[[Any, str | Path], list[Path]], result: Any, path: str | Path) -> list[Path] | InputError:

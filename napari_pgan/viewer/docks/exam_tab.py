@@ -1,0 +1,457 @@
+"""The part of the dock Prepare for one exam: choose, preview, send on, save for the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pgan.errors import InputError
+from napari_pgan.viewer.cardtext import describe_grid
+from napari_pgan.viewer.compare import chequered, grey, wiped
+from napari_pgan.viewer.display import Display
+from napari_pgan.viewer.docks.compare_box import CompareBox
+from napari_pgan.viewer.docks.exam_options import GridBox, StepsBox
+from napari_pgan.viewer.docks.parts_table import PartsTable
+from napari_pgan.viewer.docks.patient_box import PatientBox
+from napari_pgan.viewer.docks.sections import heading
+from napari_pgan.viewer.docks.steps import Steps
+from napari_pgan.viewer.docks.tables import fit_rows
+from napari_pgan.viewer.docks.whynot import allow
+from napari_pgan.viewer.examlayers import WAY, LayerPart, exam_layers, grid_said
+from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, placement
+from napari_pgan.viewer.renderer import Progress, Renderer
+from napari_pgan.viewer.session import session_of
+
+if TYPE_CHECKING:
+    from napari_pgan.imaging.exam import ExamSteps, Together
+    from napari_pgan.imaging.examgrid import OnGrid
+    from napari_pgan.spec import Grid
+
+PREVIEW = "preview"
+_READABLE = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
+
+
+class ExamTab(QWidget):
+    """One exam.
+
+    Signals: `said(text)`, `failed(exception)`.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer.
+    """
+
+    said = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._session = session_of(viewer)
+        self._renderer, self._painter, self._steps = Renderer(self), Renderer(self), Steps(self)
+        self._shown, self._sent = Display(), Display()
+        self._files: list[tuple[str, Any, str | None]] | None = None  # None: the viewer's layers
+        self._preview: _Preview | None = None
+        self._previewed: object = None  # what was asked for it
+        self._way: dict[str, Any] | None = None
+        self._doing, self._cancelling = "", False
+        self._hidden: list[Any] = []
+
+        self.parts = PartsTable()
+        self.layers_button, self.folder_button, self.files_button = map(QPushButton, ("Layers", "Folder…", "Files…"))
+        self.grid, self.steps = GridBox(of_model=True), StepsBox(exam=True)
+        self.preview_button = QPushButton("Preview")
+        self.bar = QProgressBar()
+        self.bar.hide()
+        self.figures = QTableWidget(0, 3)
+        self.compare = CompareBox()
+        self.alone = QCheckBox("Hide the other layers")
+        self.alone.setChecked(True)
+        self.send_button = QPushButton("Send on")
+        self.patient = PatientBox(viewer, lambda: self._way)
+        self._build()
+        self._connect()
+        self._fill()
+        self._on_model()
+
+    def take_folder(self, path: str | Path) -> None:
+        """Find the volumes of a folder or a file in the background and list them."""
+        self.take_files([str(path)])
+
+    def take_files(self, paths: list[str]) -> None:
+        """The same for several files."""
+
+        def work(progress: Progress) -> list[tuple[str, Any, str | None]]:
+            from napari_pgan.imaging.examfiles import find_exam, told_apart
+
+            found = [one for path in paths for one in find_exam(path)]
+            return [(x.name, x, part) for x, part in zip(found, told_apart(x.part for x in found), strict=True)]
+
+        self._begin(work, self._on_files, "Looking for volumes")
+
+    def preview(self) -> None:
+        """Read, correct, register in the background; then show before and after."""
+        try:
+            parts = self.parts.parts()
+            taken = {k: x if self._files is not None else LayerPart.of(x) for k, x in parts.items()}
+        except InputError as error:
+            self.failed.emit(error)
+            return
+        wanted, asked = self._wanted(), self._asked()
+
+        def work(progress: Progress) -> _Preview:
+            from napari_pgan.imaging.exam import bring_together, read_exam
+
+            def tell(what: str, done: int, tasks: int) -> None:
+                self._doing = f"{what} …"
+                progress(done, max(tasks, 1))
+
+            tell("Reading the layers", 0, 1)
+            volumes = {part: x.volume() if isinstance(x, LayerPart) else x for part, x in taken.items()}
+            return _Preview(bring_together(read_exam(volumes, tell), wanted, tell))
+
+        self._begin(work, partial(self._on_preview, asked), "Reading")
+
+    def send(self) -> None:
+        """Put the exam on the grid that is chosen, in the background, and add it as layers."""
+        preview, model = self._preview, self._session.model
+        if preview is None:
+            return
+        own = self.grid.values
+        takes, normalise = self.grid.takes_model, self.steps.normalise.isChecked()
+        wanted: Grid | None = model.card.grid if takes and model is not None else None
+        labels = model.card.channels.labels if model is not None else ()
+
+        def work(progress: Progress) -> tuple[OnGrid, dict[str, Any], list[LayerTuple]]:
+            from napari_pgan.imaging.examgrid import grid_of, on_grid, way_to_patient
+
+            grid = wanted if wanted is not None else grid_of(preview.together, *own)  # type: ignore[arg-type]
+            made = on_grid(preview.together, grid, normalise)
+            way = way_to_patient(preview.together, made)
+            return made, way, exam_layers(preview.together, made, way, labels)
+
+        self._begin(work, self._on_sent, "Bringing it to the grid")
+
+    def cancel(self) -> None:
+        """End what is being done at its next step; what was there before stays."""
+        self._cancelling = True
+        self._allow()
+        self._renderer.request(lambda _: None, self._on_cancelled)
+
+    def end(self) -> None:
+        """No answer comes after this; layers that were hidden are shown again."""
+        self._show_others()
+        self._renderer.stop()
+        self._painter.stop()
+        self._steps.stop()
+        self._session.model_changed.disconnect(self._on_model, missing_ok=True)
+        for event in self._events():
+            event.disconnect(self._on_layers)
+        self._viewer.dims.events.order.disconnect(self._paint)
+
+    def _build(self) -> None:
+        self.figures.setHorizontalHeaderLabels(["", "Similarity", "Moved"])
+        self.figures.verticalHeader().hide()
+        header = self.figures.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        self.figures.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.figures.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
+        self.figures.hide()
+        sources = QHBoxLayout()
+        for button, tip in (
+            (self.layers_button, "List the viewer's layers that are volumes"),
+            (self.folder_button, "Find the volumes of an exam in a folder: NIfTI, NRRD, MetaImage or DICOM"),
+            (self.files_button, "Choose single files"),
+        ):
+            sources.addWidget(button)
+            button.setToolTip(tip)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        for widget in (
+            sources, self.parts, heading("Grid"), self.grid, heading("Steps"), self.steps, self.preview_button,
+            self.bar, self.figures, heading("Before and after"), self.compare, self.alone, self.send_button,
+            heading("Back to the patient"), self.patient,
+        ):  # fmt: skip
+            layout.addLayout(widget) if isinstance(widget, QHBoxLayout) else layout.addWidget(widget)
+        layout.addStretch(1)
+
+    def _connect(self) -> None:
+        self.layers_button.clicked.connect(self._take_layers)
+        self.folder_button.clicked.connect(self._ask_folder)
+        self.files_button.clicked.connect(self._ask_files)
+        self.parts.changed.connect(self._on_parts)
+        self.steps.changed.connect(self._allow)
+        self.preview_button.clicked.connect(lambda: self.cancel() if self._renderer.is_busy else self.preview())
+        self.compare.changed.connect(self._paint)
+        self.alone.toggled.connect(self._on_alone)
+        self.send_button.clicked.connect(self.send)
+        self.patient.said.connect(self.said)
+        self.patient.failed.connect(self.failed)
+        self._renderer.failed.connect(self._on_failure)
+        self._renderer.progressed.connect(self._on_progress)
+        self._renderer.busy.connect(lambda _: self._allow())
+        self._painter.failed.connect(self.failed)
+        self._session.model_changed.connect(self._on_model)
+        for event in self._events():
+            event.connect(self._on_layers)
+        self._viewer.dims.events.order.connect(self._paint)  # the swipe follows what is across the screen
+
+    def _events(self) -> tuple[Any, ...]:
+        events = self._viewer.layers.events
+        return events.inserted, events.removed, events.reordered
+
+    def _begin(self, work: Any, done: Any, saying: str) -> None:
+        self._doing = f"{saying} …"
+        self._cancelling = False
+        self.said.emit(self._doing)
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        self._renderer.request(work, partial(self._on_done, done))
+
+    def _on_done(self, done: Any, result: Any) -> None:
+        self.bar.hide()
+        self.said.emit("")
+        done(result)
+        self._allow()
+
+    def _on_progress(self, done: int, tasks: int) -> None:
+        self.bar.setRange(0, tasks)
+        self.bar.setValue(done)
+        if not self._cancelling:
+            self.said.emit(self._doing)
+
+    def _on_failure(self, error: Exception) -> None:
+        self.bar.hide()
+        self._cancelling = False
+        self._allow()
+        self.failed.emit(error)
+
+    def _on_cancelled(self, _: None) -> None:
+        self.bar.hide()
+        self._cancelling = False
+        self.said.emit("Cancelled; what was there before stays.")
+        self._allow()
+
+    def _ask_folder(self) -> None:
+        if folder := QFileDialog.getExistingDirectory(self, "The folder of an exam"):
+            self.take_folder(folder)
+
+    def _ask_files(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, "The volumes of an exam", "", _READABLE)
+        if files:
+            self.take_files(files)
+
+    def _on_parts(self) -> None:
+        self.steps.offer(self.parts.images())
+        self._allow()
+
+    def _take_layers(self) -> None:
+        self._files = None
+        self._fill()
+
+    def _on_files(self, files: list[tuple[str, Any, str | None]]) -> None:
+        self._files = files
+        self._fill()
+
+    def _on_layers(self, _: Any = None) -> None:
+        self._hidden = [layer for layer in self._hidden if layer in self._viewer.layers]
+        if self._files is None:
+            self._fill()
+
+    def _fill(self) -> None:
+        model = self._session.model
+        modalities = model.card.channels.modalities if model is not None else ()
+        self.parts.show_volumes(self._files if self._files is not None else self._layers(), modalities)
+        self._allow()
+
+    def _layers(self) -> list[tuple[str, Any, str | None]]:
+        """The viewer's volumes, without what this dock made."""
+        from napari_pgan.imaging.examfiles import part_of_name, told_apart
+
+        found = [
+            layer
+            for layer in self._viewer.layers
+            if type(layer).__name__ in ("Image", "Labels")
+            and layer.ndim == 3
+            and not getattr(layer, "rgb", False)
+            and not {WAY, PREVIEW} & set(layer.metadata.get(METADATA_KEY) or ())
+        ]
+        parts = ["seg" if type(x).__name__ == "Labels" else part_of_name(x.name) for x in found]
+        return [(x.name, x, part) for x, part in zip(found, told_apart(parts), strict=True)]
+
+    def _on_model(self, _: Any = None) -> None:
+        model = self._session.model
+        why_not = "" if model is not None else "Open a model in the dock Explore to take its grid"
+        self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
+        self._fill()
+
+    def _wanted(self) -> ExamSteps:
+        from napari_pgan.imaging.exam import ExamSteps
+
+        box = self.steps
+        reference = box.reference.currentText() or None
+        return ExamSteps(reference, box.register.isChecked(), box.bias.isChecked(), box.strip.isChecked())
+
+    def _asked(self) -> object:
+        """What a preview would be of; when it differs from the last one, that one is out of date."""
+        try:
+            parts = self.parts.parts()
+        except InputError:
+            parts = {}
+        return {part: id(source) for part, source in parts.items()}, self._wanted()
+
+    def _on_preview(self, asked: object, preview: _Preview) -> None:
+        self._preview, self._previewed = preview, asked
+        together = preview.together
+        self._show_figures(together)
+        self.compare.offer(together.reference, [p for p in together.images if p != together.reference])
+        self._paint()
+        said = [f"{problem[:1].upper()}{problem[1:]}." for problem in together.problems]
+        self.said.emit(" ".join(said) or "Ready: compare, then send it on.")
+
+    def _show_figures(self, together: Together) -> None:
+        from napari_pgan.imaging.quality import Limits
+
+        self.figures.setRowCount(len(together.quality))
+        for i, (part, quality) in enumerate(together.quality.items()):
+            problem = quality.problem(Limits())
+            texts = (
+                part + (" ⚠" if problem else ""),
+                f"{quality.before:.2f} → {quality.after:.2f}",
+                f"{quality.moved:.1f} mm, {quality.turned:.1f}°",
+            )
+            for column, text in enumerate(texts):
+                item = QTableWidgetItem(text)
+                about = f"two searches end {quality.disagreement:.1f} mm apart, heads overlap by {quality.overlap:.2f}"
+                item.setToolTip(f"{part} {problem}" if problem else f"{part}: {about}")
+                self.figures.setItem(i, column, item)
+        self.figures.setVisible(bool(together.quality))
+        fit_rows(self.figures, 5)
+
+    def _paint(self, _: Any = None) -> None:
+        """Compose the picture in the background; of many wishes while a slider is dragged the newest counts."""
+        preview, box = self._preview, self.compare
+        if preview is None or self.compare.modality.currentData() is None:
+            return
+        axis = int(self._viewer.dims.displayed[-1]) - (self._viewer.dims.ndim - 3)
+        how = (box.modality.currentData(), box.after.isChecked(), box.is_swipe, float(box.slider.value()), max(axis, 0))
+        self._painter.request(lambda _: preview.picture(*how), self._on_painted, keep_running=True)
+
+    def _on_painted(self, made: LayerTuple) -> None:
+        new = not self._shown.layers(self._viewer)
+        self._shown.show(self._viewer, [made], live=self._painter.is_busy)
+        for layer in self._shown.layers(self._viewer):
+            layer.visible = True
+        if new:
+            self._look()
+        if self.alone.isChecked():
+            self._hide_others()
+
+    def _look(self) -> None:
+        """The middle of what was made, in full."""
+        self._viewer.dims.set_point(range(self._viewer.dims.ndim), (0.0,) * self._viewer.dims.ndim)
+        self._viewer.reset_view()
+
+    def _on_alone(self, on: bool) -> None:
+        if not on:
+            self._show_others()
+        elif any(layer.visible for layer in self._shown.layers(self._viewer)):
+            self._hide_others()
+
+    def _hide_others(self) -> None:
+        for layer in self._viewer.layers:
+            if layer.visible and layer not in self._shown.layers(self._viewer):
+                layer.visible = False
+                self._hidden.append(layer)
+
+    def _show_others(self) -> None:
+        for layer in self._hidden:
+            layer.visible = True
+        self._hidden = []
+
+    def _on_sent(self, answer: tuple[OnGrid, dict[str, Any], list[LayerTuple]]) -> None:
+        made, way, tuples = answer
+        for layer in self._shown.layers(self._viewer):
+            layer.visible = False
+        self._show_others()
+        steps = self._sent.steps(self._viewer, tuples)
+        self._steps.take(steps, partial(self._on_placed, made, way))
+
+    def _on_placed(self, made: OnGrid, way: dict[str, Any]) -> None:
+        self._way = way
+        self._look()
+        if made_layers := self._sent.layers(self._viewer):
+            self._viewer.layers.selection.active = made_layers[-1]
+        model = self._session.model
+        lacks = [m for m in model.card.channels.modalities if m not in made.images] if model is not None else []
+        text = f"Sent on: {grid_said(made.grid)}."
+        if made.cut > 0.001:
+            text += f" The field of view cuts off {made.cut:.1%} of the head."
+        if lacks and self.grid.takes_model:
+            text += f" The model also knows {', '.join(lacks)}."
+        self.said.emit(text)
+        self._allow()
+
+    def _allow(self) -> None:
+        busy = self._renderer.is_busy
+        self.preview_button.setText("Cancelling…" if self._cancelling else "Cancel" if busy else "Preview")
+        why_not = "It ends at its next step" if self._cancelling else ""
+        if not busy and not self.parts.rowCount():
+            why_not = "Open images in the viewer, or choose a folder"
+        allow(self.preview_button, "Register and show before and after; nothing of yours is changed", why_not)
+        reason = "Preview the exam first"
+        if self._preview is not None:
+            reason = "" if self._asked() == self._previewed else "Volumes or steps have changed: preview again"
+        reason = "Wait for the preview, or cancel it" if busy else reason
+        allow(self.send_button, "Add the exam as layers on the grid chosen above, where a model can take it", reason)
+        for button in (self.layers_button, self.folder_button, self.files_button):
+            button.setEnabled(not busy)
+        self.patient.allow()
+
+
+class _Preview:
+    """An exam brought together, and its shades for the picture."""
+
+    def __init__(self, together: Together) -> None:
+        self.together = together
+        backgrounds = {part: found.background for part, found in together.foregrounds.items()}
+        self._after = {p: grey(together.volumes[p].array, backgrounds[p]) for p in together.images}
+        self._before = {
+            p: self._after[p] if v is together.volumes[p] else grey(v.array, backgrounds[p])
+            for p, v in together.before.items()
+        }
+
+    def picture(self, part: str, after: bool, swipe: bool, value: float, axis: int) -> LayerTuple:
+        """The layer in which the reference and another modality stand together."""
+        from napari_pgan.spec import Grid
+
+        together = self.together
+        volume = together.volumes[together.reference]
+        own, other = self._after[together.reference], (self._after if after else self._before)[part]
+        made = wiped(own, other, value / 100, axis) if swipe else chequered(own, other, volume.spacing, value)
+        grid = Grid(volume.array.shape, volume.spacing, volume.orientation)
+        about: Mapping[str, Any] = {"slot": PREVIEW, PREVIEW: True, "grid": grid.to_dict()}
+        options = {
+            "name": PREVIEW, **placement(grid), "contrast_limits": (0, 255), "colormap": "gray",
+            "interpolation2d": "linear", "metadata": {METADATA_KEY: about},
+        }  # fmt: skip
+        return np.ascontiguousarray(made), options, "image"

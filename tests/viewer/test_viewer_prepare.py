@@ -1,0 +1,228 @@
+"""The dock Prepare in a real napari window."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from displaced_exam import write_exam
+
+from napari_pgan.phantom import PhantomSubject, make_subject, write_cohort
+
+pytestmark = pytest.mark.viewer
+
+
+@pytest.fixture(scope="module")
+def small() -> PhantomSubject:
+    return make_subject(4, 32)
+
+
+@pytest.fixture
+def exam_folder(tmp_path: Path, small: PhantomSubject) -> Path:
+    write_exam(tmp_path / "exam", small)
+    return tmp_path / "exam"
+
+
+@pytest.fixture
+def messages() -> Any:
+    from napari.utils.notifications import notification_manager
+
+    notification_manager.records.clear()
+    yield lambda: [r.message for r in notification_manager.records]
+    notification_manager.records.clear()
+
+
+@pytest.fixture
+def dock(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+    viewer = make_napari_viewer_proxy()
+    _, prepare = viewer.window.add_plugin_dock_widget("napari-pgan", "Prepare")
+    prepare.viewer = viewer
+    return prepare
+
+
+def wait(qtbot: Any, until: Callable[[], bool]) -> None:
+    qtbot.waitUntil(until, timeout=60000)
+
+
+def picture_changes(qtbot: Any, layer: Any, change: Callable[[], Any]) -> None:
+    before = layer.data.copy()
+    change()
+    wait(qtbot, lambda: not np.array_equal(layer.data, before))
+
+
+def test_an_exam_goes_from_its_files_to_the_model_and_back(
+    dock: Any, qtbot: Any, exam_folder: Path, model: Any, tmp_path: Path
+) -> None:
+    from qtpy.QtCore import QTimer
+
+    exam, viewer = dock.exam, dock.viewer
+    own = viewer.add_image(np.ones((5, 5, 5)), name="mine t1")
+    assert exam.parts.parts() == {"t1": own}
+    exam._session.use(model, "small")
+    exam.take_folder(exam_folder)
+    wait(qtbot, lambda: exam.parts.rowCount() == 2)
+    assert list(exam.parts.parts()) == ["t1", "t2"]
+    assert exam.send_button.toolTip() == "Preview the exam first"
+
+    gaps, last = [], [time.monotonic()]
+    timer = QTimer()
+    timer.timeout.connect(lambda: (gaps.append(time.monotonic() - last[0]), last.__setitem__(0, time.monotonic())))
+    timer.start(10)
+    exam.preview_button.click()
+    assert exam.preview_button.text() == "Cancel"
+    wait(qtbot, lambda: "preview" in viewer.layers)
+    timer.stop()
+    assert np.percentile(gaps, 90) < 0.2  # the window lives while it is worked
+    assert not own.visible
+    assert [exam.figures.item(0, i).text()[:2] for i in range(1)] == ["t2"]
+    before, after = exam.figures.item(0, 1).text().split(" → ")
+    assert float(after) > float(before)
+
+    for change in (
+        lambda: exam.compare.before.setChecked(True),
+        lambda: exam.compare.slider.setValue(12),
+        lambda: exam.compare.how.setCurrentText("Swipe"),
+        lambda: exam.compare.slider.setValue(80),
+        lambda: viewer.dims.transpose(),
+    ):
+        picture_changes(qtbot, viewer.layers["preview"], change)
+
+    exam.steps.bias.setChecked(True)
+    assert exam.send_button.toolTip() == "Volumes or steps have changed: preview again"
+    exam.steps.bias.setChecked(False)
+    exam.send_button.click()
+    wait(qtbot, exam.patient.button.isEnabled)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["mine t1", "preview", "exam t1", "exam t2", "exam segmentation"]
+    assert own.visible
+    assert not viewer.layers["preview"].visible
+    assert viewer.layers["exam t2"].data.shape[1:] == model.card.grid.shape
+    assert "The model also knows t1ce, flair" in dock.status.text()
+    assert exam.parts.rowCount() == 2  # what the dock made is no exam
+
+    drawn = viewer.layers["exam segmentation"]
+    drawn.data_setitem(np.nonzero(np.pad(np.ones((8, 10, 10)), ((10, drawn.data.shape[0] - 18), (3, 3), (3, 3)))), 4)
+    viewer.layers.selection = {drawn}
+    exam.patient.onto.setCurrentIndex(exam.patient.onto.findData("t2"))
+    exam.patient.save(tmp_path / "out.nii.gz")
+    wait(qtbot, lambda: "Wrote 2 files" in dock.status.text())
+    written, original = nib.load(tmp_path / "out_seg.nii.gz"), nib.load(exam_folder / "head_t2.nii.gz")
+    np.testing.assert_array_equal(written.affine, original.affine)
+    assert set(np.unique(written.dataobj)) == {0, 4}
+    by_menu = viewer.layers.save(str(tmp_path / "menu.nrrd"), selected=True, plugin="napari-pgan")
+    assert [Path(p).name for p in by_menu] == ["menu_seg.seg.nrrd", "menu.json"]
+
+    exam.send_button.click()  # what was drawn stays; the rest is filled again
+    wait(qtbot, lambda: len(viewer.layers) == 6 and not exam._renderer.is_busy)
+    assert drawn in viewer.layers
+    assert (drawn.data == 4).sum() == 800
+
+
+def test_bad_input_is_a_sentence_and_nothing_is_lost(
+    dock: Any, qtbot: Any, messages: Any, tmp_path: Path, small: PhantomSubject
+) -> None:
+    exam, viewer = dock.exam, dock.viewer
+    assert not exam.preview_button.isEnabled()
+    assert "choose a folder" in exam.preview_button.toolTip()
+    (tmp_path / "notes.txt").write_text("no images")
+    exam.take_folder(tmp_path)
+    wait(qtbot, lambda: "holds no volume" in dock.status.text())
+    (tmp_path / "broken_t1.nii.gz").write_bytes(b"\x1f\x8b broken")
+    exam.take_folder(tmp_path)
+    wait(qtbot, lambda: exam.parts.rowCount() == 1)
+    exam.preview_button.click()
+    wait(qtbot, lambda: "fetch it again" in dock.status.text())
+    exam.layers_button.click()
+    for name in ("t1", "t1 again"):
+        viewer.add_image(small.images["t1"], name=name)
+    exam.parts.cellWidget(1, 1).setCurrentText("t1")
+    exam.preview_button.click()
+    assert "two volumes are taken for t1" in dock.status.text().lower()
+    assert len(messages()) == 3
+    assert not any("Traceback" in text for text in messages())
+    assert [layer.name for layer in viewer.layers] == ["t1", "t1 again"]
+    assert exam.preview_button.isEnabled()
+
+
+def test_cancel_ends_the_work_and_closing_too(
+    dock: Any, qtbot: Any, small: PhantomSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+
+    def slow(exam: Any, steps_wanted: Any, tell: Callable[..., None]) -> None:
+        while True:
+            steps.append(1)
+            tell("Registering t2 to t1", len(steps), 10**6)
+            time.sleep(0.01)
+
+    monkeypatch.setattr("napari_pgan.imaging.exam.bring_together", slow)
+    exam, viewer = dock.exam, dock.viewer
+    viewer.add_image(small.images["t1"], name="t1")
+    exam.preview_button.click()
+    wait(qtbot, lambda: "Registering t2 to t1" in dock.status.text())
+    exam.preview_button.click()
+    assert exam.preview_button.text() == "Cancelling…"
+    wait(qtbot, lambda: exam.preview_button.text() == "Preview")
+    assert "Cancelled" in dock.status.text()
+    count = len(steps)
+    exam.preview_button.click()
+    wait(qtbot, lambda: len(steps) > count)
+    thread = exam._renderer._thread._thread
+    viewer.window.remove_dock_widget(dock)
+    wait(qtbot, lambda: not thread.is_alive())
+    assert [layer.name for layer in viewer.layers] == ["t1"]
+
+
+def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
+    dock: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: Any
+) -> None:
+    monkeypatch.setenv("NAPARI_PGAN_SALT", "a salt for tests")
+    tab = dock.cohort
+    source = tmp_path / "a folder with a rather long name" / "cohort"
+    write_cohort(source, 3, seed=2, size=32)
+    victim = next(source.glob("*"))
+    next(victim.glob("*t2*")).unlink()
+    assert tab.list_button.toolTip() == "Choose the folder that holds the cohort"
+    tab.source.setText(str(source))
+    tab.list_button.click()
+    wait(qtbot, lambda: "3 subjects found, 2 of them complete" in dock.status.text())
+    assert "t2 is missing" in tab.subjects.item(0, 2).text()
+    assert tab.prepare_button.toolTip() == "Name the store that it goes to"
+
+    tab.store.setText(str(tmp_path / "store.zarr"))
+    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(32))
+    tab.prepare_button.click()
+    assert tab.prepare_button.text() == "Cancel"
+    wait(qtbot, lambda: not tab.process.is_running)
+    assert "2 of 3 subjects are in the store" in dock.status.text()
+    assert "1 set aside" in dock.status.text()
+    assert tab.subjects.item(0, 2).text() == "set aside: t2 is missing"
+    assert [tab.subjects.item(i, 2).text() for i in (1, 2)] == ["taken", "taken"]
+    assert not tab.quality_button.isEnabled()
+
+    tab.store.setText("")
+    tab.prepare()
+    assert "name the store" in dock.status.text().lower()
+    tab.store.setText(str(tmp_path / "store.zarr"))
+    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(64))
+    tab.prepare_button.click()
+    wait(qtbot, lambda: not tab.process.is_running)
+    assert "was prepared with --size 32" in dock.status.text()
+    assert "Traceback" not in "".join(messages())
+
+    code = (
+        "import signal, sys, time\nprint('Subjects: 1/9 subjects (11%)', file=sys.stderr, flush=True)\ntime.sleep(60)"
+    )
+    tab._start(lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
+    wait(qtbot, lambda: tab.bar.maximum() == 9)
+    tab.prepare_button.click()
+    wait(qtbot, lambda: not tab.process.is_running)
+    assert "goes on from there" in dock.status.text()
+    assert json.loads((tmp_path / "store.zarr" / "zarr.json").read_text())["attributes"]
