@@ -9,6 +9,7 @@ import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
+from napari_pgan.viewer.docks.sections import narrow
 from napari_pgan.viewer.docks.whynot import allow
 
 Change = Callable[[np.ndarray], np.ndarray]
@@ -77,8 +78,7 @@ class LayerChoice(QComboBox):
     def __init__(self, nothing: str = "none", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._nothing = nothing
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
+        narrow(self)
         self.activated.connect(lambda index: self.chosen.emit(self.itemData(index)))
 
     def offer(self, layers: list[Any], present: Any) -> None:

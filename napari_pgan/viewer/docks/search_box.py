@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.viewer.docks.drawing_box import LayerChoice
+from napari_pgan.viewer.docks.sections import narrow
 from napari_pgan.viewer.docks.whynot import allow
 
 _MOST = 24
@@ -50,8 +51,7 @@ class SearchBox(QWidget):
         self.lock_button, self.lock, self.modality = QPushButton("Lock"), LayerChoice("nothing stays"), QComboBox()
         self.refine_button, self.strength = QPushButton("Refine"), QDoubleSpinBox()
         for choice in (self.lock, self.modality):
-            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            choice.setMinimumContentsLength(6)
+            narrow(choice)
         self.strength.setRange(0.05, 1.0)
         self.strength.setSingleStep(0.05)
         self.strength.setValue(_STRENGTH)

@@ -29,8 +29,8 @@ from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.numbers_box import NumbersBox
 from napari_pgan.viewer.docks.opening import Opening
 from napari_pgan.viewer.docks.save_button import SaveButton
-from napari_pgan.viewer.docks.scrolled import Scrolled
 from napari_pgan.viewer.docks.search_box import SearchBox
+from napari_pgan.viewer.docks.sections import Tall
 from napari_pgan.viewer.docks.showing import Showing, in_view
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.drawing import require_slices
@@ -175,7 +175,7 @@ class Steer(QWidget):
         layout.addStretch(1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolled(inside))
+        outer.addWidget(Tall(inside))
 
     def _connect(self) -> None:
         self._opening.said.connect(self._say)
