@@ -38,9 +38,20 @@ def _options(
 
 
 def _register() -> None:
-    from napari_pgan.training.commands import demo, evaluate, fit, info, phantom, prepare, sample, steer
+    from napari_pgan.training.commands import (
+        demo,
+        encode,
+        encoder,
+        evaluate,
+        fit,
+        info,
+        phantom,
+        prepare,
+        sample,
+        steer,
+    )  # fmt: skip
 
-    for module in (demo, phantom, prepare, fit, sample, steer, evaluate, info):
+    for module in (demo, phantom, prepare, fit, sample, steer, encoder, encode, evaluate, info):
         app.command()(getattr(module, module.__name__.rpartition(".")[2]))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_pgan.errors import InputError
+from napari_pgan.model.encoders import EncoderShape
 from napari_pgan.model.encoding import Encoding, Kind
 from napari_pgan.model.networks import Architecture
 from napari_pgan.spec import Channels, Grid
@@ -90,6 +91,8 @@ class Card:
         Recipe, images seen, cohort, counts, salted subject hashes, code version, date, measures.
     licence, limits
         Under which terms it may be used, and what for it may not.
+    encoders
+        The shape of the encoders that the file holds, and what was measured of them; empty where there are none.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "not stated"
     limits: str = LIMITS
+    encoders: Mapping[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -129,6 +133,7 @@ class Card:
             "training": dict(self.training),
             "licence": self.licence,
             "limits": self.limits,
+            **({"encoders": dict(self.encoders)} if self.encoders else {}),
         }
 
     @classmethod
@@ -170,6 +175,7 @@ class Card:
                 training=data["training"],
                 licence=data["licence"],
                 limits=data["limits"],
+                encoders=data.get("encoders", {}),
             )
         except KeyError as missing:
             raise InputError(f"{where}: its card lacks {missing}; export the model again") from None
@@ -190,6 +196,11 @@ def _refuse_wrong_types(data: Mapping[str, Any]) -> None:
     for modality, ends in data["intensity"].items():
         if not isinstance(ends, Mapping) or not all(isinstance(end, str) for end in ends.values()):
             raise TypeError(f"the intensity of {modality} is no mapping of texts")
+    if encoders := data.get("encoders"):
+        if not isinstance(encoders, Mapping):
+            raise TypeError("encoders is no mapping")
+        if not EncoderShape.from_dict(encoders).stage < len(data["architecture"]["widths"]):
+            raise TypeError("the encoders are of a stage that there is not")
     a = data["architecture"]
     numbers = [*a["base"], *a["widths"], a["channels"], a["latent"], a["conditions"], a["stddev_group"]]
     numbers.append(a.get("labels", 0))

@@ -1,4 +1,4 @@
-"""The model file: a generator's tensors, its card, and perhaps the critic that it was trained with, in one file.
+"""The model file: a generator's tensors, its card, and perhaps its critic and its encoders, in one file.
 
 It is a safetensors file; no pickle is ever opened.
 """
@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.model.card import Card
+from napari_pgan.model.encoders import Encoders, EncoderShape
 from napari_pgan.model.networks import Critic, Generator
 
 METADATA_KEY = "napari_pgan"
-_GENERATOR, _CRITIC = "generator.", "critic."
+_GENERATOR, _CRITIC, _ENCODER = "generator.", "critic.", "encoder."
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,46 @@ def write_model(path: str | Path, card: Card, generator: Generator, critic: Crit
     tensors = {_GENERATOR + k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
     if critic is not None:
         tensors |= {_CRITIC + k: _half(v.detach().float().cpu()).contiguous() for k, v in critic.state_dict().items()}
+    save_tensors(path, tensors, {METADATA_KEY: replace(card, encoders={}).to_json()})  # which are of another file
+
+
+def add_encoders(path: str | Path, encoders: Encoders, measures: Mapping[str, Any]) -> None:
+    """Put encoders into a model file, in place of those that it holds; all else in it stays as it is.
+
+    Parameters
+    ----------
+    path
+        The file; it is replaced in one step.
+    encoders
+        Of its generator; stored in half precision.
+    measures
+        What the card tells of them, as JSON values.
+
+    Raises
+    ------
+    InputError
+        As `read_card` does, or the disk does not take the file.
+    """
+    path = Path(path)
+    card = read_card(path)
+    tensors = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(_ENCODER)}
+    for name, tensor in encoders.state_dict().items():
+        tensors[_ENCODER + name] = _half(tensor.detach().float().cpu()).contiguous()
+    card = replace(card, encoders={**encoders.shape.to_dict(), **measures})
     save_tensors(path, tensors, {METADATA_KEY: card.to_json()})
+
+
+def read_encoders(path: str | Path) -> Encoders | None:
+    """The encoders of a model file in float32, or None where it holds none; raises InputError as `read_model` does."""
+    path = Path(path)
+    card = read_card(path)
+    if not card.encoders:
+        return None
+    shape = EncoderShape.from_dict(card.encoders)
+    with torch.random.fork_rng(devices=[]):
+        encoders = Encoders(card.architecture, card.channels, shape)
+    _fill(encoders, path, _ENCODER)
+    return encoders.eval().requires_grad_(False)
 
 
 def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
@@ -142,7 +184,7 @@ def _header(path: Path) -> tuple[dict[str, str], list[str]]:
         raise InputError(f"{path}: is damaged or no safetensors file ({error}); copy or download it again") from None
 
 
-def _fill(network: Generator | Critic, path: Path, prefix: str) -> None:
+def _fill(network: Generator | Critic | Encoders, path: Path, prefix: str) -> None:
     """Load the tensors under a prefix; raises InputError where they are not the network's."""
     with safe_open(path, framework="pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  a file, not a dict

@@ -1,7 +1,7 @@
 """Generated samples as files: picture sheets, NIfTI with sidecars, NumPy archives."""
 
 from napari_pgan.samples.nifti import sample_files, write_sample
-from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.npz import read_latents, write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
@@ -13,6 +13,7 @@ __all__ = [
     "found_report",
     "grid_sheet",
     "provenance",
+    "read_latents",
     "sample_files",
     "sheet",
     "thumbnail",

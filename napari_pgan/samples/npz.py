@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan.atomic import replacing
+from napari_pgan.errors import InputError
 from napari_pgan.model import Batch
 from napari_pgan.spec import Channels
 
@@ -16,11 +17,7 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 
 
 def write_npz(
-    path: str | Path,
-    batch: Batch,
-    channels: Channels,
-    note: str = "",
-    more: Mapping[str, np.ndarray] | None = None,
+    path: str | Path, batch: Batch, channels: Channels, note: str = "", more: Mapping[str, np.ndarray] | None = None
 ) -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
 
@@ -38,7 +35,7 @@ def write_npz(
     note
         Kept as the archive's comment, which readers of arrays do not see (`read_note`).
     more
-        Arrays beside these.
+        Further arrays, by name.
     """
     arrays: dict[str, np.ndarray] = {
         "images": np.ascontiguousarray(batch.images, np.float32),
@@ -64,3 +61,32 @@ def read_note(path: str | Path) -> str | None:
             return archive.comment.decode("utf-8", "replace")
     except (OSError, zipfile.BadZipFile):
         return None
+
+
+def read_latents(path: str | Path, size: int) -> np.ndarray:
+    """The latents (N, L) float32 of an archive that `sample`, `steer` or `encode` wrote.
+
+    Parameters
+    ----------
+    path
+        The archive.
+    size
+        Numbers in a latent of the model that takes them.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, holds no latents, or those of another model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            latents = np.asarray(archive["latents"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give an .npz that `encode` or `sample` wrote") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        raise InputError(f"{path}: holds no latents; give an .npz that `encode` or `sample` wrote") from None
+    if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
+        raise InputError(f"{path}: its latents are no table of finite numbers; write it again")
+    if latents.shape[1] != size:
+        raise InputError(f"{path}: holds latents of {latents.shape[1]} numbers, and this model takes {size}")
+    return latents.astype(np.float32)

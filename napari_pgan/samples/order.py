@@ -70,6 +70,20 @@ class Order:
         stems = tuple(f"frame-{n:05d}" for n in range(len(walk)))
         return cls(model, walk, stems, dict(conditions or {}), stage)._checked()
 
+    @classmethod
+    def of_latents(
+        cls,
+        model: Model,
+        latents: np.ndarray,
+        truncation: float = 1.0,
+        conditions: Mapping[str, str | float] | None = None,
+        stage: int | None = None,
+    ) -> Order:
+        """One sample a row of latents (N, L), numbered; raises InputError for what the model does not have."""
+        frames = Walk(latents, np.full(len(latents), float(truncation)), (None,) * len(latents))
+        stems = tuple(f"latent-{n:05d}" for n in range(len(latents)))
+        return cls(model, frames, stems, dict(conditions or {}), stage)._checked()
+
     def __len__(self) -> int:
         return len(self.frames)
 
@@ -86,8 +100,9 @@ class Order:
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits: the same for the same samples of the same model on the same kind of device."""
+        card = replace(self.model.card, encoders={})  # which make no image
         asked = [
-            self.model.identity, self.model.card.to_dict(), self.model.device.type, self.model.stage(self.stage),
+            self.model.identity, card.to_dict(), self.model.device.type, self.model.stage(self.stage),
             sorted(self.conditions.items()), self.stems, self.frames.seeds, self.frames.truncation.tolist(),
             hashlib.sha256(np.ascontiguousarray(self.frames.latents, "<f4").tobytes()).hexdigest(),
         ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,6 +72,7 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         *_channels(card.channels),
         f"  network     {numbers / 1e6:.2f} million numbers, latent of {a.latent}, labels as {card.encoding}",
         f"  critic      {'in the file, for `fit --init`' if critic else 'none in the file'}",
+        f"  encoders    {_encoders(card.encoders)}",
     ]
     for condition in card.conditions:
         low, high = condition.range or (0.0, 1.0)
@@ -90,6 +92,15 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
     lines.append(f"  training    {', '.join(filter(None, told)) or 'not stated'}")
     lines += [f"  identity    {model.identity}", f"  licence     {card.licence}", f"  {card.limits}"]
     return facts, lines
+
+
+def _encoders(told: Mapping[str, Any]) -> str:
+    if not told:
+        return "none in the file; `napari-pgan-train encoder` makes them"
+    if not (own := told.get("own")):
+        return "in the file, for `encode`"
+    found = ", ".join(f"{name} {value:.2f}" for name, value in own["correlation"].items())
+    return f"in the file, for `encode`; its own images come back with a correlation of {found}"
 
 
 def _store(path: str) -> tuple[dict[str, Any], list[str]]:

@@ -20,6 +20,9 @@ def sample(
     count: Annotated[int | None, typer.Option(help="How many, from --seed on.", min=1, max=1_000_000)] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed of --count.", min=0)] = None,
     plan: Annotated[Path | None, typer.Option(help="A walk plan (YAML): key frames and the way between them.")] = None,
+    latents: Annotated[
+        Path | None, typer.Option(help="An .npz with latents, as `encode` and `sample` write it.")
+    ] = None,
     truncation: Annotated[
         float | None, typer.Option(help="1 is full variety, towards 0 samples are more alike. Default 1.", min=0, max=1)
     ] = None,
@@ -38,15 +41,15 @@ def sample(
 
     Example: `napari-pgan-train sample run/model.safetensors --out samples --seeds 0-63`
     """
-    if [seeds, count, plan].count(None) != 2:
-        raise InputError("give one of --seeds 0-63, --count N --seed S, and --plan FILE")
+    if [seeds, count, plan, latents].count(None) != 3:
+        raise InputError("give one of --seeds 0-63, --count N --seed S, --plan FILE, and --latents FILE")
     if (seed is None) != (count is None):
         raise InputError("--count and --seed go together: --count 64 --seed 1 is seeds 1 to 64")
     if plan is not None and truncation is not None:
         raise InputError("the truncation of a walk stands in its plan; leave out --truncation")
     from napari_pgan.latent import format_seeds, parse_seeds, read_plan
     from napari_pgan.model import load_model
-    from napari_pgan.samples import Order, write_order
+    from napari_pgan.samples import Order, read_latents, write_order
     from napari_pgan.training.console import emit, progress, say
     from napari_pgan.training.device import choose_device
 
@@ -55,6 +58,9 @@ def sample(
     if plan is not None:
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
         order = Order.of_walk(loaded, walk, conditions, stage)
+    elif latents is not None:
+        rows = read_latents(latents, loaded.card.architecture.latent)
+        order = Order.of_latents(loaded, rows, 1.0 if truncation is None else truncation, conditions, stage)
     else:
         chosen = parse_seeds(seeds) if seeds is not None else list(range(seed or 0, (seed or 0) + (count or 0)))
         order = Order.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)
@@ -66,7 +72,7 @@ def sample(
                 "out": str(out),
                 "files": [str(path) for path in files],
                 "samples": len(order),
-                "seeds": None if plan is not None else format_seeds(chosen),
+                "seeds": format_seeds(chosen) if plan is None and latents is None else None,
                 "model": loaded.card.name,
                 "model_identity": loaded.identity,
                 "fingerprint": order.fingerprint,
@@ -77,6 +83,7 @@ def sample(
 
 
 def conditions_of(texts: list[str], card: Card) -> dict[str, str | float]:
+    """Conditions as they are written on the command line; raises InputError for those that are not so."""
     numbers = {c.name for c in card.conditions if not c.levels}
     values: dict[str, str | float] = {}
     for text in texts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
+from napari_pgan.latent.directions import directions_that_show
 from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.latent.steering.wish import Wish
@@ -100,27 +101,17 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
 
 
 def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """Eigenvectors of how strongly each direction of the latent moves the segmentation, weakest first: (L, L).
-
-    The mean of JᵀJ over latents (a Gauss-Newton or Fisher matrix; Amari 1998, doi:10.1162/089976698300017746), where J
-    is the derivative of label probabilities by the latent, estimated from products with random vectors. A few dozen of
-    hundreds of directions matter, by factors of thousands; an optimiser that scales each of its coordinates needs
-    these for coordinates.
-    """
-    stage, random = max(0, model.stages - 2), torch.Generator().manual_seed(0)
-    size = model.card.architecture.latent
-    total = torch.zeros(size, size)
+    """The directions along which a latent moves the segmentation, weakest first: (L, L), see `directions_that_show`."""
+    stage = max(0, model.stages - 2)
     first = FIRST_SEED + 10**8
-    for start in range(0, count, _PROBED):
-        seeds = range(first + start, first + min(start + _PROBED, count))
-        z = torch.from_numpy(model.latents(seeds)).to(model.device).requires_grad_(True)
-        logits = label_logits(model.generate(z, stage=stage, conditions=_middle(model)), model.encoding)
-        found = torch.sigmoid(logits[:, 1:])
-        along = torch.randn(found.shape, generator=random).to(found.device)
-        (found * along).sum().backward()  # type: ignore[no-untyped-call]
-        assert z.grad is not None
-        total += (z.grad.T @ z.grad).cpu()
-    return torch.linalg.eigh(total / count).eigenvectors
+
+    def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for start in range(first, first + count, _PROBED):
+            z = torch.from_numpy(model.latents(range(start, start + _PROBED))).to(model.device).requires_grad_(True)
+            logits = label_logits(model.generate(z, stage=stage, conditions=_middle(model)), model.encoding)
+            yield z, torch.sigmoid(logits[:, 1:])
+
+    return directions_that_show(draws())
 
 
 def _heads(model: Model, count: int = 256) -> torch.Tensor:

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from napari_pgan.latent.steering.bank import Bank, bank_stage
+from napari_pgan.latent.steering.bank import Bank
 from napari_pgan.latent.steering.found import Best, Found
 from napari_pgan.latent.steering.goal import Goal, Loss
 from napari_pgan.latent.steering.keep import Keep, total_loss
+from napari_pgan.latent.steering.starts import starts
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 
 _RATE = 0.05
 _BETAS = (0.9, 0.99)
 _LOOK = 5  # steps from look to look
-_AROUND = 0.3  # how far, as a share of their length, latents start from the one whose image is to be kept
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,15 @@ def steer(
     conditions
         As in `Model.sample`.
     keep
-        What of an image shall stay: then the search begins there, in place of the bank.
+        What of an image shall stay: then the search begins at its latent, which takes over from the bank's best what
+        matters most for labels.
     """
     search = _Search(model, goal, conditions, keep, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    if keep is None:
-        factor = 2 ** (model.stages - 1 - bank_stage(model))
-        starts = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:rows]])
-    else:
-        starts = _around(keep.latents[0], model.latents(bank.seeds[:rows]))
-        phases = tuple(phase for phase in phases if phase.below == 0)
-    lines = _Lines(torch.from_numpy(starts).to(model.device), bank.directions, model.card.architecture.sphere)
+    begin = starts(model, goal, bank, keep, rows)
+    if keep is not None:
+        phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
+    lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)
     search.look(lines.z[:candidates], range(candidates))
     yield search.best.found(candidates, 0, search.began)
     done = 0
@@ -115,13 +113,6 @@ def steer(
     if done % _LOOK:
         search.look_at_best(lines, moving)
         yield search.best.found(candidates, done, search.began)
-
-
-def _around(latent: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Starts near a latent: itself, then steps towards others: (N, L)."""
-    starts = latent + _AROUND * others
-    starts[0] = latent
-    return starts.astype(np.float32)
 
 
 class _Lines:

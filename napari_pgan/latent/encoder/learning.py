@@ -1,0 +1,186 @@
+"""Encoders learn from a generator's own samples: no image of a cohort is needed.
+
+Many directions of a latent hardly show in an image, so that the latent itself cannot be told from it; what is learnt
+is therefore to give back the image (through the generator's differentiable path), with a small part for the latent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from napari_pgan.latent.directions import directions_that_show
+from napari_pgan.latent.encode import encoder_stage, reduced
+from napari_pgan.latent.encoder.fidelity import own_fidelity
+from napari_pgan.latent.steering.objective import label_logits
+from napari_pgan.model import Encoders, EncoderShape, Model
+from napari_pgan.model.encoders import Encoder
+
+FIRST_SEED = 3_200_000_000  # beyond the seeds that people name and those of the banks
+_COMPONENTS, _HIDDEN = 256, 512
+_PREPARED, _AT_ONCE = 6144, 32  # samples that are learnt from, and made at once
+_PROBES, _PROBED = 512, 32  # latents that tell the directions, and at once
+_BATCH = 128
+_RATE = 1e-3
+_NOISE = 0.02  # added to what encoders see, so that they do not build on what real images do not have
+_FLOOR = 1e-4  # variance below which a component is noise
+_RIDGE = 0.05
+_LATENT, _PICTURE = 0.03, 20.0  # weights of the losses
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What was learnt.
+
+    Parameters
+    ----------
+    encoders
+        On the model's device.
+    measures
+        What the card tells: samples seen, and how well the model's own samples come back, JSON values.
+    """
+
+    encoders: Encoders
+    measures: dict[str, Any]
+
+
+Progress = Callable[[str, float], None]
+
+
+def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = lambda what, share: None) -> Learning:
+    """Train encoders of a model's images and, where it has labels, of its segmentations.
+
+    Parameters
+    ----------
+    model
+        Its generator stays as it is.
+    seconds
+        How long the training of both takes together; making samples and measuring come on top.
+    progress
+        Called with what is going on and the share of it that is done; what it raises ends the work.
+    """
+    shape = EncoderShape(encoder_stage(model), _COMPONENTS, _HIDDEN)
+    architecture = model.card.architecture
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoders = Encoders(architecture, model.card.channels, shape).to(model.device)
+        samples = _Samples(model, shape.stage)
+        encoders.directions.copy_(image_directions(model))
+        samples.fill(progress)
+        kinds = {"images": encoders.images, **({} if encoders.labels is None else {"labels": encoders.labels})}
+        for kind, network in kinds.items():
+            network.rest.copy_(encoders.directions[:, 0])
+            _learn(network, samples, kind, seconds / len(kinds), progress)
+    encoders.eval().requires_grad_(False)
+    learnt = Model(model.card, model.generator, encoders)
+    own = own_fidelity(learnt, lambda share: progress("measuring", share))
+    return Learning(encoders, {"samples": len(samples.z), "own": own})
+
+
+def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
+    """The directions along which a latent moves the modalities, weakest first: (L, L), see `directions_that_show`.
+
+    `refine` takes them for coordinates, in which it needs about a third of the steps.
+    """
+    stage = max(0, model.stages - 2)
+    samples = _Samples(model, stage)
+
+    def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(0, count, _PROBED):
+            z, told = samples.latents(_PROBED)
+            yield z.requires_grad_(True), model.encoding.images(model.generator(z, stage=stage, conditions=told))
+
+    return directions_that_show(draws())
+
+
+class _Samples:
+    """A model's own samples, small, one after another."""
+
+    def __init__(self, model: Model, stage: int) -> None:
+        self.model, self.stage, self.seen = model, stage, 0
+
+    def latents(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The next latents, on the sphere, and what the generator is told with each, drawn at random."""
+        seeds = range(FIRST_SEED + self.seen, FIRST_SEED + self.seen + count)
+        self.seen += count
+        z = torch.from_numpy(self.model.latents(seeds))
+        z = F.normalize(z, dim=1) * math.sqrt(z.shape[1])
+        columns = []
+        for condition in self.model.card.conditions:
+            if condition.levels:
+                columns.append(F.one_hot(torch.randint(condition.size, (count,)), condition.size).float())
+            else:
+                columns.append(2 * torch.rand(count, 1) - 1)
+        told = torch.cat(columns, dim=1).to(self.model.device) if columns else None
+        return z.to(self.model.device), told
+
+    def fill(self, progress: Progress) -> None:
+        """Make the samples that are learnt from: at full size, and averaged down as real images will be."""
+        parts = []
+        for start in range(0, _PREPARED, _AT_ONCE):
+            z, told = self.latents(_AT_ONCE)
+            with torch.no_grad():
+                x = self.model.generator(z, conditions=told)
+                images = self.model.encoding.images(x).clamp(-1, 1)
+                labels = self.model.encoding.fractions(self.model.encoding.decode(x))
+                small = [reduced(part, self.model, self.stage) for part in (images, labels)]
+            parts.append((z, z[:, :0] if told is None else told, *small))
+            progress("making samples", (start + _AT_ONCE) / _PREPARED)
+        self.z, self.told, self.images, self.labels = (torch.cat(part) for part in zip(*parts, strict=True))
+
+    def shown(self, kind: str, x: torch.Tensor) -> torch.Tensor:
+        """What of channels (N, C, …) is compared with what an encoder of that kind sees."""
+        encoding = self.model.encoding
+        return encoding.images(x) if kind == "images" else F.softmax(label_logits(x, encoding), dim=1)[:, 1:]
+
+
+def _learn(network: Encoder, samples: _Samples, kind: str, seconds: float, progress: Progress) -> None:
+    pictures = samples.images if kind == "images" else samples.labels
+    _prepare(network, pictures.flatten(1), samples.z)
+    rates = _falling(seconds, f"learning to encode {kind}", progress)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    for rate in rates:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        rows = torch.randint(len(pictures), (_BATCH,)).to(pictures.device)
+        z, told, seen = samples.z[rows], samples.told[rows] if samples.told.shape[1] else None, pictures[rows]
+        told_of_z = network.told(seen + _NOISE * torch.randn(seen.shape).to(seen.device))
+        found = network.completed(told_of_z)
+        shown = samples.shown(kind, samples.model.generator(found, stage=samples.stage, conditions=told))
+        loss = _LATENT * (told_of_z - z).square().mean() + _PICTURE * (shown - seen).square().mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+
+def _falling(seconds: float, what: str, progress: Progress) -> Iterator[float]:
+    """Learning rates of steps until the time is over: rising at first, then falling as a cosine does."""
+    began, step = time.monotonic(), 0
+    while (share := (time.monotonic() - began) / max(seconds, 1e-9)) < 1 or not step:
+        step += 1
+        progress(what, min(share, 1.0))
+        yield _RATE * min(1.0, step / 30) * (0.5 + 0.5 * math.cos(math.pi * min(share, 1.0)) + 1e-3)
+    progress(what, 1.0)
+
+
+@torch.no_grad()
+def _prepare(network: Encoder, pictures: torch.Tensor, z: torch.Tensor) -> None:
+    """Set the components, and by ridge regression the linear map from them to the latents."""
+    network.mean.copy_(pictures.mean(dim=0))
+    centred = pictures - network.mean
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
+    count = min(len(network.basis), len(values))
+    whitening = vectors.flip(1)[:, :count] / (values.flip(0)[:count].clamp(min=0) + _FLOOR).sqrt()
+    network.basis[:count] = whitening.T
+    found = centred @ network.basis.T
+    gram = found.T @ found / len(found) + _RIDGE * torch.eye(found.shape[1], device=found.device)
+    network.linear.weight.copy_(torch.linalg.solve(gram, found.T @ z / len(found)).T)
+    network.linear.bias.zero_()
+    network.last.weight.mul_(0.1)

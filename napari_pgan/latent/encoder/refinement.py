@@ -1,0 +1,172 @@
+"""From an encoding to the latent that comes nearest to an image, by descent through the generator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from napari_pgan.errors import InputError
+from napari_pgan.latent.encode import image_tensor, label_tensor
+from napari_pgan.latent.steering.goal import Loss
+from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.model import Model
+from napari_pgan.model.precision import has_bf16
+
+STEPS = 200
+_RATES = (0.1, 0.01)  # at first, and at the end
+_BETAS = (0.9, 0.99)
+_LOOK = 10  # steps from look to look
+_LABELS = 0.1  # weight of the segmentation beside the modalities
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The best so far of each image.
+
+    Parameters
+    ----------
+    latents
+        (N, L) float32.
+    images
+        (N, M, …) float32 in [-1, 1], what they make.
+    labels
+        (N, …) uint8.
+    losses
+        (N,): the mean absolute difference over all pixels and modalities, and a part for the labels where they are
+        given.
+    steps
+        Done so far.
+    seconds
+        Since the beginning.
+    """
+
+    latents: np.ndarray
+    images: np.ndarray
+    labels: np.ndarray
+    losses: np.ndarray
+    steps: int
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+def refine(
+    model: Model,
+    latents: np.ndarray,
+    *,
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    seconds: float | None = None,
+    steps: int = STEPS,
+    conditions: Mapping[str, str | float] | None = None,
+) -> Iterator[Refined]:
+    """Move latents until they make the images, and tell the best so far: first of the start, then every few steps.
+
+    Whoever has seen enough stops asking; what was told last is the best there is. Latents stay on their sphere, on
+    which all are equally likely, so that none leaves what the model has learnt.
+
+    Parameters
+    ----------
+    model
+        Without encoders it works too, more slowly.
+    latents
+        (N, L), where to begin, as `encode` gives them.
+    images
+        (N, M, …) in [-1, 1] on the model's grid.
+    labels
+        (N, …) in the model's values: their segmentations, to be met too.
+    seconds
+        When it ends, if it has not before.
+    steps
+        After which it ends.
+    conditions
+        As in `Model.sample`.
+
+    Raises
+    ------
+    InputError
+        What is given does not fit the model.
+    """
+    began, search = time.monotonic(), _Descent(model, images, labels, conditions)
+    z = torch.as_tensor(np.asarray(latents, np.float32)).to(model.device)
+    if len(z) != len(search.target):
+        raise InputError(f"{len(z)} latents are no start for {len(search.target)} images; give one for each")
+    search.look(z)
+    yield search.refined(0, began)
+    directions = torch.eye(z.shape[1]) if model.encoders is None else model.encoders.directions
+    directions = directions.to(z)
+    y = (search.on_sphere(z) @ directions).clone().requires_grad_(True)
+    optimizer, coarse = torch.optim.Adam([y], betas=_BETAS), has_bf16(model.device)
+    for step in range(1, steps + 1):
+        passed = 0.0 if seconds is None else (time.monotonic() - began) / max(seconds, 1e-9)
+        share = min(1.0, max(passed, (step - 1) / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = _RATES[0] + share * (_RATES[1] - _RATES[0])
+        optimizer.zero_grad()
+        with torch.autocast(z.device.type, torch.bfloat16, enabled=coarse):
+            x = model.generate(y @ directions.T, conditions=conditions)
+        search.losses_of(x.float()).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        with torch.no_grad():
+            y.copy_(search.on_sphere(y))
+        late = seconds is not None and time.monotonic() - began > seconds
+        if late or step % _LOOK == 0 or step == steps:
+            search.look((y @ directions.T).detach())
+            yield search.refined(step, began)
+        if late:
+            return
+
+
+class _Descent:
+    """What is sought, and the best that was seen."""
+
+    def __init__(
+        self,
+        model: Model,
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        conditions: Mapping[str, str | float] | None,
+    ) -> None:
+        self.model, self.conditions, self.target = model, conditions, image_tensor(model, images)
+        self.objectives: list[Loss] = []
+        if labels is not None:
+            for row in label_tensor(model, labels).cpu().numpy():
+                wish = Wish.of(row, model.card.channels, model.card.grid)
+                self.objectives.append(wish.objective(model.encoding))
+        self.best: Refined | None = None
+
+    def losses_of(self, x: torch.Tensor) -> torch.Tensor:
+        """How far channels (N, C, …) are from what is sought, (N,)."""
+        losses = (self.model.encoding.images(x) - self.target).abs().flatten(1).mean(dim=1)
+        if self.objectives:
+            every = [objective(x[i : i + 1]) for i, objective in enumerate(self.objectives)]
+            losses = losses + _LABELS * torch.cat(every)
+        return losses
+
+    def look(self, z: torch.Tensor) -> None:
+        """See in float32 what latents make, and keep the best of each row."""
+        z = self.on_sphere(z)
+        with torch.inference_mode():
+            x = self.model.generate(z, conditions=self.conditions).float()
+            losses = self.losses_of(x).cpu().numpy()
+        images, labels = self.model.encoding.images(x).clamp(-1, 1), self.model.encoding.decode(x)
+        now = Refined(z.cpu().numpy(), images.cpu().numpy(), labels.cpu().numpy(), losses, 0, 0.0)
+        if self.best is not None:
+            for name in ("latents", "images", "labels", "losses"):
+                worse = losses >= self.best.losses
+                getattr(now, name)[worse] = getattr(self.best, name)[worse]
+        self.best = now
+
+    def refined(self, steps: int, began: float) -> Refined:
+        best = self.best
+        assert best is not None
+        return Refined(best.latents, best.images, best.labels, best.losses, steps, time.monotonic() - began)
+
+    def on_sphere(self, z: torch.Tensor) -> torch.Tensor:
+        return F.normalize(z, dim=1) * z.shape[1] ** 0.5

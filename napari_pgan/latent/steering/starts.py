@@ -1,0 +1,58 @@
+"""Where a search begins: near latents that draw what is asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_pgan.latent.encode import encode
+from napari_pgan.latent.steering.bank import Bank, bank_stage
+from napari_pgan.latent.steering.goal import Goal
+from napari_pgan.latent.steering.keep import Keep
+from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.model import Model
+
+_TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
+_TOLD = 32  # directions that the segmentation tells: of the rest, an encoding knows nothing
+
+
+def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) -> np.ndarray:
+    """Latents to begin from, likely good ones first: (N, L), `count` or more.
+
+    The bank's nearest; and where the model has an encoder for segmentations, these with what it tells of the drawing in
+    the directions that matter for labels. Where an image is to be kept, its latent, with those directions taken over
+    from the bank's nearest: from a lesion in one place no gradient leads to one in another.
+
+    Parameters
+    ----------
+    model, goal, bank, keep
+        As in `steer`.
+    count
+        How many are followed.
+    """
+    factor = 2 ** (model.stages - 1 - bank_stage(model))
+    near = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:count]])
+    directions = bank.directions.numpy()
+    if keep is not None:
+        own = keep.latents[:1]
+        return np.concatenate([own, *(_with(own, near, directions, taken) for taken in _TAKEN)])
+    drawn = _encoded(model, goal)
+    if drawn is None:
+        return near
+    told = _with(near, drawn, directions, _TOLD)
+    return np.stack([told, near], axis=1).reshape(-1, near.shape[1])  # one of these, one of those
+
+
+def _encoded(model: Model, goal: Goal) -> np.ndarray | None:
+    """What the encoder makes of a drawing, (1, L); None where it cannot be asked."""
+    if not isinstance(goal, Wish) or goal.open.any() or not goal.present.any():
+        return None
+    if model.encoders is None or model.encoders.labels is None:
+        return None
+    return encode(model, labels=goal.labels[None])
+
+
+def _with(latents: np.ndarray, others: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:
+    """Latents (N, L) with others' parts along the last so many directions; one row stands for all on either side."""
+    own, theirs = np.broadcast_arrays(latents @ directions, others @ directions)
+    mixed: np.ndarray = np.concatenate([own[:, :-count], theirs[:, -count:]], axis=1) @ directions.T
+    return mixed.astype(np.float32)

@@ -1,0 +1,168 @@
+"""`napari-pgan-train encode`: real images → latents."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_pgan.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_pgan.latent.encoder import Refined
+    from napari_pgan.model import Card, Model
+    from napari_pgan.training.exams import Picture
+
+_AT_ONCE = 8
+
+
+def encode(
+    model: Annotated[str, typer.Argument(help="A model file, or the name of a shipped model.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(help="A prepared store, a folder of exams, or modality=FILE for each modality [and seg=FILE]."),
+    ],
+    out: Annotated[Path, typer.Option(help="An .npz for latents, reconstructions and the report.")],
+    slices: Annotated[
+        str, typer.Option(help="Which, such as 60 or 60,64-70; auto: that with the largest lesion, or else head.")
+    ] = "auto",
+    subject: Annotated[
+        list[str] | None, typer.Option(help="Key of a store's subject; repeatable. By default all held out.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="For each image, at most.", min=0, max=3600)] = 5.0,
+    condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
+    register: Annotated[bool, typer.Option("--register", help="Register each exam's modalities first.")] = False,
+    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4) first.")] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="A .png that shows each image above what the model makes of it.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the report for machines.")] = False,
+) -> None:
+    """Find the latents whose images come nearest to real ones, and say how near that is.
+
+    Images are scaled and brought to the model's grid as `prepare` does it. Where they come with a segmentation, it is
+    to be met, too. `sample --latents FILE` makes images of what was found.
+
+    Example: `napari-pgan-train encode default t1=t1.nii.gz t1ce=t1ce.nii.gz t2=t2.nii.gz flair=flair.nii.gz --out
+    exam.npz`
+    """
+    from napari_pgan.model import load_model
+    from napari_pgan.training.commands.sample import conditions_of
+    from napari_pgan.training.console import emit, progress, say
+    from napari_pgan.training.device import choose_device
+    from napari_pgan.training.exams import Wanted, pictures
+
+    _refuse(out, ".npz")
+    if sheet is not None:
+        _refuse(sheet, ".png")
+    loaded = load_model(model, choose_device(device))
+    conditions = conditions_of(condition or [], loaded.card)
+    wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
+    found = list(pictures(loaded.card, model, images, wanted, say))
+    if not found:
+        raise InputError("none of the exams could be used, for the reasons above")
+    parts, done = [], 0
+    with progress("encoding", len(found), "images") as update:
+        for _, alike in itertools.groupby(found, lambda picture: picture.labels is None):
+            left = list(alike)
+            while left:
+                some, left = left[:_AT_ONCE], left[_AT_ONCE:]
+                parts.append(_encoded(loaded, some, seconds, conditions))
+                done += len(some)
+                update(done)
+    rows = _rows(loaded, found, parts)
+    _write(out, sheet, loaded.card, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
+                                                  "own": loaded.card.encoders.get("own"), "images": rows})  # fmt: skip
+    if json:
+        named = [{"name": picture.exam, **row} for picture, row in zip(found, rows, strict=True)]
+        emit({"out": str(out), "model": loaded.card.name, "model_identity": loaded.identity,
+              "own": loaded.card.encoders.get("own"), "images": named, "limits": loaded.card.limits})  # fmt: skip
+    for picture, row in zip(found, rows, strict=True):
+        each = ", ".join(f"{m} {value:.2f}" for m, value in row["correlation"].items())
+        say(f"{picture.exam}, slice {picture.z}: {row['sentence']} Correlation: {each}.")
+    say(f"{len(found)} latents are in {out}. {loaded.card.limits}")
+
+
+def _refuse(path: Path, suffix: str) -> None:
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path}: is no name of {suffix}; give one that ends in it")
+    if path.exists():
+        raise InputError(f"{path}: is there already; give another place or delete it")
+
+
+def _encoded(model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]) -> Refined:
+    """Of pictures that all have a segmentation, or none has, together."""
+    import numpy as np
+
+    from napari_pgan.latent.encoder import encode as start_of
+    from napari_pgan.latent.encoder import refine
+
+    images = np.stack([picture.images for picture in found])
+    maps = [picture.labels for picture in found if picture.labels is not None]
+    labels = np.stack(maps) if len(maps) == len(found) else None
+    start = start_of(model, images=images)
+    *_, last = refine(
+        model, start, images=images, labels=labels, seconds=seconds * len(found), conditions=conditions
+    )  # fmt: skip
+    return last
+
+
+def _rows(model: Model, found: list[Picture], parts: list[Refined]) -> list[dict[str, Any]]:
+    """The report's, one an image, without names."""
+    import numpy as np
+
+    from napari_pgan.latent.encoder import Fidelity, judge
+    from napari_pgan.latent.encoder.fidelity import dice
+
+    images = np.concatenate([part.images for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    fidelity = Fidelity.of(np.stack([picture.images for picture in found]), images)
+    rows = []
+    for n, picture in enumerate(found):
+        verdict = judge(float(fidelity.correlation[n].mean()), model.card.encoders["own"])
+        rows.append(
+            {
+                "exam": picture.number,
+                "slice": picture.z,
+                "correlation": dict(zip(model.card.channels.modalities, fidelity.correlation[n].tolist(), strict=True)),
+                "error": dict(zip(model.card.channels.modalities, fidelity.error[n].tolist(), strict=True)),
+                "dice": None if picture.labels is None else dice(picture.labels, labels[n], model.card.channels),
+                "verdict": verdict.name,
+                "sentence": verdict.sentence,
+            }
+        )
+    return rows
+
+
+def _write(
+    out: Path, sheet: Path | None, card: Card, found: list[Picture], parts: list[Refined], report: dict[str, Any]
+) -> None:
+    import json
+
+    import numpy as np
+
+    from napari_pgan.model import Batch
+    from napari_pgan.samples import write_npz, write_sheet
+
+    images, labels, latents = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels", "latents")
+    )
+    originals = np.stack([picture.images for picture in found])
+    batch = Batch(images, labels, np.empty(0, np.float32), latents, {}, card.grid)
+    more = {"originals": originals, "report": np.array(json.dumps(report, ensure_ascii=False))}
+    write_npz(out, batch, card.channels, more=more)
+    if sheet is not None:
+        empty = np.zeros(card.grid.shape, np.uint8)
+        drawn = [empty if picture.labels is None else picture.labels for picture in found]
+        rows = [text for n in range(len(found)) for text in (f"image {n + 1}", "encoded")]
+        foot = f"Each image, and below it what the model makes of it. {card.limits}"
+        write_sheet(
+            sheet, np.stack([originals, images], 1).reshape(-1, *images.shape[1:]),
+            np.stack([np.stack(drawn), labels], 1).reshape(-1, *labels.shape[1:]), card.channels, rows,
+            blocks=1 if len(found) <= 4 else 2, foot=foot,
+        )  # fmt: skip
