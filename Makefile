@@ -39,6 +39,7 @@ docs: $(VENV)/.dev
 	.ci/system-packages gui
 	$(BIN)/python docs/make_phantom_sheet.py
 	xvfb-run -a $(BIN)/python docs/make_screenshot.py
+	xvfb-run -a $(BIN)/python docs/make_screenshot.py --dock Steer
 
 # THREADS=2 sets torch's threads; on a machine with a GPU, `python benchmarks/gpu.py --device cuda` adds its table.
 benchmarks: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""Make the picture of the dock Explore: ``python docs/make_screenshot.py [MODEL] [--out FILE]``.
+"""Make the pictures of the docks: ``python docs/make_screenshot.py [MODEL] [--dock Explore|Steer]``.
 
 Without a display it starts itself again under Xvfb.
 """
@@ -18,6 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 SEEDS = range(200)
+RINGS = (2, 4, 1)  # of a glioma, from outside: oedema, enhancing rim, core
 PATIENCE = 120  # seconds
 
 
@@ -33,54 +34,105 @@ def telling_seed(model: Any) -> int:
     return int(SEEDS[order[int(0.7 * (len(order) - 1))]])
 
 
-def take(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
-    """Open napari, sample, and write what the window shows."""
-    import napari
-    from qtpy.QtWidgets import QApplication
+class Window:
+    """A napari window with one of our docks.
 
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*size)
-    app = QApplication.instance()
+    Parameters
+    ----------
+    dock
+        Its name.
+    size
+        (width, height) in screen pixels.
+    """
 
-    def wait(ready: Callable[[], bool]) -> None:
+    def __init__(self, dock: str, size: tuple[int, int]) -> None:
+        import napari
+        from qtpy.QtWidgets import QApplication
+
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.window.resize(*size)
+        self._app = QApplication.instance()
+        _, self.dock = self.viewer.window.add_plugin_dock_widget("napari-pgan", dock)
+
+    def wait(self, ready: Callable[[], bool]) -> None:
+        """Let the window live until something is so."""
         end = time.monotonic() + PATIENCE
         while not ready():
-            app.processEvents()
+            self._app.processEvents()
             time.sleep(0.01)
             if time.monotonic() > end:
                 sys.exit(f"nothing came within {PATIENCE} s")
 
-    def settle(seconds: float = 1.0) -> None:
+    def settle(self, seconds: float = 1.0) -> None:
+        """Let the window live for a while."""
         end = time.monotonic() + seconds
-        wait(lambda: time.monotonic() > end)
+        self.wait(lambda: time.monotonic() > end)
 
-    _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+    def write(self, out: Path) -> None:
+        """Write what the window shows, and close it."""
+        self.settle()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        self.viewer.window.screenshot(path=str(out), size=None, flash=False, canvas_only=False)
+        self.viewer.close()
+
+
+def take_explore(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
+    """Sample, and point at the lesion."""
+    window = Window("Explore", size)
+    viewer, explore = window.viewer, window.dock
     explore.open_model(source)
-    wait(explore.sample_button.isEnabled)
+    window.wait(explore.sample_button.isEnabled)
     model = explore._session.model
     explore.place.seed.setValue(telling_seed(model) if seed is None else seed)
     explore.sample_button.click()
-    wait(lambda: explore._session.shown is not None)
-    settle()
+    window.wait(lambda: explore._session.shown is not None)
+    window.settle()
     viewer.reset_view()
     labels = viewer.layers[-1]
     lesion = labels.data == labels.data.max()
     if lesion.any():  # the status bar says what lies under the mouse
         inside = tuple(axis[len(axis) // 2] for axis in lesion.nonzero())
         viewer.status = labels.get_status(labels.data_to_world(inside), world=True)
-    settle()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    viewer.window.screenshot(path=str(out), size=None, flash=False, canvas_only=False)
-    viewer.close()
+    window.write(out)
     print(f"{out}: seed {explore._session.place.seed} of {model.card.name}")
+
+
+def take_steer(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
+    """Draw a lesion of all labels, one inside the other, and wait for what is found."""
+    import numpy as np
+
+    from napari_pgan.viewer.session import Place
+
+    window = Window("Steer", size)
+    steer = window.dock
+    steer.open_model(source)
+    window.wait(lambda: steer._bank is not None)
+    model = steer._session.model
+    if seed is not None:
+        steer._session.go(Place(seed))
+    steer.new_drawing()
+    window.wait(lambda: steer._asking.drawing is not None)
+    layer = steer._asking.drawing
+    height, width = model.card.grid.shape
+    y, x = np.mgrid[:height, :width] / min(height, width)
+    values = list(model.card.channels.values)
+    rings = RINGS if set(RINGS) == set(values) else values
+    for value, radius in zip(rings, (0.15, 0.1, 0.055), strict=False):
+        layer.data_setitem(np.nonzero(np.hypot(1.2 * (y - 0.4), x - 0.63 + 0.2 * (y - 0.4)) < radius), value)
+    window.wait(lambda: steer.answer is not None)
+    window.wait(lambda: not steer.is_searching)
+    window.viewer.reset_view()
+    window.write(out)
+    print(f"{out}: {steer.answer.found.scores.max():.2f} of what was drawn, {model.card.name}")
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="default", help="a file, or the name of a shipped model")
-    parser.add_argument("--out", type=Path, default=HERE / "images" / "explore.png")
-    parser.add_argument("--seed", type=int, help="chosen by what it shows if left out")
+    parser.add_argument("--dock", choices=["Explore", "Steer"], default="Explore")
+    parser.add_argument("--out", type=Path, help="images/explore.png or images/steer.png beside this file if left out")
+    parser.add_argument("--seed", type=int, help="of the sample; Explore chooses one that shows much if left out")
     parser.add_argument("--size", type=int, nargs=2, default=(1500, 800))
     options = parser.parse_args()
     if sys.platform == "linux" and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
@@ -91,7 +143,9 @@ def main() -> None:
         sys.exit(subprocess.call([xvfb, "-a", "-s", screen, sys.executable, *sys.argv]))
     with tempfile.TemporaryDirectory() as folder:  # not the person's own settings
         os.environ.update(NAPARI_CONFIG=str(Path(folder) / "napari.yaml"), XDG_CONFIG_HOME=folder)
-        take(options.model, options.out, options.seed, tuple(options.size))
+        out = options.out or HERE / "images" / f"{options.dock.lower()}.png"
+        take = {"Explore": take_explore, "Steer": take_steer}[options.dock]
+        take(options.model, out, options.seed, tuple(options.size))
 
 
 if __name__ == "__main__":

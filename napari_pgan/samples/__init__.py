@@ -4,7 +4,7 @@ from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import read_latents, write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
-from napari_pgan.samples.sheet import grid_sheet, sheet, write_sheet
+from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
 from napari_pgan.samples.steered import Search, found_report, write_found
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "read_latents",
     "sample_files",
     "sheet",
+    "thumbnail",
     "write_found",
     "write_npz",
     "write_order",

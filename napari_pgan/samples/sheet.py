@@ -205,6 +205,27 @@ def read_note(path: str | Path) -> str | None:
         return None
 
 
+def thumbnail(image: np.ndarray, labels: np.ndarray | None, channels: Channels) -> np.ndarray:
+    """One picture of a sample: the modality on which lesions stand out most, with its segmentation over it.
+
+    Parameters
+    ----------
+    image
+        (M, Y, X) in [-1, 1].
+    labels
+        (Y, X) in the original values, or None.
+    channels
+        What the channels and labels are.
+
+    Returns
+    -------
+    numpy.ndarray
+        (Y, X, 3) uint8.
+    """
+    picture = _picture(image, channels.groups[_telling(channels)], channels, 1)
+    return picture if labels is None else _overlay(picture, labels, channels)
+
+
 def _flat(images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
     if images.ndim == 4:
         return images, labels

@@ -37,7 +37,7 @@ class Display:
         live
             More is on its way: the small pictures in the layer list can wait.
         """
-        viewer = _real(viewer)
+        viewer = real(viewer)
         wanted = {_slot(options): options for _, options, _ in tuples}
         kinds = {_slot(options): kind for _, options, kind in tuples}
         for slot, layer in self._ours(viewer).items():
@@ -63,7 +63,7 @@ class Display:
 
     def layers(self, viewer: Any) -> list[Any]:
         """The layers of the last result that are still there and still as they were made."""
-        return list(self._ours(_real(viewer)).values())
+        return list(self._ours(real(viewer)).values())
 
     def _ours(self, viewer: Any) -> dict[str, Any]:
         present = {id(layer) for layer in viewer.layers}
@@ -74,18 +74,39 @@ class Display:
         }
 
 
+def arrange(viewer: Any, layers: list[Any]) -> Iterator[None]:
+    """In a viewer that was empty: pictures beside each other with their names, and a scale bar.
+
+    Parameters
+    ----------
+    viewer
+        A napari viewer.
+    layers
+        Those that show their names.
+    """
+    canvas = viewer.canvas
+    canvas.grid.stride = 1
+    canvas.grid.enabled = True
+    yield
+    for layer in layers:
+        layer.name_overlay.visible = True
+    canvas.overlays.scale_bar.visible = True
+    viewer.reset_view()
+
+
 _displays: WeakKeyDictionary[Any, Display] = WeakKeyDictionary()
 
 
 def display_of(viewer: Any) -> Display:
     """The display of a viewer, made when it is first asked for; it goes when the viewer goes."""
-    viewer = _real(viewer)
+    viewer = real(viewer)
     if viewer not in _displays:
         _displays[viewer] = Display()
     return _displays[viewer]
 
 
-def _real(viewer: Any) -> Any:
+def real(viewer: Any) -> Any:
+    """A viewer itself, of what a plugin is given."""
     return getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to plugins
 
 

@@ -1,7 +1,8 @@
 """Work beside the event loop, of which only the newest counts.
 
 napari's own workers are one thread an errand, and napari keeps a record of each for as long as it runs; dragging a
-slider asks for hundreds. So here one thread serves the newest request, and what is overtaken is dropped.
+slider asks for hundreds. So here one thread serves the newest request, and what is overtaken is dropped. A work that
+takes long can be a generator: what it yields is told as it comes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Signal, Slot
 
 Progress = Callable[[int, int], None]
 _IDLE = 10.0  # seconds that a thread waits for more
+_NO_MORE = object()  # the answer of a work that has told all that it found
 
 
 class Overtaken(Exception):
@@ -36,10 +38,11 @@ class _Thread:
     def __init__(
         self,
         answer: Callable[[_Errand, Any, BaseException | None], None],
+        tell: Callable[[_Errand, Any], None],
         report: Callable[[int, int, int], None],
         idle: float = _IDLE,
     ) -> None:
-        self._answer, self._report, self._idle = answer, report, idle
+        self._answer, self._tell, self._report, self._idle = answer, tell, report, idle
         self._condition = threading.Condition()
         self._next: _Errand | None = None
         self._wanted = 0  # errands below this number are overtaken
@@ -57,6 +60,10 @@ class _Thread:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="napari-pgan renderer", daemon=True)
                 self._thread.start()
+
+    def forget(self, number: int) -> None:
+        with self._condition:
+            self._wanted, self._next = number, None
 
     def is_wanted(self, number: int) -> bool:
         return not self._stopped and number >= self._wanted
@@ -93,6 +100,12 @@ class _Thread:
         result, error = None, None
         try:
             result = errand.work(step)
+            if isinstance(result, Iterator):
+                for part in result:
+                    if not self.is_wanted(errand.number):
+                        return
+                    self._tell(errand, part)
+                result = _NO_MORE
         except Overtaken:
             return
         except Exception as raised:
@@ -106,7 +119,7 @@ class Renderer(QObject):
 
     A work runs in a background thread and is called with ``progress(done, total)``, which it calls now and then; there
     a work that was overtaken ends. Its result goes to the request's `done` in the event loop's thread, and only if
-    nothing newer has been asked for.
+    nothing newer has been asked for. Of a generator, each thing that it yields goes to `done`.
 
     Signals: `failed(exception)`, `progressed(done, total)`, `busy(bool)`.
 
@@ -122,6 +135,7 @@ class Renderer(QObject):
     progressed = Signal(int, int)
     busy = Signal(bool)
     _answered = Signal(object, object, object)
+    _told = Signal(object, object)
     _reported = Signal(int, int, int)
 
     def __init__(self, parent: QObject | None = None, idle: float = _IDLE) -> None:
@@ -129,8 +143,10 @@ class Renderer(QObject):
         self._number = 0
         self._served = 0
         self._answered.connect(self._on_answer)
+        self._told.connect(self._on_told)
         self._reported.connect(self._on_report)
-        self._thread = _Thread(_unless_gone(self, "_answered"), _unless_gone(self, "_reported"), idle)
+        emitters = (_unless_gone(self, name) for name in ("_answered", "_told", "_reported"))
+        self._thread = _Thread(*emitters, idle)
         weakref.finalize(self, self._thread.stop, 0)
         app = QCoreApplication.instance()
         if app is not None:
@@ -162,6 +178,14 @@ class Renderer(QObject):
         if not was_busy:
             self.busy.emit(True)
 
+    def forget(self) -> None:
+        """Ask for nothing any more: what runs ends at its next step, and no answer of it comes."""
+        if self.is_busy:
+            self._number += 1
+            self._thread.forget(self._number)
+            self._served = self._number
+            self.busy.emit(False)
+
     def stop(self) -> None:
         """No answer comes after this, and requests are ignored; the thread ends at its work's next step."""
         self._thread.stop(0)
@@ -181,11 +205,16 @@ class Renderer(QObject):
         try:
             if error is not None:
                 self.failed.emit(error)
-            else:
+            elif result is not _NO_MORE:
                 errand.done(result)
         finally:
             if not self.is_busy:
                 self.busy.emit(False)
+
+    @Slot(object, object)
+    def _on_told(self, errand: _Errand, part: Any) -> None:
+        if self._thread.is_wanted(errand.number):
+            errand.done(part)
 
     @Slot(int, int, int)
     def _on_report(self, number: int, done: int, total: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from napari_pgan.errors import InputError
 from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, digest, picture_planes
 from napari_pgan.viewer.session import Shown
+
+if TYPE_CHECKING:
+    from napari_pgan.viewer.search import Answer
 
 _SUFFIXES = (".nii.gz", ".nii", ".json", ".seg.nrrd", ".nrrd")
 
@@ -153,6 +156,23 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
             format_of(path),
         )
     return written
+
+
+def save_answer(answer: Answer, path: str | Path) -> list[Path]:
+    """Write what was asked for and every candidate into a folder, see `samples.write_found`.
+
+    Raises
+    ------
+    InputError
+        There is something else of that name.
+    """
+    from napari_pgan.samples import write_found
+
+    folder, stem = split_path(path)
+    out = folder / stem
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out} is there already; give the folder another name")
+    return write_found(answer.ask.search, answer.found, out)
 
 
 def _about(data: Any, options: Mapping[str, Any], kind: str) -> dict[str, Any]:

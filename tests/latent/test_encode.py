@@ -44,7 +44,7 @@ def test_latents_come_back_as_far_as_images_tell_them(model: Model, batch: Batch
     strongest = model.encoders.directions[:, -16:].numpy()
     found, true = (z @ strongest for z in (encode(model, images=batch.images), batch.latents))
     cosine = (found * true).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(true, axis=1)
-    assert cosine.mean() > 0.5
+    assert cosine.mean() > 0.3
 
 
 def test_a_segmentation_alone_leads_to_one_like_it(model: Model) -> None:

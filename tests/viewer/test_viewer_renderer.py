@@ -127,3 +127,31 @@ def test_the_event_loop_runs_on_while_work_is_done(qtbot: Any) -> None:
     timer.stop()
     assert len(ticks) > 10
     renderer.stop()
+
+
+def test_a_generator_tells_what_it_has_and_is_forgotten(qtbot: Any) -> None:
+    renderer, seen, busy, ended = Renderer(), [], [], threading.Event()
+    renderer.busy.connect(busy.append)
+    renderer.request(lambda _: iter(range(3)), seen.append)
+    qtbot.waitUntil(lambda: busy == [True, False])
+    assert seen == [0, 1, 2]
+
+    def endless(progress: Progress) -> Any:
+        try:
+            while True:
+                progress(0, 0)
+                time.sleep(0.001)
+                yield "more"
+        finally:
+            ended.set()
+
+    renderer.request(endless, seen.append)
+    qtbot.waitUntil(lambda: "more" in seen)
+    renderer.forget()
+    assert not renderer.is_busy
+    assert ended.wait(5)
+    told = len(seen)
+    renderer.request(lambda _: "next", seen.append)
+    qtbot.waitUntil(lambda: seen[-1] == "next")
+    assert len(seen) == told + 1
+    renderer.stop()

@@ -14,7 +14,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_pgan.errors import InputError
-from napari_pgan.viewer.display import display_of
+from napari_pgan.viewer.display import arrange, display_of
 from napari_pgan.viewer.docks.filedrop import FileDrop
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.place_box import PlaceBox
@@ -179,19 +179,11 @@ class Explore(QWidget):
         shown, tuples, seconds = answer
         steps = self._display.steps(self._viewer, tuples, live=self._renderer.is_busy)
         if len(self._viewer.layers) == 0:
-            steps = chain(steps, self._arrange())
+            steps = chain(steps, self._arranged())
         self._steps.take(steps, partial(self._on_placed, shown, seconds))
 
-    def _arrange(self) -> Iterator[None]:
-        """In a viewer that was empty: pictures beside each other with their names, and a scale bar."""
-        canvas = self._viewer.canvas
-        canvas.grid.stride = 1
-        canvas.grid.enabled = True
-        yield
-        for layer in self._display.layers(self._viewer):
-            layer.name_overlay.visible = True
-        canvas.overlays.scale_bar.visible = True
-        self._viewer.reset_view()
+    def _arranged(self) -> Iterator[None]:
+        yield from arrange(self._viewer, self._display.layers(self._viewer))
 
     def _on_placed(self, shown: Shown, seconds: float) -> None:
         self._session.show(shown)
