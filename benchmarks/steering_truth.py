@@ -8,7 +8,7 @@ runs in latents alone and then with offsets. Told are medians over masks: Dice o
 that are asked for, and of the lesion as a whole), the judge's, who sees the images alone, beside what it says of
 ordinary samples with a lesion, how different candidates are beside random samples, and where the critic's scores lie
 among those of ordinary samples with a lesion, beside those of the bank's entries with the nearest masks. Then the lock:
-the lesion of one sample is moved while the rest stays.
+the lesion of a sample is asked for in the other hemisphere, while the rest stays.
 """
 
 from __future__ import annotations
@@ -118,17 +118,17 @@ def measure(name: str, wishes: list[Wish], seen: Witnesses, bank: Bank, seconds:
     return {"latent": latent, "refined": refined, "nearest": near}
 
 
-def lock(model: Model, bank: Bank, wishes: list[Wish], seconds: float) -> list[dict[str, float]]:
-    """The lesion of samples is asked for elsewhere, and all the rest is to stay."""
-    rows = []
-    for wish in wishes:
-        latent = model.latents([bank.seeds[0]])
-        found = None
-        for seed in range(_FIRST, _FIRST + 200):  # a sample whose lesion lies elsewhere
-            latent = model.latents([seed])
-            have = model.sample(latents=latent).labels
-            if (have > 0).sum() >= 20 and whole(wish, have)[0] <= 0.3:
-                break
+def lock(model: Model, bank: Bank, count: int, least: float, seconds: float) -> list[dict[str, float]]:
+    """The lesion of samples is asked for in the other hemisphere, and all the rest is to stay."""
+    rows: list[dict[str, float]] = []
+    for seed in range(_FIRST, _FIRST + 10_000):
+        if len(rows) == count:
+            break
+        latent = model.latents([seed])
+        have = model.sample(latents=latent).labels
+        wish = Wish.of(np.flip(have[0], model.card.grid.sideways or -1), model.card.channels, model.card.grid)
+        if (have > 0).sum() < 2 * least or whole(wish, have)[0] > 0.3:
+            continue
         changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)
         keep = Keep.of(model, latent, ~changing[None])
         *_, found = steer(model, wish, bank, candidates=2, seconds=seconds, keep=keep)
@@ -173,12 +173,12 @@ def main() -> None:
     large = np.flatnonzero((maps > 0).sum(axis=(1, 2)) >= least)
     chosen = np.random.default_rng(0).choice(large, min(options.masks, len(large)), replace=False)
     held = [Wish.of(maps[i], channels, grid) for i in chosen]
-    figures = {
-        "judge": said,
-        "own": measure("its own masks", own_masks(model, options.masks), seen, bank, options.seconds),
-        "held": measure("masks of held-out subjects", held, seen, bank, options.seconds),
-        "lock": lock(model, bank, held[: options.locks], options.seconds),
-    }
+    figures: dict[str, Any] = {"judge": said}
+    if options.masks:
+        figures["own"] = measure("its own masks", own_masks(model, options.masks), seen, bank, options.seconds)
+        figures["held"] = measure("masks of held-out subjects", held, seen, bank, options.seconds)
+    if options.locks:
+        figures["lock"] = lock(model, bank, options.locks, least, options.seconds)
     if options.out:
         options.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
