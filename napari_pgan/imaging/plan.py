@@ -29,6 +29,7 @@ from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.spec import Label
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<regex>(?:[^{}]|\{[^{}]*\})+))?\}|(?P<folders>\*\*/)|(?P<any>\*)")
+_NAME = re.compile(r"\w[\w +-]*")
 _NAMES = ("subject", "session", "picture")
 
 
@@ -114,6 +115,9 @@ class Plan(_Strict):
         for part, what in ((SEGMENTATION, "segmentation"), (BRAIN, "brain mask")):
             if part in self.modalities:
                 raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
+        for part in self.modalities:
+            if not _NAME.fullmatch(part):  # pictures and transforms are called after it
+                raise ValueError(f"{part!r} is no name of a modality; use letters, digits, '_', '-', '+' and blanks")
         if self.brain_mask is not None and self.photograph is not None:
             raise ValueError("there is a brain mask, and photographs have no brain")
         if (self.labels is not None or self.ignore) and self.segmentation is None:

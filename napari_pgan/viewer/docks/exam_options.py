@@ -123,7 +123,7 @@ class StepsBox(QWidget):
             box.toggled.connect(self._on_change)
         self.reference.currentTextChanged.connect(self._on_change)
         self.bias.setToolTip("Divide each image by the smooth field of the coil (N4)")
-        self.strip.setToolTip("Find the brain with the shipped template; the reference must be a T1")
+        self.strip.setToolTip("Find the brain with the shipped template, in the reference first")
         self.normalise.setToolTip("As in a store: background −1, the brightest of the head 1; models need it")
         self._allow()
 
