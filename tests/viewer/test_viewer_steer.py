@@ -137,6 +137,9 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     assert {name: beside[name] for name in ("steered", "asked", "settings", "refined")} == {
         name: sidecar[name] for name in ("steered", "asked", "settings", "refined")
     }
+    dock._asking.changed.emit()  # the same is asked as before it was refined
+    assert dock.answer is refined
+    assert not dock.is_searching
 
     dock.tabs.setCurrentWidget(dock.numbers)
     asked = answered(qtbot, dock, lambda: dock.numbers.areas[2].setValue(120))
