@@ -84,8 +84,8 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
         )  # fmt: skip
         labels = batch.labels[i] if card.channels.labels else None
         written += write_sample(
-            folder, name, batch.images[i], labels, batch.grid, card.channels, made, card.intensity, card.limits,
-            format_of(path),
+            folder, name, batch.images[i], labels, batch.grid, card.channels, {**made, **shown.origin}, card.intensity,
+            card.limits, format_of(path),
         )  # fmt: skip
         if progress:
             progress(i + 1, len(batch))

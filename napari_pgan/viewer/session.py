@@ -94,10 +94,19 @@ class Request:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The last good result and what it was made from."""
+    """The last good result and what it was made from.
+
+    Parameters
+    ----------
+    request, batch
+        What was asked for, and what came of it.
+    origin
+        What else made it, beside model and latents, as JSON values: how it was searched for.
+    """
 
     request: Request
     batch: Batch
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:

@@ -13,6 +13,7 @@ import pytest
 from napari_pgan.latent.steering import any_value, make_bank
 from napari_pgan.model import Model
 from napari_pgan.spec import Channels, Label
+from napari_pgan.viewer.saving import save_shown
 
 pytestmark = pytest.mark.viewer
 
@@ -110,7 +111,7 @@ def test_from_a_stroke_to_files(dock: Any, qtbot: Any, tmp_path: Path, messages:
     assert (tmp_path / "found" / "candidate-1_flair.nii.gz").is_file()
 
 
-def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any) -> None:
+def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_path: Path) -> None:
     viewer = dock._viewer
     layer = drawn(qtbot, dock)
     answered(qtbot, dock, lambda: layer.paint((8, 8), 2))
@@ -131,6 +132,14 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any) -> N
     assert refined.found.offsets
     sidecar = viewer.layers["synthetic flair"].metadata["napari_pgan"]["samples"][0]
     assert sidecar["refined"]
+    saved = save_shown(dock._session.shown, tmp_path / "shown")  # as Explore's button does it
+    beside = json.loads(next(p for p in saved if p.suffix == ".json").read_text())["provenance"]
+    assert {name: beside[name] for name in ("steered", "asked", "settings", "refined")} == {
+        name: sidecar[name] for name in ("steered", "asked", "settings", "refined")
+    }
+    dock._asking.changed.emit()  # the same is asked as before it was refined
+    assert dock.answer is refined
+    assert not dock.is_searching
 
     dock.tabs.setCurrentWidget(dock.numbers)
     asked = answered(qtbot, dock, lambda: dock.numbers.areas[2].setValue(120))

@@ -55,7 +55,7 @@ def refine(
         What shall stay; by default each candidate's own image, but for the lesion that it has and that is asked for
         with a margin around them, so that nothing else is bent to fit the drawing.
     found
-        Candidates; offsets that they have are the start.
+        Candidates; offsets that they have are the start, made as small as `strength` says.
     strength
         The largest offset that an image may have at a stage, in root mean square, as a share of that of the stage's
         features: at 0.3, features keep 96 % of their direction.
@@ -74,6 +74,11 @@ def refine(
     offsets = [part.clone().requires_grad_(True) for part in _begin(model, found)]
     optimizer = torch.optim.Adam(offsets, lr=_RATE, betas=_BETAS)
 
+    def bound() -> None:
+        with torch.no_grad():
+            for part, limit in zip(offsets, limits, strict=True):
+                part.mul_((limit / _rms(part).clamp(min=1e-12)).clamp(max=1))
+
     def look(done: int) -> Found:
         with torch.inference_mode():
             x = model.generate(z, offsets=offsets, conditions=conditions)
@@ -82,14 +87,13 @@ def refine(
         best.take(range(len(z)), found.latents, labels, images, [part.detach() for part in offsets])
         return best.found(len(z), done, began)
 
+    bound()
     yield look(0)
     for done in range(1, steps + 1):
         optimizer.zero_grad()
         loss(model.generate(z, offsets=offsets, conditions=conditions)).sum().backward()
         optimizer.step()
-        with torch.no_grad():
-            for part, limit in zip(offsets, limits, strict=True):
-                part.mul_((limit / _rms(part).clamp(min=1e-12)).clamp(max=1))
+        bound()
         late = seconds is not None and time.monotonic() - began > seconds
         if late or done % _LOOK == 0 or done == steps:
             yield look(done)

@@ -74,7 +74,7 @@ class Showing(QObject):
         """
         model, shown = answer.ask.model, shown_of(answer, index)
         tuples = batch_layers(shown.batch, model, None)
-        tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(answer.origin(index))
+        tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(shown.origin)
         steps = self._pictures(tuples, live)
         if answer.ask.wish is None:
             self.remove_lines()
@@ -126,7 +126,9 @@ def shown_of(answer: Answer, index: int) -> Shown:
     """One candidate as a sample."""
     batch = _part(answer.batch, index)
     place = Place(0, np.asarray(batch.latents))
-    return Shown(Request(answer.ask.model, place, Settings(conditions=dict(batch.conditions))), batch)
+    return Shown(
+        Request(answer.ask.model, place, Settings(conditions=dict(batch.conditions))), batch, answer.origin(index)
+    )
 
 
 def in_view(shown: Shown, viewer: Any) -> Shown:
@@ -134,7 +136,7 @@ def in_view(shown: Shown, viewer: Any) -> Shown:
     if len(shown.batch) == 1:
         return shown
     index = int(np.clip(round(viewer.dims.point[0]), 0, len(shown.batch) - 1))
-    return Shown(shown.request, _part(shown.batch, index))
+    return replace(shown, batch=_part(shown.batch, index))
 
 
 def _part(batch: Batch, index: int) -> Batch:

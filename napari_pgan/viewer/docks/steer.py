@@ -308,8 +308,8 @@ class Steer(QWidget):
         if goal is None:
             return
         ask = Ask(model, goal, self.how.count.value(), dict(self._session.settings.conditions), lock)
-        if ask.same(self._asked):
-            return
+        if self._asked is not None and ask.same(replace(self._asked, strength=None)):
+            return  # what was refined stays, too
         self._asked, self._waiting = ask, None
         if self._bank is not None:
             self._request(ask, self._bank)
