@@ -44,7 +44,9 @@ def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) 
         except (ValueError, KeyError, TypeError):
             found = None
         if found != fingerprint:
-            raise InputError(f"{out}: holds samples of another kind already; give another --out or delete it")
+            raise InputError(
+                f"{out}: holds what another model, seed, drawing or setting made; give another --out or delete it"
+            )
         return True
     if out.is_dir() and any(out.iterdir()):
         raise InputError(f"{out}: is there already and holds something else; give another --out")

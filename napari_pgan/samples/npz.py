@@ -80,11 +80,13 @@ def read_latents(path: str | Path, size: int) -> np.ndarray:
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            latents = np.asarray(archive["latents"])
+            latents, refined = np.asarray(archive["latents"]), "offset_0" in archive.files
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give an .npz that `encode` or `sample` wrote") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         raise InputError(f"{path}: holds no latents; give an .npz that `encode` or `sample` wrote") from None
+    if refined:
+        raise InputError(f"{path}: its images were refined, and latents alone make others; they are in it as `images`")
     if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
         raise InputError(f"{path}: its latents are no table of finite numbers; write it again")
     if latents.shape[1] != size:

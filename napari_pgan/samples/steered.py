@@ -37,12 +37,15 @@ class Search:
         Everything else that decides what is found, as JSON values.
     conditions
         As in `Model.sample`.
+    stays
+        (Y, X) bool: what was to stay of an image; None for nothing.
     """
 
     model: Model
     goal: Wish | Numbers
     settings: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, str | float] = field(default_factory=dict)
+    stays: np.ndarray | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -51,6 +54,8 @@ class Search:
         if isinstance(self.goal, Wish):
             drawn = np.where(self.goal.open, -1, self.goal.labels.astype(np.int16))
             asked.append(hashlib.sha256(np.ascontiguousarray(drawn, "<i2").tobytes()).hexdigest())
+        if self.stays is not None:
+            asked.append(hashlib.sha256(np.packbits(self.stays).tobytes()).hexdigest())
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def asked(self) -> dict[str, Any]:
@@ -67,7 +72,11 @@ class Search:
 
     def report(self, found: Found) -> dict[str, Any]:
         """What was asked and what was found, as JSON values."""
+        card = self.model.card
         return {
+            "limits": card.limits,
+            "model": card.name,
+            "model_identity": self.model.identity,
             "asked": self.asked(),
             "told": list(self.goal.told) if isinstance(self.goal, Wish) else [],
             "settings": dict(self.settings),
@@ -84,21 +93,27 @@ class Search:
             dice = self.goal.dice(labels[None])[0]
             names = [label.name for label in self.goal.channels.labels]
             told["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
+        else:
+            told["found"] = {name: round(value, 4) for name, value in self.goal.found(labels).items()}
         if found.moved is not None:
             told["moved"] = round(float(found.moved[row]), 4)
-        if found.offsets:
+        if found.refined[row]:
             told["offsets"] = [round(float(part[row].square().mean().sqrt()), 4) for part in found.offsets]
         return told
 
 
 def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
-    """The report of the same search, where a folder holds it already, whole."""
+    """The report of the same search, where a folder holds it already, whole and not stopped before its end."""
     try:
         noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
         report: dict[str, Any] = json.loads((Path(out) / REPORT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return report if isinstance(noted, dict) and noted.get("fingerprint") == search.fingerprint else None
+    if not isinstance(noted, dict) or noted.get("fingerprint") != search.fingerprint or report.get("stopped"):
+        return None
+    rows = range(1, len(report.get("candidates", [])) + 1)
+    files = [Path(out) / name for name in ("sheet.png", "candidates.npz", *(f"candidate-{row}.json" for row in rows))]
+    return report if all(file.is_file() for file in files) else None
 
 
 def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
@@ -108,12 +123,20 @@ def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
     return {label.name: float((labels == label.value).sum()) * unit for label in model.card.channels.labels}
 
 
-def write_found(search: Search, found: Found, out: str | Path) -> list[Path]:
+def begin(search: Search, out: str | Path) -> None:
+    """Make a folder this search's; raises InputError where it holds something else (see `claim`)."""
+    card = search.model.card
+    noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
+    claim(Path(out), NOTE, search.fingerprint, noted)
+
+
+def write_found(search: Search, found: Found, out: str | Path, stopped: bool = False) -> list[Path]:
     """Write candidates and what was asked into a folder.
 
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
-    they were refined, ``offset_0``, …), and ``report.json``, written last.
+    they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
+    that was stopped before its end says so there.
 
     Raises
     ------
@@ -122,19 +145,23 @@ def write_found(search: Search, found: Found, out: str | Path) -> list[Path]:
     """
     out, model = Path(out), search.model
     card = model.card
-    noted = {"limits": card.limits, "model": card.name, "model_identity": model.identity}
-    claim(out, NOTE, search.fingerprint, noted)
+    begin(search, out)
+    report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
-    report, written = search.report(found), []
 
-    def made_by(row: int, refined: bool) -> dict[str, Any]:
+    def made_by(row: int) -> dict[str, Any]:
         what = provenance(card, model.identity, None, found.latents[row], 1.0, search.conditions)
-        return {**what, "steered": report["candidates"][row], "asked": report["asked"], "refined": refined}
+        return {
+            **what,
+            "steered": report["candidates"][row],
+            "asked": report["asked"],
+            "refined": bool(found.refined[row]),
+        }
 
     for row in range(len(found)):
         written += write_sample(
             out, f"candidate-{row + 1}", batch.images[row], batch.labels[row], batch.grid, card.channels,
-            made_by(row, bool(found.offsets)), card.intensity, card.limits,
+            made_by(row), card.intensity, card.limits,
         )  # fmt: skip
     if isinstance(search.goal, Wish):
         drawn = {"software": provenance(card, model.identity, None, found.latents[0])["software"], "synthetic": False}
@@ -144,6 +171,8 @@ def write_found(search: Search, found: Found, out: str | Path) -> list[Path]:
     rows = [f"{row + 1}: {score:.2f}" for row, score in enumerate(found.scores)]
     write_sheet(out / "sheet.png", batch.images, batch.labels, card.channels, rows, note=search.fingerprint)
     more = {f"offset_{stage}": part.cpu().numpy() for stage, part in enumerate(found.offsets)}
+    if search.stays is not None:
+        more["stays"] = search.stays
     write_npz(out / "candidates.npz", batch, card.channels, search.fingerprint, {"scores": found.scores, **more})
-    write_text(out / REPORT, json.dumps({**noted, **report}, indent=1, ensure_ascii=False) + "\n")
+    write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return [*written, out / "sheet.png", out / "candidates.npz", out / REPORT]

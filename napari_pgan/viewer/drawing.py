@@ -118,17 +118,11 @@ def drawn_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence
         labels = labels.T
     if layer.ndim > 2:
         others = [axis for axis in range(layer.ndim) if axis not in axes]
-        names = ", ".join(f"{layer.axis_labels[axis]} {where[axis]}" for axis in others)
+        names = ", ".join(f"number {where[axis]} of axis {axis}" for axis in others)
         told.append(f"Of the {layer.ndim}-D layer the shown slice is taken ({names}).")
     affine = _affine(layer, where, axes, grid)
     if affine is None and labels.shape != grid.shape:
         told.append("The layer has other units than the model, so it is taken to cover the same field of view.")
-    if affine is not None and labels.any():
-        inside = _share_inside(labels, affine, grid)
-        if inside == 0:
-            raise InputError(f"the layer {layer.name!r} lies outside of the model's field of view; move it there")
-        if inside < 0.995:
-            told.append(f"{100 * (1 - inside):.0f} % of the drawing lie outside of the model's field of view.")
     if affine is not None and labels.shape == grid.shape and np.abs(affine - np.eye(3)).max() < _NEAR:
         affine = None
     return Drawn(labels, affine, tuple(told))
@@ -159,12 +153,6 @@ def _affine(layer: Any, where: np.ndarray, axes: list[int], grid: Grid) -> np.nd
         matrix[:2, column] = (world(*unit) - zero) / grid.spacing
     matrix[:2, 2] = zero / grid.spacing + middle
     return matrix
-
-
-def _share_inside(labels: np.ndarray, affine: np.ndarray, grid: Grid) -> float:
-    points = np.argwhere(labels)
-    at = points @ affine[:2, :2].T + affine[:2, 2]
-    return float(((at > -0.5) & (at < np.array(grid.shape) - 0.5)).all(axis=1).mean())
 
 
 def _empty(model: Model, labels: tuple[Label, ...], name: str) -> LayerTuple:

@@ -151,7 +151,8 @@ class Ask:
                 "modality": self.lock.modality,
                 "latent": [float(x) for x in self.lock.latent],
             }
-        return Search(self.model, self.goal, settings, self.conditions)
+        stays = None if self.lock is None else self.lock.where
+        return Search(self.model, self.goal, settings, self.conditions, stays)
 
     def same(self, other: Ask | None) -> bool:
         """Whether both ask for the same."""
@@ -178,7 +179,7 @@ class Answer:
         """What made one candidate, beside its latent, as JSON values."""
         search = self.ask.search
         about = {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
-        return {**about, "refined": bool(self.found.offsets)}
+        return {**about, "refined": bool(self.found.refined[index])}
 
 
 def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found | None = None) -> Iterator[Answer]:

@@ -30,7 +30,23 @@ def test_a_drawing_on_the_models_grid_is_taken_as_it_is(drawing: np.ndarray) -> 
     wish = Wish.of(drawing, GLIOMA, GRID)
     np.testing.assert_array_equal(wish.open, drawing == ANY)
     np.testing.assert_array_equal(np.where(wish.open, ANY, wish.labels), drawing)
-    assert wish.told == ()
+    assert wish.told == (() if drawing.any() else ("No label is drawn: this asks for images without a lesion.",))
+
+
+def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
+    """48 pixels of 1 mm on 16 of 3 mm; the drawing begins 24 mm to the right of the grid's middle."""
+    fine = np.zeros((48, 48), np.uint8)
+    fine[18:30, 6:30], fine[20, 20] = 2, 1
+    beside = np.array([[1 / 3, 0, 0], [0, 1 / 3, 8], [0, 0, 1]])
+    wish = Wish.of(fine, GLIOMA, GRID, beside)
+    assert "Of core nothing is left: it is smaller than the model's pixels." in wish.told
+    assert any("% of it lie outside" in sentence for sentence in wish.told)
+    with pytest.raises(InputError, match="outside of the model's field of view"):
+        Wish.of(fine, GLIOMA, GRID, beside + np.array([[0, 0, 0], [0, 0, 90], [0, 0, 0]]))
+    dot = np.zeros((48, 48), np.uint8)
+    dot[20, 20] = 2
+    with pytest.raises(InputError, match="draw it larger"):
+        Wish.of(dot, GLIOMA, GRID)
 
 
 @given(drawings, st.sampled_from([1, 2, 4, 8]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -55,12 +56,15 @@ def test_candidates_are_written_with_what_was_asked_and_found(
         assert told["areas"]["oedema"] == (drawn == 2).sum() * 9
         sidecar = json.loads((out / f"candidate-{row + 1}.json").read_text())
         np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
-        assert sidecar["provenance"]["refined"] is True
+        assert sidecar["provenance"]["refined"] is any(arrays[f"offset_{s}"][row].any() for s in range(3))
     assert {"offset_0", "offset_1", "offset_2", "scores"} <= set(arrays.files)
+    assert report["steps"] > 5
+    assert main(["sample", "default", "--latents", str(out / "candidates.npz"), "--out", str(tmp_path / "again")]) == 2
+    assert "refined" in capsys.readouterr().err
     assert (out / "sheet.png").stat().st_size > 10_000
     kept = (out / "report.json").stat().st_mtime_ns
     assert main([*command, "--refine", "0.2"]) == 0  # the same work is done
-    assert json.loads(capsys.readouterr().out)["candidates"] == report["candidates"]
+    assert json.loads(capsys.readouterr().out) == report
     assert (out / "report.json").stat().st_mtime_ns == kept
     assert main(command) == 2
     assert "another --out" in capsys.readouterr().err
@@ -72,7 +76,47 @@ def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["steer", "default", "--out", str(out), *asked, "--candidates", "1", "--seconds", "0.5", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["asked"] == {"areas": {}, "lesion": 900.0, "shares": {"oedema": 0.5}, "side": "right"}
-    assert report["candidates"][0]["score"] > 0.6
+    best = report["candidates"][0]
+    assert best["score"] > 0.6
+    assert best["found"]["lesion"] == sum(best["areas"].values())
+
+
+def test_stopped_it_keeps_the_best_so_far_and_searches_again(
+    mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_pgan.latent import steering
+
+    real = steering.steer
+
+    def interrupted(*args: Any, **how: Any) -> Any:
+        yield next(real(*args, **how))
+        raise KeyboardInterrupt
+
+    command = ["steer", "default", str(mask), "--out", str(tmp_path / "out"), "--candidates", "1", "--seconds", "0.5"]
+    monkeypatch.setattr(steering, "steer", interrupted)
+    assert main(command) == 130
+    kept = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert kept["stopped"] is True
+    assert (tmp_path / "out" / "candidate-1_t1.nii.gz").is_file()
+    monkeypatch.setattr(steering, "steer", real)
+    assert main(command) == 0
+    again = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "stopped" not in again
+    assert again["steps"] > kept["steps"]
+
+
+def test_an_empty_mask_and_one_in_the_air_are_tried_and_that_is_said(
+    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = nib.load(mask)
+    for name, data, said in (
+        ("empty", np.zeros((64, 64, 1), np.uint8), "No label is drawn"),
+        ("air", np.pad(np.full((4, 4, 1), 2, np.uint8), ((0, 60), (0, 60), (0, 0))), "are empty"),
+    ):
+        nib.save(nib.Nifti1Image(data, grid.affine), tmp_path / f"{name}.nii.gz")
+        command = ["steer", "default", str(tmp_path / f"{name}.nii.gz"), "--out", str(tmp_path / name)]
+        assert main([*command, "--candidates", "1", "--seconds", "0.1", "--json"]) == 0
+        assert any(said in sentence for sentence in json.loads(capsys.readouterr().out)["told"])
 
 
 def test_of_a_folder_every_mask_that_can_be_used_is(

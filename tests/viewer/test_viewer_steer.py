@@ -131,7 +131,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     refined = answered(qtbot, dock, dock.how.refine_button.click)
     assert refined.found.offsets
     sidecar = viewer.layers["synthetic flair"].metadata["napari_pgan"]["samples"][0]
-    assert sidecar["refined"]
+    assert sidecar["refined"] == refined.found.refined[0]  # nothing was chosen, so that the best is shown
     saved = save_shown(dock._session.shown, tmp_path / "shown")  # as Explore's button does it
     beside = json.loads(next(p for p in saved if p.suffix == ".json").read_text())["provenance"]
     assert {name: beside[name] for name in ("steered", "asked", "settings", "refined")} == {

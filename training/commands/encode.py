@@ -63,6 +63,8 @@ def encode(
     loaded = load_model(model, choose_device(device))
     conditions = conditions_of(condition or [], loaded.card)
     wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
+    if loaded.encoders is None:
+        raise InputError(f"{model} has no encoders; `napari-pgan-train encoder {model}` makes them")
     found = list(pictures(loaded.card, model, images, wanted, say))
     if not found:
         raise InputError("none of the exams could be used, for the reasons above")

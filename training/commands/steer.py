@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
     from napari_pgan.model import Card, Model
 
-PATTERNS = ("*.nii.gz", "*.nii", "*.nrrd", "*.mha", "*.png", "*.tif", "*.tiff", "*.gif")
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff", ".gif", ".bmp")
 
 
 def steer(
@@ -55,7 +56,7 @@ def steer(
     """
     if (mask is None) == (not ask):
         raise InputError("give a mask or a folder of masks, or --ask in place of it")
-    from napari_pgan.latent.steering import Numbers, kept_bank
+    from napari_pgan.latent.steering import Wish, kept_bank
     from napari_pgan.latent.steering.bank import COUNT
     from napari_pgan.model import load_model
     from napari_pgan.training.commands.sample import conditions_of
@@ -71,10 +72,14 @@ def steer(
     if mask is None:
         goals = [("numbers", out, numbers_of(ask or [], loaded.card))]
     elif mask.is_dir():
-        files = sorted({file for pattern in PATTERNS for file in mask.glob(pattern)})
+        files = sorted(file for file in mask.iterdir() if file.name.lower().endswith(SUFFIXES))
         if not files:
-            raise InputError(f"{mask}: holds no segmentation; give a file of {', '.join(PATTERNS)}")
-        goals = [(file.name, out / _stem(file), file) for file in files]
+            raise InputError(f"{mask}: holds no segmentation; give files of {', '.join(SUFFIXES)}")
+        stems = [_stem(file) for file in files]
+        goals = [
+            (file.name, out / (stem if stems.count(stem) == 1 else file.name), file)
+            for file, stem in zip(files, stems, strict=True)
+        ]
     else:
         goals = [(mask.name, out, mask)]
     bank, reports = None, []
@@ -84,6 +89,8 @@ def steer(
             if bank is None:
                 with progress("getting to know the model", COUNT, "latents") as update:
                     bank = kept_bank(loaded, progress=lambda done, _: update(done, ""))
+            if isinstance(wish, Wish):
+                wish = replace(wish, told=(*wish.told, *bank.warnings(wish)))
             report = _one(loaded, wish, bank, folder, settings, conditions)
         except InputError as error:
             if len(goals) == 1:
@@ -92,7 +99,7 @@ def steer(
             report = {"problem": str(error)}
         else:
             best = report["candidates"][0]
-            for sentence in (*report["told"], *([] if isinstance(wish, Numbers) else _warned(bank, wish))):
+            for sentence in report["told"]:
                 say(sentence)
             say(f"{name}: best of {len(report['candidates'])} candidates {best['score']:.2f}; they are in {folder}")
         reports.append({"name": name, "out": str(folder), **report})
@@ -108,6 +115,7 @@ def _one(
     """Search, write, and give the report."""
     from napari_pgan.latent.steering import refine, steer
     from napari_pgan.samples import Search, found_report, write_found
+    from napari_pgan.samples.steered import begin
     from napari_pgan.training.console import progress
 
     search = Search(model, goal, settings, conditions)
@@ -115,31 +123,32 @@ def _one(
         return done
     seconds, strength = settings["seconds"], settings["refine"]
     found: Found | None = None
-    with progress("searching", 100, "%") as update:
-        first = seconds / 2 if strength else seconds
-        for found in steer(model, goal, bank, candidates=settings["candidates"], seconds=first, conditions=conditions):
-            update(min(99, int(100 * found.seconds / seconds)), f"best {found.scores[0]:.2f}")
-        assert found is not None
-        if strength:
-            start = found
-            for found in refine(model, goal, start, strength=strength, seconds=seconds / 2, conditions=conditions):
-                update(min(99, int(50 + 100 * found.seconds / seconds)), f"best {found.scores[0]:.2f}")
-        update(100, "")
+    begin(search, out)
+    try:
+        with progress("searching", 100, "%") as update:
+
+            def tell(best: Found) -> Found:
+                update(min(99, int(100 * best.seconds / max(seconds, 1e-9))), f"best {best.scores[0]:.2f}")
+                return best
+
+            first = seconds / 2 if strength else seconds
+            how: dict[str, Any] = {"conditions": conditions}
+            for best in steer(model, goal, bank, candidates=settings["candidates"], seconds=first, **how):
+                found = tell(best)
+            if strength and found is not None:
+                for best in refine(model, goal, found, strength=strength, seconds=seconds / 2, **how):
+                    found = tell(best)
+            update(100, "")
+    except KeyboardInterrupt:  # the best so far is written, and the same command searches again
+        if found is not None:
+            write_found(search, found, out, stopped=True)
+        raise
+    assert found is not None
     write_found(search, found, out)
     return search.report(found)
 
 
-def _warned(bank: Bank, wish: Wish) -> list[str]:
-    """Said of a drawing that is tried all the same."""
-    share = bank.outside(wish)
-    if share <= 0.5:
-        return []
-    return [f"{100 * share:.0f} % of the drawing lies outside of every head that the model makes."]
-
-
 def _read(path: Path, model: Model, position: int | None) -> Wish:
-    from dataclasses import replace
-
     from napari_pgan.imaging.drawing import read_drawing
     from napari_pgan.latent.steering import Wish
 

@@ -75,6 +75,15 @@ class Bank:
         drawn = wish.labels > 0
         return float((self.heads.numpy()[drawn] < _SELDOM).mean()) if drawn.any() else 0.0
 
+    def warnings(self, wish: Wish) -> tuple[str, ...]:
+        """What is to be said of a drawing that is tried all the same, one sentence each."""
+        share = self.outside(wish)
+        if share <= 0.5:
+            return ()
+        return (
+            f"{100 * share:.0f} % of the drawing lie where this model's images are empty; it is tried all the same.",
+        )
+
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
     """Sample latents and keep their segmentations, as `bank_stage` has them.

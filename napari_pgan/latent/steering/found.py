@@ -49,6 +49,12 @@ class Found:
     def __len__(self) -> int:
         return len(self.latents)
 
+    @property
+    def refined(self) -> np.ndarray:
+        """(N,) bool: of which candidates features were moved."""
+        moved = [part.flatten(1).any(dim=1).cpu().numpy() for part in self.offsets]
+        return np.logical_or.reduce(moved) if moved else np.zeros(len(self), bool)
+
 
 @dataclass
 class _Line:

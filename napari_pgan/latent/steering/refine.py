@@ -60,7 +60,7 @@ def refine(
         The largest offset that an image may have at a stage, in root mean square, as a share of that of the stage's
         features: at 0.3, features keep 96 % of their direction.
     steps
-        Of the optimiser.
+        Of the optimiser; what is told counts those of the search before, too, and its seconds.
     seconds
         When it ends, if it has not before.
     """
@@ -85,7 +85,7 @@ def refine(
         labels = model.encoding.decode(x).cpu().numpy()
         images = model.encoding.images(x).clamp(-1, 1).cpu().numpy()
         best.take(range(len(z)), found.latents, labels, images, [part.detach() for part in offsets])
-        return best.found(len(z), done, began)
+        return best.found(len(z), found.steps + done, began - found.seconds)
 
     bound()
     yield look(0)

@@ -58,7 +58,8 @@ class Wish:
         Raises
         ------
         InputError
-            The model has no labels, the drawing is no label map, or it holds labels that the model does not know.
+            The model has no labels, the drawing is no label map, it holds labels that the model does not know, or none
+            of it lies on the grid.
         """
         if not channels.labels:
             raise InputError("this model makes no segmentation, so nothing can be asked of it; load one with labels")
@@ -75,10 +76,17 @@ class Wish:
                 f"the drawing holds {', '.join(map(str, unknown))}, which the model does not know; it knows {names}, "
                 f"0 for background and {whatever} for any"
             )
-        told = []
+        told, drawn = [], np.unique(drawing)
         if drawing.shape != grid.shape or affine is not None:
             told.append(f"The drawing of {_size(drawing.shape)} pixels was brought to the model's {_size(grid.shape)}.")
+            told += _outside(drawing, grid, affine)
             drawing = _resampled(drawing, grid.shape, affine)
+        gone = [label.name for label in channels.labels if label.value in drawn and not (drawing == label.value).any()]
+        if gone and not np.isin(drawing, known).any():
+            raise InputError("nothing of the drawing is as large as a pixel of the model's grid; draw it larger")
+        told += [f"Of {name} nothing is left: it is smaller than the model's pixels." for name in gone]
+        if not drawing.any():
+            told.append("No label is drawn: this asks for images without a lesion.")
         labels = np.where(drawing == whatever, 0, drawing).astype(np.uint8)
         return cls(labels, drawing == whatever, channels, tuple(told))
 
@@ -137,6 +145,18 @@ class Wish:
             wrong = ((labels > 0) & ~self.open).sum((1, 2)) / max(int((~self.open).sum()), 1)
             return 1.0 - wrong
         return self.dice(labels)[:, self.present].mean(axis=1)
+
+
+def _outside(drawing: np.ndarray, grid: Grid, affine: np.ndarray | None) -> list[str]:
+    """What is said of a drawing that lies outside of the grid in part; raises InputError where all of it does."""
+    points = np.argwhere(drawing)
+    if affine is None or not len(points):
+        return []
+    at = points @ affine[:2, :2].T + affine[:2, 2]
+    inside = float(((at > -0.5) & (at < np.array(grid.shape) - 0.5)).all(axis=1).mean())
+    if inside == 0:
+        raise InputError("the drawing lies outside of the model's field of view; move it there")
+    return [] if inside > 0.995 else [f"{100 * (1 - inside):.0f} % of it lie outside of the model's field of view."]
 
 
 def _boxes(mask: np.ndarray, factor: int) -> np.ndarray:

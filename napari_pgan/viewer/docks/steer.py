@@ -320,8 +320,8 @@ class Steer(QWidget):
 
     def _request(self, ask: Ask, bank: Bank, start: Answer | None = None) -> None:
         told = list(ask.told)
-        if ask.wish is not None and bank.outside(ask.wish) > 0.5:
-            told.append("Most of the drawing lies where this model's images are empty; it is tried all the same.")
+        if ask.wish is not None:
+            told += bank.warnings(ask.wish)
         self.told.setText(" ".join(told))
         self.told.setVisible(bool(told))
         if start is None:
@@ -418,7 +418,9 @@ class Steer(QWidget):
         self.status.setText(text)
 
     def _say_found(self, what: str) -> None:
-        if self.answer is not None:
+        if self.answer is not None and self._asked is not None and not self.answer.ask.same(self._asked):
+            self._say("Stopped; what is shown was found for what was asked before.")
+        elif self.answer is not None:
             found, drawn = self.answer.found, self.answer.ask.wish is not None
             best = f"mean Dice {found.scores[0]:.2f}" if drawn else f"{100 * found.scores[0]:.0f} % of what was asked"
             moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
