@@ -64,6 +64,7 @@ def test_a_mask_on_another_grid_needs_registration(tmp_path: Path) -> None:
     assert "its brain mask not on that of t1" in aside.reason
 
 
+@pytest.mark.slow
 def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
     given = arrays()
     for i in (1, 2):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_pgan.latent.steering import Bank, Wish, any_value, kept_bank, make_bank, steer
+from napari_pgan.latent.steering import bank as steering_bank
 from napari_pgan.latent.steering.bank import bank_path, bank_stage
 from napari_pgan.latent.steering.search import Phase
 from napari_pgan.model import Model, load_model
@@ -59,6 +60,7 @@ def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(steering_bank.label_directions, "__defaults__", (64,))
     calls: list[int] = []
     first = kept_bank(model, 64, lambda done, _: calls.append(done))
     again = kept_bank(model, 64, lambda done, _: calls.append(done))

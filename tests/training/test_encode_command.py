@@ -137,6 +137,7 @@ def test_wrong_input_is_refused_in_one_line(
     assert "holds latents of 3 numbers, and this model takes 256" in short
 
 
+@pytest.mark.slow
 def test_a_store_is_encoded_at_the_models_size(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

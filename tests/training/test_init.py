@@ -314,6 +314,7 @@ def test_a_grown_model_does_not_grow_again_but_goes_on_to_the_next_size(
     assert card.training["started_from"] == load_model(grown / "best.safetensors").identity
 
 
+@pytest.mark.slow
 def test_a_run_that_began_from_a_model_resumes_in_the_same_bytes(
     grown: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
