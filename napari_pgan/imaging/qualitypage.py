@@ -100,7 +100,7 @@ def _section(row: _Row, folder: Path, limits: Limits) -> str:
     head = "".join(f"<th>{title}</th>" for title, _, _ in _COLUMNS)
     lines, pictures = [], []
     for part, quality in row.parts.items():
-        cells = "".join(f"<td>{form.format(getattr(quality, name))}</td>" for _, name, form in _COLUMNS)
+        cells = "".join(f"<td>{_cell(quality, name, form)}</td>" for _, name, form in _COLUMNS)
         clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
         wrong = quality.problem(ATLAS_LIMITS) if part == "atlas" else quality.problem(limits)
         bad = " class=bad" if wrong or quality.mirrored > limits.mirrored else ""
@@ -113,6 +113,12 @@ def _section(row: _Row, folder: Path, limits: Limits) -> str:
     reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
     table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>"
     return f"<section><h2>{_text(row.name)}</h2>{reason}{table}{''.join(pictures)}</section>"
+
+
+def _cell(quality: Quality, name: str, form: str) -> str:
+    if name == "mirrored" and not quality.mirrored:
+        return "–"  # not measured, as for the shipped atlas, whose sides are alike
+    return form.format(getattr(quality, name))
 
 
 def _text(value: object) -> str:
