@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
@@ -23,6 +25,7 @@ from napari_pgan.imaging.cohorts.found import (
     Source,
     completed,
     grouped,
+    listed,
 )
 from napari_pgan.imaging.labels import PALETTE
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
@@ -124,6 +127,8 @@ class Plan(_Strict):
             raise ValueError("there are labels, but no segmentation")
         if both := set(self.labels or ()) & set(self.ignore):
             raise ValueError(f"the value {min(both)} is a label and to be ignored")
+        if twice := [name for name, n in Counter(x.name for x in _labels(self.labels or {})).items() if n > 1]:
+            raise ValueError(f"two label values are called {twice[0]!r}; each is a channel, so give each its own name")
         for part, pattern in self.patterns().items():
             _compiled(part, pattern, self.photograph is not None)
         return self
@@ -166,7 +171,7 @@ class Plan(_Strict):
                 files += list(dicomtree.series_files(folder, every, by_series))
             subjects = grouped(files)
         field = (FIELD,) if self.photograph is not None and self.photograph.field is not None else ()
-        return FoundCohort("plan", completed(subjects, (*content.parts, *field)), content)
+        return FoundCohort("plan", completed(map(_apart, subjects), (*content.parts, *field)), content)
 
     def _matches(self, folder: Path, paths: list[PurePath]) -> Iterator[tuple[str, str, str, str, Path]]:
         """(name, person, part, picture, file) of every file that a pattern fits."""
@@ -251,6 +256,18 @@ def _labels(named: Mapping[int, str | NamedLabel]) -> Iterator[Label]:
             yield Label(value, label, PALETTE[i % len(PALETTE)])
         else:
             yield Label(value, label.name, label.color)
+
+
+def _apart(subject: FoundSubject) -> FoundSubject:
+    """The subject, with parts that are one and the same file as its problem."""
+    by_file: dict[Source, list[str]] = {}
+    for part, file in subject.files.items():
+        if isinstance(file, Path | tuple):  # a series fits one rule alone
+            by_file.setdefault(file, []).append(part)
+    same = next((parts for parts in by_file.values() if len(parts) > 1), None)
+    if same is None or subject.problem is not None:
+        return subject
+    return replace(subject, problem=f"{listed(same)} are one and the same file; make the plan's patterns narrower")
 
 
 def _with_pictures(matches: Iterable[tuple[str, str, str, str, Path]]) -> list[FoundSubject]:

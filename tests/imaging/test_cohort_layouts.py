@@ -193,6 +193,16 @@ def test_a_plan_says_which_file_is_which(tmp_path: Path, capsys: pytest.CaptureF
         )
 
 
+def test_one_file_for_two_modalities_would_be_one_channel_twice() -> None:
+    plan = Plan(modalities={"t1": "{subject}/*T1*.nii", "t1ce": "{subject}/*T1C*.nii", "t2": "{subject}/T2.nii"})
+    paths = _paths("A/T1.nii", "A/T1C.nii", "A/T2.nii", "B/T1C.nii", "B/T2.nii", "C/T1_.nii", "C/T2.nii")
+    assert {s.name: s.problem for s in plan.find(Path("/x"), paths).subjects} == {
+        "A": "t1 is there twice; remove the one that is not meant, or say in a plan file which is",
+        "B": "t1 and t1ce are one and the same file; make the plan's patterns narrower",
+        "C": "t1ce is missing",
+    }
+
+
 def test_a_plan_for_dicom(tmp_path: Path) -> None:
     _write_exam(tmp_path / "A")
     plan = Plan.model_validate({"modalities": {"a": {"series": "T1 AX POST*"}, "b": {"series": "t1*"}}})
@@ -216,6 +226,10 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
         ("modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {999: a}", "labels.999: input should"),
         ("modalities: {t1: '{subject}'}\nreference: t2", "the reference 't2' is none of the modalities"),
         ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be"),
+        (
+            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: a, 2: {name: a, color: '#000000'}}",
+            "two label values are called 'a'",
+        ),
         ("labels: {}", "name either modalities or a photograph"),
         ("- 1", "is no plan"),
         ("a: [", "is no sound YAML in line"),
