@@ -144,8 +144,12 @@ def test_a_store_on_an_atlas_knows_which_and_nothing_of_where_it_lay(
     assert store.attributes["settings"]["steps"]["atlas"] == atlas.identity
     everything = b"".join(p.read_bytes() for p in (tmp_path / "a.zarr").rglob("zarr.json"))
     assert b"somebody" not in everything
-    with pytest.raises(InputError, match="prepared with --atlas"):
-        prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32, split=rule, plan=plan))
+    for other, words in (
+        (None, "a volume of your own as --atlas; name"),
+        ("template", "a volume of your own as --atlas"),
+    ):
+        with pytest.raises(InputError, match=f"a.zarr was prepared with {words}"):
+            prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32, split=rule, plan=plan, atlas=other))
 
 
 def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
