@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import dicomtree
@@ -29,7 +30,7 @@ from napari_pgan.imaging.cohorts.found import (
 )
 from napari_pgan.imaging.labels import PALETTE
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
-from napari_pgan.spec import Label
+from napari_pgan.spec import Label, base_of
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<regex>(?:[^{}]|\{[^{}]*\})+))?\}|(?P<folders>\*\*/)|(?P<any>\*)")
 _NAME = re.compile(r"\w[\w +-]*")
@@ -59,6 +60,25 @@ class GridPlan(_Strict):
     size: int | None = None
     fov: float | int | None = None
     axis: Literal["axial", "coronal", "sagittal"] | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _grows(cls, size: int | None) -> int | None:
+        try:
+            if size is not None:
+                base_of(size)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if size is not None and size < 8:
+            raise ValueError(f"size {size} is too small; give 8 at least, such as 128")
+        return size
+
+    @field_validator("fov")
+    @classmethod
+    def _is_length(cls, fov: float | None) -> float | None:
+        if fov is not None and not 0 < fov < 10_000:
+            raise ValueError(f"{fov:g} is no length; give millimetres, such as 192")
+        return fov
 
 
 class NamedLabel(_Strict):
@@ -127,7 +147,11 @@ class Plan(_Strict):
             raise ValueError("there are labels, but no segmentation")
         if both := set(self.labels or ()) & set(self.ignore):
             raise ValueError(f"the value {min(both)} is a label and to be ignored")
-        if twice := [name for name, n in Counter(x.name for x in _labels(self.labels or {})).items() if n > 1]:
+        try:
+            names = [label.name for label in _labels(self.labels or {})]
+        except InputError as error:  # of its colour
+            raise ValueError(str(error)) from None
+        if twice := [name for name, n in Counter(names).items() if n > 1]:
             raise ValueError(f"two label values are called {twice[0]!r}; each is a channel, so give each its own name")
         for part, pattern in self.patterns().items():
             _compiled(part, pattern, self.photograph is not None)
@@ -184,6 +208,15 @@ class Plan(_Strict):
                     yield name, said["subject"], part, said.get("picture") or "", folder / str(path)
 
 
+_LEVELS: dict[Any, type[BaseModel]] = {
+    "grid": GridPlan,
+    "photograph": Photograph,
+    "SeriesRule": SeriesRule,
+    "NamedLabel": NamedLabel,
+}
+_BRANCHES = ("SeriesRule", "NamedLabel", "str", "int", "float")
+
+
 def read_plan(path: str | os.PathLike[str]) -> Plan:
     """Read a plan file.
 
@@ -207,10 +240,29 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     try:
         return Plan.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
-        said = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {f'{where}: ' if where else ''}{said[:1].lower()}{said[1:]}") from error
+        raise InputError(f"{path}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Where a plan is wrong, and how, of the first of pydantic's findings that says most."""
+    found = error.errors()
+    unknown = next((one for one in found if one["type"] == "extra_forbidden"), None)
+    first = unknown or found[0]
+    # pydantic adds the branches of a union to the keys, and "[key]"
+    keys = [str(part) for part in first["loc"] if part not in _BRANCHES and not str(part).endswith("]")]
+    if unknown is not None:
+        level = next((_LEVELS[part] for part in reversed(first["loc"][:-1]) if part in _LEVELS), Plan)
+        known = list(level.model_fields)
+        close = get_close_matches(keys[-1], known, 1)
+        mean = f"did you mean {close[0]!r}? " if close else ""
+        return f"{'.'.join(keys)}: there is no such key; {mean}there are {', '.join(known)}"
+    said = first["msg"].removeprefix("Value error, ")
+    given = (
+        f", not {first['input']!r}"
+        if isinstance(first["input"], str | int | float) and "error" not in first.get("ctx", {})
+        else ""
+    )
+    return f"{'.'.join(keys)}{': ' if keys else ''}{said[:1].lower()}{said[1:]}{given}"
 
 
 def _compiled(part: str, pattern: str, photographs: bool) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_pgan.atomic import write_text
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality
-from napari_pgan.imaging.report import Report
+from napari_pgan.imaging.report import Report, subjects_said
 
 PAGE = "quality.html"
 
@@ -61,9 +61,9 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: registration</title>",
         f"<style>{_STYLE}</style><h1>{_text(report.name)}: registration</h1>",
-        f"<p>{len(report.subjects)} subjects taken, {len(report.aside)} set aside of {report.found} found; the worst "
-        "first. Pictures: before (above) and after, the fields of the board in turn from the reference and the other. "
-        "Edges should run on from field to field.</p>",
+        f"<p>{subjects_said(len(report.subjects))} taken, {len(report.aside)} set aside of {report.found} found; "
+        "the worst first. Pictures: before (above) and after, the fields of the board in turn from the "
+        "reference and the other. Edges should run on from field to field.</p>",
         "<p>This page names subjects and shows them: keep it where the cohort is kept.</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
         f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "

@@ -102,7 +102,7 @@ class Report:
         shown = f"{self.axis} slices" if self.field_of_view else "photographs"
         over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
         lines = [
-            f"{self.name}: {data['taken']} subjects ({splits}), {data['slices']} {shown} of "
+            f"{self.name}: {subjects_said(data['taken'])} ({splits}), {data['slices']} {shown} of "
             f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
         for spacing in data["spacings"] if self.field_of_view else ():
@@ -131,6 +131,11 @@ class Report:
             for part, scaling in about.get("normalisation", {}).items():
                 shares.setdefault(part, []).append(scaling["clipped"])
         return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}
+
+
+def subjects_said(count: int) -> str:
+    """``1 subject``, ``2 subjects``."""
+    return f"{count} subject{'s' * (count != 1)}"
 
 
 def _mirrored(about: Mapping[str, Any]) -> float:

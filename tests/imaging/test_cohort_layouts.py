@@ -221,14 +221,25 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
         ("modalities: {t1: 'a.nii'}", "says nowhere what the {subject} is"),
         ("modalities: {t1: '{subject:(}'}", "expression that is not understood"),
         ("modalities: {t1: '{patient}'}", "{patient} is unknown"),
-        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "label: extra inputs"),
+        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "label: there is no such key; did you mean 'labels'? "),
+        ("modalities: {t1: '{subject}'}\ncolour: red", "colour: there is no such key; there are modalities, "),
+        ("modalities: {t1: '{subject}'}\ngrid: {sise: 64}", "grid.sise: there is no such key; did you mean 'size'?"),
+        ("modalities: {t1: {serie: 'T1*'}}", "modalities.t1.serie: there is no such key; did you mean 'series'? there"),
+        ("modalities: {t1: 5}", "modalities.t1: input should be a valid string, not 5"),
+        ("modalities: {t1: '{subject}'}\ngrid: {size: 100}", "grid.size: size 100 cannot be grown by doubling"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: -1}", "grid.fov: -1 is no length; give millimetres"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: wide}", "grid.fov: input should be a valid number, not 'wide'"),
         ("modalities: {t1: '{subject}'}\nlabels: {1: a}", "there are labels, but no segmentation"),
         ("modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {999: a}", "labels.999: input should"),
         ("modalities: {t1: '{subject}'}\nreference: t2", "the reference 't2' is none of the modalities"),
-        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be"),
+        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be 'axial', 'coronal' or 'sagittal'"),
         (
-            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: a, 2: {name: a, color: '#000000'}}",
+            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: a, 2: a}",
             "two label values are called 'a'",
+        ),
+        (
+            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: {name: a, color: red}}",
+            "label 'a' has the colour 'red'",
         ),
         ("labels: {}", "name either modalities or a photograph"),
         ("- 1", "is no plan"),
@@ -240,6 +251,7 @@ def test_a_plan_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, text: s
     with pytest.raises(InputError) as caught:
         read_plan(tmp_path / "plan.yaml")
     assert sentence in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "plan.yaml"))
     assert "\n" not in str(caught.value)
 
 

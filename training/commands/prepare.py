@@ -111,8 +111,8 @@ def prepare(
     read = read_plan(plan) if plan is not None else None
     grid = read.grid if read is not None else GridPlan()
     options = Options(
-        size=size or grid.size or 128,
-        field_of_view=fov or grid.fov,
+        size=size if size is not None else grid.size or 128,
+        field_of_view=fov if fov is not None else grid.fov,
         axis=axis or grid.axis or "axial",
         split=SplitRule.parse(split),
         name=name,
@@ -144,6 +144,7 @@ def prepare(
 def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
     """Say what is found, subject by subject, and what is missing."""
     from napari_pgan.imaging.cohort import find_cohort
+    from napari_pgan.imaging.report import subjects_said
     from napari_pgan.training.console import emit, say
 
     cohort = find_cohort(source, plan)
@@ -159,7 +160,7 @@ def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
         say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
-    say(f"{len(cohort.subjects)} subjects found, {complete} of them complete; nothing written")
+    say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
 
 
 def _said(file: Source) -> str | list[str]:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.report import subjects_said
 from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
 from napari_pgan.viewer.docks.exam_options import GridBox, StepsBox
 from napari_pgan.viewer.docks.process import Process
@@ -213,7 +214,7 @@ class CohortTab(QWidget):
         self._rows = rows_of(out)
         self._show_rows()
         complete = sum(not row.said for row in self._rows)
-        self.said.emit(f"{len(self._rows)} subjects found, {complete} of them complete; nothing was written.")
+        self.said.emit(f"{subjects_said(len(self._rows))} found, {complete} of them complete; nothing was written.")
 
     def _on_prepared(self, out: str) -> None:
         text, self._rows = outcome(out, self._rows)
