@@ -18,7 +18,7 @@ from napari_pgan.imaging.cluster import Cluster
 from napari_pgan.imaging.cohort import FoundCohort, FoundSubject, find_cohort
 from napari_pgan.imaging.options import Options
 from napari_pgan.imaging.photographs import prepare_photographs
-from napari_pgan.imaging.qualitypage import write_page
+from napari_pgan.imaging.qualitypage import without_pictures, write_page
 from napari_pgan.imaging.report import AsideSubject, Report
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
@@ -126,6 +126,7 @@ def prepare(
         seconds=time.monotonic() - began,
     )
     if options.folder is not None:
+        report = replace(report, pictureless=without_pictures(options.folder, report))
         write_page(options.folder, report)
     writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
     return report

@@ -10,6 +10,10 @@ import numpy as np
 
 from napari_pgan.imaging.quality import Limits
 
+PICTURELESS = (
+    "without pictures and transforms, as an earlier run prepared them without this folder; preparing into a new store "
+    "makes them"
+)
 GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 
@@ -48,6 +52,8 @@ class Report:
         Of the slices: millimetres (0 for photographs), pixels, direction.
     seconds
         That this run took.
+    pictureless
+        Subjects on the quality page without a picture.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Report:
     size: int
     axis: str
     seconds: float
+    pictureless: int = 0
 
     def to_dict(self, with_names: bool) -> dict[str, Any]:
         """For JSON; what goes into the store goes without the names of subjects."""
@@ -92,6 +99,7 @@ class Report:
                 for key, a in sorted(self.subjects.items())
                 if (mirrored := _mirrored(a)) > Limits().mirrored
             ],
+            "without_pictures": self.pictureless,
             "seconds": round(self.seconds, 1),
         }
 
@@ -120,6 +128,8 @@ class Report:
                 f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
                 "the atlas as itself; left and right may be exchanged"
             )
+        if self.pictureless:
+            lines.append(f"  the quality page has {subjects_said(self.pictureless)} {PICTURELESS}")
         if self.aside:
             lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.aside]

@@ -11,7 +11,7 @@ import pytest
 
 from napari_pgan.imaging.alignment import describe
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality
-from napari_pgan.imaging.qualitypage import write_page
+from napari_pgan.imaging.qualitypage import without_pictures, write_page
 from napari_pgan.imaging.report import Report
 
 SOUND = Quality(0.3, 0.5, 4.0, 2.0, 0.2, 0.95, 1.0, 0.7)
@@ -19,7 +19,12 @@ SOUND = Quality(0.3, 0.5, 4.0, 2.0, 0.2, 0.95, 1.0, 0.7)
 
 def _report(**quality: Quality) -> Report:
     subjects = {
-        f"key-{name}": {"registration": describe("t1", {}, {"t2": figures}, {"t2": ((1, 1, 1), np.eye(4))})}
+        f"key-{name}": {
+            "slices": [],
+            "spacing": (1.0, 1, 1),
+            "cut": 0.0,
+            "registration": describe("t1", {}, {"t2": figures}, {"t2": ((1, 1, 1), np.eye(4))}),
+        }
         for name, figures in quality.items()
     }
     names = {key: key.removeprefix("key-") for key in subjects}
@@ -49,3 +54,15 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     page = write_page(tmp_path, _report(a=replace(SOUND, mirrored=0.0))).read_text(encoding="utf-8")
     assert "<td>–</td>" in page
     assert "0.00" not in page
+
+
+def test_who_has_no_picture_is_told_on_the_page_and_in_the_report(tmp_path: Path) -> None:
+    report = _report(drawn=SOUND, early=SOUND)
+    (tmp_path / "key-drawn").mkdir()
+    (tmp_path / "key-drawn" / "t2.png").touch()
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert page.count("<img") == 1
+    assert page.count("No picture: it was prepared by an earlier run") == 1
+    assert "<p>1 subject without pictures and transforms" in page
+    assert without_pictures(tmp_path, report) == 1
+    assert any("1 subject without pictures" in line for line in replace(report, pictureless=1).lines())
