@@ -144,6 +144,7 @@ def prepare(
 def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
     """Say what is found, subject by subject, and what is missing."""
     from napari_pgan.imaging.cohort import find_cohort
+    from napari_pgan.imaging.cohorts.found import files_of
     from napari_pgan.imaging.report import subjects_said
     from napari_pgan.training.console import emit, say
 
@@ -151,28 +152,35 @@ def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
     if as_json:
         listed = []
         for subject in cohort.subjects:
-            files = {part: _said(file) for part, file in subject.files.items()}
+            files = {
+                part: str(file) if isinstance(file, Path) else [str(path) for path in files_of(file)]
+                for part, file in subject.files.items()
+            }
             listed.append({"name": subject.name, "files": files, "problem": subject.problem})
         emit(listed)
-        return
-    for subject in cohort.subjects:
-        found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
-        say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
+    else:
+        for subject in cohort.subjects:
+            found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
+            say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
+    if left := cohort.unclaimed:
+        naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
+        more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
+        say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
     say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
-
-
-def _said(file: Source) -> str | list[str]:
-    if isinstance(file, Path):
-        return str(file)
-    return [str(path) for path in (file if isinstance(file, tuple) else file.files)]
+    if not complete:
+        first = next(subject for subject in cohort.subjects if subject.problem is not None)
+        todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"
+        raise InputError(f"no subject is complete ({first.name}: {first.problem}); {todo}")
 
 
 def _several(part: str, file: Source) -> str:
     """The part with how many files it is made of, where that is no single one."""
-    said = _said(file)
-    return part if isinstance(said, str) else f"{part} ({len(said)} file{'s' * (len(said) > 1)})"
+    from napari_pgan.imaging.cohorts.found import files_of
+
+    files = files_of(file)
+    return part if isinstance(file, Path) else f"{part} ({len(files)} file{'s' * (len(files) > 1)})"
 
 
 class _Stages(contextlib.ExitStack):

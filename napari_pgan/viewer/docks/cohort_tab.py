@@ -208,6 +208,8 @@ class CohortTab(QWidget):
         else:
             if out.strip().startswith("{"):  # a report of a cohort of which nobody could be taken
                 self._on_prepared(out)
+            elif out.strip().startswith("["):  # a list of which nobody is complete
+                self._on_listed(out)
             self.failed.emit(InputError(last_sentence(err)))
 
     def _on_listed(self, out: str) -> None:
