@@ -34,6 +34,7 @@ from napari_pgan.spec import Label, base_of
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<regex>(?:[^{}]|\{[^{}]*\})+))?\}|(?P<folders>\*\*/)|(?P<any>\*)")
 _NAME = re.compile(r"\w[\w +-]*")
+_TAKEN = {SEGMENTATION: "segmentation", BRAIN: "brain mask", "atlas": "atlas"}
 _NAMES = ("subject", "session", "picture")
 
 
@@ -135,10 +136,9 @@ class Plan(_Strict):
             raise ValueError("name either modalities or a photograph")
         if self.reference is not None and self.reference not in self.modalities:
             raise ValueError(f"the reference {self.reference!r} is none of the modalities")
-        for part, what in ((SEGMENTATION, "segmentation"), (BRAIN, "brain mask")):
-            if part in self.modalities:
-                raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
         for part in self.modalities:
+            if what := _TAKEN.get(part.lower()):  # some file systems take capitals for small letters
+                raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
             if not _NAME.fullmatch(part):  # pictures and transforms are called after it
                 raise ValueError(f"{part!r} is no name of a modality; use letters, digits, '_', '-', '+' and blanks")
         if self.brain_mask is not None and self.photograph is not None:

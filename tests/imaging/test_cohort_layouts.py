@@ -217,6 +217,8 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
         ("modalities: {t1: '/etc/{subject}'}", "points outside the source"),
         ("modalities: {t1: 'a/../../{subject}'}", "points outside the source"),
         ("modalities: {../../x: '{subject}'}", "'../../x' is no name of a modality"),
+        ("modalities: {Atlas: '{subject}'}", "'Atlas' is the atlas's name; call the modality something else"),
+        ("modalities: {seg: '{subject}'}", "'seg' is the segmentation's name"),
         ("modalities: {a/b: '{subject}'}", "'a/b' is no name of a modality"),
         ("modalities: {t1: 'a.nii'}", "says nowhere what the {subject} is"),
         ("modalities: {t1: '{subject:(}'}", "expression that is not understood"),
