@@ -73,7 +73,7 @@ class CohortTab(QWidget):
             field_of_view=field,
             axis=axis,
             register=self.steps.register.isChecked(),
-            reference=self.steps.reference.currentText().strip() if self.steps.register.isChecked() else "",
+            reference=self.steps.reference.currentText().strip(),
             bias=self.steps.bias.isChecked(),
             strip=self.steps.strip.isChecked(),
         )
