@@ -124,6 +124,7 @@ def prepare(
         size=frame.size,
         axis=frame.axis,
         seconds=time.monotonic() - began,
+        wanted=options.split.numbers,
     )
     if options.folder is not None:
         report = replace(report, pictureless=without_pictures(options.folder, report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.imaging.quality import Limits
+from napari_pgan.store import SPLITS
 
 PICTURELESS = (
     "without pictures and transforms, as an earlier run prepared them without this folder; preparing into a new store "
@@ -54,6 +56,8 @@ class Report:
         That this run took.
     pictureless
         Subjects on the quality page without a picture.
+    wanted
+        Persons asked for in train, val and test, where counts were given.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Report:
     axis: str
     seconds: float
     pictureless: int = 0
+    wanted: tuple[int, int, int] | None = None
 
     def to_dict(self, with_names: bool) -> dict[str, Any]:
         """For JSON; what goes into the store goes without the names of subjects."""
@@ -80,7 +85,7 @@ class Report:
             "set_aside": [
                 {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
             ],
-            "splits": {split: splits.count(split) for split in ("train", "val", "test")},
+            "splits": {split: splits.count(split) for split in SPLITS},
             "slices": sum(len(a["slices"]) for a in about),
             "size": self.size,
             "field_of_view": self.field_of_view,
@@ -113,6 +118,8 @@ class Report:
             f"{self.name}: {subjects_said(data['taken'])} ({splits}), {data['slices']} {shown} of "
             f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
+        if short := self._short():
+            lines.append(f"  too few for --split: {short}")
         for spacing in data["spacings"] if self.field_of_view else ():
             lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
         clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
@@ -134,6 +141,12 @@ class Report:
             lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.aside]
         return lines
+
+    def _short(self) -> str:
+        """Which splits have fewer persons than were asked for; empty where none has."""
+        persons = Counter({a.get("person", key): a["split"] for key, a in self.subjects.items()}.values())
+        asked = zip(SPLITS, self.wanted or (0, 0, 0), strict=True)
+        return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in asked if persons[split] < n)
 
     def _clipped(self) -> dict[str, dict[str, float]]:
         shares: dict[str, list[float]] = {}

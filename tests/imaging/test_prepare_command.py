@@ -41,6 +41,19 @@ def test_report_for_people_and_for_machines(cohort: Path, tmp_path: Path, capsys
     assert open_store(store).attributes["report"]["taken"] == 4
 
 
+def test_counts_that_there_are_too_few_subjects_for_are_told(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--size", "16", "--workers", "1", "--split"]
+    assert main([*words, "train=3,val=1,test=1"]) == 0
+    assert "too few for --split: train has 2 of 3\n" in capsys.readouterr().err
+    assert main([*words, "train=1,val=1,test=1"]) == 2
+    assert main(["prepare", str(cohort), str(tmp_path / "b.zarr"), *words[3:], "train=1,val=1,test=1"]) == 0
+    said = capsys.readouterr().err
+    assert "(train 2, val 1, test 1)" in said
+    assert "too few" not in said
+
+
 def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]) == 0
     said = capsys.readouterr().err

@@ -23,6 +23,7 @@ def _report(**quality: Quality) -> Report:
             "slices": [],
             "spacing": (1.0, 1, 1),
             "cut": 0.0,
+            "split": "train",
             "registration": describe("t1", {}, {"t2": figures}, {"t2": ((1, 1, 1), np.eye(4))}),
         }
         for name, figures in quality.items()

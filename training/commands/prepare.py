@@ -39,7 +39,11 @@ def prepare(
         str | None, typer.Option(help="Direction of the slices: axial (the default), coronal or sagittal.")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
+        str,
+        typer.Option(
+            help="Subjects to train, validate and test: three shares, or counts, train=18,val=3,test=3; of these test "
+            "and val are filled first, and who is beyond their sum trains."
+        ),
     ] = "0.75,0.125,0.125",
     workers: Annotated[
         int | None,
