@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import bids, brats, dicomtree, pairs
-from napari_pgan.imaging.cohorts.found import FoundCohort, FoundSubject, walk
+from napari_pgan.imaging.cohorts.found import FoundCohort, FoundSubject, files_of, walk
+from napari_pgan.imaging.itkfiles import SUFFIXES
 from napari_pgan.imaging.plan import Plan
+
+_VOLUMES = (".nii", ".nii.gz", ".dcm", *SUFFIXES)
 
 __all__ = ["FoundCohort", "FoundSubject", "find_cohort"]
 
@@ -32,11 +37,18 @@ def find_cohort(source: str | os.PathLike[str], plan: Plan | None = None) -> Fou
         found = plan.find(folder, paths)
         if not found.subjects:
             raise InputError(f"no file of the {len(paths)} in {source} fits a pattern of the plan; compare their paths")
-        return found
+        return _with_unclaimed(found, folder, paths)
     for layout in (bids, brats, pairs, dicomtree):
         if cohort := layout.find(folder, paths):
-            return cohort
+            return _with_unclaimed(cohort, folder, paths)
     raise InputError(
         f"no subject found in {source}; known are the layouts of BraTS (NAME/NAME_t1.nii.gz, …), BIDS, DICOM and of "
         "folders of photographs; for any other give a plan file (--plan)"
     )
+
+
+def _with_unclaimed(cohort: FoundCohort, folder: Path, paths: Iterable[Path]) -> FoundCohort:
+    claimed = {file for subject in cohort.subjects for source in subject.files.values() for file in files_of(source)}
+    kinds = pairs.SUFFIXES if cohort.content.photographs else _VOLUMES
+    images = (path for path in paths if path.name.lower().endswith(kinds))
+    return replace(cohort, unclaimed=tuple(path for path in images if folder / path not in claimed))

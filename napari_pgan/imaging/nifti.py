@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import zlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.imageglobals import logger
 
 from napari_pgan.atomic import replacing
 from napari_pgan.imaging.volume import VolumeError
 
+_READING = ContextVar("reading", default=False)  # other readers, in other threads, keep their log
+logger.addFilter(lambda record: not _READING.get())
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
 
@@ -35,7 +41,8 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     try:
         header = kind.header_class(data[: kind.header_class.sizeof_hdr], check=False)
         lengths = np.array(header["pixdim"][1:4], np.float64)
-        image = kind.from_bytes(data)
+        with _without_log():
+            image = kind.from_bytes(data)
         proxy: Any = image.dataobj
         array, slope, inter = np.asarray(proxy.get_unscaled()), proxy.slope, proxy.inter
         affine, unit = np.array(image.affine, np.float64), image.header.get_xyzt_units()[0]
@@ -55,6 +62,16 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
             array = array.astype(np.float32) if (slope, inter) == (1, 0) else _scaled(array, slope, inter)
     affine[:3] *= _MILLIMETRES.get(unit, 1.0)
     return array, affine
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Keep nibabel from logging what it finds in a header: its lines name no file, and what matters is raised here."""
+    token = _READING.set(True)
+    try:
+        yield
+    finally:
+        _READING.reset(token)
 
 
 def write(path: str | os.PathLike[str], array: np.ndarray, affine: np.ndarray) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import dicomtree
@@ -23,13 +26,15 @@ from napari_pgan.imaging.cohorts.found import (
     Source,
     completed,
     grouped,
+    listed,
 )
 from napari_pgan.imaging.labels import PALETTE
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
-from napari_pgan.spec import Label
+from napari_pgan.spec import Label, base_of
 
 _PLACEHOLDER = re.compile(r"\{(?P<name>\w+)(?::(?P<regex>(?:[^{}]|\{[^{}]*\})+))?\}|(?P<folders>\*\*/)|(?P<any>\*)")
 _NAME = re.compile(r"\w[\w +-]*")
+_TAKEN = {SEGMENTATION: "segmentation", BRAIN: "brain mask", "atlas": "atlas"}
 _NAMES = ("subject", "session", "picture")
 
 
@@ -56,6 +61,25 @@ class GridPlan(_Strict):
     size: int | None = None
     fov: float | int | None = None
     axis: Literal["axial", "coronal", "sagittal"] | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _grows(cls, size: int | None) -> int | None:
+        try:
+            if size is not None:
+                base_of(size)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        if size is not None and size < 8:
+            raise ValueError(f"size {size} is too small; give 8 at least, such as 128")
+        return size
+
+    @field_validator("fov")
+    @classmethod
+    def _is_length(cls, fov: float | None) -> float | None:
+        if fov is not None and not 0 < fov < 10_000:
+            raise ValueError(f"{fov:g} is no length; give millimetres, such as 192")
+        return fov
 
 
 class NamedLabel(_Strict):
@@ -112,10 +136,9 @@ class Plan(_Strict):
             raise ValueError("name either modalities or a photograph")
         if self.reference is not None and self.reference not in self.modalities:
             raise ValueError(f"the reference {self.reference!r} is none of the modalities")
-        for part, what in ((SEGMENTATION, "segmentation"), (BRAIN, "brain mask")):
-            if part in self.modalities:
-                raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
         for part in self.modalities:
+            if what := _TAKEN.get(part.lower()):  # some file systems take capitals for small letters
+                raise ValueError(f"{part!r} is the {what}'s name; call the modality something else")
             if not _NAME.fullmatch(part):  # pictures and transforms are called after it
                 raise ValueError(f"{part!r} is no name of a modality; use letters, digits, '_', '-', '+' and blanks")
         if self.brain_mask is not None and self.photograph is not None:
@@ -124,6 +147,12 @@ class Plan(_Strict):
             raise ValueError("there are labels, but no segmentation")
         if both := set(self.labels or ()) & set(self.ignore):
             raise ValueError(f"the value {min(both)} is a label and to be ignored")
+        try:
+            names = [label.name for label in _labels(self.labels or {})]
+        except InputError as error:  # of its colour
+            raise ValueError(str(error)) from None
+        if twice := [name for name, n in Counter(names).items() if n > 1]:
+            raise ValueError(f"two label values are called {twice[0]!r}; each is a channel, so give each its own name")
         for part, pattern in self.patterns().items():
             _compiled(part, pattern, self.photograph is not None)
         return self
@@ -166,7 +195,7 @@ class Plan(_Strict):
                 files += list(dicomtree.series_files(folder, every, by_series))
             subjects = grouped(files)
         field = (FIELD,) if self.photograph is not None and self.photograph.field is not None else ()
-        return FoundCohort("plan", completed(subjects, (*content.parts, *field)), content)
+        return FoundCohort("plan", completed(map(_apart, subjects), (*content.parts, *field)), content)
 
     def _matches(self, folder: Path, paths: list[PurePath]) -> Iterator[tuple[str, str, str, str, Path]]:
         """(name, person, part, picture, file) of every file that a pattern fits."""
@@ -177,6 +206,15 @@ class Plan(_Strict):
                     said = match.groupdict()
                     name = f"{said['subject']} {said['session']}" if said.get("session") else said["subject"]
                     yield name, said["subject"], part, said.get("picture") or "", folder / str(path)
+
+
+_LEVELS: dict[Any, type[BaseModel]] = {
+    "grid": GridPlan,
+    "photograph": Photograph,
+    "SeriesRule": SeriesRule,
+    "NamedLabel": NamedLabel,
+}
+_BRANCHES = ("SeriesRule", "NamedLabel", "str", "int", "float")
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
@@ -202,10 +240,29 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     try:
         return Plan.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if not str(part).endswith("]"))
-        said = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {f'{where}: ' if where else ''}{said[:1].lower()}{said[1:]}") from error
+        raise InputError(f"{path}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """Where a plan is wrong, and how, of the first of pydantic's findings that says most."""
+    found = error.errors()
+    unknown = next((one for one in found if one["type"] == "extra_forbidden"), None)
+    first = unknown or found[0]
+    # pydantic adds the branches of a union to the keys, and "[key]"
+    keys = [str(part) for part in first["loc"] if part not in _BRANCHES and not str(part).endswith("]")]
+    if unknown is not None:
+        level = next((_LEVELS[part] for part in reversed(first["loc"][:-1]) if part in _LEVELS), Plan)
+        known = list(level.model_fields)
+        close = get_close_matches(keys[-1], known, 1)
+        mean = f"did you mean {close[0]!r}? " if close else ""
+        return f"{'.'.join(keys)}: there is no such key; {mean}there are {', '.join(known)}"
+    said = first["msg"].removeprefix("Value error, ")
+    given = (
+        f", not {first['input']!r}"
+        if isinstance(first["input"], str | int | float) and "error" not in first.get("ctx", {})
+        else ""
+    )
+    return f"{'.'.join(keys)}{': ' if keys else ''}{said[:1].lower()}{said[1:]}{given}"
 
 
 def _compiled(part: str, pattern: str, photographs: bool) -> re.Pattern[str]:
@@ -251,6 +308,18 @@ def _labels(named: Mapping[int, str | NamedLabel]) -> Iterator[Label]:
             yield Label(value, label, PALETTE[i % len(PALETTE)])
         else:
             yield Label(value, label.name, label.color)
+
+
+def _apart(subject: FoundSubject) -> FoundSubject:
+    """The subject, with parts that are one and the same file as its problem."""
+    by_file: dict[Source, list[str]] = {}
+    for part, file in subject.files.items():
+        if isinstance(file, Path | tuple):  # a series fits one rule alone
+            by_file.setdefault(file, []).append(part)
+    same = next((parts for parts in by_file.values() if len(parts) > 1), None)
+    if same is None or subject.problem is not None:
+        return subject
+    return replace(subject, problem=f"{listed(same)} are one and the same file; make the plan's patterns narrower")
 
 
 def _with_pictures(matches: Iterable[tuple[str, str, str, str, Path]]) -> list[FoundSubject]:

@@ -13,11 +13,12 @@ from typing import Any
 from napari_pgan.errors import InputError
 from napari_pgan.imaging import intensity, photographs
 from napari_pgan.imaging.aside import SetAside
+from napari_pgan.imaging.atlas import SHIPPED
 from napari_pgan.imaging.cluster import Cluster
 from napari_pgan.imaging.cohort import FoundCohort, FoundSubject, find_cohort
 from napari_pgan.imaging.options import Options
 from napari_pgan.imaging.photographs import prepare_photographs
-from napari_pgan.imaging.qualitypage import write_page
+from napari_pgan.imaging.qualitypage import without_pictures, write_page
 from napari_pgan.imaging.report import AsideSubject, Report
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
@@ -123,8 +124,10 @@ def prepare(
         size=frame.size,
         axis=frame.axis,
         seconds=time.monotonic() - began,
+        wanted=options.split.numbers,
     )
     if options.folder is not None:
+        report = replace(report, pictureless=without_pictures(options.folder, report))
         write_page(options.folder, report)
     writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
     return report
@@ -264,7 +267,7 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
         raise InputError(f"{address} was prepared with other modalities or labels than these; name a new store")
     for option, (new, old) in asked.items():
         if new != old:
-            raise InputError(f"{address} was prepared with {option} {old}, not {new}; name a new store for {new}")
+            raise InputError(f"{address} was prepared {_otherwise(option, old, new)}; name a new store")
     if writer.attributes.get("salt_check") != check:
         raise InputError(
             f"{address} was begun with another secret salt, so its subjects would be taken for new ones; "
@@ -273,6 +276,17 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
     if options.sided not in (None, writer.grid.sided):
         writer.say_sided(options.sided)
     return writer
+
+
+def _otherwise(option: str, old: Any, new: Any) -> str:
+    """How a store was prepared where it is now asked for otherwise."""
+    if option == "--atlas":
+        kinds = {None: "without --atlas", SHIPPED: "with --atlas template"}
+        another = "with another --atlas than this" if new not in kinds else "with a volume of your own as --atlas"
+        return kinds.get(old, another)
+    if old is None or old is False:
+        return f"without {option}"
+    return f"with {option}" if old is True else f"with {option} {old}, not {new}"
 
 
 def _frame(writer: StoreWriter, atlas: str | None) -> Frame:

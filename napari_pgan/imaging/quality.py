@@ -59,7 +59,8 @@ class Quality:
     covered
         Share of the reference's head that the moving volume reaches.
     mirrored
-        Similarity to the mirror image of the reference, left for right, over that to the reference itself.
+        Similarity to the mirror image of the reference, left for right, over that to the reference itself; 0 where it
+        was not measured.
     """
 
     before: float
@@ -95,7 +96,7 @@ class Quality:
             (1 - self.overlap) / (1 - limits.overlap),
             (1 - self.covered) / (1 - limits.covered),
             1.0 if self.after < self.before else 0.0,
-            self.mirrored / limits.mirrored,
+            (self.mirrored - 1) / (limits.mirrored - 1),  # below 1 it tells how alike two halves are, and nothing else
         )
 
     def to_dict(self) -> dict[str, float]:

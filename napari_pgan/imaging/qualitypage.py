@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_pgan.atomic import write_text
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality
-from napari_pgan.imaging.report import Report
+from napari_pgan.imaging.report import PICTURELESS, Report, subjects_said
 
 PAGE = "quality.html"
 
@@ -61,9 +61,9 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: registration</title>",
         f"<style>{_STYLE}</style><h1>{_text(report.name)}: registration</h1>",
-        f"<p>{len(report.subjects)} subjects taken, {len(report.aside)} set aside of {report.found} found; the worst "
-        "first. Pictures: before (above) and after, the fields of the board in turn from the reference and the other. "
-        "Edges should run on from field to field.</p>",
+        f"<p>{subjects_said(len(report.subjects))} taken, {len(report.aside)} set aside of {report.found} found; "
+        "the worst first. Pictures: before (above) and after, the fields of the board in turn from the "
+        "reference and the other. Edges should run on from field to field.</p>",
         "<p>This page names subjects and shows them: keep it where the cohort is kept.</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
         f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
@@ -71,6 +71,8 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
         f"than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and {ATLAS_LIMITS.overlap:g} "
         "Dice are allowed, and exchanged sides are only marked.</p>",
     ]
+    if count := without_pictures(folder, report):
+        parts.append(f"<p>{subjects_said(count)} {PICTURELESS}.</p>")
     if lost:
         listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
         parts.append(f"<h2>Set aside before registration</h2><ul>{listed}</ul>")
@@ -96,23 +98,42 @@ def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
     return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
 
 
+def without_pictures(folder: Path, report: Report) -> int:
+    """How many subjects of the page were taken by an earlier run that drew no pictures here."""
+    return sum(bool(row.parts) and not _pictured(row, folder) for row in _rows(report))
+
+
+def _pictured(row: _Row, folder: Path) -> list[str]:
+    """The parts that have a picture."""
+    return [part for part in row.parts if (folder / row.key / f"{part}.png").is_file()]
+
+
 def _section(row: _Row, folder: Path, limits: Limits) -> str:
     head = "".join(f"<th>{title}</th>" for title, _, _ in _COLUMNS)
-    lines, pictures = [], []
+    lines, pictured = [], _pictured(row, folder)
     for part, quality in row.parts.items():
-        cells = "".join(f"<td>{form.format(getattr(quality, name))}</td>" for _, name, form in _COLUMNS)
+        cells = "".join(f"<td>{_cell(quality, name, form)}</td>" for _, name, form in _COLUMNS)
         clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
         wrong = quality.problem(ATLAS_LIMITS) if part == "atlas" else quality.problem(limits)
         bad = " class=bad" if wrong or quality.mirrored > limits.mirrored else ""
         lines.append(f"<tr{bad}><td>{_text(part)}</td>{cells}<td>{clipped}</td></tr>")
-        if (folder / row.key / f"{part}.png").is_file():
-            source = f"{row.key}/{part}.png"
-            pictures.append(
-                f'<figure><figcaption>{_text(part)}</figcaption><img loading=lazy src="{_text(source)}"></figure>'
-            )
     reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
     table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>"
-    return f"<section><h2>{_text(row.name)}</h2>{reason}{table}{''.join(pictures)}</section>"
+    pictures = "".join(
+        f"<figure><figcaption>{_text(part)}</figcaption>"
+        f'<img loading=lazy src="{_text(f"{row.key}/{part}.png")}"></figure>'
+        for part in pictured
+    )
+    none = (
+        "" if pictured or not row.parts else "<p>No picture: it was prepared by an earlier run that made none here.</p>"
+    )
+    return f"<section><h2>{_text(row.name)}</h2>{reason}{table}{pictures or none}</section>"
+
+
+def _cell(quality: Quality, name: str, form: str) -> str:
+    if name == "mirrored" and not quality.mirrored:
+        return "–"  # not measured, as for the shipped atlas, whose sides are alike
+    return form.format(getattr(quality, name))
 
 
 def _text(value: object) -> str:

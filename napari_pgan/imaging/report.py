@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.imaging.quality import Limits
+from napari_pgan.store import SPLITS
 
+PICTURELESS = (
+    "without pictures and transforms, as an earlier run prepared them without this folder; preparing into a new store "
+    "makes them"
+)
 GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 
@@ -48,6 +54,10 @@ class Report:
         Of the slices: millimetres (0 for photographs), pixels, direction.
     seconds
         That this run took.
+    pictureless
+        Subjects on the quality page without a picture.
+    wanted
+        Persons asked for in train, val and test, where counts were given.
     """
 
     name: str
@@ -60,6 +70,8 @@ class Report:
     size: int
     axis: str
     seconds: float
+    pictureless: int = 0
+    wanted: tuple[int, int, int] | None = None
 
     def to_dict(self, with_names: bool) -> dict[str, Any]:
         """For JSON; what goes into the store goes without the names of subjects."""
@@ -73,7 +85,7 @@ class Report:
             "set_aside": [
                 {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
             ],
-            "splits": {split: splits.count(split) for split in ("train", "val", "test")},
+            "splits": {split: splits.count(split) for split in SPLITS},
             "slices": sum(len(a["slices"]) for a in about),
             "size": self.size,
             "field_of_view": self.field_of_view,
@@ -92,6 +104,7 @@ class Report:
                 for key, a in sorted(self.subjects.items())
                 if (mirrored := _mirrored(a)) > Limits().mirrored
             ],
+            "without_pictures": self.pictureless,
             "seconds": round(self.seconds, 1),
         }
 
@@ -102,9 +115,11 @@ class Report:
         shown = f"{self.axis} slices" if self.field_of_view else "photographs"
         over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
         lines = [
-            f"{self.name}: {data['taken']} subjects ({splits}), {data['slices']} {shown} of "
+            f"{self.name}: {subjects_said(data['taken'])} ({splits}), {data['slices']} {shown} of "
             f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
+        if short := self._short():
+            lines.append(f"  too few for --split: {short}")
         for spacing in data["spacings"] if self.field_of_view else ():
             lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
         clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
@@ -120,10 +135,18 @@ class Report:
                 f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
                 "the atlas as itself; left and right may be exchanged"
             )
+        if self.pictureless:
+            lines.append(f"  the quality page has {subjects_said(self.pictureless)} {PICTURELESS}")
         if self.aside:
             lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.aside]
         return lines
+
+    def _short(self) -> str:
+        """Which splits have fewer persons than were asked for; empty where none has."""
+        persons = Counter({a.get("person", key): a["split"] for key, a in self.subjects.items()}.values())
+        asked = zip(SPLITS, self.wanted or (0, 0, 0), strict=True)
+        return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in asked if persons[split] < n)
 
     def _clipped(self) -> dict[str, dict[str, float]]:
         shares: dict[str, list[float]] = {}
@@ -131,6 +154,11 @@ class Report:
             for part, scaling in about.get("normalisation", {}).items():
                 shares.setdefault(part, []).append(scaling["clipped"])
         return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}
+
+
+def subjects_said(count: int) -> str:
+    """``1 subject``, ``2 subjects``."""
+    return f"{count} subject{'s' * (count != 1)}"
 
 
 def _mirrored(about: Mapping[str, Any]) -> float:

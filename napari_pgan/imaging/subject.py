@@ -172,7 +172,7 @@ def prepare_subject(
 def read_parts(
     files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: Steps = NONE
 ) -> dict[str, Volume]:
-    """Read some of a subject's files, oriented alike; unless they will be registered, all must lie on one grid.
+    """Read some of a subject's files, oriented alike; unless all get another grid, they must lie on one.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def read_parts(
             volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
             raise SetAside(f"{_said(part)} {error.problem}") from error
-    if steps.register:
+    if steps.register or steps.atlas is not None:
         return volumes
     first = next(iter(volumes))
     if different := [part for part, volume in volumes.items() if not volume.same_grid(volumes[first])]:

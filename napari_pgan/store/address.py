@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ LABELS = "labels/segmentation/0"
 Address = str | os.PathLike[str]
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EROFS, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
@@ -50,18 +52,24 @@ def in_one_process(address: Address) -> bool:
 
 @contextlib.contextmanager
 def reached(address: Address) -> Iterator[None]:
-    """Say in one sentence what keeps from a remote store; what is wrong with a path goes through as it is.
+    """Say in one sentence what keeps from a remote store, or that a disk is full; else a path's errors go through.
 
     Raises
     ------
     UnreachableStore
-        The protocol is unknown or its package missing, or whoever serves it refuses or does not answer.
+        The protocol is unknown or its package missing, or whoever serves it refuses or does not answer; or the disk
+        takes no more.
     """
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # every protocol raises what it likes
+        if isinstance(error, OSError) and error.errno in _FULL:  # for file:// too
+            raise UnreachableStore(
+                f"{address}: cannot be written ({error.strerror}); make room, and the same command goes on from there, "
+                "or give another place"
+            ) from error
         if not is_remote(address):
             raise
         if isinstance(error, ImportError):

@@ -29,7 +29,7 @@ class Wish:
     register, bias, strip
         The steps.
     reference
-        That is registered to.
+        That is registered to, and that the brain is sought in; without either step it is not asked for.
     """
 
     source: str
@@ -66,8 +66,9 @@ class Wish:
         if not self.store:
             raise InputError("name the store that the cohort goes to, such as cohort.zarr")
         given: dict[str, Any] = {"--size": self.size, "--fov": self.field_of_view, "--axis": self.axis}
-        if self.register:
+        if self.register or self.strip:  # both begin with it
             given |= {"--reference": self.reference or None}
+        if self.register:
             given |= {"--quality": None if self.page is None else self.page.parent}
         said = [x for option, value in given.items() if value is not None for x in (option, f"{value}")]
         steps = {"--register": self.register, "--bias": self.bias, "--strip": self.strip}

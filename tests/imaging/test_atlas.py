@@ -11,6 +11,7 @@ from small_cohort import write
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.alignment import align, back_to
+from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import load_atlas
 from napari_pgan.imaging.headtemplate import shipped_template
 from napari_pgan.imaging.intensity import find_foreground
@@ -18,6 +19,8 @@ from napari_pgan.imaging.plan import Plan
 from napari_pgan.imaging.prepare import Options, prepare
 from napari_pgan.imaging.registration import Pyramid, distance, register
 from napari_pgan.imaging.resampling import read_transform, resample_image
+from napari_pgan.imaging.steps import Steps
+from napari_pgan.imaging.subject import read_parts
 from napari_pgan.imaging.volume import Volume, read_volume, write_volume
 from napari_pgan.phantom import make_subject
 from napari_pgan.store import SplitRule, open_store
@@ -144,8 +147,36 @@ def test_a_store_on_an_atlas_knows_which_and_nothing_of_where_it_lay(
     assert store.attributes["settings"]["steps"]["atlas"] == atlas.identity
     everything = b"".join(p.read_bytes() for p in (tmp_path / "a.zarr").rglob("zarr.json"))
     assert b"somebody" not in everything
-    with pytest.raises(InputError, match="prepared with --atlas"):
-        prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32, split=rule, plan=plan))
+    for other, words in (
+        (None, "a volume of your own as --atlas; name"),
+        ("template", "a volume of your own as --atlas"),
+    ):
+        with pytest.raises(InputError, match=f"a.zarr was prepared with {words}"):
+            prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32, split=rule, plan=plan, atlas=other))
+
+
+def test_without_registration_modalities_come_from_their_own_grids_as_their_headers_say(
+    subject: tuple[dict[str, Volume], np.ndarray], atlas_file: Path
+) -> None:
+    given, _ = subject
+    t1 = given["t1"]
+    shape = tuple(int(n / step) for n, step in zip(t1.array.shape, (1.3, 1.1, 1.2), strict=True))
+    other = resample_image(t1, np.eye(4), shape, t1.affine @ np.diag([1.2, 1.1, 1.3, 1.0]))  # the same brain
+    steps = Steps(reference="t1", atlas="its identity")
+    written = {"t1": atlas_file.with_name("t1.nii.gz"), "t2": atlas_file.with_name("t2.nii.gz")}
+    for path, volume in zip(written.values(), (t1, other), strict=True):
+        write_volume(path, volume)
+    read = read_parts(written, ("t1", "t2"), "SPL", steps)
+    assert not read["t1"].same_grid(read["t2"])
+    with pytest.raises(SetAside, match="different grids"):
+        read_parts(written, ("t1", "t2"), "SPL")
+    heads = {part: find_foreground(volume.array) for part, volume in read.items()}
+    atlas = load_atlas(str(atlas_file), "SPL")
+    made = align(read, heads, "t1", aligned=True, atlas=atlas)
+    assert all(volume.same_grid(atlas.grid) for volume in made.volumes.values())
+    both = made.foregrounds["t1"].mask & made.foregrounds["t2"].mask
+    assert both.sum() > 0.9 * made.foregrounds["t1"].mask.sum()
+    assert np.corrcoef(made.volumes["t1"].array[both], made.volumes["t2"].array[both])[0, 1] > 0.95
 
 
 def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:

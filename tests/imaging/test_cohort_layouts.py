@@ -193,6 +193,16 @@ def test_a_plan_says_which_file_is_which(tmp_path: Path, capsys: pytest.CaptureF
         )
 
 
+def test_one_file_for_two_modalities_would_be_one_channel_twice() -> None:
+    plan = Plan(modalities={"t1": "{subject}/*T1*.nii", "t1ce": "{subject}/*T1C*.nii", "t2": "{subject}/T2.nii"})
+    paths = _paths("A/T1.nii", "A/T1C.nii", "A/T2.nii", "B/T1C.nii", "B/T2.nii", "C/T1_.nii", "C/T2.nii")
+    assert {s.name: s.problem for s in plan.find(Path("/x"), paths).subjects} == {
+        "A": "t1 is there twice; remove the one that is not meant, or say in a plan file which is",
+        "B": "t1 and t1ce are one and the same file; make the plan's patterns narrower",
+        "C": "t1ce is missing",
+    }
+
+
 def test_a_plan_for_dicom(tmp_path: Path) -> None:
     _write_exam(tmp_path / "A")
     plan = Plan.model_validate({"modalities": {"a": {"series": "T1 AX POST*"}, "b": {"series": "t1*"}}})
@@ -207,15 +217,32 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
         ("modalities: {t1: '/etc/{subject}'}", "points outside the source"),
         ("modalities: {t1: 'a/../../{subject}'}", "points outside the source"),
         ("modalities: {../../x: '{subject}'}", "'../../x' is no name of a modality"),
+        ("modalities: {Atlas: '{subject}'}", "'Atlas' is the atlas's name; call the modality something else"),
+        ("modalities: {seg: '{subject}'}", "'seg' is the segmentation's name"),
         ("modalities: {a/b: '{subject}'}", "'a/b' is no name of a modality"),
         ("modalities: {t1: 'a.nii'}", "says nowhere what the {subject} is"),
         ("modalities: {t1: '{subject:(}'}", "expression that is not understood"),
         ("modalities: {t1: '{patient}'}", "{patient} is unknown"),
-        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "label: extra inputs"),
+        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "label: there is no such key; did you mean 'labels'? "),
+        ("modalities: {t1: '{subject}'}\ncolour: red", "colour: there is no such key; there are modalities, "),
+        ("modalities: {t1: '{subject}'}\ngrid: {sise: 64}", "grid.sise: there is no such key; did you mean 'size'?"),
+        ("modalities: {t1: {serie: 'T1*'}}", "modalities.t1.serie: there is no such key; did you mean 'series'? there"),
+        ("modalities: {t1: 5}", "modalities.t1: input should be a valid string, not 5"),
+        ("modalities: {t1: '{subject}'}\ngrid: {size: 100}", "grid.size: size 100 cannot be grown by doubling"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: -1}", "grid.fov: -1 is no length; give millimetres"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: wide}", "grid.fov: input should be a valid number, not 'wide'"),
         ("modalities: {t1: '{subject}'}\nlabels: {1: a}", "there are labels, but no segmentation"),
         ("modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {999: a}", "labels.999: input should"),
         ("modalities: {t1: '{subject}'}\nreference: t2", "the reference 't2' is none of the modalities"),
-        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be"),
+        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be 'axial', 'coronal' or"),
+        (
+            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: a, 2: a}",
+            "two label values are called 'a'",
+        ),
+        (
+            "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: {name: a, color: red}}",
+            "label 'a' has the colour 'red'",
+        ),
         ("labels: {}", "name either modalities or a photograph"),
         ("- 1", "is no plan"),
         ("a: [", "is no sound YAML in line"),
@@ -226,6 +253,7 @@ def test_a_plan_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, text: s
     with pytest.raises(InputError) as caught:
         read_plan(tmp_path / "plan.yaml")
     assert sentence in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "plan.yaml"))
     assert "\n" not in str(caught.value)
 
 

@@ -227,6 +227,8 @@ def test_other_settings_are_refused(cohort: Path, tmp_path: Path, monkeypatch: p
         (Options(size=32), "--size 16, not 32"),
         (Options(size=16, axis="coronal"), "--axis axial, not coronal"),
         (Options(size=16, field_of_view=200), "--fov 176.0, not 200"),
+        (Options(size=16, register=True), "was prepared without --register; name a new store"),
+        (Options(size=16, atlas="template"), "was prepared without --atlas; name a new store"),
         (Options(size=16, name="other"), "--name a, not other"),
     ):
         with pytest.raises(InputError, match=words):

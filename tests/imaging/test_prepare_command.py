@@ -41,6 +41,19 @@ def test_report_for_people_and_for_machines(cohort: Path, tmp_path: Path, capsys
     assert open_store(store).attributes["report"]["taken"] == 4
 
 
+def test_counts_that_there_are_too_few_subjects_for_are_told(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--size", "16", "--workers", "1", "--split"]
+    assert main([*words, "train=3,val=1,test=1"]) == 0
+    assert "too few for --split: train has 2 of 3\n" in capsys.readouterr().err
+    assert main([*words, "train=1,val=1,test=1"]) == 2
+    assert main(["prepare", str(cohort), str(tmp_path / "b.zarr"), *words[3:], "train=1,val=1,test=1"]) == 0
+    said = capsys.readouterr().err
+    assert "(train 2, val 1, test 1)" in said
+    assert "too few" not in said
+
+
 def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]) == 0
     said = capsys.readouterr().err
@@ -52,6 +65,27 @@ def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys
     assert listed["incomplete"]["problem"] == "flair is missing"
     assert set(listed["Brats18_CBICA_P000_1"]["files"]) == {"t1", "t1ce", "t2", "flair", "seg"}
     assert not (tmp_path / "a.zarr").exists()
+
+
+def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_complete(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]
+    for name in ("extra/adc.nii.gz", "extra/dwi.nii"):
+        (cohort / name).parent.mkdir(exist_ok=True)
+        (cohort / name).touch()
+    (cohort / "extra" / "notes.txt").touch()
+    assert main(words) == 0
+    said = capsys.readouterr().err.replace("\n", " ")
+    names = " and ".join(str(Path("extra", name)) for name in ("adc.nii.gz", "dwi.nii"))
+    assert f"2 image files belong to no modality, such as {names}; a plan file (--plan) can claim them" in said
+    for file in cohort.rglob("*_t2.nii.gz"):
+        file.unlink()
+    for more in ([], ["--json"]):
+        assert main([*words, *more]) == 2
+        out, said = capsys.readouterr()
+        assert "no subject is complete (Brats18_CBICA_P000_1: t2 is missing); say in a plan file (--plan)" in said
+        assert bool(more) is bool(out)
 
 
 @pytest.mark.parametrize(

@@ -207,3 +207,16 @@ def test_what_is_not_there_or_unknown(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(VolumeError, match="none of the formats"):
         read_volume(tmp_path / "a.png")
+
+
+def test_a_damaged_header_gets_our_sentence_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nib.save(nib.Nifti1Image(np.ones((4, 5, 6), np.int16), np.eye(4)), tmp_path / "a.nii")
+    data = bytearray((tmp_path / "a.nii").read_bytes())
+    data[70:72] = (9999).to_bytes(2, "little")  # no type of voxel
+    (tmp_path / "a.nii").write_bytes(data)
+    with pytest.raises(VolumeError, match="is no readable NIfTI file"):
+        read_volume(tmp_path / "a.nii")
+    assert not caplog.records
+    with pytest.raises(nib.spatialimages.HeaderDataError):
+        nib.load(tmp_path / "a.nii")
+    assert caplog.records  # who reads by nibabel keeps its log

@@ -87,6 +87,9 @@ def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
     assert words[5] == "s3://bucket/b.zarr"
     assert words[6:] == ["--plan", "p.yaml", "--reference", "t1", "--register", "--strip", "--json"]
     assert wish.page is None
+    words = Wish("a", "b.zarr", reference="t2", strip=True).preparing()
+    assert words[6:] == ["--reference", "t2", "--strip", "--json"]
+    assert "--reference" not in Wish("a", "b.zarr", reference="t2", bias=True).preparing()
     page = Wish("a", str(tmp_path / "b.zarr"), register=True).page
     assert page == tmp_path / "b-quality" / "quality.html"
     with pytest.raises(InputError, match="name the store"):

@@ -39,7 +39,11 @@ def prepare(
         str | None, typer.Option(help="Direction of the slices: axial (the default), coronal or sagittal.")
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Subjects to train, validate and test: three shares, or train=18,val=3,test=3.")
+        str,
+        typer.Option(
+            help="Subjects to train, validate and test: three shares, or counts, train=18,val=3,test=3; of these test "
+            "and val are filled first, and who is beyond their sum trains."
+        ),
     ] = "0.75,0.125,0.125",
     workers: Annotated[
         int | None,
@@ -111,8 +115,8 @@ def prepare(
     read = read_plan(plan) if plan is not None else None
     grid = read.grid if read is not None else GridPlan()
     options = Options(
-        size=size or grid.size or 128,
-        field_of_view=fov or grid.fov,
+        size=size if size is not None else grid.size or 128,
+        field_of_view=fov if fov is not None else grid.fov,
         axis=axis or grid.axis or "axial",
         split=SplitRule.parse(split),
         name=name,
@@ -144,34 +148,43 @@ def prepare(
 def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
     """Say what is found, subject by subject, and what is missing."""
     from napari_pgan.imaging.cohort import find_cohort
+    from napari_pgan.imaging.cohorts.found import files_of
+    from napari_pgan.imaging.report import subjects_said
     from napari_pgan.training.console import emit, say
 
     cohort = find_cohort(source, plan)
     if as_json:
         listed = []
         for subject in cohort.subjects:
-            files = {part: _said(file) for part, file in subject.files.items()}
+            files = {
+                part: str(file) if isinstance(file, Path) else [str(path) for path in files_of(file)]
+                for part, file in subject.files.items()
+            }
             listed.append({"name": subject.name, "files": files, "problem": subject.problem})
         emit(listed)
-        return
-    for subject in cohort.subjects:
-        found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
-        say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
+    else:
+        for subject in cohort.subjects:
+            found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
+            say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
-    say(f"{len(cohort.subjects)} subjects found, {complete} of them complete; nothing written")
-
-
-def _said(file: Source) -> str | list[str]:
-    if isinstance(file, Path):
-        return str(file)
-    return [str(path) for path in (file if isinstance(file, tuple) else file.files)]
+    if left := cohort.unclaimed:
+        naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
+        more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
+        say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
+    say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
+    if not complete:
+        first = next(subject for subject in cohort.subjects if subject.problem is not None)
+        todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"
+        raise InputError(f"no subject is complete ({first.name}: {first.problem}); {todo}")
 
 
 def _several(part: str, file: Source) -> str:
     """The part with how many files it is made of, where that is no single one."""
-    said = _said(file)
-    return part if isinstance(said, str) else f"{part} ({len(said)} file{'s' * (len(said) > 1)})"
+    from napari_pgan.imaging.cohorts.found import files_of
+
+    files = files_of(file)
+    return part if isinstance(file, Path) else f"{part} ({len(files)} file{'s' * (len(files) > 1)})"
 
 
 class _Stages(contextlib.ExitStack):

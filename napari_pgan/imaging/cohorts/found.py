@@ -97,11 +97,14 @@ class FoundCohort:
         All that was found.
     content
         What each should have.
+    unclaimed
+        Files by whose names they hold images, and that no subject has a part from; relative to the folder.
     """
 
     layout: str
     subjects: tuple[FoundSubject, ...]
     content: Content = field(repr=False)
+    unclaimed: tuple[Path, ...] = ()
 
 
 def usual_content(subjects: Sequence[FoundSubject]) -> Content:
@@ -143,6 +146,13 @@ def grouped(
         FoundSubject(name, parts, problem=said_twice(twice) if twice else None, person=person)
         for name, (person, parts, twice) in found.items()
     ]
+
+
+def files_of(source: Source) -> tuple[Path, ...]:
+    """Every file that a part is made of."""
+    if isinstance(source, Path):
+        return (source,)
+    return source if isinstance(source, tuple) else tuple(source.files)
 
 
 def said_twice(parts: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.report import subjects_said
 from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
 from napari_pgan.viewer.docks.exam_options import GridBox, StepsBox
 from napari_pgan.viewer.docks.process import Process
@@ -72,7 +73,7 @@ class CohortTab(QWidget):
             field_of_view=field,
             axis=axis,
             register=self.steps.register.isChecked(),
-            reference=self.steps.reference.currentText().strip() if self.steps.register.isChecked() else "",
+            reference=self.steps.reference.currentText().strip(),
             bias=self.steps.bias.isChecked(),
             strip=self.steps.strip.isChecked(),
         )
@@ -207,13 +208,15 @@ class CohortTab(QWidget):
         else:
             if out.strip().startswith("{"):  # a report of a cohort of which nobody could be taken
                 self._on_prepared(out)
+            elif out.strip().startswith("["):  # a list of which nobody is complete
+                self._on_listed(out)
             self.failed.emit(InputError(last_sentence(err)))
 
     def _on_listed(self, out: str) -> None:
         self._rows = rows_of(out)
         self._show_rows()
         complete = sum(not row.said for row in self._rows)
-        self.said.emit(f"{len(self._rows)} subjects found, {complete} of them complete; nothing was written.")
+        self.said.emit(f"{subjects_said(len(self._rows))} found, {complete} of them complete; nothing was written.")
 
     def _on_prepared(self, out: str) -> None:
         text, self._rows = outcome(out, self._rows)

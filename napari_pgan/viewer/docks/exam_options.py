@@ -146,5 +146,6 @@ class StepsBox(QWidget):
 
     def _allow(self) -> None:
         self.register.setToolTip("Move each modality to where it agrees with the reference, and resample it once")
-        why_not = "" if self.register.isChecked() or self._exam else "Tick Register to choose what to"
-        allow(self.reference, "The modality that stays where it is", why_not)
+        needed = self.register.isChecked() or self.strip.isChecked() or self._exam
+        why_not = "" if needed else "Tick Register or Keep the brain alone: both begin with it"
+        allow(self.reference, "The modality that stays where it is, and that the brain is sought in first", why_not)
