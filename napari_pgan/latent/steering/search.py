@@ -47,7 +47,7 @@ class Phase:
     share: float
 
 
-PHASES = (Phase(1, 10, 4 / 3), Phase(0, 25, 1 / 3), Phase(0, 100, 1))
+PHASES = (Phase(1, 10, 4 / 3), Phase(0, 60, 1 / 3), Phase(0, 100, 1))
 
 
 def steer(
