@@ -12,14 +12,15 @@ from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
 
 _TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
+_LEADERS = 2  # that begin with what an encoder tells
 _TOLD = 32  # directions that the segmentation tells: of the rest, an encoding knows nothing
 
 
 def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) -> np.ndarray:
     """Latents to begin from, likely good ones first: (N, L), `count` or more.
 
-    The bank's nearest; and where the model has an encoder for segmentations, these with what it tells of the drawing in
-    the directions that matter for labels. Where an image is to be kept, its latent, with those directions taken over
+    The bank's nearest; and where the model has an encoder for segmentations, two of them with what it tells of the
+    drawing in the directions that matter for labels (all of them would lead to one and the same image). Where an image is to be kept, its latent, with those directions taken over
     from the bank's nearest: from a lesion in one place no gradient leads to one in another.
 
     Parameters
@@ -38,8 +39,7 @@ def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) 
     drawn = _encoded(model, goal)
     if drawn is None:
         return near
-    told = _with(near, drawn, directions, _TOLD)
-    return np.stack([told, near], axis=1).reshape(-1, near.shape[1])  # one of these, one of those
+    return np.concatenate([_with(near[:_LEADERS], drawn, directions, _TOLD), near])
 
 
 def _encoded(model: Model, goal: Goal) -> np.ndarray | None:
