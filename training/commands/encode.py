@@ -63,7 +63,7 @@ def encode(
     loaded = load_model(model, choose_device(device))
     conditions = conditions_of(condition or [], loaded.card)
     wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
-    if loaded.encoders is None:
+    if loaded.encoders is None and loaded.card.architecture.dimensions == 2:  # before exams are read
         raise InputError(f"{model} has no encoders; `napari-pgan-train encoder {model}` makes them")
     found = list(pictures(loaded.card, model, images, wanted, say))
     if not found:

@@ -20,8 +20,9 @@ def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) 
     """Latents to begin from, likely good ones first: (N, L), `count` or more.
 
     The bank's nearest; and where the model has an encoder for segmentations, two of them with what it tells of the
-    drawing in the directions that matter for labels (all of them would lead to one and the same image). Where an image is to be kept, its latent, with those directions taken over
-    from the bank's nearest: from a lesion in one place no gradient leads to one in another.
+    drawing in the directions that matter for labels (all of them would lead to one and the same image). Where an image
+    is to be kept, its latent, with those directions taken over from the bank's nearest: from a lesion in one place no
+    gradient leads to one in another.
 
     Parameters
     ----------
