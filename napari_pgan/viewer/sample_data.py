@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_pgan.viewer.layers import LayerTuple, batch_layers, stack_layers
 from napari_pgan.viewer.models import DEFAULT, open_model
-from napari_pgan.viewer.session import Place, Request, Settings, first_conditions
+from napari_pgan.viewer.session import Place, Request, Settings
 from napari_pgan.viewer.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def first_samples(source: str, count: int = 1) -> list[LayerTuple]:
     def make() -> list[LayerTuple]:
         model = open_model(source).model
         assert model is not None  # a source was given
-        request = Request(model, Place(0), Settings(count=count, conditions=first_conditions(model)))
+        request = Request(model, Place(0), Settings(count=count, conditions=model.card.usual_conditions))
         return batch_layers(request.make(), model, request.seeds)
 
     return wait_for(make, "Sampling …")

@@ -144,7 +144,7 @@ class Session:
             self._history = [p for p in self._history if p.latents is None]
             if self.place.latents is not None:
                 self.place = Place(self.place.seed)
-            self.settings = replace(self.settings, stage=None, conditions=first_conditions(model))
+            self.settings = replace(self.settings, stage=None, conditions=model.card.usual_conditions)
         self.model_changed.emit(model)
         self.place_changed.emit(self.place)
         self.settings_changed.emit(self.settings)
@@ -182,15 +182,6 @@ class Session:
         """Note a result as the last good one."""
         self.shown = shown
         self.shown_changed.emit(shown)
-
-
-def first_conditions(model: Model) -> dict[str, str | float]:
-    """A value for each condition to begin with: the first level, or the middle of the range."""
-    values: dict[str, str | float] = {}
-    for condition in model.card.conditions:
-        low, high = condition.range or (0.0, 1.0)
-        values[condition.name] = condition.levels[0] if condition.levels else (low + high) / 2
-    return values
 
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()

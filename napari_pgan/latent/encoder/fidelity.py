@@ -101,7 +101,7 @@ def own_fidelity(
         correlation of a sample; ``unrelated``, the mean correlation of two samples that have nothing to do with each
         other; ``limit``, halfway from there to the own samples' mean: above it, an image has come back.
     """
-    told = {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in model.card.conditions}
+    told = model.card.usual_conditions
     batch = model.sample(seeds=range(_HELD_OUT, _HELD_OUT + _MEASURED), conditions=told)
     channels, first, images, labels = model.card.channels, [], [], []
     for start in range(0, _MEASURED, _AT_ONCE):

@@ -102,7 +102,7 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
     for start in range(0, count, _BATCH):
         z = torch.from_numpy(model.latents(seeds[start : start + _BATCH]))
         with torch.inference_mode():
-            found = model.encoding.probabilities(model.generate(z, stage=stage, conditions=_middle(model)))
+            found = model.encoding.probabilities(model.generate(z, stage=stage, conditions=model.card.usual_conditions))
         parts.append((found * 255).round().to("cpu", torch.uint8))
         if progress:
             progress(min(start + _BATCH, count), count)
@@ -117,7 +117,9 @@ def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
     def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for start in range(first, first + count, _PROBED):
             z = torch.from_numpy(model.latents(range(start, start + _PROBED))).to(model.device).requires_grad_(True)
-            logits = label_logits(model.generate(z, stage=stage, conditions=_middle(model)), model.encoding)
+            logits = label_logits(
+                model.generate(z, stage=stage, conditions=model.card.usual_conditions), model.encoding
+            )
             yield z, torch.sigmoid(logits[:, 1:])
 
     return directions_that_show(draws())
@@ -128,7 +130,7 @@ def _heads(model: Model, count: int = 256) -> torch.Tensor:
     for start in range(0, count, _BATCH):
         z = torch.from_numpy(model.latents(range(FIRST_SEED + start, FIRST_SEED + start + _BATCH)))
         with torch.inference_mode():
-            images = model.encoding.images(model.generate(z, conditions=_middle(model)))
+            images = model.encoding.images(model.generate(z, conditions=model.card.usual_conditions))
         total += (images > _TISSUE).any(dim=1).sum(dim=0).cpu()
     return total / count
 
@@ -150,11 +152,6 @@ def kept_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
     except (OSError, SafetensorError, InputError):  # it works without being kept, only slower the next time
         pass
     return bank
-
-
-def _middle(model: Model) -> dict[str, str | float]:
-    """What a model that is told something is told for its bank."""
-    return {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in model.card.conditions}
 
 
 def bank_path(model: Model, count: int = COUNT) -> Path:
