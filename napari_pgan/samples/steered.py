@@ -118,9 +118,8 @@ def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
 
 def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
     """The area of each label of a map (Y, X), in mm², or in pixels where the model's grid has no spacing."""
-    spacing = model.card.grid.spacing
-    unit = 1.0 if spacing is None else float(np.prod(spacing))
-    return {label.name: float((labels == label.value).sum()) * unit for label in model.card.channels.labels}
+    card = model.card
+    return {label.name: float((labels == label.value).sum()) * card.grid.pixel_area for label in card.channels.labels}
 
 
 def begin(search: Search, out: str | Path) -> None:

@@ -63,6 +63,16 @@ class Grid:
         """The names of the axes, in array order."""
         return ("z", "y", "x")[-len(self.shape) :]
 
+    @property
+    def pixel_area(self) -> float:
+        """Of one pixel of a slice, in `area_unit`."""
+        return 1.0 if self.spacing is None else float(np.prod(self.spacing[-2:]))
+
+    @property
+    def area_unit(self) -> str:
+        """mm², or pixels where there are no millimetres."""
+        return "pixels" if self.spacing is None else "mm²"
+
     def at_size(self, shape: tuple[int, ...]) -> Grid:
         """The same field of view with another number of pixels."""
         spacing = None

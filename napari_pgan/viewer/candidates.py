@@ -80,7 +80,7 @@ def drawn_table(wish: Wish, labels: np.ndarray, channels: Channels, grid: Grid) 
 
 def numbers_table(numbers: Numbers, labels: np.ndarray) -> list[Row]:
     """A row for each label, for the lesion, and for what else was asked of label map (Y, X)."""
-    found, unit = numbers.found(labels), numbers.unit_name
+    found, unit = numbers.found(labels), numbers.grid.area_unit
     rows = []
     for label in numbers.channels.labels:
         area = numbers.areas.get(label.value)
@@ -100,7 +100,7 @@ def numbers_table(numbers: Numbers, labels: np.ndarray) -> list[Row]:
 
 
 def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float | None) -> Row:
-    unit, size = ("pixels", 1.0) if grid.spacing is None else ("mm²", float(np.prod(grid.spacing)))
+    unit, size = grid.area_unit, grid.pixel_area
     return Row(name, color, f"{asked.sum() * size:,.0f} {unit}", f"{found.sum() * size:,.0f} {unit}", dice)
 
 

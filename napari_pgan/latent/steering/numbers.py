@@ -56,25 +56,16 @@ class Numbers:
             raise InputError(f"the model has no label {unknown[0]}; it has {', '.join(map(str, known)) or 'none'}")
         if not self.areas and not self.shares and self.lesion is None and self.side is None:
             raise InputError("nothing is asked for; give an area, a share or a side")
-        whole = self.unit * float(np.prod(self.grid.shape))
+        whole = self.grid.pixel_area * float(np.prod(self.grid.shape))
         for area in [*self.areas.values(), *([] if self.lesion is None else [self.lesion])]:
             if not 0 <= area <= whole:
-                raise InputError(f"an area of {area:g} {self.unit_name} is impossible; the image has {whole:g}")
+                raise InputError(f"an area of {area:g} {self.grid.area_unit} is impossible; the image has {whole:g}")
         if not all(0 <= share <= 1 for share in self.shares.values()) or sum(self.shares.values()) > 1 + 1e-6:
             raise InputError("shares of the lesion go from 0 to 1 and together to no more than 1")
         if self.side not in (None, "left", "right"):
             raise InputError(f"there is no side {self.side!r}; give left or right")
         if self.side is not None and self.grid.sideways is None:
             raise InputError("these slices show one side only; ask for areas instead")
-
-    @property
-    def unit(self) -> float:
-        """The area of a pixel."""
-        return 1.0 if self.grid.spacing is None else float(np.prod(self.grid.spacing))
-
-    @property
-    def unit_name(self) -> str:
-        return "pixels" if self.grid.spacing is None else "mm²"
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Loss:
         """As `Goal` has it: squared errors of logarithms of areas, of shares, and of what lies on the other side."""
@@ -99,10 +90,16 @@ class Numbers:
 
     def found(self, labels: np.ndarray) -> dict[str, float]:
         """What one label map (Y, X) has: areas by label name, of the lesion, shares, and which share is on the left."""
-        found = {label.name: float((labels == label.value).sum()) * self.unit for label in self.channels.labels}
+        found = {
+            label.name: float((labels == label.value).sum()) * self.grid.pixel_area for label in self.channels.labels
+        }
         lesion = sum(found.values())
         shares = {f"{name}, share": area / lesion for name, area in found.items() if lesion}
-        on_left = float((labels > 0)[self._on("left")].sum() * self.unit) if self.grid.sideways is not None else 0.0
+        on_left = (
+            float((labels > 0)[self._on("left")].sum() * self.grid.pixel_area)
+            if self.grid.sideways is not None
+            else 0.0
+        )
         return {**found, "lesion": lesion, **shares, **({"left": on_left / lesion} if lesion else {})}
 
     def _errors(self, each: np.ndarray) -> list[np.ndarray]:
@@ -132,8 +129,8 @@ class Numbers:
 
     def _wanted(self, areas: torch.Tensor, lesion: torch.Tensor) -> list[tuple[float, torch.Tensor]]:
         """Pairs of pixels that are asked for and those that there are."""
-        pairs = [(area / self.unit, areas[:, self._index(value)]) for value, area in self.areas.items()]
-        return [*pairs, *([] if self.lesion is None else [(self.lesion / self.unit, lesion)])]
+        pairs = [(area / self.grid.pixel_area, areas[:, self._index(value)]) for value, area in self.areas.items()]
+        return [*pairs, *([] if self.lesion is None else [(self.lesion / self.grid.pixel_area, lesion)])]
 
     def _sided(self, each: torch.Tensor, factor: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
         """Pixels of the lesion, and those of them on the side that is asked for."""

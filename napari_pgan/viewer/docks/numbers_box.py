@@ -43,18 +43,17 @@ class NumbersBox(QWidget):
                 widget.deleteLater()
         self._model, self.areas, self.shares = model, {}, {}
         grid = model.card.grid
-        area = 1.0 if grid.spacing is None else float(grid.spacing[0] * grid.spacing[1])
-        unit, whole = "pixels" if grid.spacing is None else "mm²", area * grid.shape[-1] * grid.shape[-2]
+        unit, whole = grid.area_unit, grid.pixel_area * grid.shape[-1] * grid.shape[-2]
         for column, text in enumerate(("", f"area, {unit}", "share of all, %")):
             self._grid.addWidget(QLabel(text), 0, column)
         for row, label in enumerate(model.card.channels.labels, 1):
             self._grid.addWidget(QLabel(f'<span style="color:{label.color}">■</span> {label.name}'), row, 0)
-            self.areas[label.value] = _spin(whole, 10 * area)
+            self.areas[label.value] = _spin(whole, 10 * grid.pixel_area)
             self.shares[label.value] = _spin(100, 5)
             self._grid.addWidget(self.areas[label.value], row, 1)
             self._grid.addWidget(self.shares[label.value], row, 2)
         last = len(model.card.channels.labels) + 1
-        self.lesion, self.side = _spin(whole, 10 * area), QComboBox()
+        self.lesion, self.side = _spin(whole, 10 * grid.pixel_area), QComboBox()
         self.side.addItems([f"{_ANY} side", *_SIDES])
         self.side.setEnabled(grid.sideways is not None)
         self.side.setToolTip("Of the patient" if grid.orientation else "Of the picture")
