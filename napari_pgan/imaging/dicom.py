@@ -73,7 +73,7 @@ def find_series(paths: Iterable[Path]) -> list[Series]:
     """
     groups: dict[tuple[object, ...], list[tuple[Path, Any]]] = {}
     for path in sorted(paths, key=str):
-        if (header := _header(path)) is not None and "Rows" in header:
+        if (header := _header(path)) is not None and _is_image(header):
             groups.setdefault(_belongs_to(path, header), []).append((path, header))
     return [_series(files) for files in groups.values()]
 
@@ -147,6 +147,10 @@ def _header(path: Path, tags: tuple[str, ...] = _TAGS) -> Any | None:
     return header
 
 
+def _is_image(header: Any) -> bool:
+    return "Rows" in header and "Columns" in header  # a file cut off between the two has the first alone
+
+
 def _belongs_to(path: Path, header: Any) -> tuple[object, ...]:
     direction = header.get("ImageOrientationPatient")
     with _quiet():
@@ -175,7 +179,7 @@ def _frames(source: str | os.PathLike[str], path: Path) -> list[_Frame]:
     if not path.is_file():
         raise FileNotFoundError(path)
     header = _header(path)
-    if header is None or "Rows" not in header:
+    if header is None or not _is_image(header):
         raise VolumeError(source, "has a DICOM file that is truncated or damaged; fetch it again")
     _refuse_unusable(source, path, header)
     count = int(header.get("NumberOfFrames") or 1)
