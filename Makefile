@@ -14,7 +14,7 @@ demo: $(VENV)/.app
 
 test: $(VENV)/.dev lint
 	.ci/system-packages gui
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-slow: $(VENV)/.dev
 	.ci/system-packages gui

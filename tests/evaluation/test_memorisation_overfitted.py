@@ -59,6 +59,6 @@ def test_a_gan_overfitted_on_ten_images_is_caught(ten: Path, tmp_path: Path) -> 
     held_out = [pair for split in ("val", "test") for pair in each_subject(store.load_slices(split))]
     found = measure_memorisation(train, held_out, model.sample(seeds=range(200)).images)
     assert found.verdict == MANY
-    assert found.nearer > 0.9
+    assert found.nearer > 0.75  # by chance it is a half
     acquitted = measure_memorisation(train, held_out[:4], np.concatenate([images for images, _ in held_out[4:]]))
     assert acquitted.verdict == NONE
