@@ -24,7 +24,8 @@ from napari_pgan.model import Model
 
 FIRST_SEED = 20_000
 AT = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 Curve = list[tuple[float, float]]  # seconds, Dice of the best so far
 
 
@@ -94,7 +95,7 @@ def random_search(model: Model, wish: Wish) -> Iterator[float]:
         yield best
 
 
-def timed(search: Iterator[float], clock: Callable[[], float], seconds: float) -> Curve:
+def timed(search: Iterator[float], clock: Clock, seconds: float) -> Curve:
     began, curve = clock(), []
     for dice in search:
         curve.append((clock() - began, dice))
