@@ -1,6 +1,6 @@
 """What moves the figures: models of short runs side by side, each by the same few figures.
 
-    python benchmarks/tried.py STORE RUN_OR_MODEL... [--samples 3000] [--steps 1500] [--out figures.json]
+    python benchmarks/tried.py STORE RUN_OR_MODEL... [--samples 3000] [--size 32] [--steps 1000] [--out figures.json]
 
 For each model: the distance (SWD × 10³, modalities and decoded labels) to the held-out subjects, its finest level, the
 Fréchet distance of features to them, how sharp borders of labels are in each modality (as a share of what real images
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("store")
     parser.add_argument("models", nargs="*", help="run folders, whose newest model is taken, or model files")
     parser.add_argument("--samples", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=1500, help="of each segmenter; 0 leaves it out")
+    parser.add_argument("--size", type=int, help="of the models, where they stopped below the store's")
+    parser.add_argument("--steps", type=int, default=1000, help="of each segmenter; 0 leaves it out")
     parser.add_argument("--out", type=Path, help="a JSON file that rows are added to")
     options = parser.parse_args()
     store = open_store(options.store)
-    bench = Bench(store, options.steps)
+    bench = Bench(store, options.size, options.steps)
     rows = [bench.row("training slices", bench.train.images, bench.train_labels)]
     print(table(rows, store.channels), flush=True)
     for name in options.models:
@@ -53,10 +54,10 @@ def main() -> None:
 class Bench:
     """Held-out subjects, and what is needed to compare with them."""
 
-    def __init__(self, store: Store, steps: int) -> None:
+    def __init__(self, store: Store, size: int | None, steps: int) -> None:
         self.channels, self.steps = store.channels, steps
-        self.train = store.load_slices("train")
-        parts = [store.load_slices(split) for split in ("val", "test") if store.keys(split)]
+        self.train = store.load_slices("train", size)
+        parts = [store.load_slices(split, size) for split in ("val", "test") if store.keys(split)]
         self.images = np.concatenate([x.images for x in parts])
         fractions = np.concatenate([x.labels for x in parts])
         self.subject = np.concatenate([x.subject + 10_000 * i for i, x in enumerate(parts)])
