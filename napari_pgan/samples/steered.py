@@ -149,13 +149,10 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 
     def made_by(row: int) -> dict[str, Any]:
-        what = provenance(card, model.identity, None, found.latents[row], 1.0, search.conditions)
-        return {
-            **what,
-            "steered": report["candidates"][row],
-            "asked": report["asked"],
-            "refined": bool(found.refined[row]),
-        }
+        what = provenance(
+            card, model.identity, None, found.latents[row], 1.0, search.conditions, refined=found.refined[row]
+        )
+        return {**what, "steered": report["candidates"][row], "asked": report["asked"]}
 
     for row in range(len(found)):
         written += write_sample(
@@ -169,9 +166,7 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
         )
     rows = [f"{row + 1}: {score:.2f}" for row, score in enumerate(found.scores)]
     write_sheet(out / "sheet.png", batch.images, batch.labels, card.channels, rows, note=search.fingerprint)
-    more = {f"offset_{stage}": part.cpu().numpy() for stage, part in enumerate(found.offsets)}
-    if search.stays is not None:
-        more["stays"] = search.stays
-    write_npz(out / "candidates.npz", batch, card.channels, search.fingerprint, {"scores": found.scores, **more})
+    more = {"scores": found.scores, **({} if search.stays is None else {"stays": search.stays})}
+    write_npz(out / "candidates.npz", batch, model, search.fingerprint, more)
     write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return [*written, out / "sheet.png", out / "candidates.npz", out / REPORT]

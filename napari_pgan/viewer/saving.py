@@ -80,7 +80,7 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
     for i, name in enumerate(stems(stem, seeds)):
         made = provenance(
             card, request.model.identity, seeds[i], batch.latents[i], batch.truncation, batch.conditions,
-            request.settings.stage,
+            request.settings.stage, batch.refined[i],
         )  # fmt: skip
         labels = batch.labels[i] if card.channels.labels else None
         written += write_sample(

@@ -54,7 +54,7 @@ def test_a_refinement_goes_on_from_what_was_found(model: Model, bank: Bank) -> N
     assert last.found.scores.max() >= first.found.scores.max()
     again = model.sample(latents=last.found.latents, offsets=last.found.offsets)
     np.testing.assert_array_equal(again.labels, last.batch.labels)
-    assert last.origin(0)["refined"]
+    assert last.batch.refined.any()
 
 
 def test_with_a_lock_the_search_begins_at_the_image(model: Model, bank: Bank) -> None:

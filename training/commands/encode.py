@@ -13,7 +13,7 @@ from napari_pgan.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pgan.latent.encoder import Refined
-    from napari_pgan.model import Card, Model
+    from napari_pgan.model import Model
     from napari_pgan.training.exams import Picture
 
 _AT_ONCE = 8
@@ -78,7 +78,7 @@ def encode(
                 done += len(some)
                 update(done)
     rows = _rows(loaded, found, parts)
-    _write(out, sheet, loaded.card, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
+    _write(out, sheet, loaded, conditions, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
                                                   "own": loaded.card.encoders.get("own"), "images": rows})  # fmt: skip
     if json:
         named = [{"name": picture.exam, **row} for picture, row in zip(found, rows, strict=True)]
@@ -142,7 +142,13 @@ def _rows(model: Model, found: list[Picture], parts: list[Refined]) -> list[dict
 
 
 def _write(
-    out: Path, sheet: Path | None, card: Card, found: list[Picture], parts: list[Refined], report: dict[str, Any]
+    out: Path,
+    sheet: Path | None,
+    model: Model,
+    conditions: dict[str, str | float],
+    found: list[Picture],
+    parts: list[Refined],
+    report: dict[str, Any],
 ) -> None:
     import json
 
@@ -151,13 +157,15 @@ def _write(
     from napari_pgan.model import Batch
     from napari_pgan.samples import write_npz, write_sheet
 
+    card = model.card
+
     images, labels, latents = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels", "latents")
     )
     originals = np.stack([picture.images for picture in found])
-    batch = Batch(images, labels, np.empty(0, np.float32), latents, {}, card.grid)
+    batch = Batch(images, labels, np.empty(0, np.float32), latents, conditions, card.grid)
     more = {"originals": originals, "report": np.array(json.dumps(report, ensure_ascii=False))}
-    write_npz(out, batch, card.channels, more=more)
+    write_npz(out, batch, model, more=more)
     if sheet is not None:
         empty = np.zeros(card.grid.shape, np.uint8)
         drawn = [empty if picture.labels is None else picture.labels for picture in found]
