@@ -166,6 +166,24 @@ class Session:
         self.place = place
         self.place_changed.emit(place)
 
+    def go_found(
+        self,
+        latents: np.ndarray,
+        offsets: tuple[np.ndarray, ...] = (),
+        conditions: Mapping[str, str | float] | None = None,
+    ) -> None:
+        """Move to latents that were found, and show them as they were: whole, at full size, told the same.
+
+        Parameters
+        ----------
+        latents, offsets
+            As in `Place`.
+        conditions
+            What the model was told; without any, what it is told now stays.
+        """
+        self.change(truncation=1.0, stage=None, **({"conditions": dict(conditions)} if conditions else {}))
+        self.go(Place(self.place.seed, latents, offsets))
+
     @property
     def can_undo(self) -> bool:
         return bool(self._history)

@@ -137,6 +137,12 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     assert {name: beside[name] for name in ("steered", "asked", "settings", "refined")} == {
         name: sidecar[name] for name in ("steered", "asked", "settings", "refined")
     }
+    dock.explore_button.click()
+    place, shown = dock._session.place, dock._session.shown.batch
+    for mine, theirs in zip((place.latents, *place.offsets), (shown.latents, *shown.offsets), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert len(place.offsets) == len(refined.found.offsets)
+    np.testing.assert_array_equal(dock._session.request().make().images, shown.images)
     dock._asking.changed.emit()  # the same is asked as before it was refined
     assert dock.answer is refined
     assert not dock.is_searching
@@ -148,6 +154,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
 
     latents = dock._session.shown.batch.latents
     dock.explore_button.click()
+    assert dock._session.place.offsets == ()
     np.testing.assert_array_equal(dock._session.place.latents, latents)
     dock.how.search_button.click()
     dock.how.stop_wanted.emit()

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import notification_manager, show_error, show_info
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -19,7 +19,7 @@ from napari_pgan.viewer.docks.filedrop import FileDrop
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.place_box import PlaceBox
 from napari_pgan.viewer.docks.save_button import SaveButton
-from napari_pgan.viewer.docks.settings_box import SettingsBox
+from napari_pgan.viewer.docks.settings_box import MOST_SAMPLES, SettingsBox
 from napari_pgan.viewer.docks.shortcuts import Shortcuts, printed
 from napari_pgan.viewer.docks.steps import Steps
 from napari_pgan.viewer.docks.whynot import allow
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_pgan.model import Model
+    from napari_pgan.samples import Latents
 
 _FEW = 8  # samples that are made at once, which nothing can stop half-way
 SAMPLE_KEY, RANDOM_KEY, UNDO_KEY = "Shift-S", "Shift-R", "Shift-U"
@@ -81,6 +82,26 @@ class Explore(QWidget):
         """
         self._load(source, then_sample)
 
+    def open_latents(self, file: str) -> None:
+        """Show the latents of an archive; if they cannot be shown, that is said and the last result stays.
+
+        Parameters
+        ----------
+        file
+            As `steer`, `encode` or `sample` wrote it, with the model that is open.
+        """
+        model = self._session.model
+        if model is None or self._loading:
+            self._say(self._why_not())
+            return
+
+        def work(_: Progress) -> Latents:
+            from napari_pgan.samples import read_latents
+
+            return read_latents(file, model)
+
+        self._renderer.request(work, self._on_latents)
+
     def sample(self) -> None:
         """Make the images of the present seed anew."""
         if self.sample_button.isEnabled():
@@ -106,13 +127,14 @@ class Explore(QWidget):
         layout.addWidget(self.sample_button)
         layout.addLayout(last)
         layout.addWidget(self.status)
-        FileDrop(self, partial(self.open_model, then_sample=True))
+        FileDrop(self, {".safetensors": partial(self.open_model, then_sample=True), ".npz": self.open_latents})
 
     def _connect(self) -> None:
         self.models.chosen.connect(self.open_model)
         self.place.moved.connect(lambda seed: self._session.go(Place(seed)))
         self.place.random_wanted.connect(self._go_random)
         self.place.undo_wanted.connect(self._undo)
+        self.place.file_chosen.connect(self.open_latents)
         self.settings.changed.connect(lambda changed: self._session.change(**changed))
         self.sample_button.clicked.connect(self.sample)
         self.side_by_side.toggled.connect(self._set_grid)
@@ -154,6 +176,13 @@ class Explore(QWidget):
         self._allow()
         if then_sample:
             self._render()
+
+    def _on_latents(self, found: Latents) -> None:
+        few = found.first(MOST_SAMPLES)
+        if len(few) < len(found):
+            show_info(f"The first {len(few)} of {len(found):,} latents are shown.")
+        self._session.go_found(few.latents, few.offsets, few.conditions)
+        self._render()
 
     def _render(self) -> None:
         request = self._session.request()
@@ -237,11 +266,14 @@ class Explore(QWidget):
     def _set_grid(self, on: bool) -> None:
         self._viewer.canvas.grid.enabled = on
 
+    def _why_not(self) -> str:
+        if self._loading:
+            return "The model is being opened"
+        return "" if self._session.model is not None else "Open a model first"
+
     def _allow(self) -> None:
         """Enable what can be used now; the rest says why not."""
-        why_not = "The model is being opened" if self._loading else ""
-        if not why_not and self._session.model is None:
-            why_not = "Open a model first"
+        why_not = self._why_not()
         found = self._session.place.latents is not None
         self.place.allow(why_not, self._session.can_undo)
         self.settings.allow(why_not, "These latents are as many as they are; draw a seed to choose" if found else "")

@@ -38,7 +38,7 @@ from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.saving import save_answer
 from napari_pgan.viewer.search import Answer, Ask, Hand, answers, bank_of
-from napari_pgan.viewer.session import Place, Settings, Shown, session_of
+from napari_pgan.viewer.session import Settings, Shown, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -349,10 +349,7 @@ class Steer(QWidget):
     def _to_explore(self) -> None:
         shown = self._session.shown
         if shown is not None and self.answer is not None:
-            if self.answer.found.offsets:
-                self._say("Explore shows the latent, without what the refinement added to it.")
-            self._session.change(truncation=1.0, stage=None)
-            self._session.go(Place(self._session.place.seed, shown.batch.latents))
+            self._session.go_found(shown.batch.latents, shown.batch.offsets, shown.batch.conditions)
             self._viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
 
     def _on_layers(self, _: Any = None) -> None:
