@@ -142,7 +142,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     for mine, theirs in zip((place.latents, *place.offsets), (shown.latents, *shown.offsets), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     assert len(place.offsets) == len(refined.found.offsets)
-    np.testing.assert_array_equal(dock._session.request().make().images, shown.images)
+    np.testing.assert_allclose(dock._session.request().make().images, shown.images, atol=1e-4)  # alone in its batch
     dock._asking.changed.emit()  # the same is asked as before it was refined
     assert dock.answer is refined
     assert not dock.is_searching
