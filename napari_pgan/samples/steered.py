@@ -122,29 +122,23 @@ def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
     return {label.name: float((labels == label.value).sum()) * card.grid.pixel_area for label in card.channels.labels}
 
 
-def begin(search: Search, out: str | Path) -> None:
-    """Make a folder this search's; raises InputError where it holds something else (see `claim`)."""
+def claim_found(search: Search, out: str | Path) -> None:
+    """Make a folder this search's, before it begins; raises InputError where it holds something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
 
 
 def write_found(search: Search, found: Found, out: str | Path, stopped: bool = False) -> list[Path]:
-    """Write candidates and what was asked into a folder.
+    """Write candidates and what was asked into a folder that is this search's (`claim_found`).
 
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
     they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
     that was stopped before its end says so there.
-
-    Raises
-    ------
-    InputError
-        The folder holds something else (see `claim`).
     """
     out, model = Path(out), search.model
     card = model.card
-    begin(search, out)
     report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 
