@@ -162,7 +162,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     assert dock.answer is not None
 
     dock.how.search_button.click()
-    threads = [r._thread._thread for r in (dock._sampler, dock._preparer, dock._searcher)]
+    threads = [r._thread._thread for r in (dock._sampling.renderer, dock._preparer, dock._searcher)]
     viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
     assert "_on_press" not in [f.__name__ for f in layer.mouse_drag_callbacks]
