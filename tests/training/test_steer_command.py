@@ -58,7 +58,7 @@ def test_candidates_are_written_with_what_was_asked_and_found(
         np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
         assert sidecar["provenance"]["refined"] is any(arrays[f"offset_{s}"][row].any() for s in range(3))
     assert {"offset_0", "offset_1", "offset_2", "scores"} <= set(arrays.files)
-    assert report["steps"] > 5
+    assert report["steps"] > 0
     again = ["sample", "default", "--latents", str(out / "candidates.npz"), "--out"]
     assert main([*again, str(tmp_path / "again.npz"), "--json"]) == 0  # with what was added to the features
     said = capsys.readouterr()
