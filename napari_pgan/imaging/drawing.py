@@ -10,10 +10,15 @@ import numpy as np
 
 from napari_pgan.imaging.photographs import read_mask
 from napari_pgan.imaging.segmentation import read_segmentation
-from napari_pgan.imaging.volume import VolumeError, orient
+from napari_pgan.imaging.volume import Volume, VolumeError, orient
 from napari_pgan.spec import Grid
 
 PICTURES = (".png", ".tif", ".tiff", ".gif", ".bmp")
+_INSIDE = 0.5  # pixels of the grid by which a slice within its field of view may stick out
+_HARDLY = 0.4  # pixels of the grid: less does not show
+_NEAR = 0.02  # pixels of the grid: less is none
+_SHARED = 0.5  # of the smaller one of two slices with the same pixels: what both cover
+_PARALLEL = 0.999  # cosine of 2.6 degrees
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Drawing:
 def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None = None) -> Drawing:
     """Read a label map for a model's grid.
 
-    Volumes are turned as the grid's slices are; the middle of the volume comes to lie on the middle of the grid, in
+    Volumes are turned as the grid's slices are. One whose coordinates are those of the model's samples (as they are
+    written, `Grid.affine`) lies where they say; of any other the middle comes to lie on the middle of the grid, in
     millimetres where the grid has them. Pictures cover the grid's field of view.
 
     Parameters
@@ -76,14 +82,67 @@ def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None 
             told.append(f"Of {len(array)} slices number {position} was taken, {why}.")
     if not 0 <= position < len(array):
         raise VolumeError(path, f"has no slice {position}; it has {len(array)}, counted from 0")
-    return Drawing(array[position], _onto(array.shape[1:], volume.spacing[1:], grid), tuple(told))
+    affine, placed = _placed(volume, position, grid)
+    return Drawing(array[position], affine, (*told, *placed))
 
 
-def _onto(shape: tuple[int, ...], spacing: tuple[float, ...], grid: Grid) -> np.ndarray | None:
-    """Middle on middle, by millimetres."""
-    if grid.spacing is None or (shape == grid.shape and np.allclose(spacing, grid.spacing, rtol=0.01)):
-        return None
+def _placed(volume: Volume, position: int, grid: Grid) -> tuple[np.ndarray | None, list[str]]:
+    """Where a slice comes to lie on the grid, as `Drawing.affine` has it, and what is to be said of that.
+
+    By the world's coordinates where the file is of the space in which samples are written (`Grid.affine`, the middle of
+    the grid at 0); no header says that it is, and scanners' and atlases' spaces have other middles. So it is taken to
+    be when the slice lies within the grid's field of view, as what was cut out of a sample does, or has the same
+    pixels; else middle is laid on middle.
+    """
+    if grid.spacing is None:
+        return None, []
+    shape, spacing = volume.array.shape[1:], volume.spacing[1:]
     scale = np.array(spacing) / np.array(grid.spacing)
-    affine = np.diag([*scale, 1.0])
-    affine[:2, 2] = (np.array(grid.shape) - 1) / 2 - scale * (np.array(shape) - 1) / 2
-    return affine
+    middles = np.diag([*scale, 1.0])
+    middles[:2, 2] = (np.array(grid.shape) - 1) / 2 - scale * (np.array(shape) - 1) / 2
+    world = _in_the_world(volume, position, grid)
+    moved = np.abs(_corners(world, shape) - _corners(middles, shape)).max() > _HARDLY
+    ours = _is_of_the_space(world, shape, grid) and not _tilted(volume, grid)
+    affine = world if ours else middles
+    told = []
+    if moved and ours:
+        told.append("Its coordinates are those of the model's images, and it was placed by them.")
+    elif moved:
+        told.append("Its coordinates are not those of the model's images, so middle was laid on middle.")
+    same = shape == grid.shape and np.abs(_corners(affine, shape) - _corners(np.eye(3), shape)).max() < _HARDLY
+    return None if same else affine, told
+
+
+def _in_the_world(volume: Volume, position: int, grid: Grid) -> np.ndarray:
+    """3×3, from indices (y, x, 1) of a slice to those of the grid, through the world."""
+    onto = np.linalg.inv(grid.affine()) @ volume.affine  # of (x, y, z, 1)
+    matrix = np.eye(3)
+    matrix[:2, :2] = onto[1::-1, 1::-1]
+    matrix[:2, 2] = (onto[:3, 2] * position + onto[:3, 3])[1::-1]
+    return matrix
+
+
+def _corners(affine: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The outer corners of a slice's pixels in indices of the grid, (4, 2)."""
+    height, width = shape
+    edges = np.array([(y, x, 1.0) for y in (-0.5, height - 0.5) for x in (-0.5, width - 0.5)])
+    return (edges @ affine.T)[:, :2]
+
+
+def _is_of_the_space(world: np.ndarray, shape: tuple[int, ...], grid: Grid) -> bool:
+    corners, size = _corners(world, shape), np.array(grid.shape)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if (low > -0.5 - _INSIDE).all() and (high < size - 0.5 + _INSIDE).all():
+        return True
+    shared = np.minimum(high, size - 0.5) - np.maximum(low, -0.5)
+    overlap = shared.clip(min=0).prod() / min(size.prod(), np.prod(shape))
+    offset = world[:2, 2] - np.round(world[:2, 2])
+    same_pixels = np.allclose(world[:2, :2], np.eye(2), atol=1e-3) and np.abs(offset).max() < _NEAR
+    return bool(same_pixels and overlap >= _SHARED)
+
+
+def _tilted(volume: Volume, grid: Grid) -> bool:
+    """Whether slices of a volume are no slices of the grid's space, but cross them."""
+    normal = np.cross(volume.affine[:3, 0], volume.affine[:3, 1])
+    ours = grid.affine()[:3, 2]
+    return bool(abs(normal @ ours) < _PARALLEL * np.linalg.norm(normal) * np.linalg.norm(ours))

@@ -1,4 +1,4 @@
-"""Which directions of a latent show, and which hardly do."""
+"""Which directions of a latent show, and which hardly do: coordinates for all that searches, steering and encoders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One pass through a model's encoder."""
+"""One pass through a model's encoder.
+
+Steering begins with it, and what refines an encoding (the room `encoder`) stands on steering: so it lies below both.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.model import Model
+from napari_pgan.model import Encoders, Model
 from napari_pgan.model.layers import down
 
 _PIXELS = 512  # of the pictures that encoders see, at most
@@ -40,17 +43,23 @@ def encode(model: Model, *, images: np.ndarray | None = None, labels: np.ndarray
     """
     if (images is None) == (labels is None):
         raise InputError("give either images or labels to encode, not both or neither")
+    encoders = encoders_of(model)
+    if images is not None:
+        pictures, network = image_tensor(model, images), encoders.images
+    else:
+        if encoders.labels is None:
+            raise InputError("this model makes no segmentation, so none can be encoded; give images")
+        pictures, network = model.encoding.fractions(label_tensor(model, labels)), encoders.labels
+    with torch.inference_mode():
+        z: np.ndarray = network(reduced(pictures, model, encoders.shape.stage)).cpu().numpy()
+    return z
+
+
+def encoders_of(model: Model) -> Encoders:
+    """A model's encoders; raises InputError where it has none."""
     if model.encoders is None:
         raise InputError("this model has no encoders; `napari-pgan-train encoder MODEL` makes them")
-    if images is not None:
-        pictures, network = image_tensor(model, images), model.encoders.images
-    else:
-        if model.encoders.labels is None:
-            raise InputError("this model makes no segmentation, so none can be encoded; give images")
-        pictures, network = model.encoding.fractions(label_tensor(model, labels)), model.encoders.labels
-    with torch.inference_mode():
-        z: np.ndarray = network(reduced(pictures, model, model.encoders.shape.stage)).cpu().numpy()
-    return z
+    return model.encoders
 
 
 def image_tensor(model: Model, images: np.ndarray) -> torch.Tensor:

@@ -108,11 +108,14 @@ class Walk:
         (F,) float64.
     seeds
         (F,): the seed of a frame that shows a seed's own latent, else None.
+    offsets
+        (F, W, …) for each of the first stages, where frames have more than their latents (`Model.sample`).
     """
 
     latents: np.ndarray
     truncation: np.ndarray
     seeds: tuple[int | None, ...]
+    offsets: tuple[np.ndarray, ...] = ()
 
     def __len__(self) -> int:
         return len(self.latents)

@@ -45,6 +45,7 @@ def sample_part(
     latents = walk.latents[part]
     return model.sample(
         latents=latents,
+        offsets=[offset[part] for offset in walk.offsets],
         truncation=float(walk.truncation[part][0]),
         stage=stage,
         conditions=conditions,

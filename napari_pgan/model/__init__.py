@@ -1,10 +1,11 @@
 """Channels, networks, the model file, and the `Model` that people hold."""
 
+from napari_pgan.model.batch import Batch, refined_rows
 from napari_pgan.model.card import Card, Condition
 from napari_pgan.model.encoders import Encoders, EncoderShape
 from napari_pgan.model.encoding import Encoding
 from napari_pgan.model.latents import latents_of_seeds
-from napari_pgan.model.model import Batch, Model, find_model, load_model, shipped_models
+from napari_pgan.model.model import Model, find_model, load_model, shipped_models
 from napari_pgan.model.modelfile import add_encoders, read_card, read_critic, read_encoders, read_model, write_model
 from napari_pgan.model.networks import Architecture, Critic, Generator
 
@@ -27,6 +28,7 @@ __all__ = [
     "read_critic",
     "read_encoders",
     "read_model",
+    "refined_rows",
     "shipped_models",
     "write_model",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from napari_pgan.errors import InputError
+from napari_pgan.model.batch import Batch
 from napari_pgan.model.card import Card
 from napari_pgan.model.encoders import Encoders
 from napari_pgan.model.encoding import Encoding
@@ -21,41 +21,6 @@ from napari_pgan.model.latents import latents_of_seeds
 from napari_pgan.model.modelfile import identity, read_encoders, read_model
 from napari_pgan.model.networks import Generator
 from napari_pgan.model.refit import mean_map
-from napari_pgan.spec import Grid
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Generated images with their segmentation, as NumPy arrays.
-
-    Parameters
-    ----------
-    images
-        (N, M, …) float32 in [-1, 1], the modalities in the card's order.
-    labels
-        (N, …) uint8, in the label values that the card declares; 0 is background.
-    probabilities
-        (N, K, …) float32 in [0, 1], how much of each label there is.
-    latents
-        (N, L) float32.
-    conditions
-        One mapping for all images; empty without conditions.
-    grid
-        Where the pixels lie.
-    truncation
-        What the images were made with.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    probabilities: np.ndarray
-    latents: np.ndarray
-    conditions: Mapping[str, str | float]
-    grid: Grid
-    truncation: float = 1.0
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 class Model:
@@ -110,7 +75,7 @@ class Model:
         *,
         seeds: Iterable[int] | None = None,
         latents: np.ndarray | torch.Tensor | None = None,
-        offsets: Sequence[torch.Tensor] = (),
+        offsets: Sequence[np.ndarray | torch.Tensor] = (),
         truncation: float = 1.0,
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
@@ -128,10 +93,11 @@ class Model:
             (N, L), one image a row.
         offsets
             (N, W, …) for each of the first stages: what is added to the features that the stage hands on, for images
-            that no latent makes (`latent.steering.refine`).
+            that no latent makes (`latent.steering.refine`); those beyond `stage` are left out.
         truncation
             1 shows the whole distribution; towards 0 the first feature map is drawn to its mean, which trades variety
-            for likeness (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948).
+            for likeness (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948). Offsets shrink with
+            it, since they were found beside the latent's own features: at 0 all images are the mean one.
         stage
             Counted from 0; lower stages give smaller images of the same thing. The last one if None.
         conditions
@@ -157,7 +123,8 @@ class Model:
             raise InputError(f"latents of shape {tuple(z.shape)} do not fit; this model takes (N, {size}), all finite")
         if precision not in ("float32", "bf16"):
             raise InputError(f"the precision {precision!r} does not exist; give float32 or bf16")
-        self._check(offsets, len(z))
+        self.check_offsets(offsets, len(z))
+        added = [torch.as_tensor(offset, dtype=torch.float32) for offset in offsets]
         coarse = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
         stage = self.stage(stage)
         shape = self.card.architecture.shape(stage)
@@ -169,7 +136,7 @@ class Model:
             for start in range(0, n, batch_size):
                 part = slice(start, start + batch_size)
                 with coarse:
-                    moved = [offset[part].to(self.device) for offset in offsets]
+                    moved = [offset[part].to(self.device) for offset in added]
                     x = self.generate(
                         z[part], offsets=moved, truncation=truncation, stage=stage, conditions=conditions
                     ).float()
@@ -179,7 +146,8 @@ class Model:
                 if progress:
                     progress(min(start + batch_size, n), n)
         grid = self.card.grid.at_size(shape)
-        return Batch(images, labels, probabilities, z.numpy(), dict(conditions or {}), grid, truncation)
+        kept = tuple(offset.detach().cpu().numpy() for offset in added)
+        return Batch(images, labels, probabilities, z.numpy(), dict(conditions or {}), grid, truncation, kept)
 
     def generate(
         self,
@@ -190,10 +158,15 @@ class Model:
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
     ) -> torch.Tensor:
-        """Latents (N, L) → raw channels (N, C, …), differentiable in both; `encoding` takes them apart."""
+        """Latents (N, L) → raw channels (N, C, …), differentiable in both; `encoding` takes them apart.
+
+        Offsets are multiplied by the truncation, see `sample`.
+        """
         if not 0 <= truncation <= 1:
             raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
         first = self._first_map(latents, truncation, conditions)
+        if truncation != 1:
+            offsets = [truncation * offset for offset in offsets]
         return self.generator.synthesize(first, self.stage(stage), offsets=offsets)
 
     def features(
@@ -211,7 +184,8 @@ class Model:
         first = self.generator.first_map(latents, joined)
         return first if truncation == 1 else torch.lerp(self._mean_map(row), first, truncation)
 
-    def _check(self, offsets: Sequence[torch.Tensor], count: int) -> None:
+    def check_offsets(self, offsets: Sequence[np.ndarray | torch.Tensor], count: int) -> None:
+        """Raise InputError for offsets that do not fit `count` images of this model."""
         a = self.card.architecture
         wanted = [(count, a.widths[s], *a.shape(s)) for s in range(self.stages)]
         given = [tuple(offset.shape) for offset in offsets]

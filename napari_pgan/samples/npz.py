@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.model import Batch
-from napari_pgan.spec import Channels
+from napari_pgan.model import Batch, Model
 
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+_IDENTITY, _CONDITIONS, _OFFSET = "model_identity", "conditions", "offset_"
 
 
 def write_npz(
-    path: str | Path, batch: Batch, channels: Channels, note: str = "", more: Mapping[str, np.ndarray] | None = None
+    path: str | Path, batch: Batch, model: Model, note: str = "", more: Mapping[str, np.ndarray] | None = None
 ) -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
+
+    Beside them stand what makes the images again (`read_latents`): ``model_identity``; ``conditions``, as JSON, where
+    the model was told any; and of images that were refined ``offset_0``, ….
 
     The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
     samples give equal files; ``numpy.load`` reads it.
@@ -30,8 +35,8 @@ def write_npz(
         Should end in ``.npz``.
     batch
         Images (N, M, …) float32 in [-1, 1], labels (N, …) uint8 in the original values, latents (N, L) float32.
-    channels
-        Whose modalities are named, in the order of the images' channels.
+    model
+        That made them.
     note
         Kept as the archive's comment, which readers of arrays do not see (`read_note`).
     more
@@ -41,7 +46,10 @@ def write_npz(
         "images": np.ascontiguousarray(batch.images, np.float32),
         "labels": np.ascontiguousarray(batch.labels, np.uint8),
         "latents": np.ascontiguousarray(batch.latents, np.float32),
-        "modalities": np.array(channels.modalities, dtype=np.str_),
+        "modalities": np.array(model.card.channels.modalities, dtype=np.str_),
+        _IDENTITY: np.array(model.identity),
+        **({_CONDITIONS: np.array(json.dumps(dict(batch.conditions), sort_keys=True))} if batch.conditions else {}),
+        **{f"{_OFFSET}{stage}": np.asarray(part, np.float32) for stage, part in enumerate(batch.offsets)},
         **(more or {}),
     }
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -63,32 +71,73 @@ def read_note(path: str | Path) -> str | None:
         return None
 
 
-def read_latents(path: str | Path, size: int) -> np.ndarray:
-    """The latents (N, L) float32 of an archive that `sample`, `steer` or `encode` wrote.
+@dataclass(frozen=True)
+class Latents:
+    """Latents from a file, with all that makes their images again.
+
+    Parameters
+    ----------
+    latents
+        (N, L) float32.
+    offsets
+        (N, W, …) float32 for each of the first stages, as in `Model.sample`; none where nothing was refined.
+    conditions
+        What the model was told.
+    """
+
+    latents: np.ndarray
+    offsets: tuple[np.ndarray, ...] = ()
+    conditions: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def first(self, count: int) -> Latents:
+        """No more than so many of them."""
+        return Latents(self.latents[:count], tuple(offset[:count] for offset in self.offsets), self.conditions)
+
+
+def read_latents(path: str | Path, model: Model) -> Latents:
+    """The latents of an archive that `sample`, `steer` or `encode` wrote.
+
+    Of an archive that does not say whose its latents are, because somebody else wrote it, those of the right size are
+    taken.
 
     Parameters
     ----------
     path
         The archive.
-    size
-        Numbers in a latent of the model that takes them.
+    model
+        That takes them.
 
     Raises
     ------
     InputError
         It cannot be read, holds no latents, or those of another model.
     """
+    wrote = "that `encode`, `steer` or `sample` wrote"
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            latents, refined = np.asarray(archive["latents"]), "offset_0" in archive.files
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            latents = np.asarray(archive["latents"])
+            stages = sum(name.startswith(_OFFSET) for name in archive.files)
+            offsets = tuple(np.asarray(archive[f"{_OFFSET}{stage}"], np.float32) for stage in range(stages))
+            identity = str(archive[_IDENTITY]) if _IDENTITY in archive.files else None
+            conditions = dict(json.loads(str(archive[_CONDITIONS]))) if _CONDITIONS in archive.files else {}
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give an .npz that `encode` or `sample` wrote") from None
+        raise InputError(f"{path}: there is no such file; give an .npz {wrote}") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path}: holds no latents; give an .npz that `encode` or `sample` wrote") from None
-    if refined:
-        raise InputError(f"{path}: its images were refined, and latents alone make others; they are in it as `images`")
+        raise InputError(f"{path}: holds no latents; give an .npz {wrote}") from None
     if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
         raise InputError(f"{path}: its latents are no table of finite numbers; write it again")
-    if latents.shape[1] != size:
+    if identity not in (None, model.identity):
+        raise InputError(
+            f"{path}: holds latents of another model (identity {str(identity)[:12]}…) than {model.card.name} "
+            f"({model.identity[:12]}…); take the model that they were found with"
+        )
+    if latents.shape[1] != (size := model.card.architecture.latent):
         raise InputError(f"{path}: holds latents of {latents.shape[1]} numbers, and this model takes {size}")
-    return latents.astype(np.float32)
+    try:
+        model.check_offsets(offsets, len(latents))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Latents(latents.astype(np.float32), offsets, conditions)

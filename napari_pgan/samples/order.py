@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent import Walk, chunks, sample_part
-from napari_pgan.model import Batch, Model
+from napari_pgan.model import Batch, Model, refined_rows
 from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import read_note as read_npz_note
@@ -78,18 +78,28 @@ class Order:
         truncation: float = 1.0,
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
+        offsets: Sequence[np.ndarray] = (),
     ) -> Order:
-        """One sample a row of latents (N, L), numbered; raises InputError for what the model does not have."""
-        frames = Walk(latents, np.full(len(latents), float(truncation)), (None,) * len(latents))
+        """One sample a row of latents (N, L), numbered; raises InputError for what the model does not have.
+
+        Offsets are as in `Model.sample`.
+        """
+        frames = Walk(latents, np.full(len(latents), float(truncation)), (None,) * len(latents), tuple(offsets))
         stems = tuple(f"latent-{n:05d}" for n in range(len(latents)))
         return cls(model, frames, stems, dict(conditions or {}), stage)._checked()
 
     def __len__(self) -> int:
         return len(self.frames)
 
+    @property
+    def refined(self) -> int:
+        """How many of the samples have offsets."""
+        return int(refined_rows(self.frames.offsets, len(self)).sum())
+
     def _checked(self) -> Order:
         """Refuse before anything is written; what the model does not have shows on its smallest image."""
         self.model.stage(self.stage)
+        self.model.check_offsets(self.frames.offsets, len(self))
         for truncation in np.unique(self.frames.truncation):
             if not 0 <= truncation <= 1:
                 raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
@@ -106,6 +116,9 @@ class Order:
             sorted(self.conditions.items()), self.stems, self.frames.seeds, self.frames.truncation.tolist(),
             hashlib.sha256(np.ascontiguousarray(self.frames.latents, "<f4").tobytes()).hexdigest(),
         ]  # fmt: skip
+        asked += [
+            hashlib.sha256(np.ascontiguousarray(each, "<f4").tobytes()).hexdigest() for each in self.frames.offsets
+        ]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def batches(self, wanted: Callable[[slice], bool] = lambda part: True) -> Iterator[tuple[slice, Batch]]:
@@ -169,7 +182,8 @@ def _write_file(
         parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # not written, and large
         update(part.stop)
     images, labels, latents = (np.concatenate([getattr(b, k) for b in parts]) for k in ("images", "labels", "latents"))
-    write(out, order, replace(parts[0], images=images, labels=labels, latents=latents))
+    every = replace(parts[0], images=images, labels=labels, latents=latents, offsets=order.frames.offsets)
+    write(out, order, every)
     return [out]
 
 
@@ -180,7 +194,7 @@ def _sheet(out: Path, order: Order, batch: Batch) -> None:
 
 
 def _archive(out: Path, order: Order, batch: Batch) -> None:
-    write_npz(out, batch, order.model.card.channels, note=order.fingerprint)
+    write_npz(out, batch, order.model, note=order.fingerprint)
 
 
 def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> list[Path]:
@@ -199,10 +213,11 @@ def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> lis
         return not all(path.is_file() for paths in files[part] for path in paths)
 
     for part, batch in order.batches(unfinished):
+        refined = batch.refined
         for row, index in enumerate(range(part.start, part.stop)):
             made_by = provenance(
                 card, order.model.identity, order.frames.seeds[index], batch.latents[row], batch.truncation,
-                order.conditions, order.stage,
+                order.conditions, order.stage, refined[row],
             )  # fmt: skip
             labels = batch.labels[row] if has_labels else None
             write_sample(

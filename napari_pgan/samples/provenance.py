@@ -19,6 +19,7 @@ def provenance(
     truncation: float = 1.0,
     conditions: Mapping[str, str | float] | None = None,
     stage: int | None = None,
+    refined: bool = False,
 ) -> dict[str, Any]:
     """What made one image: the model and everything it was asked for.
 
@@ -34,6 +35,8 @@ def provenance(
         (L,); kept in full, since not every latent has a seed.
     truncation, conditions, stage
         As they were given to `Model.sample`; a stage of None is the last one.
+    refined
+        Whether offsets were added, so that the latent alone makes another image.
 
     Returns
     -------
@@ -50,5 +53,6 @@ def provenance(
         "truncation": float(truncation),
         "conditions": dict(conditions or {}),
         "stage": card.architecture.stages - 1 if stage is None else int(stage),
+        "refined": bool(refined),
         "latent": [float(x) for x in np.asarray(latent, np.float32)],
     }

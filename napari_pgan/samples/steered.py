@@ -122,40 +122,31 @@ def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
     return {label.name: float((labels == label.value).sum()) * card.grid.pixel_area for label in card.channels.labels}
 
 
-def begin(search: Search, out: str | Path) -> None:
-    """Make a folder this search's; raises InputError where it holds something else (see `claim`)."""
+def claim_found(search: Search, out: str | Path) -> None:
+    """Make a folder this search's, before it begins; raises InputError where it holds something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
 
 
 def write_found(search: Search, found: Found, out: str | Path, stopped: bool = False) -> list[Path]:
-    """Write candidates and what was asked into a folder.
+    """Write candidates and what was asked into a folder that is this search's (`claim_found`).
 
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
     they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
     that was stopped before its end says so there.
-
-    Raises
-    ------
-    InputError
-        The folder holds something else (see `claim`).
     """
     out, model = Path(out), search.model
     card = model.card
-    begin(search, out)
     report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 
     def made_by(row: int) -> dict[str, Any]:
-        what = provenance(card, model.identity, None, found.latents[row], 1.0, search.conditions)
-        return {
-            **what,
-            "steered": report["candidates"][row],
-            "asked": report["asked"],
-            "refined": bool(found.refined[row]),
-        }
+        what = provenance(
+            card, model.identity, None, found.latents[row], 1.0, search.conditions, refined=found.refined[row]
+        )
+        return {**what, "steered": report["candidates"][row], "asked": report["asked"]}
 
     for row in range(len(found)):
         written += write_sample(
@@ -169,9 +160,7 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
         )
     rows = [f"{row + 1}: {score:.2f}" for row, score in enumerate(found.scores)]
     write_sheet(out / "sheet.png", batch.images, batch.labels, card.channels, rows, note=search.fingerprint)
-    more = {f"offset_{stage}": part.cpu().numpy() for stage, part in enumerate(found.offsets)}
-    if search.stays is not None:
-        more["stays"] = search.stays
-    write_npz(out / "candidates.npz", batch, card.channels, search.fingerprint, {"scores": found.scores, **more})
+    more = {"scores": found.scores, **({} if search.stays is None else {"stays": search.stays})}
+    write_npz(out / "candidates.npz", batch, model, search.fingerprint, more)
     write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return [*written, out / "sheet.png", out / "candidates.npz", out / REPORT]

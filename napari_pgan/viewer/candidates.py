@@ -53,6 +53,15 @@ def table(answer: Answer, index: int) -> list[Row]:
     return numbers_table(cast("Numbers", answer.ask.goal), labels)
 
 
+def described(answer: Answer) -> str:
+    """How far a search has come: its steps, and what the best candidate has."""
+    found, drawn = answer.found, answer.ask.wish is not None
+    best = f"mean Dice {found.scores[0]:.2f}" if drawn else f"{100 * found.scores[0]:.0f} % of what was asked"
+    moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
+    refined = f", with changes of strength {answer.ask.strength:g}" if found.offsets else ""
+    return f"{found.steps} steps{refined}: the best has {best}{moved}"
+
+
 def drawn_table(wish: Wish, labels: np.ndarray, channels: Channels, grid: Grid) -> list[Row]:
     """A row a label with its areas, and one for all together.
 
@@ -68,13 +77,9 @@ def drawn_table(wish: Wish, labels: np.ndarray, channels: Channels, grid: Grid) 
     counted = np.where(wish.open, 0, labels)
     rows = []
     for label, dice in zip(channels.labels, wish.dice(labels[None])[0], strict=True):
-        asked, found = wish.labels == label.value, counted == label.value
-        rows.append(_row(label.name, label.color, asked, found, grid, None if np.isnan(dice) else float(dice)))
+        rows.append(_row(label.name, label.color, wish.labels == label.value, counted == label.value, grid, dice))
     if len(rows) > 1:
-        asked, found = wish.labels > 0, counted > 0
-        both = int(asked.sum() + found.sum())
-        whole = 2 * float((asked & found).sum()) / both if both else None
-        rows.append(_row(LESION, "", asked, found, grid, whole))
+        rows.append(_row(LESION, "", wish.labels > 0, counted > 0, grid, wish.lesion_dice(labels[None])[0]))
     return rows
 
 
@@ -99,9 +104,10 @@ def numbers_table(numbers: Numbers, labels: np.ndarray) -> list[Row]:
     return rows
 
 
-def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float | None) -> Row:
+def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float) -> Row:
     unit, size = grid.area_unit, grid.pixel_area
-    return Row(name, color, f"{asked.sum() * size:,.0f} {unit}", f"{found.sum() * size:,.0f} {unit}", dice)
+    areas = (f"{mask.sum() * size:,.0f} {unit}" for mask in (asked, found))
+    return Row(name, color, *areas, None if np.isnan(dice) else float(dice))
 
 
 def follow(latent: np.ndarray, latents: np.ndarray) -> int:

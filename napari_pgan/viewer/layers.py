@@ -47,11 +47,11 @@ def batch_layers(batch: Batch, model: Model, seeds: Sequence[int] | None, stage:
     """
     from napari_pgan.samples import provenance
 
-    card = model.card
+    card, refined = model.card, batch.refined
     samples = [
         provenance(
             card, model.identity, None if seeds is None else seeds[i], batch.latents[i], batch.truncation,
-            batch.conditions, stage,
+            batch.conditions, stage, refined[i],
         )
         for i in range(len(batch))
     ]  # fmt: skip

@@ -80,7 +80,7 @@ def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], No
     for i, name in enumerate(stems(stem, seeds)):
         made = provenance(
             card, request.model.identity, seeds[i], batch.latents[i], batch.truncation, batch.conditions,
-            request.settings.stage,
+            request.settings.stage, batch.refined[i],
         )  # fmt: skip
         labels = batch.labels[i] if card.channels.labels else None
         written += write_sample(
@@ -166,13 +166,15 @@ def save_answer(answer: Answer, path: str | Path) -> list[Path]:
     InputError
         There is something else of that name.
     """
-    from napari_pgan.samples import write_found
+    from napari_pgan.samples import claim_found, write_found
 
     folder, stem = split_path(path)
     out = folder / stem
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} is there already; give the folder another name")
-    return write_found(answer.ask.search, answer.found, out)
+    search = answer.ask.search
+    claim_found(search, out)
+    return write_found(search, answer.found, out)
 
 
 def _about(data: Any, options: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -178,8 +178,7 @@ class Answer:
     def origin(self, index: int) -> dict[str, Any]:
         """What made one candidate, beside its latent, as JSON values."""
         search = self.ask.search
-        about = {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
-        return {**about, "refined": bool(self.found.refined[index])}
+        return {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
 
 
 def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found | None = None) -> Iterator[Answer]:

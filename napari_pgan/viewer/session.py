@@ -29,16 +29,20 @@ class Place:
         Of the first sample; the next ones count on from it.
     latents
         (N, L) float32; used instead of the seed where given.
+    offsets
+        (N, W, …) for each of the first stages, of latents that were refined: `Model.sample` adds them.
     """
 
     seed: int = 0
     latents: np.ndarray | None = None
+    offsets: tuple[np.ndarray, ...] = ()
 
     def same(self, other: Place) -> bool:
         """Whether both are the same place."""
         if self.latents is None or other.latents is None:
             return self.seed == other.seed and self.latents is other.latents
-        return np.array_equal(self.latents, other.latents)
+        mine, theirs = (self.latents, *self.offsets), (other.latents, *other.offsets)
+        return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,12 @@ class Request:
         s = self.settings
         source: dict[str, Any] = {"seeds": self.seeds} if self.seeds is not None else {"latents": self.place.latents}
         return self.model.sample(
-            **source, truncation=s.truncation, stage=s.stage, conditions=s.conditions, progress=progress
+            **source,
+            offsets=self.place.offsets,
+            truncation=s.truncation,
+            stage=s.stage,
+            conditions=s.conditions,
+            progress=progress,
         )
 
 
@@ -156,6 +165,24 @@ class Session:
         self._history = [*self._history, self.place][-_HISTORY:]
         self.place = place
         self.place_changed.emit(place)
+
+    def go_found(
+        self,
+        latents: np.ndarray,
+        offsets: tuple[np.ndarray, ...] = (),
+        conditions: Mapping[str, str | float] | None = None,
+    ) -> None:
+        """Move to latents that were found, and show them as they were: whole, at full size, told the same.
+
+        Parameters
+        ----------
+        latents, offsets
+            As in `Place`.
+        conditions
+            What the model was told; without any, what it is told now stays.
+        """
+        self.change(truncation=1.0, stage=None, **({"conditions": dict(conditions)} if conditions else {}))
+        self.go(Place(self.place.seed, latents, offsets))
 
     @property
     def can_undo(self) -> bool:

@@ -106,6 +106,25 @@ def test_fidelity_is_that_of_the_head_alone() -> None:
     assert flat.correlation[0, 0] == 0
 
 
+def test_what_is_explained_is_the_structure_within_the_head_not_its_outline_nor_noise() -> None:
+    y, x = np.mgrid[:64, :64] / 64 - 0.5
+    head = np.hypot(y, x) < 0.4
+    a = np.where(head, 0.5 * np.sin(6 * x) + 0.3 * np.cos(9 * y), -1.0)[None, None].astype(np.float32)
+    grey = np.where(head, a[0, 0][head].mean(), -1.0)[None, None]
+    noisy = np.where(head, a + np.random.default_rng(0).normal(0, 0.3, a.shape), -1.0)
+    half = np.where(head, 0.5 * (a + grey), -1.0)
+
+    def explained(found: np.ndarray) -> float:
+        return float(Fidelity.of(a, found).explained[0, 0])
+
+    assert explained(a) == 1
+    assert explained(noisy) > 0.95
+    assert explained(half) == pytest.approx(0.75, abs=1e-6)  # 1 - 0.5²
+    assert explained(grey) == pytest.approx(0, abs=0.02)  # of equal outline
+    assert explained(np.where(head, 2 * grey - a, -1.0)) == pytest.approx(-3, abs=0.1)
+    assert Fidelity.of(np.full_like(a, -1.0), a).explained[0, 0] == 0  # there is nothing to explain
+
+
 def test_verdicts_follow_how_near_it_came(model: Model) -> None:
     own = model.card.encoders["own"]
     names = [judge(value, own).name for value in (1.0, own["least"], own["limit"], own["limit"] - 0.01, 0.0)]

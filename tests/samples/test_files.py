@@ -11,7 +11,7 @@ import pytest
 from nibabel.orientations import aff2axcodes
 
 from napari_pgan.errors import InputError
-from napari_pgan.model import Batch
+from napari_pgan.model import Architecture, Batch, Card, Generator, Model
 from napari_pgan.samples import sample_files, write_npz, write_sample
 from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
 
@@ -34,11 +34,17 @@ def _batch() -> Batch:
                  Grid((8, 12)))  # fmt: skip
 
 
+def _model() -> Model:
+    architecture = Architecture((4, 6), (4, 4), 7, latent=5)
+    return Model(Card("small", architecture, BRATS, Grid((8, 12))), Generator(architecture))
+
+
 def test_an_archive_holds_exactly_the_named_arrays(tmp_path: Path) -> None:
-    batch = _batch()
-    write_npz(tmp_path / "a.npz", batch, BRATS)
+    batch, model = _batch(), _model()
+    write_npz(tmp_path / "a.npz", batch, model)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
-        assert sorted(archive) == ["images", "labels", "latents", "modalities"]
+        assert sorted(archive) == ["images", "labels", "latents", "modalities", "model_identity"]
+        assert str(archive["model_identity"]) == model.identity
         assert archive["modalities"].tolist() == ["t1", "t1ce", "t2", "flair"]
         assert archive["images"].dtype == np.float32
         assert archive["labels"].dtype == np.uint8
@@ -47,10 +53,10 @@ def test_an_archive_holds_exactly_the_named_arrays(tmp_path: Path) -> None:
 
 
 def test_equal_samples_give_equal_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = Grid((8, 12), (2.0, 2.0), "PL", 3.0)
+    grid, model = Grid((8, 12), (2.0, 2.0), "PL", 3.0), _model()
     for name, now in (("a", 1e9), ("b", 1.7e9)):
         monkeypatch.setattr("time.time", lambda now=now: now)
-        write_npz(tmp_path / name / "x.npz", _batch(), BRATS)
+        write_npz(tmp_path / name / "x.npz", _batch(), model)
         write_sample(tmp_path / name, "s", *_sample(grid, BRATS), grid, BRATS, {"seed": 1})
     first = sorted((tmp_path / "a").iterdir())
     assert len(first) == 7

@@ -64,6 +64,7 @@ def test_a_phantom_is_encoded_and_sampled_again(
     for m, name in enumerate(("t1", "t1ce", "t2", "flair")):
         assert np.corrcoef(originals[0, m][head], found[0, m][head])[0, 1] > 0.5, name
         assert row["correlation"][name] > 0.5
+        assert row["explained"][name] > 0
         assert 0 < row["error"][name] < 0.25
     again = tmp_path / "again.npz"
     assert main(["sample", "default", "--latents", str(out), "--out", str(again)]) == 0

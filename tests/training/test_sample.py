@@ -63,7 +63,7 @@ def test_count_and_seed_are_consecutive_seeds(model: Path, tmp_path: Path) -> No
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     expected = load_model(model).sample(seeds=range(3, 8))
     with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
-        assert sorted(archive) == ["images", "labels", "latents", "modalities"]
+        assert sorted(archive) == ["images", "labels", "latents", "modalities", "model_identity"]
         np.testing.assert_array_equal(archive["images"], expected.images)
         np.testing.assert_array_equal(archive["labels"], expected.labels)
         np.testing.assert_array_equal(archive["latents"], expected.latents)

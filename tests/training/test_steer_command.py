@@ -58,9 +58,19 @@ def test_candidates_are_written_with_what_was_asked_and_found(
         np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
         assert sidecar["provenance"]["refined"] is any(arrays[f"offset_{s}"][row].any() for s in range(3))
     assert {"offset_0", "offset_1", "offset_2", "scores"} <= set(arrays.files)
-    assert report["steps"] > 5
-    assert main(["sample", "default", "--latents", str(out / "candidates.npz"), "--out", str(tmp_path / "again")]) == 2
-    assert "refined" in capsys.readouterr().err
+    assert report["steps"] > 0
+    again = ["sample", "default", "--latents", str(out / "candidates.npz"), "--out"]
+    assert main([*again, str(tmp_path / "again.npz"), "--json"]) == 0  # with what was added to the features
+    said = capsys.readouterr()
+    assert json.loads(said.out)["refined"] == sum(told["offsets"] is not None for told in report["candidates"])
+    assert "were refined" in said.err
+    with np.load(tmp_path / "again.npz") as same:
+        for name in ("images", "labels", "latents", "offset_0", "offset_1", "offset_2"):
+            np.testing.assert_array_equal(same[name], arrays[name])
+    assert main([*again, str(tmp_path / "half"), "--truncation", "0.5"]) == 0
+    assert "a truncation of 0.5 leaves that share" in capsys.readouterr().err
+    made_by = json.loads((tmp_path / "half" / "latent-00000.json").read_text())["provenance"]
+    assert (made_by["refined"], made_by["truncation"]) == (True, 0.5)
     assert (out / "sheet.png").stat().st_size > 10_000
     kept = (out / "report.json").stat().st_mtime_ns
     assert main([*command, "--refine", "0.2"]) == 0  # the same work is done

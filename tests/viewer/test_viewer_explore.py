@@ -58,6 +58,8 @@ def press(qtbot: Any, dock: Any, action: Callable[[], None]) -> Any:
 def test_without_a_model_controls_say_why_they_are_off(dock: Any) -> None:
     assert not dock.sample_button.isEnabled()
     assert dock.sample_button.toolTip() == "Open a model first"
+    dock.open_latents("found.npz")
+    assert dock.status.text() == "Open a model first"
     assert "Open" in dock.models.choice.toolTip()
     assert "Shift+S" in dock.sample_button.text()
 
@@ -127,8 +129,8 @@ def test_a_dropped_model_is_opened_and_sampled(
     assert "not for diagnosis" in explore.models.limits.text()
 
 
-def test_the_dock_takes_a_dropped_model_and_leaves_other_files_to_the_window(
-    dock: Any, qtbot: Any, model_file: Path
+def test_the_dock_takes_a_dropped_model_or_latents_and_leaves_other_files_to_the_window(
+    dock: Any, qtbot: Any, model_file: Path, tmp_path: Path
 ) -> None:
     from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
     from qtpy.QtGui import QDragEnterEvent, QDropEvent
@@ -147,6 +149,53 @@ def test_the_dock_takes_a_dropped_model_and_leaves_other_files_to_the_window(
 
     assert not drop("/tmp/x.nii.gz")
     assert press(qtbot, dock, lambda: drop(str(model_file))).request.model.card.name == "small"
+    np.savez(tmp_path / "found.npz", latents=np.ones((3, 8)))
+    assert len(press(qtbot, dock, lambda: drop(str(tmp_path / "found.npz"))).batch) == 3
+
+
+def test_latents_of_a_file_are_shown_as_they_were_found(
+    opened: Any, qtbot: Any, model: Any, make_session_model: Callable[..., Any], messages: Any, tmp_path: Path
+) -> None:
+    from napari_pgan.model import Condition
+    from napari_pgan.samples import write_npz
+
+    random = np.random.default_rng(0)
+    offsets = [random.normal(size=(2, 8, 4, 4)).astype(np.float32)]
+    batch = model.sample(latents=random.normal(size=(2, 8)), offsets=offsets)
+    write_npz(tmp_path / "found.npz", batch, model)
+    press(qtbot, opened, opened.sample_button.click)
+    opened.settings.truncation.setValue(0.5)
+    result = press(qtbot, opened, lambda: opened.place.file_chosen.emit(str(tmp_path / "found.npz")))
+    np.testing.assert_array_equal(result.batch.images, batch.images)
+    np.testing.assert_array_equal(opened._viewer.layers["synthetic t1"].data, batch.images[:, 0])
+    made_by = opened._viewer.layers["synthetic t1"].metadata["napari_pgan"]["samples"]
+    assert [sample["refined"] for sample in made_by] == [True, True]
+    assert "refined" in opened.place.note.text()
+    assert opened.settings.truncation.value() == 1
+    half = press(qtbot, opened, lambda: opened.settings.truncation.setValue(0.5))
+    again = model.sample(latents=batch.latents, offsets=offsets, truncation=0.5)
+    np.testing.assert_array_equal(half.batch.images, again.images)
+    press(qtbot, opened, opened.place.undo_button.click)
+    assert not opened._session.shown.batch.refined.any()
+
+    conditions = (Condition("grade", levels=("low", "high")),)
+    told = make_session_model(seed=1, conditions=conditions)
+    write_npz(tmp_path / "told.npz", told.sample(seeds=[1], conditions={"grade": "high"}), told)
+    good = opened._session.shown
+    for name, says in (("told.npz", "latents of another model"), ("none.npz", "no such file")):
+        opened.open_latents(str(tmp_path / name))
+        qtbot.waitUntil(lambda says=says: says in opened.status.text(), timeout=20000)
+        assert messages()[-1][0] == "error"
+        assert says in messages()[-1][1]
+    assert opened._session.shown is good
+    opened._session.use(told, "told")
+    result = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "told.npz")))  # nothing of it was shown
+    assert result.batch.conditions == {"grade": "high"}
+
+    write_npz(tmp_path / "many.npz", told.sample(seeds=range(70), conditions={"grade": "low"}), told)
+    result = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "many.npz")))
+    assert len(result.batch) == 64
+    assert "The first 64 of 70 latents" in messages()[-1][1]
 
 
 def test_conditions_have_controls(dock: Any, qtbot: Any, make_session_model: Callable[..., Any]) -> None:

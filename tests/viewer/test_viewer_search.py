@@ -14,7 +14,7 @@ import pytest
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import Bank, Numbers, Wish, any_value, make_bank
 from napari_pgan.model import Model
-from napari_pgan.viewer.candidates import drawn_table, follow, numbers_table, pictures, table
+from napari_pgan.viewer.candidates import described, drawn_table, follow, numbers_table, pictures, table
 from napari_pgan.viewer.renderer import Overtaken
 from napari_pgan.viewer.saving import save_answer
 from napari_pgan.viewer.search import Ask, Hand, Lock, answers
@@ -54,7 +54,9 @@ def test_a_refinement_goes_on_from_what_was_found(model: Model, bank: Bank) -> N
     assert last.found.scores.max() >= first.found.scores.max()
     again = model.sample(latents=last.found.latents, offsets=last.found.offsets)
     np.testing.assert_array_equal(again.labels, last.batch.labels)
-    assert last.origin(0)["refined"]
+    assert last.batch.refined.any()
+    best = f"the best has mean Dice {last.found.scores[0]:.2f}"
+    assert described(last) == f"{last.found.steps} steps, with changes of strength 0.3: {best}"
 
 
 def test_with_a_lock_the_search_begins_at_the_image(model: Model, bank: Bank) -> None:

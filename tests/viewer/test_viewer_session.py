@@ -80,6 +80,13 @@ def test_latents_are_shown_instead_of_the_seed(model: Model) -> None:
     np.testing.assert_array_equal(request.make().latents, latents)
 
 
+def test_other_offsets_are_another_place() -> None:
+    latents, offset = np.ones((1, 8), np.float32), np.ones((1, 8, 4, 4), np.float32)
+    assert Place(0, latents, (offset,)).same(Place(3, latents.copy(), (offset.copy(),)))
+    assert not Place(0, latents, (offset,)).same(Place(0, latents))
+    assert not Place(0, latents, (offset,)).same(Place(0, latents, (2 * offset,)))
+
+
 def test_another_model_keeps_seed_and_truncation_and_drops_the_rest(
     model: Model, make_session_model: Callable[..., Model]
 ) -> None:

@@ -137,6 +137,12 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     assert {name: beside[name] for name in ("steered", "asked", "settings", "refined")} == {
         name: sidecar[name] for name in ("steered", "asked", "settings", "refined")
     }
+    dock.explore_button.click()
+    place, shown = dock._session.place, dock._session.shown.batch
+    for mine, theirs in zip((place.latents, *place.offsets), (shown.latents, *shown.offsets), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert len(place.offsets) == len(refined.found.offsets)
+    np.testing.assert_allclose(dock._session.request().make().images, shown.images, atol=1e-4)  # alone in its batch
     dock._asking.changed.emit()  # the same is asked as before it was refined
     assert dock.answer is refined
     assert not dock.is_searching
@@ -148,6 +154,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
 
     latents = dock._session.shown.batch.latents
     dock.explore_button.click()
+    assert dock._session.place.offsets == ()
     np.testing.assert_array_equal(dock._session.place.latents, latents)
     dock.how.search_button.click()
     dock.how.stop_wanted.emit()
@@ -155,7 +162,7 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     assert dock.answer is not None
 
     dock.how.search_button.click()
-    threads = [r._thread._thread for r in (dock._sampler, dock._preparer, dock._searcher)]
+    threads = [r._thread._thread for r in (dock._sampling.renderer, dock._preparer, dock._searcher)]
     viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
     assert "_on_press" not in [f.__name__ for f in layer.mouse_drag_callbacks]

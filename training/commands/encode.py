@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_pgan.errors import InputError
+from napari_pgan.training.commands.options import Device
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_pgan.latent.encoder import Refined
-    from napari_pgan.model import Card, Model
+    from napari_pgan.model import Model
     from napari_pgan.training.exams import Picture
 
 _AT_ONCE = 8
@@ -40,7 +43,7 @@ def encode(
     sheet: Annotated[
         Path | None, typer.Option(help="A .png that shows each image above what the model makes of it.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the report for machines.")] = False,
 ) -> None:
     """Find the latents whose images come nearest to real ones, and say how near that is.
@@ -51,6 +54,7 @@ def encode(
     Example: `napari-pgan-train encode default t1=t1.nii.gz t1ce=t1ce.nii.gz t2=t2.nii.gz flair=flair.nii.gz --out
     exam.npz`
     """
+    from napari_pgan.latent.encoder import told_of_own
     from napari_pgan.model import load_model
     from napari_pgan.training.commands.sample import conditions_of
     from napari_pgan.training.console import emit, progress, say
@@ -63,9 +67,9 @@ def encode(
     loaded = load_model(model, choose_device(device))
     conditions = conditions_of(condition or [], loaded.card)
     wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
-    if loaded.encoders is None and loaded.card.architecture.dimensions == 2:  # before exams are read
-        raise InputError(f"{model} has no encoders; `napari-pgan-train encoder {model}` makes them")
-    found = list(pictures(loaded.card, model, images, wanted, say))
+    exams = pictures(loaded.card, model, images, wanted, say)
+    own = told_of_own(loaded)  # before any is read
+    found = list(exams)
     if not found:
         raise InputError("none of the exams could be used, for the reasons above")
     parts, done = [], 0
@@ -77,13 +81,13 @@ def encode(
                 parts.append(_encoded(loaded, some, seconds, conditions))
                 done += len(some)
                 update(done)
-    rows = _rows(loaded, found, parts)
-    _write(out, sheet, loaded.card, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
-                                                  "own": loaded.card.encoders.get("own"), "images": rows})  # fmt: skip
+    rows = _rows(loaded, found, parts, own)
+    _write(out, sheet, loaded, conditions, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
+                                                  "own": own, "images": rows})  # fmt: skip
     if json:
         named = [{"name": picture.exam, **row} for picture, row in zip(found, rows, strict=True)]
         emit({"out": str(out), "model": loaded.card.name, "model_identity": loaded.identity,
-              "own": loaded.card.encoders.get("own"), "images": named, "limits": loaded.card.limits})  # fmt: skip
+              "own": own, "images": named, "limits": loaded.card.limits})  # fmt: skip
     for picture, row in zip(found, rows, strict=True):
         each = ", ".join(f"{m} {value:.2f}" for m, value in row["correlation"].items())
         say(f"{picture.exam}, slice {picture.z}: {row['sentence']} Correlation: {each}.")
@@ -114,26 +118,26 @@ def _encoded(model: Model, found: Sequence[Picture], seconds: float, conditions:
     return last
 
 
-def _rows(model: Model, found: list[Picture], parts: list[Refined]) -> list[dict[str, Any]]:
+def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[str, Any]) -> list[dict[str, Any]]:
     """The report's, one an image, without names."""
     import numpy as np
 
     from napari_pgan.latent.encoder import Fidelity, judge
-    from napari_pgan.latent.encoder.fidelity import dice
 
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     fidelity = Fidelity.of(np.stack([picture.images for picture in found]), images)
     rows = []
     for n, picture in enumerate(found):
-        verdict = judge(float(fidelity.correlation[n].mean()), model.card.encoders["own"])
+        verdict = judge(float(fidelity.explained[n].mean()), own)
         rows.append(
             {
                 "exam": picture.number,
                 "slice": picture.z,
                 "correlation": dict(zip(model.card.channels.modalities, fidelity.correlation[n].tolist(), strict=True)),
                 "error": dict(zip(model.card.channels.modalities, fidelity.error[n].tolist(), strict=True)),
-                "dice": None if picture.labels is None else dice(picture.labels, labels[n], model.card.channels),
+                "explained": dict(zip(model.card.channels.modalities, fidelity.explained[n].tolist(), strict=True)),
+                "dice": None if picture.labels is None else _dice(picture.labels, labels[n], model),
                 "verdict": verdict.name,
                 "sentence": verdict.sentence,
             }
@@ -141,8 +145,25 @@ def _rows(model: Model, found: list[Picture], parts: list[Refined]) -> list[dict
     return rows
 
 
+def _dice(wanted: np.ndarray, found: np.ndarray, model: Model) -> dict[str, float | None]:
+    """Of each label by its name; None for one that is in neither."""
+    import math
+
+    from napari_pgan.latent.steering import Wish
+
+    channels = model.card.channels
+    every = Wish.of(wanted, channels, model.card.grid).dice(found[None])[0].tolist()
+    return {label.name: None if math.isnan(x) else x for label, x in zip(channels.labels, every, strict=True)}
+
+
 def _write(
-    out: Path, sheet: Path | None, card: Card, found: list[Picture], parts: list[Refined], report: dict[str, Any]
+    out: Path,
+    sheet: Path | None,
+    model: Model,
+    conditions: dict[str, str | float],
+    found: list[Picture],
+    parts: list[Refined],
+    report: dict[str, Any],
 ) -> None:
     import json
 
@@ -151,13 +172,15 @@ def _write(
     from napari_pgan.model import Batch
     from napari_pgan.samples import write_npz, write_sheet
 
+    card = model.card
+
     images, labels, latents = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels", "latents")
     )
     originals = np.stack([picture.images for picture in found])
-    batch = Batch(images, labels, np.empty(0, np.float32), latents, {}, card.grid)
+    batch = Batch(images, labels, np.empty(0, np.float32), latents, conditions, card.grid)
     more = {"originals": originals, "report": np.array(json.dumps(report, ensure_ascii=False))}
-    write_npz(out, batch, card.channels, more=more)
+    write_npz(out, batch, model, more=more)
     if sheet is not None:
         empty = np.zeros(card.grid.shape, np.uint8)
         drawn = [empty if picture.labels is None else picture.labels for picture in found]

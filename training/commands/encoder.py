@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from napari_pgan.training.commands.options import Device
+
 
 def encoder(
     model: Annotated[str, typer.Argument(help="A model file; the encoders are written into it.")],
     minutes: Annotated[float, typer.Option(help="How long they learn.", min=0.01, max=10_000)] = 4.0,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was measured, for machines.")] = False,
 ) -> None:
     """Learn encoders, so that `encode` begins near an image's latent, and write them into the model file.

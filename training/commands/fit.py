@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_pgan.errors import InputError
+from napari_pgan.training.commands.options import Device
 from napari_pgan.training.console import Update, emit, progress, say
 
 
@@ -29,7 +30,7 @@ def fit(
         typer.Option(help="A model to start from: a file, the name of a shipped one, or a run folder (its best)."),
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, changes the recipe; repeatable.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps or auto.")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
     licence: Annotated[str | None, typer.Option(help="Terms for the model, written into its card.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, as it was begun.")] = False,

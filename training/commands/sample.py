@@ -21,7 +21,7 @@ def sample(
     seed: Annotated[int | None, typer.Option(help="The first seed of --count.", min=0)] = None,
     plan: Annotated[Path | None, typer.Option(help="A walk plan (YAML): key frames and the way between them.")] = None,
     latents: Annotated[
-        Path | None, typer.Option(help="An .npz with latents, as `encode` and `sample` write it.")
+        Path | None, typer.Option(help="An .npz with latents, as `encode`, `steer` and `sample` write it.")
     ] = None,
     truncation: Annotated[
         float | None, typer.Option(help="1 is full variety, towards 0 samples are more alike. Default 1.", min=0, max=1)
@@ -59,11 +59,19 @@ def sample(
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
         order = Order.of_walk(loaded, walk, conditions, stage)
     elif latents is not None:
-        rows = read_latents(latents, loaded.card.architecture.latent)
-        order = Order.of_latents(loaded, rows, 1.0 if truncation is None else truncation, conditions, stage)
+        kept = read_latents(latents, loaded)
+        share = 1.0 if truncation is None else truncation
+        told = {**kept.conditions, **conditions}
+        order = Order.of_latents(loaded, kept.latents, share, told, stage, kept.offsets)
     else:
         chosen = parse_seeds(seeds) if seeds is not None else list(range(seed or 0, (seed or 0) + (count or 0)))
         order = Order.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)
+    refined = order.refined
+    if refined:
+        say(
+            f"{refined} of {len(order)} were refined, and are made with what the refinement added to their features"
+            + (f", of which a truncation of {truncation:g} leaves that share." if truncation not in (None, 1) else ".")
+        )
     with progress("sampling", len(order), "samples") as update:
         files = write_order(order, out, lambda done: update(done, ""))
     if json:
@@ -72,6 +80,7 @@ def sample(
                 "out": str(out),
                 "files": [str(path) for path in files],
                 "samples": len(order),
+                "refined": refined,
                 "seeds": format_seeds(chosen) if plan is None and latents is None else None,
                 "model": loaded.card.name,
                 "model_identity": loaded.identity,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_pgan.errors import InputError
+from napari_pgan.training.commands.options import Device
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
@@ -44,7 +45,7 @@ def steer(
         typer.Option("--slice", min=0, help="Slice of a volume, from 0; by default the one with the largest lesion."),
     ] = None,
     condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "auto",
+    device: Device = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was asked and found, for machines.")] = False,
 ) -> None:
     """Find latents whose own segmentation is the one that is asked for.
@@ -114,8 +115,7 @@ def _one(
 ) -> dict[str, Any]:
     """Search, write, and give the report."""
     from napari_pgan.latent.steering import refine, steer
-    from napari_pgan.samples import Search, found_report, write_found
-    from napari_pgan.samples.steered import begin
+    from napari_pgan.samples import Search, claim_found, found_report, write_found
     from napari_pgan.training.console import progress
 
     search = Search(model, goal, settings, conditions)
@@ -123,7 +123,7 @@ def _one(
         return done
     seconds, strength = settings["seconds"], settings["refine"]
     found: Found | None = None
-    begin(search, out)
+    claim_found(search, out)
     try:
         with progress("searching", 100, "%") as update:
 

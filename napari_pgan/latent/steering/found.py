@@ -11,6 +11,7 @@ import torch
 
 from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.keep import Keep
+from napari_pgan.model import refined_rows
 
 _APART = 0.9  # the largest cosine between latents of two candidates
 _MOVED = 1.0  # what a move of all of the image by its whole range costs of a score
@@ -52,8 +53,7 @@ class Found:
     @property
     def refined(self) -> np.ndarray:
         """(N,) bool: of which candidates features were moved."""
-        moved = [part.flatten(1).any(dim=1).cpu().numpy() for part in self.offsets]
-        return np.logical_or.reduce(moved) if moved else np.zeros(len(self), bool)
+        return refined_rows([part.cpu().numpy() for part in self.offsets], len(self))
 
 
 @dataclass

@@ -133,8 +133,11 @@ class Wish:
         """
         values = self.channels.values[None, :, None, None]
         mine, theirs = (self.labels[None, None] == values), (labels[:, None] == values) & ~self.open
-        size = mine.sum((2, 3)) + theirs.sum((2, 3))
-        return np.where(size > 0, 2 * (mine & theirs).sum((2, 3)) / np.maximum(size, 1), np.nan)
+        return _dice(mine, theirs)
+
+    def lesion_dice(self, labels: np.ndarray) -> np.ndarray:
+        """As `dice`, of all labels together: (N,)."""
+        return _dice(self.labels[None] > 0, (labels > 0) & ~self.open)
 
     def score(self, labels: np.ndarray) -> np.ndarray:
         """How well label maps (N, Y, X) meet the wish, (N,): the mean Dice over the labels that are asked for.
@@ -145,6 +148,12 @@ class Wish:
             wrong = ((labels > 0) & ~self.open).sum((1, 2)) / max(int((~self.open).sum()), 1)
             return 1.0 - wrong
         return self.dice(labels)[:, self.present].mean(axis=1)
+
+
+def _dice(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """2 |A ∩ B| / (|A| + |B|) over the last two axes; not a number where both are empty."""
+    size = one.sum((-2, -1)) + other.sum((-2, -1))
+    return np.where(size > 0, 2 * (one & other).sum((-2, -1)) / np.maximum(size, 1), np.nan)
 
 
 def _outside(drawing: np.ndarray, grid: Grid, affine: np.ndarray | None) -> list[str]:

@@ -66,7 +66,7 @@ class Asking(QObject):
         """Take a Labels layer, or none, as the mark of what stays of a sample."""
         if layer is not None and base is not None and base.batch.truncation != 1:
             raise InputError("what stays is searched for without truncation; set it to 1 in Explore and lock again")
-        if layer is not None and base is not None and base.origin.get("refined"):
+        if layer is not None and base is not None and base.batch.refined.any():
             raise InputError("a refined image is more than its latent, and cannot be locked; lock one from before that")
         self.lock, self._base = layer, base
         self._strokes["lock"].follow(layer)

@@ -9,18 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import notification_manager, show_error
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_pgan.errors import InputError
 from napari_pgan.viewer.display import arrange, display_of
 from napari_pgan.viewer.docks.filedrop import FileDrop
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.place_box import PlaceBox
 from napari_pgan.viewer.docks.save_button import SaveButton
-from napari_pgan.viewer.docks.settings_box import SettingsBox
+from napari_pgan.viewer.docks.settings_box import MOST_SAMPLES, SettingsBox
 from napari_pgan.viewer.docks.shortcuts import Shortcuts, printed
+from napari_pgan.viewer.docks.status import Status
 from napari_pgan.viewer.docks.steps import Steps
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.layers import LayerTuple, batch_layers
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_pgan.model import Model
+    from napari_pgan.samples import Latents
 
 _FEW = 8  # samples that are made at once, which nothing can stop half-way
 SAMPLE_KEY, RANDOM_KEY, UNDO_KEY = "Shift-S", "Shift-R", "Shift-U"
@@ -63,8 +64,7 @@ class Explore(QWidget):
         self.sample_button = QPushButton()
         self.side_by_side = QCheckBox("Side by side")
         self.save_button = SaveButton(lambda: self._session.shown)
-        self.status = QLabel("")
-        self.status.setWordWrap(True)
+        self.status = Status()
         self._build()
         self._connect()
         self._start()
@@ -80,6 +80,27 @@ class Explore(QWidget):
             Sample it once when it is there.
         """
         self._load(source, then_sample)
+
+    def open_latents(self, file: str) -> None:
+        """Show the latents of an archive; if they cannot be shown, that is said and the last result stays.
+
+        Parameters
+        ----------
+        file
+            As `steer`, `encode` or `sample` wrote it, with the model that is open.
+        """
+        model = self._session.model
+        if model is None or self._loading:
+            self.status.say(self._why_not())
+            return
+
+        def work(_: Progress) -> Latents:
+            from napari_pgan.samples import read_latents
+
+            return read_latents(file, model)
+
+        self.status.say("Reading the latents …")
+        self._renderer.request(work, self._on_latents)
 
     def sample(self) -> None:
         """Make the images of the present seed anew."""
@@ -106,13 +127,14 @@ class Explore(QWidget):
         layout.addWidget(self.sample_button)
         layout.addLayout(last)
         layout.addWidget(self.status)
-        FileDrop(self, partial(self.open_model, then_sample=True))
+        FileDrop(self, {".safetensors": partial(self.open_model, then_sample=True), ".npz": self.open_latents})
 
     def _connect(self) -> None:
         self.models.chosen.connect(self.open_model)
         self.place.moved.connect(lambda seed: self._session.go(Place(seed)))
         self.place.random_wanted.connect(self._go_random)
         self.place.undo_wanted.connect(self._undo)
+        self.place.file_chosen.connect(self.open_latents)
         self.settings.changed.connect(lambda changed: self._session.change(**changed))
         self.sample_button.clicked.connect(self.sample)
         self.side_by_side.toggled.connect(self._set_grid)
@@ -138,7 +160,7 @@ class Explore(QWidget):
 
     def _load(self, source: str | None, then_sample: bool) -> None:
         self._loading = True
-        self._say("Opening the model …" if torch_is_loaded() else "Loading torch …")
+        self.status.say("Opening the model …" if torch_is_loaded() else "Loading torch …")
         self.status.repaint()  # importing torch stops the event loop for a moment
         self._renderer.request(lambda _: open_model(source), partial(self._on_opened, then_sample))
         self._allow()
@@ -148,12 +170,19 @@ class Explore(QWidget):
         if Path(opened.source).is_file():
             self._recent.add(opened.source)
         self.models.offer(opened.shipped, self._recent.files())
-        self._say("" if opened.model is not None else "Open a model file to begin.")
+        self.status.say("" if opened.model is not None else "Open a model file to begin.")
         if opened.model is not None and opened.model is not self._session.model:
             self._session.use(opened.model, opened.source)
         self._allow()
         if then_sample:
             self._render()
+
+    def _on_latents(self, found: Latents) -> None:
+        few = found.first(MOST_SAMPLES)
+        if len(few) < len(found):
+            show_info(f"The first {len(few)} of {len(found):,} latents are shown.")
+        self._session.go_found(few.latents, few.offsets, few.conditions)
+        self._render()
 
     def _render(self) -> None:
         request = self._session.request()
@@ -187,7 +216,7 @@ class Explore(QWidget):
 
     def _on_placed(self, shown: Shown, seconds: float) -> None:
         self._session.show(shown)
-        self._say(f"{_what(shown)} in {1000 * seconds:.0f} ms")
+        self.status.say(f"{_what(shown)} in {1000 * seconds:.0f} ms")
 
     def _go_random(self, seed: int) -> None:
         self._session.go(Place(seed))
@@ -220,16 +249,11 @@ class Explore(QWidget):
         self._loading = False
         self.models.revert()
         self._allow()
-        if isinstance(error, InputError):
-            self._say(str(error))
-            show_error(str(error))
-        else:
-            self._say("Something went wrong; the last result stays.")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        self.status.fail(error)
 
     def _on_progress(self, done: int, total: int) -> None:
         if total > done:
-            self._say(f"Sampled {done} of {total} …")
+            self.status.say(f"Sampled {done} of {total} …")
 
     def _on_grid(self, _: Any = None) -> None:
         self.side_by_side.setChecked(self._viewer.canvas.grid.enabled)
@@ -237,19 +261,19 @@ class Explore(QWidget):
     def _set_grid(self, on: bool) -> None:
         self._viewer.canvas.grid.enabled = on
 
+    def _why_not(self) -> str:
+        if self._loading:
+            return "The model is being opened"
+        return "" if self._session.model is not None else "Open a model first"
+
     def _allow(self) -> None:
         """Enable what can be used now; the rest says why not."""
-        why_not = "The model is being opened" if self._loading else ""
-        if not why_not and self._session.model is None:
-            why_not = "Open a model first"
+        why_not = self._why_not()
         found = self._session.place.latents is not None
         self.place.allow(why_not, self._session.can_undo)
         self.settings.allow(why_not, "These latents are as many as they are; draw a seed to choose" if found else "")
         allow(self.sample_button, "Make the images of this seed", why_not)
         self.save_button.allow(why_not)
-
-    def _say(self, text: str) -> None:
-        self.status.setText(text)
 
     def changeEvent(self, event: QEvent | None) -> None:
         """napari takes a closed dock's widget out of its parent and keeps it: that is the end of this one."""

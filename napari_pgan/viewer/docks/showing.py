@@ -20,7 +20,7 @@ from napari_pgan.viewer.session import Place, Request, Settings, Shown
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Wish
-    from napari_pgan.model import Batch, Model
+    from napari_pgan.model import Model
 
 
 class Showing(QObject):
@@ -124,8 +124,8 @@ class Showing(QObject):
 
 def shown_of(answer: Answer, index: int) -> Shown:
     """One candidate as a sample."""
-    batch = _part(answer.batch, index)
-    place = Place(0, np.asarray(batch.latents))
+    batch = answer.batch.part(slice(index, index + 1))
+    place = Place(0, batch.latents, batch.offsets)
     return Shown(
         Request(answer.ask.model, place, Settings(conditions=dict(batch.conditions))), batch, answer.origin(index)
     )
@@ -136,9 +136,4 @@ def in_view(shown: Shown, viewer: Any) -> Shown:
     if len(shown.batch) == 1:
         return shown
     index = int(np.clip(round(viewer.dims.point[0]), 0, len(shown.batch) - 1))
-    return replace(shown, batch=_part(shown.batch, index))
-
-
-def _part(batch: Batch, index: int) -> Batch:
-    names, part = ("images", "labels", "probabilities", "latents"), slice(index, index + 1)
-    return replace(batch, **{name: getattr(batch, name)[part] for name in names})
+    return replace(shown, batch=shown.batch.part(slice(index, index + 1)))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
+from napari_pgan.viewer.candidates import described
 from napari_pgan.viewer.display import real
 from napari_pgan.viewer.docks.asking import Asking
 from napari_pgan.viewer.docks.drawing_box import Change, DrawingBox
@@ -28,21 +27,20 @@ from napari_pgan.viewer.docks.found_box import FoundBox
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.numbers_box import NumbersBox
 from napari_pgan.viewer.docks.opening import Opening
+from napari_pgan.viewer.docks.sampling import Sampling
 from napari_pgan.viewer.docks.save_button import SaveButton
 from napari_pgan.viewer.docks.search_box import SearchBox
 from napari_pgan.viewer.docks.sections import Tall
-from napari_pgan.viewer.docks.showing import Showing, in_view
+from napari_pgan.viewer.docks.showing import Showing
+from napari_pgan.viewer.docks.status import Status
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.drawing import require_slices
-from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.saving import save_answer
 from napari_pgan.viewer.search import Answer, Ask, Hand, answers, bank_of
-from napari_pgan.viewer.session import Place, Settings, Shown, session_of
+from napari_pgan.viewer.session import Settings, Shown, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import napari
 
     from napari_pgan.latent.steering import Bank
@@ -62,10 +60,11 @@ class Steer(QWidget):
         super().__init__()
         self._viewer = real(napari_viewer)
         self._session = session_of(napari_viewer)
-        self._sampler, self._preparer, self._searcher = Renderer(self), Renderer(self), Renderer(self)
+        self._preparer, self._searcher = Renderer(self), Renderer(self)
         self._hand = Hand()
         self._asking = Asking(self._viewer, self._hand, self)
         self._showing = Showing(self._viewer, self)
+        self._sampling = Sampling(self._viewer, self._session, self._showing, self)
         self._bank: Bank | None = None  # of the present model
         self._asked: Ask | None = None  # the last that was asked
         self._waiting: Ask | None = None  # until the bank is there
@@ -75,7 +74,7 @@ class Steer(QWidget):
         self._opening = Opening(self.models, self._session, self)
         self.tabs = QTabWidget()
         self.progress = QProgressBar()
-        self.status, self.told = QLabel(""), QLabel("")
+        self.status, self.told = Status(), QLabel("")
         self.found = FoundBox()
         self.lines = QCheckBox("Lines of the drawing on every picture")
         self.explore_button = QPushButton("To Explore")
@@ -103,11 +102,11 @@ class Steer(QWidget):
 
     def new_drawing(self) -> None:
         """Add an empty Labels layer to draw on, over a sample of the model."""
-        self._with_sample(lambda model, _: self._begin(model))
+        self._sampling.then(lambda model, _: self._begin(model))
 
     def draw_sample(self) -> None:
         """Add a Labels layer with the segmentation of the sample that is shown."""
-        self._with_sample(lambda model, shown: self._begin(model, shown.batch.labels[0]))
+        self._sampling.then(lambda model, shown: self._begin(model, shown.batch.labels[0]))
 
     def use_layer(self, layer: Any) -> None:
         """Take a Labels layer as the drawing; None ends the use of one."""
@@ -119,13 +118,13 @@ class Steer(QWidget):
         """Add a Labels layer that keeps the sample shown but for its lesion."""
 
         def begin(model: Model, shown: Shown) -> None:
-            if self._try(lambda: self._asking.new_lock(model, shown)):
+            if self.status.attempt(lambda: self._asking.new_lock(model, shown)):
                 self._on_layers()
                 self._showing.arrange()
-                self._say("What the lock marks stays as it is now; paint or erase on it.")
+                self.status.say("What the lock marks stays as it is now; paint or erase on it.")
                 self._match()
 
-        self._with_sample(begin)
+        self._sampling.then(begin)
 
     def search(self) -> None:
         """Search for what is asked, from the beginning."""
@@ -160,8 +159,7 @@ class Steer(QWidget):
         self.lines.setChecked(True)
         self.tabs.addTab(self.drawing, "Draw")
         self.tabs.addTab(self.numbers, "Numbers")
-        for label in (self.status, self.told):
-            label.setWordWrap(True)
+        self.told.setWordWrap(True)
         last = QHBoxLayout()
         last.addWidget(self.explore_button)
         last.addWidget(self.save_button)
@@ -178,7 +176,7 @@ class Steer(QWidget):
         outer.addWidget(Tall(inside))
 
     def _connect(self) -> None:
-        self._opening.said.connect(self._say)
+        self._opening.said.connect(self.status.say)
         self._opening.failed.connect(self._on_failure)
         self.drawing.new_wanted.connect(self.new_drawing)
         self.drawing.sample_wanted.connect(self.draw_sample)
@@ -196,8 +194,8 @@ class Steer(QWidget):
         self.found.chosen.connect(self.choose)
         self.lines.toggled.connect(self._on_lines)
         self.explore_button.clicked.connect(self._to_explore)
-        for renderer in (self._sampler, self._preparer, self._searcher):
-            renderer.failed.connect(self._on_failure)
+        for part in (self._sampling, self._preparer, self._searcher):
+            part.failed.connect(self._on_failure)
         self._preparer.progressed.connect(self._on_prepared_some)
         self._searcher.busy.connect(lambda busy: None if busy else self._say_found("Done after"))
         self._session.model_changed.connect(self._on_model)
@@ -225,7 +223,7 @@ class Steer(QWidget):
         self._showing.remove_lines()
         self._on_layers()
         why_not = self._why_not()
-        self._say(why_not or "Draw what the segmentation shall be.")
+        self.status.say(why_not or "Draw what the segmentation shall be.")
         if not why_not:
             self._preparer.request(lambda step: bank_of(model, step, self._hand), self._on_prepared)
 
@@ -244,26 +242,6 @@ class Steer(QWidget):
             ask, self._waiting = self._waiting, None
             self._request(ask, bank)
 
-    def _with_sample(self, then: Callable[[Model, Shown], None]) -> None:
-        """Call with the model and a sample of it that is shown; where there is none yet, make one."""
-        model, shown, request = self._session.model, self._session.shown, self._session.request()
-        if model is None or request is None:
-            return
-        if shown is not None and shown.request.model is model and self._showing.pictures:
-            then(model, in_view(shown, self._viewer))
-            return
-
-        def placed(sampled: Shown) -> None:
-            self._session.show(sampled)
-            then(model, in_view(sampled, self._viewer))
-
-        def on_sampled(sampled: Shown) -> None:
-            r = sampled.request
-            tuples = batch_layers(sampled.batch, model, r.seeds, r.settings.stage)
-            self._showing.sample(tuples, partial(placed, sampled))
-
-        self._sampler.request(lambda progress: Shown(request, request.make(progress)), on_sampled)
-
     def _begin(self, model: Model, labels: np.ndarray | None = None) -> None:
         from napari_pgan.latent.steering import Wish
 
@@ -274,7 +252,7 @@ class Steer(QWidget):
             self._asking.new_drawing(model, wish.labels)
             self._on_layers()
             self._showing.arrange()
-            self._say("Draw on the layer; its controls have the labels.")
+            self.status.say("Draw on the layer; its controls have the labels.")
             self._match()
 
         self._searcher.forget()  # its answers would come between
@@ -282,17 +260,17 @@ class Steer(QWidget):
 
     def _change(self, change: Change) -> None:
         model = self._session.model
-        if model is not None and self._try(lambda: self._asking.change(model, change)):
+        if model is not None and self.status.attempt(lambda: self._asking.change(model, change)):
             self._on_layers()
             self._asking.soon()
 
     def _use_lock(self, layer: Any) -> None:
         def begin(model: Model, shown: Shown) -> None:
-            self._try(lambda: self._asking.keep(layer, shown))
+            self.status.attempt(lambda: self._asking.keep(layer, shown))
             self._on_layers()
             self._match()
 
-        self._with_sample(begin)
+        self._sampling.then(begin)
 
     def _match(self, by_hand: bool = False) -> None:
         """Search for what is asked, if that is something new."""
@@ -303,7 +281,7 @@ class Steer(QWidget):
             goal = self.numbers.asked() if self.tabs.currentWidget() is self.numbers else self._asking.wish(model)
             lock = self._asking.locked(model, self.how.locked_modality)
         except InputError as error:
-            self._refuse(error, aloud=by_hand)
+            self.status.refuse(error, aloud=by_hand)
             return
         if goal is None:
             return
@@ -315,7 +293,7 @@ class Steer(QWidget):
             self._request(ask, self._bank)
             return
         self._waiting = ask
-        self._say("The search begins as soon as the model is known.")
+        self.status.say("The search begins as soon as the model is known.")
         self._allow()
 
     def _request(self, ask: Ask, bank: Bank, start: Answer | None = None) -> None:
@@ -349,10 +327,7 @@ class Steer(QWidget):
     def _to_explore(self) -> None:
         shown = self._session.shown
         if shown is not None and self.answer is not None:
-            if self.answer.found.offsets:
-                self._say("Explore shows the latent, without what the refinement added to it.")
-            self._session.change(truncation=1.0, stage=None)
-            self._session.go(Place(self._session.place.seed, shown.batch.latents))
+            self._session.go_found(shown.batch.latents, shown.batch.offsets, shown.batch.conditions)
             self._viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
 
     def _on_layers(self, _: Any = None) -> None:
@@ -370,29 +345,8 @@ class Steer(QWidget):
     def _on_failure(self, error: Exception) -> None:
         self.progress.hide()
         self._waiting = None
-        if isinstance(error, InputError):
-            self._refuse(error)
-        else:
-            self._say("Something went wrong; the last result stays.")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+        self.status.fail(error)
         self._allow()
-
-    def _try(self, action: Callable[[], None]) -> bool:
-        """Whether it worked; if not, why is said."""
-        try:
-            action()
-        except InputError as error:
-            self._refuse(error)
-            return False
-        return True
-
-    def _refuse(self, error: InputError, aloud: bool = True) -> None:
-        """Say what is wrong; the last result stays."""
-        text = str(error)
-        text = text[:1].upper() + text[1:]
-        if aloud and self.status.text() != text:
-            show_error(text)
-        self._say(text)
 
     def _why_not(self) -> str:
         model = self._session.model
@@ -414,18 +368,11 @@ class Steer(QWidget):
         self.save_button.allow(why_not or nothing_found)
         allow(self.explore_button, "Go on from this candidate in the dock Explore", why_not or nothing_found)
 
-    def _say(self, text: str) -> None:
-        self.status.setText(text)
-
     def _say_found(self, what: str) -> None:
         if self.answer is not None and self._asked is not None and not self.answer.ask.same(self._asked):
-            self._say("Stopped; what is shown was found for what was asked before.")
+            self.status.say("Stopped; what is shown was found for what was asked before.")
         elif self.answer is not None:
-            found, drawn = self.answer.found, self.answer.ask.wish is not None
-            best = f"mean Dice {found.scores[0]:.2f}" if drawn else f"{100 * found.scores[0]:.0f} % of what was asked"
-            moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
-            refined = f", with changes of strength {self.answer.ask.strength:g}" if found.offsets else ""
-            self._say(f"{what} {found.steps} steps{refined}: the best has {best}{moved}.")
+            self.status.say(f"{what} {described(self.answer)}.")
         self._allow()
 
     def changeEvent(self, event: QEvent | None) -> None:
@@ -435,7 +382,7 @@ class Steer(QWidget):
             self._end()
 
     def _end(self) -> None:
-        for part in (self._opening, self._sampler, self._preparer, self._searcher, self._asking, self._showing):
+        for part in (self._opening, self._sampling, self._preparer, self._searcher, self._asking, self._showing):
             part.stop()
         self._session.model_changed.disconnect(self._on_model, missing_ok=True)
         self._session.settings_changed.disconnect(self._on_settings, missing_ok=True)

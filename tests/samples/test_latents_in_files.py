@@ -1,0 +1,137 @@
+"""Latents in a file make again the images that they made before, and those of the same model alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.errors import InputError
+from napari_pgan.model import Architecture, Batch, Card, Condition, Generator, Model
+from napari_pgan.model.refit import store_mean_map
+from napari_pgan.samples import Order, read_latents, write_npz, write_order
+from napari_pgan.spec import Channels, Grid, Label
+
+CHANNELS = Channels(("t1", "flair"), (Label(1, "core", "#4daf4a"),))
+
+
+def small(seed: int = 0, conditions: tuple[Condition, ...] = ()) -> Model:
+    """Untrained, 16 pixels a side, three stages."""
+    torch.manual_seed(seed)
+    architecture = Architecture((4, 4), (8, 6, 4), 3, latent=6, conditions=sum(c.size for c in conditions))
+    generator = Generator(architecture)
+    store_mean_map(generator, 100)
+    return Model(Card("small", architecture, CHANNELS, Grid((16, 16)), conditions=conditions), generator)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small()
+
+
+def refined(model: Model, count: int = 11) -> Batch:
+    """More than fit into one pass; of every second one the features of two stages are moved."""
+    random = np.random.default_rng(3)
+    offsets = [random.normal(size=(count, 8, 4, 4)), random.normal(size=(count, 6, 8, 8))]
+    for offset in offsets:
+        offset[::2] = 0
+    return model.sample(seeds=range(count), offsets=[offset.astype(np.float32) for offset in offsets])
+
+
+def test_refined_images_come_back_bit_for_bit(model: Model, tmp_path: Path) -> None:
+    batch = refined(model)
+    assert batch.refined.tolist() == [n % 2 == 1 for n in range(11)]
+    assert np.abs(batch.images - model.sample(seeds=range(11)).images).max() > 0.05
+    write_npz(tmp_path / "a.npz", batch, model)
+    kept = read_latents(tmp_path / "a.npz", model)
+    order = Order.of_latents(model, kept.latents, offsets=kept.offsets)
+    assert order.refined == 5
+    write_order(order, tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
+        assert sorted(first.files) == sorted(second.files)
+        for name in first.files:
+            np.testing.assert_array_equal(first[name], second[name])
+    few = kept.first(3)
+    np.testing.assert_allclose(
+        model.sample(latents=few.latents, offsets=few.offsets).images, batch.images[:3], atol=1e-5
+    )
+    part = batch.part(slice(1, 3))
+    np.testing.assert_array_equal(part.offsets[1], batch.offsets[1][1:3])
+    np.testing.assert_array_equal(part.images, batch.images[1:3])
+
+
+def test_with_less_truncation_refined_images_go_to_the_mean_one_as_all_do(model: Model) -> None:
+    batch = refined(model)
+
+    def spread(truncation: float) -> float:
+        images = model.sample(latents=batch.latents, offsets=batch.offsets, truncation=truncation).images
+        return float(images.std(axis=0).mean())
+
+    assert spread(0) < 1e-6 < spread(0.3) < spread(0.6) < spread(1)
+    mean = model.sample(seeds=[0], truncation=0).images
+    np.testing.assert_allclose(
+        model.sample(latents=batch.latents[1:2], offsets=[part[1:2] for part in batch.offsets], truncation=0).images,
+        mean,
+        atol=1e-6,
+    )
+    small_ones = model.sample(latents=batch.latents, offsets=batch.offsets, stage=0).images
+    assert small_ones.shape == (11, 2, 4, 4)  # offsets of later stages have no part in it
+
+
+def test_other_samples_than_before_have_another_fingerprint(model: Model) -> None:
+    batch = refined(model)
+    with_offsets = Order.of_latents(model, batch.latents, offsets=batch.offsets)
+    assert with_offsets.fingerprint != Order.of_latents(model, batch.latents).fingerprint
+    other = [2 * part for part in batch.offsets]
+    assert with_offsets.fingerprint != Order.of_latents(model, batch.latents, offsets=other).fingerprint
+    with pytest.raises(InputError, match="offsets of shapes"):
+        Order.of_latents(model, batch.latents, offsets=batch.offsets[1:])
+
+
+def test_what_the_model_was_told_is_kept(tmp_path: Path) -> None:
+    told = small(conditions=(Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0))))
+    batch = told.sample(seeds=[4], conditions={"grade": "high", "position": 2.5})
+    write_npz(tmp_path / "told.npz", batch, told)
+    kept = read_latents(tmp_path / "told.npz", told)
+    assert kept.conditions == {"grade": "high", "position": 2.5}
+    np.testing.assert_array_equal(told.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images)
+
+
+def test_latents_of_another_model_are_refused_by_its_identity(model: Model, tmp_path: Path) -> None:
+    write_npz(tmp_path / "a.npz", refined(model), model)
+    other = small(seed=1)  # of the same shape
+    with pytest.raises(InputError, match="latents of another model") as refusal:
+        read_latents(tmp_path / "a.npz", other)
+    assert model.identity[:12] in str(refusal.value)
+    assert other.identity[:12] in str(refusal.value)
+    assert str(refusal.value).count(".") <= 2  # one sentence (and the file's ending)
+
+
+def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tmp_path: Path) -> None:
+    latents = np.random.default_rng(0).normal(size=(3, 6))
+    np.savez(tmp_path / "own.npz", latents=latents)
+    np.testing.assert_array_equal(read_latents(tmp_path / "own.npz", model).latents, latents.astype(np.float32))
+    wrong = {
+        "short": ({"latents": latents[:, :4]}, "holds latents of 4 numbers, and this model takes 6"),
+        "none": ({"images": latents}, "holds no latents"),
+        "words": ({"latents": np.array([["a", "b"]])}, "no table of finite numbers"),
+        "endless": ({"latents": np.full((1, 6), np.inf)}, "no table of finite numbers"),
+        "offset": ({"latents": latents, "offset_0": np.zeros((3, 8, 5, 5))}, "offsets of shapes"),
+        "gap": ({"latents": latents, "offset_1": np.zeros((3, 6, 8, 8))}, "holds no latents"),
+        "objects": ({"latents": np.array([{}], dtype=object)}, "holds no latents"),
+    }
+    for name, (arrays, says) in wrong.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+        with pytest.raises(InputError, match=says) as refusal:
+            read_latents(tmp_path / f"{name}.npz", model)
+        assert f"{name}.npz" in str(refusal.value)
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "own.npz").read_bytes()[:100])
+    with pytest.raises(InputError, match="holds no latents"):
+        read_latents(tmp_path / "torn.npz", model)
+    np.save(tmp_path / "bare.npy", latents)
+    with pytest.raises(InputError, match="holds no latents"):
+        read_latents(tmp_path / "bare.npy", model)
+    with pytest.raises(InputError, match="no such file"):
+        read_latents(tmp_path / "nowhere.npz", model)
