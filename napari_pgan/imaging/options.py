@@ -118,4 +118,11 @@ class Options:
                 f"--reference {reference!r} is no modality of this cohort; give {', '.join(content.modalities)}"
             )
         atlas = load_atlas(self.atlas, ORIENTATIONS[self.axis]).identity if self.atlas is not None else None
-        return Steps(reference, self.register, self.bias, self.stripped, atlas, self._labels or LABELS[0])
+        return Steps(
+            reference=reference,
+            register=self.register,
+            bias=self.bias,
+            strip=self.stripped,
+            atlas=atlas,
+            labels=self._labels or LABELS[0],
+        )
