@@ -40,8 +40,9 @@ from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.exam import ExamSteps, Together
+    from napari_pgan.imaging.exam import Together
     from napari_pgan.imaging.examgrid import OnGrid
+    from napari_pgan.imaging.steps import Steps as PrepareSteps
     from napari_pgan.spec import Grid
 
 PREVIEW = "preview"
@@ -304,12 +305,14 @@ class ExamTab(QWidget):
         self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
         self._fill()
 
-    def _wanted(self) -> ExamSteps:
-        from napari_pgan.imaging.exam import ExamSteps
+    def _wanted(self) -> PrepareSteps:
+        from napari_pgan.imaging.steps import Steps as PrepareSteps
 
         box = self.steps
         reference = box.reference.currentText() or None
-        return ExamSteps(reference, box.register.isChecked(), box.bias.isChecked(), box.strip.isChecked())
+        return PrepareSteps(
+            reference=reference, register=box.register.isChecked(), bias=box.bias.isChecked(), strip=box.strip.isChecked()
+        )
 
     def _asked(self) -> object:
         """What a preview would be of; when it differs from the last one, that one is out of date."""
