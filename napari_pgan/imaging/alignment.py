@@ -14,7 +14,7 @@ from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.intensity import Foreground
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
-from napari_pgan.imaging.overlay import write_overlay
+from napari_pgan.imaging.overlay import Box, Shown, overlay, write_picture
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality, judge
 from napari_pgan.imaging.registration import Pyramid, Registered, distance, register, settle, similarity
 from napari_pgan.imaging.resampling import resample_image, resample_labels, write_transform
@@ -164,7 +164,9 @@ def align(
         kept |= {part} if stays else set()
         matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
         if folder is not None:
-            write_overlay(folder / f"{part}.png", pyramids[reference], pyramids[part], found.matrix)
+            own, other = (Shown.of(images[name], foregrounds[name]) for name in (reference, part))
+            box = Box.around(pyramids[reference].points)
+            write_picture(folder / f"{part}.png", overlay(own, other, box, found.matrix))
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
     inside = {}
     for mark in MARKS.keys() & volumes.keys():
@@ -182,9 +184,11 @@ def align(
     target, fitted = Volume(fixed.array, fixed.affine), None
     if atlas is not None:
         tell(f"Fitting {reference} to the atlas")
-        way, figures = _to_atlas(
-            atlas, pyramids[reference], foregrounds[reference].stripped, folder, reference, threads
-        )
+        head = foregrounds[reference]
+        way, figures = _to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
+        if folder is not None:
+            box = Box.around(atlas.pyramid(head.stripped).points)
+            write_picture(folder / "atlas.png", overlay(atlas.shown(head.stripped), Shown.of(fixed, head), box, way))
         matrices = {part: matrix @ way for part, matrix in matrices.items()}
         fitted = (atlas.identity, figures)
         if problem := figures.problem(ATLAS_LIMITS):
@@ -219,7 +223,6 @@ def _to_atlas(
     except InputError as error:
         raise SetAside(f"{part} {error}") from error
     if folder is not None:
-        write_overlay(folder / "atlas.png", fixed, reference, found.matrix)
         write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
     return found.matrix, judge(fixed, reference, found, mirror, affine=True)
 

@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.headtemplate import AIR, BARE_AIR_COUNTS, Template, shipped_template
-from napari_pgan.imaging.intensity import find_foreground
+from napari_pgan.imaging.intensity import Foreground, find_foreground
+from napari_pgan.imaging.overlay import Shown
 from napari_pgan.imaging.registration import Pyramid
 from napari_pgan.imaging.resampling import resample_image
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
@@ -53,6 +54,11 @@ class Atlas:
         shown = np.where(template.brain, template.image.array, AIR) if stripped else template.image.array
         grid = self.grid
         return resample_image(Volume(shown, template.image.affine), np.eye(4), grid.array.shape, grid.affine, AIR)
+
+    def shown(self, stripped: bool) -> Shown:
+        """The same for a picture, with what surrounds it black."""
+        volume, extent = self.picture(stripped), self.extents[stripped]
+        return Shown.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
 
 
 @functools.cache

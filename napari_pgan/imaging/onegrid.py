@@ -17,6 +17,7 @@ from napari_pgan.imaging.bias import correct_bias
 from napari_pgan.imaging.brainmask import surest_brain
 from napari_pgan.imaging.intensity import Foreground, find_foreground
 from napari_pgan.imaging.names import BRAIN
+from napari_pgan.imaging.overlay import Shown, outline, write_picture
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.volume import Volume
 
@@ -78,7 +79,7 @@ def to_one_grid(
     atlas
         What all are brought onto.
     folder
-        For pictures and transforms of the registration; None: none are written.
+        For pictures, and transforms of the registration; None: none are written.
     tell
         Called before each step; it may raise to end the work.
     lenient
@@ -146,6 +147,9 @@ def to_one_grid(
             part: Foreground(mask & head.mask if head.stripped else mask, head.background, True)
             for part, head in foregrounds.items()
         }
+        if folder is not None:
+            picture = outline(Shown.of(parts[reference], foregrounds[reference]), mask)
+            write_picture(folder / f"{BRAIN}.png", picture)
     return OnOneGrid(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
 
 

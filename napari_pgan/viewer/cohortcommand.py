@@ -60,7 +60,7 @@ class Wish:
     @property
     def page(self) -> Path | None:
         """The quality page, where there will be one: beside the store, as it shows and names the subjects."""
-        if not self._moved or not self.store or "://" in self.store:
+        if not (self._moved or self.strip) or not self.store or "://" in self.store:
             return None
         place = Path(self.store)
         return place.with_name(place.name.removesuffix(".zarr") + "-quality") / PAGE
@@ -83,9 +83,9 @@ class Wish:
         given |= {"--scheduler": self.scheduler or None}
         if self._moved or self.strip:  # they begin with it
             given |= {"--reference": self.reference or None}
+            given |= {"--quality": None if self.page is None else self.page.parent}
         if self._moved:
             given |= {"--atlas": self.atlas, "--labels": self.labels}
-            given |= {"--quality": None if self.page is None else self.page.parent}
         said = [x for option, value in given.items() if value is not None for x in (option, f"{value}")]
         steps = {"--register": self.register, "--bias": self.bias, "--strip": self.strip}
         return [*self._begin(self.store), *said, *(option for option, on in steps.items() if on), "--json"]

@@ -92,20 +92,11 @@ def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
     assert words[6:] == ["--plan", "p.yaml", "--reference", "t1", "--register", "--strip", "--json"]
     assert wish.page is None
     words = Wish("a", "b.zarr", reference="t2", strip=True).preparing()
-    assert words[6:] == ["--reference", "t2", "--strip", "--json"]
+    assert words[6:] == ["--reference", "t2", "--quality", "b-quality", "--strip", "--json"]
     assert "--reference" not in Wish("a", "b.zarr", reference="t2", bias=True).preparing()
     words = Wish("a", "b.zarr", reference="t2", atlas="template", labels="gaussian", scheduler="tcp://n:1").preparing()
-    assert words[6:-3] == [
-        "--scheduler",
-        "tcp://n:1",
-        "--reference",
-        "t2",
-        "--atlas",
-        "template",
-        "--labels",
-        "gaussian",
-    ]
-    assert words[-3:] == ["--quality", "b-quality", "--json"]
+    asked = ["--scheduler", "tcp://n:1", "--reference", "t2", "--quality", "b-quality"]
+    assert words[6:] == [*asked, "--atlas", "template", "--labels", "gaussian", "--json"]
     page = Wish("a", str(tmp_path / "b.zarr"), register=True).page
     assert page == tmp_path / "b-quality" / "quality.html"
     with pytest.raises(InputError, match="name the store"):

@@ -262,5 +262,11 @@ class CohortTab(QWidget):
         if self._stopping:
             reason = "It puts down what it has begun"
         allow(self.prepare_button, "Prepare every subject in the background, or go on where it was stopped", reason)
-        no_page = "" if self._page is not None else "There is one after preparing with Register or an atlas"
-        allow(self.quality_button, "How each subject was registered, the worst first, in the web browser", no_page)
+        no_page = (
+            "" if self._page is not None else "There is one after preparing with Register, an atlas or the brain alone"
+        )
+        allow(
+            self.quality_button,
+            "How each subject was registered and stripped, the worst first, in the web browser",
+            no_page,
+        )
