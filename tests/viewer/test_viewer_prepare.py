@@ -144,7 +144,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     steps.register.setChecked(False)
     assert "Labels stay" in steps.labels.toolTip()
     offered = [steps.atlas.itemText(i) for i in range(steps.atlas.count())]
-    assert offered == ["none", "the shipped brain", "t1", "average", "a file…"]
+    assert offered == ["no atlas", "the shipped brain", "t1", "average", "a file…"]
     steps.atlas.setCurrentIndex(3)
     steps.atlas.activated.emit(3)
     assert steps.atlas.value == average

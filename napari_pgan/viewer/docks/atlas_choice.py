@@ -58,7 +58,7 @@ class AtlasChoice(QComboBox):
 
     def _fill(self, chosen: Any) -> None:
         entries = [
-            ("none", None, "Every image keeps the patient's own size and place"),
+            ("no atlas", None, "Every image keeps the patient's own size and place"),
             ("the shipped brain", TEMPLATE, "The ICBM average that comes with the package, on a grid of 1 mm"),
             *((name, layer, "This layer of the viewer") for name, layer in self._layers),
             *((Path(file).name, file, file) for file in self._files),

@@ -38,8 +38,8 @@ class StepsBox(QWidget):
         self.atlas = AtlasChoice()
         self.labels = narrow(QComboBox())
         if not exam:
-            self.labels.addItem("plan's, or nearest neighbour", None)
-        self.labels.addItem("nearest neighbour", "nearest")
+            self.labels.addItem("plan's, or nearest", None)
+        self.labels.addItem("nearest label", "nearest")
         self.labels.addItem("Gaussian votes", "gaussian")
         self.bias = QCheckBox("Take out shading")
         self.strip = QCheckBox("Keep the brain alone")
@@ -51,8 +51,8 @@ class StepsBox(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(row)
-        form.addRow("Fit to atlas", self.atlas)
-        form.addRow("Move labels by", self.labels)
+        form.addRow("Fit to", self.atlas)
+        form.addRow("Labels by", self.labels)
         form.addRow(self.bias)
         form.addRow(self.strip)
         if exam:
