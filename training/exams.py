@@ -172,7 +172,8 @@ def _frame(card: Card, where: str, wanted: Wanted) -> Frame:
             f"{where}: does not say in millimetres where its slices lie, so that files cannot be brought there; give a "
             "prepared store"
         )
-    steps = Steps(card.channels.modalities[0] if wanted.register else None, wanted.bias, wanted.strip)
+    reference = card.channels.modalities[0] if wanted.register or wanted.strip else None
+    steps = Steps(reference=reference, register=wanted.register, bias=wanted.bias, strip=wanted.strip)
     return Frame(grid.shape[0], grid.spacing[0] * grid.shape[0], axis, may_cut=True, steps=steps)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.intensity import Foreground
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
-from napari_pgan.imaging.overlay import write_overlay
+from napari_pgan.imaging.overlay import Box, Shown, overlay, write_picture
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality, judge
 from napari_pgan.imaging.registration import Pyramid, Registered, distance, register, settle, similarity
 from napari_pgan.imaging.resampling import resample_image, resample_labels, write_transform
@@ -46,6 +46,8 @@ class Alignment:
         Part → shape and affine before.
     atlas
         The atlas's identity and the figures of its registration to the reference.
+    problems
+        What failed by its figures and was let pass, one sentence each.
     """
 
     volumes: dict[str, Volume]
@@ -55,6 +57,7 @@ class Alignment:
     quality: dict[str, Quality] = field(default_factory=dict)
     grids: dict[str, tuple[tuple[int, ...], np.ndarray]] = field(default_factory=dict)
     atlas: tuple[str, Quality] | None = None
+    problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: what is needed to judge it, and to go back."""
@@ -96,6 +99,8 @@ def align(
     atlas: Atlas | None = None,
     homes: Mapping[str, str] | None = None,
     smooth_labels: bool = False,
+    lenient: bool = False,
+    tell: Callable[[str], None] = lambda what: None,
 ) -> Alignment:
     """Register every modality to one, and that one to an atlas where there is one; resample each once.
 
@@ -125,6 +130,10 @@ def align(
         ``"seg"`` or ``"brain"`` → the modality that it was drawn on, where that is known.
     smooth_labels
         Labels by smoothed votes in place of the nearest neighbour (see `resample_labels`).
+    lenient
+        Let pass what failed by its figures, for somebody who looks at it; then `problems` says what.
+    tell
+        Called before each registration; it may raise to end the work.
 
     Raises
     ------
@@ -137,16 +146,27 @@ def align(
     wanted = (reference,) if aligned else tuple(images)
     pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in wanted}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
-    matrices, quality, kept = dict.fromkeys(images, np.eye(4)), {}, {reference} | (set(images) if aligned else set())
+    matrices, kept = dict.fromkeys(images, np.eye(4)), {reference} | (set(images) if aligned else set())
+    quality: dict[str, Quality] = {}
     mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference], threads)
+    problems: list[str] = []
+
+    def failed(problem: str, fitted: tuple[str, Quality] | None = None) -> None:
+        if not lenient:
+            raise SetAside(problem, describe(reference, matrices, quality, grids, fitted))
+        problems.append(problem)
+
     for part in images:
         if part in kept:
             continue
+        tell(f"Registering {part} to {reference}")
         found, stays = _found(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
         kept |= {part} if stays else set()
         matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
         if folder is not None:
-            write_overlay(folder / f"{part}.png", pyramids[reference], pyramids[part], found.matrix)
+            own, other = (Shown.of(images[name], foregrounds[name]) for name in (reference, part))
+            box = Box.around(pyramids[reference].points)
+            write_picture(folder / f"{part}.png", overlay(own, other, box, found.matrix))
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
     inside = {}
     for mark in MARKS.keys() & volumes.keys():
@@ -157,24 +177,22 @@ def align(
         kept |= {mark} if home in kept else set()
     for part, known in quality.items():
         if problem := known.problem(limits):
-            raise SetAside(f"{part} {problem}", describe(reference, matrices, quality, grids))
+            failed(f"{part} {problem}")
     for mark, share in inside.items():
         if share < MARKED_INSIDE:
-            raise SetAside(
-                f"its {MARKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head",
-                describe(reference, matrices, quality, grids),
-            )
+            failed(f"its {MARKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head")
     target, fitted = Volume(fixed.array, fixed.affine), None
     if atlas is not None:
-        way, figures = _to_atlas(
-            atlas, pyramids[reference], foregrounds[reference].stripped, folder, reference, threads
-        )
+        tell(f"Fitting {reference} to the atlas")
+        head = foregrounds[reference]
+        way, figures = _to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
+        if folder is not None:
+            box = Box.around(atlas.pyramid(head.stripped).points)
+            write_picture(folder / "atlas.png", overlay(atlas.shown(head.stripped), Shown.of(fixed, head), box, way))
         matrices = {part: matrix @ way for part, matrix in matrices.items()}
         fitted = (atlas.identity, figures)
         if problem := figures.problem(ATLAS_LIMITS):
-            raise SetAside(
-                f"{reference}, fitted to the atlas, {problem}", describe(reference, matrices, quality, grids, fitted)
-            )
+            failed(f"{reference}, fitted to the atlas, {problem}", fitted)
         target, kept = atlas.grid, set()
     shape, affine = target.array.shape, target.affine
     there: dict[str, Volume] = {}
@@ -191,7 +209,7 @@ def align(
             there[part] = resample_image(volume, matrix, shape, affine, head.background, threads)
             mask = resample_labels(Volume(head.mask, volume.affine), matrix, shape, affine, threads)
             heads[part] = Foreground(mask.array, head.background, head.stripped)
-    return Alignment(there, heads, reference, matrices, quality, grids, fitted)
+    return Alignment(there, heads, reference, matrices, quality, grids, fitted, tuple(problems))
 
 
 def _to_atlas(
@@ -205,7 +223,6 @@ def _to_atlas(
     except InputError as error:
         raise SetAside(f"{part} {error}") from error
     if folder is not None:
-        write_overlay(folder / "atlas.png", fixed, reference, found.matrix)
         write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
     return found.matrix, judge(fixed, reference, found, mirror, affine=True)
 

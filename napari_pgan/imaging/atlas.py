@@ -10,9 +10,11 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.headtemplate import BARE_AIR_COUNTS, Template, shipped_template
-from napari_pgan.imaging.intensity import find_foreground
+from napari_pgan.imaging.headtemplate import AIR, BARE_AIR_COUNTS, Template, shipped_template
+from napari_pgan.imaging.intensity import Foreground, find_foreground
+from napari_pgan.imaging.overlay import Shown
 from napari_pgan.imaging.registration import Pyramid
+from napari_pgan.imaging.resampling import resample_image
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
 
 SHIPPED = "template"
@@ -44,6 +46,20 @@ class Atlas:
         """The reference for a head, or for a brain whose skull was removed."""
         return self.heads[stripped]
 
+    def picture(self, stripped: bool) -> Volume:
+        """What it looks like on its grid, as a head or as a brain without skull."""
+        if self.identity != SHIPPED:
+            return self.grid
+        template = shipped_template()
+        shown = np.where(template.brain, template.image.array, AIR) if stripped else template.image.array
+        grid = self.grid
+        return resample_image(Volume(shown, template.image.affine), np.eye(4), grid.array.shape, grid.affine, AIR)
+
+    def shown(self, stripped: bool) -> Shown:
+        """The same for a picture, with what surrounds it black."""
+        volume, extent = self.picture(stripped), self.extents[stripped]
+        return Shown.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
+
 
 @functools.cache
 def load_atlas(name: str, orientation: str) -> Atlas:
@@ -64,14 +80,26 @@ def load_atlas(name: str, orientation: str) -> Atlas:
     if name == SHIPPED:
         return _shipped(shipped_template(), orientation)
     try:
-        volume = orient(read_volume(name), orientation)
+        return atlas_of(read_volume(name), orientation, name)
+    except VolumeError as error:
+        raise InputError(f"the atlas {error}") from error
+
+
+def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
+    """The same of a volume in memory; `name` is for messages.
+
+    Raises
+    ------
+    InputError
+        It holds no head.
+    """
+    try:
+        volume = orient(volume, orientation)
         head = find_foreground(volume.array)
         away = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
         pyramid = Pyramid(volume, head, region=away <= BARE_AIR_COUNTS if head.stripped else None)
-    except VolumeError as error:
-        raise InputError(f"--atlas {error}") from error
     except InputError as error:
-        raise InputError(f"--atlas {name} {error}") from error
+        raise InputError(f"the atlas {name} {error}".replace("  ", " ")) from error
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes() + volume.affine.tobytes()).hexdigest()[:16]
     return Atlas(digest, volume, (pyramid, pyramid), (head.mask, head.mask))
 

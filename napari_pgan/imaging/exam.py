@@ -1,33 +1,32 @@
 """One exam prepared in memory: brought together, put on a model's grid, and the way back to where it was scanned.
 
-A cohort's subjects go through `subject.prepare_subject` into a store. Here the same steps are taken one by one, for
-somebody who looks at them: a registration that fails by its figures is shown and named, not refused.
+The steps are those of a cohort's subject (`to_one_grid`), for somebody who looks at them: what fails by its figures is
+shown and named, not refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.alignment import align, describe
-from napari_pgan.imaging.aside import SetAside
-from napari_pgan.imaging.bias import correct_bias
-from napari_pgan.imaging.brainmask import surest_brain
+from napari_pgan.imaging.alignment import MARKS, describe
+from napari_pgan.imaging.atlas import Atlas, atlas_of, load_atlas
 from napari_pgan.imaging.examfiles import FoundVolume
-from napari_pgan.imaging.intensity import Foreground, find_foreground
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.intensity import Foreground
+from napari_pgan.imaging.names import ATLAS, BRAIN, SEGMENTATION
+from napari_pgan.imaging.onegrid import OnOneGrid, Told, strays, to_one_grid
 from napari_pgan.imaging.quality import Quality
-from napari_pgan.imaging.resampling import resample_image, resample_labels
+from napari_pgan.imaging.resampling import resample_image
 from napari_pgan.imaging.segmentation import read_segmentation
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import label_values
 from napari_pgan.imaging.volume import Volume, orient, read_volume
 from napari_pgan.spec import Label
 
-Told = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 _SHOWN = "SPL"
 
 
@@ -38,64 +37,48 @@ class Exam:
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` where there is a segmentation.
+        Modality → volume, and ``"seg"`` and ``"brain"`` (a mask) where there are such.
     labels
         Of the segmentation, where its file names them.
+    atlas
+        What the exam is fitted to, or None.
     """
 
     volumes: Mapping[str, Volume]
     labels: tuple[Label, ...] = ()
+    atlas: Atlas | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The modalities, without the segmentation."""
-        return tuple(part for part in self.volumes if part != SEGMENTATION)
-
-
-@dataclass(frozen=True)
-class ExamSteps:
-    """What is done to an exam before it goes to a grid.
-
-    Parameters
-    ----------
-    reference
-        The modality whose grid the exam gets, and in which the brain is looked for; None: the first.
-    register
-        Register the others to it; otherwise all must lie on its grid.
-    bias
-        Correct the coil's shading.
-    strip
-        Take the brain out of the head.
-    """
-
-    reference: str | None = None
-    register: bool = False
-    bias: bool = False
-    strip: bool = False
+        """The modalities, without what is drawn on them."""
+        return tuple(part for part in self.volumes if part not in MARKS)
 
 
 @dataclass(frozen=True)
 class Together:
-    """An exam on the grid of its reference.
+    """An exam on one grid, that of its reference or of the atlas.
 
     Parameters
     ----------
     reference
-        The modality whose grid it is.
+        The modality that the others were registered to.
     volumes
         Modality → volume, and ``"seg"`` where there is one; oriented near to ``"SPL"``.
     before
-        The modalities where their headers place them, on the same grid.
+        The same images where their headers place them: a modality beside the reference as it is in `volumes`, the
+        reference beside the atlas.
     foregrounds
         Modality → its head, or brain where that was asked for and found.
     quality
-        Modality → figures of its registration; the reference has none.
+        Modality → figures of its registration to the reference, and ``"atlas"`` where that was fitted to one.
     way_back
         As `alignment.describe` gives it, with the grids as they were scanned.
     problems
         What did not go well, one sentence each.
     labels
         Of the segmentation, where its file names them.
+    atlas
+        A picture of the atlas, on the same grid; or None.
     """
 
     reference: str
@@ -106,6 +89,7 @@ class Together:
     way_back: dict[str, Any]
     problems: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
+    atlas: Volume | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -119,44 +103,63 @@ class Together:
         return Volume(mask, self.volumes[self.reference].affine)
 
 
-def read_exam(parts: Mapping[str, FoundVolume | Volume], tell: Told = lambda what, done, all: None) -> Exam:
+def read_exam(
+    parts: Mapping[str, FoundVolume | Volume],
+    tell: Told = lambda what, done, tasks: None,
+    atlas: str | Volume | None = None,
+) -> Exam:
     """Read the parts of an exam that are not in memory yet.
+
+    Parameters
+    ----------
+    parts
+        Modality, ``"seg"`` or ``"brain"`` → where it is.
+    tell
+        Called before each; it may raise to end the work.
+    atlas
+        What the exam shall be fitted to: any volume of a head or brain, a file of one, or ``"template"``.
 
     Raises
     ------
     InputError
-        A file cannot be read (see `read_volume`).
+        A file cannot be read (see `read_volume`), or the atlas holds no head.
     """
     volumes: dict[str, Volume] = {}
     labels: tuple[Label, ...] = ()
     for i, (part, given) in enumerate(parts.items()):
-        tell(f"Reading {said(part)}", i, len(parts))
+        tell(f"Reading {said(part)}", i, len(parts) + (atlas is not None))
         if isinstance(given, Volume):
             volumes[part] = given
         elif part == SEGMENTATION:
             volumes[part], labels = read_segmentation(given.source)
+        elif part == BRAIN:
+            volumes[part], _ = read_segmentation(given.source)
         else:
             volumes[part] = read_volume(given.source)
-    return Exam(volumes, labels)
+    if atlas is None:
+        return Exam(volumes, labels)
+    tell("Reading the atlas", len(parts), len(parts) + 1)
+    found = atlas_of(atlas, _SHOWN) if isinstance(atlas, Volume) else load_atlas(atlas, _SHOWN)
+    return Exam(volumes, labels, found)
 
 
-def bring_together(exam: Exam, steps: ExamSteps, tell: Told = lambda what, done, all: None) -> Together:
-    """Correct, register and resample the parts of an exam, each as `steps` says.
+def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, tasks: None) -> Together:
+    """Correct, register and resample the parts of an exam, each as `steps` says, as `prepare_subject` does.
 
     Parameters
     ----------
     exam
         At least one image.
     steps
-        What is done.
+        What is done; the atlas is the exam's, and where it has a brain mask the skull is taken off with that.
     tell
         Called before each step; it may raise to end the work.
 
     Raises
     ------
     InputError
-        There is no image or no such reference; an image is empty; grids differ and no registration was asked for; the
-        segmentation has no whole numbers or lies outside the head.
+        There is no image or no such reference; an image or mask is empty; grids differ and no registration was asked
+        for; the segmentation has no whole numbers.
     """
     images = exam.images
     if not images:
@@ -167,121 +170,50 @@ def bring_together(exam: Exam, steps: ExamSteps, tell: Told = lambda what, done,
     volumes = {part: orient(volume, _SHOWN) for part, volume in exam.volumes.items()}
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _whole(volumes[SEGMENTATION])
-    others = [part for part in images if part != reference]
-    tasks = len(images) * steps.bias + len(others) * steps.register + steps.strip
-    done = 0
-
-    def step(what: str) -> None:
-        nonlocal done
-        tell(what, done, tasks)
-        done += 1
-
-    foregrounds = {part: _foreground(part, volumes[part]) for part in images}
-    if steps.bias:
-        for part in images:
-            step(f"Taking the shading out of {part}")
-            volumes[part] = correct_bias(volumes[part], foregrounds[part])
-    if not steps.register:
-        together = _as_they_lie(exam, volumes, foregrounds, reference)
-    else:
-        together = _registered(exam, volumes, foregrounds, reference, others, step)
-    if steps.strip:
-        step(f"Looking for the brain in {reference}")
-        together = _stripped(together)
-    return together
+    if not steps.register and exam.atlas is None and (apart := strays(volumes, reference)):
+        raise InputError(f"{said(apart[0])} lies on another grid than {reference}; tick Register")
+    steps = replace(steps, strip=steps.strip or BRAIN in volumes)
+    made = to_one_grid(volumes, steps, exam.atlas, tell=tell, lenient=True)
+    grids = {part: (tuple(v.array.shape), v.affine) for part, v in exam.volumes.items() if part != BRAIN}
+    aligned = made.alignment
+    quality = dict(aligned.quality) if aligned is not None else {}
+    if aligned is not None and aligned.atlas is not None:
+        quality[ATLAS] = aligned.atlas[1]
+    return Together(
+        reference,
+        made.volumes,
+        _before(volumes, made),
+        made.foregrounds,
+        quality,
+        describe(reference, aligned.matrices if aligned is not None else {}, {}, grids),
+        made.problems,
+        exam.labels,
+        exam.atlas.picture(made.foregrounds[reference].stripped) if exam.atlas is not None else None,
+    )
 
 
 def said(part: str) -> str:
     """A part in a sentence."""
-    return "the segmentation" if part == SEGMENTATION else part
+    return f"the {MARKS[part]}" if part in MARKS else part
 
 
-def _as_they_lie(
-    exam: Exam, volumes: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str
-) -> Together:
-    if apart := [part for part, volume in volumes.items() if not volume.same_grid(volumes[reference])]:
-        raise InputError(f"{said(apart[0])} lies on another grid than {reference}; tick Register")
-    back = describe(reference, {}, {}, _grids(exam))
-    before = {part: volume for part, volume in volumes.items() if part != SEGMENTATION}
-    return Together(reference, volumes, before, foregrounds, {}, back, labels=exam.labels)
-
-
-def _registered(
-    exam: Exam,
-    volumes: dict[str, Volume],
-    foregrounds: dict[str, Foreground],
-    reference: str,
-    others: list[str],
-    step: Callable[[str], None],
-) -> Together:
-    """One modality after the other, so that whoever waits sees how far it is and may stop."""
-    fixed = volumes[reference]
-    shape, affine = fixed.array.shape, fixed.affine
-    there, heads = {reference: fixed}, {reference: foregrounds[reference]}
-    matrices, quality, before, problems = {reference: np.eye(4)}, {}, {reference: fixed}, []
-    home = _home(volumes, reference)
-    if home == reference and SEGMENTATION in volumes:
-        made = align({reference: fixed, SEGMENTATION: volumes[SEGMENTATION]}, heads, reference)
-        there[SEGMENTATION], matrices[SEGMENTATION] = made.volumes[SEGMENTATION], np.eye(4)
-    for part in others:
-        step(f"Registering {part} to {reference}")
-        volume, head = volumes[part], foregrounds[part]
-        try:
-            made = align({reference: fixed, part: volume}, foregrounds, reference)
-            matrices[part], quality[part] = made.matrices[part], made.quality[part]
-            there[part], heads[part] = made.volumes[part], made.foregrounds[part]
-        except SetAside as error:
-            if error.figures is None:  # nothing was found that one could look at
-                raise
-            problems.append(str(error))
-            found = error.figures["parts"][part]
-            matrices[part], quality[part] = np.array(found["matrix"]), Quality.from_dict(found["quality"])
-            there[part] = resample_image(volume, matrices[part], shape, affine, head.background)
-            mask = resample_labels(Volume(head.mask, volume.affine), matrices[part], shape, affine)
-            heads[part] = Foreground(mask.array, head.background, head.stripped)
-        lies = volume.same_grid(fixed)
-        before[part] = volume if lies else resample_image(volume, np.eye(4), shape, affine, head.background)
-        if part == home:
-            marked = volumes[SEGMENTATION]
-            stays = there[part] is volume
-            there[SEGMENTATION] = marked if stays else resample_labels(marked, matrices[part], shape, affine)
-            matrices[SEGMENTATION] = matrices[part]
-    back = describe(reference, matrices, {}, _grids(exam))
-    order = {part: there[part] for part in exam.volumes}
-    return Together(reference, order, before, heads, quality, back, tuple(problems), exam.labels)
-
-
-def _home(volumes: Mapping[str, Volume], reference: str) -> str:
-    """The modality that the segmentation was drawn on: the reference, unless it has the grid of another."""
-    marked = volumes.get(SEGMENTATION)
-    if marked is None or marked.same_grid(volumes[reference]):
-        return reference
-    return next((part for part, v in volumes.items() if part != SEGMENTATION and marked.same_grid(v)), reference)
-
-
-def _stripped(together: Together) -> Together:
-    """With foregrounds of brain alone, where one is found; else the skull stays, and that is said."""
-    volumes = {part: together.volumes[part] for part in together.images}
-    try:
-        mask = surest_brain(volumes, together.foregrounds, together.reference)[1].mask
-    except InputError as error:
-        return replace(together, problems=(*together.problems, f"{error}, so the skull stays"))
-    brains = {
-        name: Foreground(mask & head.mask if head.stripped else mask, head.background, True)
-        for name, head in together.foregrounds.items()
-    }
-    return replace(together, foregrounds=brains)
-
-
-def _grids(exam: Exam) -> dict[str, tuple[tuple[int, ...], np.ndarray]]:
-    return {part: (tuple(volume.array.shape), volume.affine) for part, volume in exam.volumes.items()}
-
-
-def _foreground(part: str, volume: Volume) -> Foreground:
-    try:
-        return find_foreground(volume.array)
-    except InputError as error:
-        raise InputError(f"{part} {error}") from error
+def _before(volumes: Mapping[str, Volume], made: OnOneGrid) -> dict[str, Volume]:
+    """The images where their headers place them."""
+    aligned, images = made.alignment, [part for part in made.volumes if part not in MARKS]
+    if aligned is None:
+        return {part: made.volumes[part] for part in images}
+    target = made.volumes[made.reference]
+    found = {}
+    for part in images:
+        way = np.eye(4) if part == made.reference else aligned.matrices[made.reference]
+        if np.allclose(aligned.matrices[part], way):  # it stayed
+            found[part] = made.volumes[part]
+        elif np.allclose(way, np.eye(4)) and volumes[part].same_grid(target):
+            found[part] = volumes[part]
+        else:
+            background = made.foregrounds[part].background
+            found[part] = resample_image(volumes[part], way, target.array.shape, target.affine, background)
+    return found
 
 
 def _whole(segmentation: Volume) -> Volume:

@@ -13,10 +13,11 @@ from napari_pgan.imaging.cohorts.dicomtree import MIN_SLICES, modality_of, says_
 from napari_pgan.imaging.cohorts.found import walk
 from napari_pgan.imaging.dicom import Series, find_series
 from napari_pgan.imaging.itkfiles import SUFFIXES
-from napari_pgan.imaging.names import SEGMENTATION, parse_name
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION, parse_name
 
 _VOLUME = (".nii.gz", ".nii", *SUFFIXES)
 _NOT_DICOM = re.compile(r"\.(json|txt|csv|xml|html?|pdf|png|jpe?g|gif|tiff?|bvec|bval|ya?ml|py|md|zip|gz|raw)$", re.I)
+_BRAIN_MASK = re.compile(r"brain[^a-z]*mask|mask (of )?(the )?brain|\bbet mask", re.I)
 MOST = 64  # volumes; a folder with more is no exam
 
 
@@ -31,7 +32,7 @@ class FoundVolume:
     source
         What `read_volume` and `read_segmentation` take.
     part
-        Which modality it seems to be, or ``"seg"``; None where nothing tells.
+        Which modality it seems to be, or ``"seg"`` or ``"brain"``, a mask; None where nothing tells.
     """
 
     name: str
@@ -64,12 +65,14 @@ def find_exam(path: str | os.PathLike[str]) -> list[FoundVolume]:
 
 
 def part_of_name(name: str) -> str | None:
-    """Which modality a name speaks of, or ``"seg"``; None where it says nothing. A pure function of text.
+    """Which modality a name speaks of, ``"seg"`` or ``"brain"``; None where it says nothing. A pure function of text.
 
     Takes the names of files in BraTS and BIDS, and what people call layers and series: ``t1c``, ``T1 post Gd``.
     """
     stem = re.sub(r"(\.seg)?\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", r"\1", name, flags=re.I)
     words = re.sub(r"[^a-z0-9+]+", " ", stem, flags=re.I).split()
+    if _BRAIN_MASK.search(" ".join(words)):
+        return BRAIN
     for word in reversed(words):  # the last word tells most: `patient T1 registered_t2`
         if parsed := parse_name(f"_{word}.nii") or parse_name(f"exam_{word}.nii"):
             if word.lower() == "t1" and modality_of(" ".join(words)) == "t1ce":

@@ -11,19 +11,12 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.alignment import back_to
 from napari_pgan.imaging.exam import Together
-from napari_pgan.imaging.fieldofview import (
-    choose_field_of_view,
-    head_extent,
-    pixel_weights,
-    resample,
-    resample_labels,
-    window_start,
-)
-from napari_pgan.imaging.intensity import Foreground, Scaling, scale
+from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
+from napari_pgan.imaging.intensity import Foreground, Scaling
 from napari_pgan.imaging.names import SEGMENTATION
-from napari_pgan.imaging.resampling import resample_labels as nearest
-from napari_pgan.imaging.subject import ORIENTATIONS
+from napari_pgan.imaging.subject import ORIENTATIONS, scaled_on
 from napari_pgan.imaging.volume import Volume, orient
+from napari_pgan.imaging.window import window_on
 from napari_pgan.spec import Grid
 
 
@@ -86,46 +79,23 @@ def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
         )
     orientation = grid.orientation if len(grid.shape) == 3 else _third(grid.orientation) + grid.orientation
     head = orient(together.head, orientation)
-    extent = head_extent(head.array, head.spacing)
-    shape = grid.shape if len(grid.shape) == 3 else (head.array.shape[0], *grid.shape)
-    steps = [s / own for s, own in zip(grid.spacing, head.spacing[-len(grid.shape) :], strict=True)]
-    starts = [
-        window_start(*bounds, own, n * s)
-        for bounds, own, n, s in zip(
-            extent.bounds[-len(steps) :], head.spacing[-len(steps) :], grid.shape, grid.spacing, strict=True
-        )
-    ]
-    if len(steps) == 2:
-        steps, starts = [1.0, *steps], [0.0, *starts]
-    weights = [
-        pixel_weights(have, start, n * step, n)
-        for have, start, n, step in zip(head.array.shape, starts, shape, steps, strict=True)
-    ]
+    window = window_on(head.array, head.spacing, grid.shape, grid.spacing)
     images, scalings = {}, {}
     for part in together.images:
         volume, found = together.volumes[part], together.foregrounds[part]
-        found = Foreground(
-            orient(Volume(found.mask, volume.affine), orientation).array, found.background, found.stripped
-        )
-        array, low = orient(volume, orientation).array, found.background
+        array, mask = (orient(Volume(x, volume.affine), orientation).array for x in (volume.array, found.mask))
         if normalise:
-            array, scalings[part], low = *_scaled(part, array, found), -1.0
-        images[part] = _averaged(array, low, weights)
-        if normalise:
-            np.clip(images[part], -1, 1, out=images[part])
-    spacing = tuple(float(own * step) for own, step in zip(head.spacing, steps, strict=True))
-    affine = head.affine @ _change(starts, steps)
+            images[part], scalings[part] = scaled_on(
+                window, part, array, Foreground(mask, found.background, found.stripped)
+            )
+        else:
+            images[part] = window.images(array, found.background)
     labels = None
     if SEGMENTATION in together.volumes:
         marked = orient(together.volumes[SEGMENTATION], orientation)
-        values = np.unique(marked.array[marked.array > 0])
-        if len(grid.shape) == 2:
-            labels = resample_labels(marked.array, values, weights[1], weights[2])
-        else:
-            labels = nearest(marked, np.eye(4), shape, affine).array
-    inside = np.einsum("zyx,z,y,x->", head.array.astype(np.float32), *(_within(w) for w in weights), optimize=True)
-    cut = float(max(0.0, 1 - inside / head.array.sum()))
-    return OnGrid(images, labels, Grid(shape, spacing, orientation), affine, scalings, cut)
+        labels = window.labels(marked.array, np.unique(marked.array[marked.array > 0]))
+    made = Grid(window.shape, window.spacing, orientation)
+    return OnGrid(images, labels, made, window.affine(head.affine), scalings, window.cut(head.array))
 
 
 def centred(grid: Grid) -> np.ndarray:
@@ -203,33 +173,3 @@ def to_patient(
 def _third(letters: str) -> str:
     """The direction in which slices are counted whose own axes point that way: up, to the back or to the left."""
     return next(letter for letter, pair in {"S": "SI", "P": "PA", "L": "LR"}.items() if not set(pair) & set(letters))
-
-
-def _scaled(part: str, array: np.ndarray, found: Foreground) -> tuple[np.ndarray, Scaling]:
-    try:
-        return scale(array, found)
-    except InputError as error:
-        raise InputError(f"{part} {error}") from error
-
-
-def _averaged(array: np.ndarray, background: float, weights: list[np.ndarray]) -> np.ndarray:
-    """Area averages; what lies outside the volume is background."""
-    depth, rows, columns = weights
-    averaged = resample(array.astype(np.float32) - np.float32(background), rows, columns)
-    if len(depth) != len(array) or not np.array_equal(depth, np.eye(len(array))):
-        averaged = np.asarray(np.tensordot(depth, averaged, axes=1))
-    averaged += np.float32(background)
-    return averaged
-
-
-def _within(weights: np.ndarray) -> np.ndarray:
-    """Which voxels along an axis have a part in a pixel."""
-    return np.asarray(weights.any(axis=0), np.float32)
-
-
-def _change(starts: list[float], steps: list[float]) -> np.ndarray:
-    """From indices (x, y, z) of pixels to those of voxels."""
-    change = np.eye(4)
-    for column, (start, step) in enumerate(zip(starts[::-1], steps[::-1], strict=True)):
-        change[column, column], change[column, 3] = step, start + step / 2 - 0.5
-    return change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,42 +94,59 @@ def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.n
     return np.clip(1 - np.abs(centres[:, None] - np.arange(voxels)), 0, None).astype(np.float32)
 
 
-def resample(volume: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Apply `pixel_weights` to the last two axes: (z, y, x) → float32 (z, rows, columns).
+def area_averages(volume: np.ndarray, weights: Sequence[np.ndarray], background: float = 0.0) -> np.ndarray:
+    """An image at the pixels of `pixel_weights`; float32 (z, rows, columns), or (slices, rows, columns).
 
-    Missing weights count as 0: shift the volume so that its background is 0.
+    Parameters
+    ----------
+    volume
+        (z, y, x).
+    weights
+        Of rows and columns, or of slices, rows and columns.
+    background
+        The value of what lies outside the volume.
     """
-    y, x = (np.flatnonzero(weights.any(axis=0)) for weights in (rows, columns))
+    *depth, rows, columns = weights
+    y, x = (np.flatnonzero(axis.any(axis=0)) for axis in (rows, columns))
     if not y.size or not x.size:
-        return np.zeros((len(volume), len(rows), len(columns)), np.float32)
-    box = volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1].astype(np.float32)
+        return np.full((len(depth[0] if depth else volume), len(rows), len(columns)), background, np.float32)
+    # Missing weights count as 0, so the background is made 0 first.
+    box = np.subtract(volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1], np.float32(background), dtype=np.float32)
     # Two products of whole volumes: one a slice would be many small ones, which threads only slow down.
     box = box.reshape(-1, box.shape[2]) @ columns[:, x[0] : x[-1] + 1].T  # (z * y, columns)
     box = box.reshape(len(volume), -1, len(columns)).swapaxes(1, 2)  # (z, columns, y)
     box = box.reshape(len(volume) * len(columns), -1) @ rows[:, y[0] : y[-1] + 1].T
-    return np.ascontiguousarray(box.reshape(len(volume), len(columns), len(rows)).swapaxes(1, 2))
+    averaged = np.ascontiguousarray(box.reshape(len(volume), len(columns), len(rows)).swapaxes(1, 2))
+    if depth:
+        averaged = np.asarray(np.tensordot(depth[0], averaged, axes=1))
+    averaged += np.float32(background)
+    return averaged
 
 
-def resample_labels(labels: np.ndarray, values: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Label maps at the pixels of `resample`, in two votes: uint8 (z, rows, columns).
+def area_votes(labels: np.ndarray, values: Sequence[int] | np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
+    """A label map at the same pixels, in two votes: uint8.
 
     First a pixel is lesion when labels together cover half of it or more; then it gets the label that covers most of
     it. So the lesion as a whole keeps its size, and a thin rim has to outdo only its strongest neighbour and not
     background and all labels at once. On equal cover the later label in `values` wins: enhancing tumour stands last.
     """
-    result = np.zeros((len(labels), len(rows), len(columns)), np.uint8)
+    *depth, rows, columns = weights
+    result = np.zeros((len(depth[0] if depth else labels), len(rows), len(columns)), np.uint8)
     z = np.flatnonzero(labels.any(axis=(1, 2)))
     if not z.size:
         return result
-    inside = slice(z[0], z[-1] + 1)
-    best = np.zeros_like(result[inside], np.float32)
+    inside = within = slice(z[0], z[-1] + 1)
+    if depth:
+        weights = (depth[0][:, inside], rows, columns)
+        within = slice(None)
+    best = np.zeros_like(result[within], np.float32)
     total = np.zeros_like(best)
-    winner = np.zeros_like(result[inside])
+    winner = np.zeros_like(result[within])
     for value in values:
-        share = resample(labels[inside] == value, rows, columns)
+        share = area_averages(labels[inside] == value, weights)
         total += share
         better = (share >= best) & (share > 0)
         best[better] = share[better]
         winner[better] = value
-    result[inside] = np.where(total >= 0.5 - 1e-5, winner, 0)
+    result[within] = np.where(total >= 0.5 - 1e-5, winner, 0)
     return result

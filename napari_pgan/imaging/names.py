@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 SEGMENTATION = "seg"
 BRAIN = "brain"  # a mask of the brain, which nobody needs to have
+ATLAS = "atlas"  # how the registration to one is called beside those of modalities
 
 _SUFFIX = re.compile(r"\.(nii\.gz|nii|mha)$", re.IGNORECASE)
 

@@ -83,8 +83,10 @@ class Options:
         moved = self.register or self.atlas is not None
         if not (moved or self.stripped) and self.reference is not None:
             raise InputError("--reference says what to register to; give --register, --strip or --atlas too")
-        if not moved and self.folder is not None:
-            raise InputError("--quality shows how subjects were registered; give --register or --atlas too")
+        if not (moved or self.stripped) and self.folder is not None:
+            raise InputError(
+                "--quality shows how subjects were registered and stripped; give --register, --atlas or --strip too"
+            )
         if self.labels not in (None, *LABELS):
             raise InputError(f"--labels {self.labels!r} is unknown; give {' or '.join(LABELS)}")
         if not moved and self._labels is not None:
@@ -118,4 +120,11 @@ class Options:
                 f"--reference {reference!r} is no modality of this cohort; give {', '.join(content.modalities)}"
             )
         atlas = load_atlas(self.atlas, ORIENTATIONS[self.axis]).identity if self.atlas is not None else None
-        return Steps(reference, self.register, self.bias, self.stripped, atlas, self._labels or LABELS[0])
+        return Steps(
+            reference=reference,
+            register=self.register,
+            bias=self.bias,
+            strip=self.stripped,
+            atlas=atlas,
+            labels=self._labels or LABELS[0],
+        )

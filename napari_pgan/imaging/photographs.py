@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.cohorts.found import COLOURS, FIELD, PHOTOGRAPH, Source
-from napari_pgan.imaging.fieldofview import head_extent, pixel_weights, resample, resample_labels, window_start
+from napari_pgan.imaging.fieldofview import area_averages, area_votes, head_extent, pixel_weights, window_start
 from napari_pgan.imaging.names import SEGMENTATION
 from napari_pgan.imaging.subject import PreparedSubject, check_labels, label_values
 from napari_pgan.imaging.volume import VolumeError
@@ -148,14 +148,14 @@ def prepare_photographs(
         _refuse_other_shape(photograph, seen, "field of view")
         if not seen.any():
             raise SetAside("its field of view is empty; nothing is marked in it")
-        rows, columns = _window(seen, size)
-        images[:, z] = resample(photograph * seen, rows, columns)
+        weights = _window(seen, size)
+        images[:, z] = area_averages(photograph * seen, weights)
         if mask is not None:
             segmentation = _read(read_mask, mask, "its segmentation")
             _refuse_other_shape(photograph, segmentation, "segmentation")
             segmentation = np.where(np.isin(segmentation, ignored), 0, segmentation)
             check_labels(segmentation, channels)
-            labels[z] = resample_labels(segmentation[None], channels.values, rows, columns)[0]
+            labels[z] = area_votes(segmentation[None], channels.values, weights)[0]
         shapes.append(list(photograph.shape[1:]))
     images = np.clip(2 * images - 1, -1, 1)
     return PreparedSubject(images, labels, (1.0, 1.0, 1.0), tuple(range(len(pictures))), (0, len(pictures) - 1), {

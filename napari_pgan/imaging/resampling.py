@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -13,6 +13,9 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.itk import at_most, place, to_array, to_itk, to_matrix, to_transform
 from napari_pgan.imaging.volume import Volume
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
 
 
 def resample_image(
@@ -121,20 +124,29 @@ def _resample(
 ) -> Volume:
     import SimpleITK as sitk
 
+    kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
     with at_most(threads):
-        method = sitk.ResampleImageFilter()
-        method.SetTransform(to_transform(matrix))
-        kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
-        method.SetInterpolator(kinds[how])
-        method.SetDefaultPixelValue(fill)
-        method.SetSize([int(n) for n in shape[::-1]])
-        onto = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-        place(onto, affine)
-        method.SetOutputOrigin(onto.GetOrigin())
-        method.SetOutputSpacing(onto.GetSpacing())
-        method.SetOutputDirection(onto.GetDirection())
-        array = to_array(method.Execute(to_itk(volume.array, volume.affine)))
+        array = sampled(to_itk(volume.array, volume.affine), matrix, shape, affine, fill, kinds[how])
     return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
+
+
+def sampled(
+    image: sitk.Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float, interpolator: int
+) -> np.ndarray:
+    """An image of ITK at the voxels of a grid, as one of ITK's interpolators has it there; parameters as above."""
+    import SimpleITK as sitk
+
+    method = sitk.ResampleImageFilter()
+    method.SetTransform(to_transform(matrix))
+    method.SetInterpolator(interpolator)
+    method.SetDefaultPixelValue(fill)
+    method.SetSize([int(n) for n in shape[::-1]])
+    onto = sitk.Image([1, 1, 1], sitk.sitkUInt8)
+    place(onto, affine)
+    method.SetOutputOrigin(onto.GetOrigin())
+    method.SetOutputSpacing(onto.GetSpacing())
+    method.SetOutputDirection(onto.GetDirection())
+    return to_array(method.Execute(image))
 
 
 def _widening(have: np.ndarray, want: np.ndarray) -> list[float]:

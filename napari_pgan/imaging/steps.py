@@ -9,7 +9,7 @@ from typing import Any
 LABELS = ("nearest", "gaussian")  # how label maps come onto another grid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Steps:
     """What is done to each subject after it is read.
 

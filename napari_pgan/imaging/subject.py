@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.alignment import MARKS, align
+from napari_pgan.imaging.alignment import MARKS
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import load_atlas
-from napari_pgan.imaging.bias import correct_bias
-from napari_pgan.imaging.brainmask import surest_brain
 from napari_pgan.imaging.cohorts.found import Source
-from napari_pgan.imaging.fieldofview import Extent, head_extent, pixel_weights, resample, resample_labels, window_start
-from napari_pgan.imaging.intensity import Foreground, find_foreground, scale
+from napari_pgan.imaging.intensity import Foreground, Scaling, scale
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
+from napari_pgan.imaging.onegrid import strays, to_one_grid
 from napari_pgan.imaging.segmentation import read_segmentation
 from napari_pgan.imaging.steps import NONE, Steps
 from napari_pgan.imaging.volume import Volume, VolumeError, orient, read_volume
+from napari_pgan.imaging.window import Window, window_on
 from napari_pgan.spec import Channels
 
 ORIENTATIONS = {"axial": "SPL", "coronal": "PIL", "sagittal": "LIP"}
@@ -128,41 +127,44 @@ def prepare_subject(
     volumes = read_parts(files, wanted, frame.orientation, frame.steps)
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
-    volumes, foregrounds, about = _brought_together(volumes, frame, folder)
+    atlas = load_atlas(frame.atlas, frame.orientation) if frame.atlas is not None else None
+    together = to_one_grid(volumes, frame.steps, atlas, folder)
+    volumes, foregrounds, head = together.volumes, together.foregrounds, together.head
+    about: dict[str, Any] = {}
+    if together.brain_mask is not None:
+        about["brain_mask"] = together.brain_mask
+    if together.alignment is not None:
+        about["registration"] = together.alignment.to_dict()
     segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
-    head = np.logical_or.reduce([found.mask for found in foregrounds.values()])
-    extent = head_extent(head, segmentation.spacing)
-    if extent.in_plane > frame.field_of_view and not frame.may_cut:
+    pixel = frame.field_of_view / frame.size
+    window = window_on(head, segmentation.spacing, (frame.size, frame.size), (pixel, pixel))
+    if window.extent.in_plane > frame.field_of_view and not frame.may_cut:
         raise SetAside(
-            f"its head is {extent.in_plane:.0f} mm long, more than the store's field of view of "
+            f"its head is {window.extent.in_plane:.0f} mm long, more than the store's field of view of "
             f"{frame.field_of_view:g} mm; prepare a new store with a larger --fov"
         )
-    rows, columns, starts = _window(head.shape, extent, frame)
-    images = np.empty((len(volumes), len(head), frame.size, frame.size), np.float32)
+    images = np.empty((len(volumes), *window.shape), np.float32)
     normalisation = {}
     for c, (part, volume) in enumerate(volumes.items()):
-        scaled, normalisation[part] = _scaled(part, volume.array, foregrounds[part])
-        scaled += 1
-        images[c] = resample(scaled, rows, columns)
-    images -= 1
-    np.clip(images, -1, 1, out=images)
-    labels = resample_labels(segmentation.array, channels.values, rows, columns)
+        images[c], scaling = scaled_on(window, part, volume.array, foregrounds[part])
+        normalisation[part] = scaling.to_dict()
+    labels = window.labels(segmentation.array, channels.values)
     areas = head.sum(axis=(1, 2))
     return PreparedSubject(
         images,
         labels,
-        (extent.spacing[0], frame.field_of_view / frame.size, frame.field_of_view / frame.size),
+        (segmentation.spacing[0], pixel, pixel),
         tuple(int(z) for z in np.flatnonzero(areas >= SLICE_SHARE * areas.max())),
-        (extent.bounds[0][0], extent.bounds[0][1] - 1),
+        (window.extent.bounds[0][0], window.extent.bounds[0][1] - 1),
         {
             "normalisation": normalisation,
             "coverage": {part: float(found.mask.sum() / head.sum()) for part, found in foregrounds.items()},
-            "cut": _cut(head, starts, extent, frame),
-            "affine": _affine(segmentation, starts, extent, frame).tolist(),
+            "cut": window.cut(head),
+            "affine": window.affine(segmentation.affine).tolist(),
             "provenance": {
                 "software": f"napari-pgan {version('napari-pgan')}",
                 "shape": list(head.shape),
-                "spacing": [round(s, 6) for s in extent.spacing],
+                "spacing": [round(s, 6) for s in segmentation.spacing],
             },
             **about,
         },
@@ -188,7 +190,7 @@ def read_parts(
     if steps.register or steps.atlas is not None:
         return volumes
     first = next(iter(volumes))
-    if different := [part for part, volume in volumes.items() if not volume.same_grid(volumes[first])]:
+    if different := strays(volumes, first):
         where = ", ".join(map(_said, different))
         raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
     return volumes
@@ -248,114 +250,21 @@ def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
         )
 
 
-def _foreground(part: str, array: np.ndarray) -> Foreground:
-    try:
-        return find_foreground(array)
-    except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+def scaled_on(window: Window, part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, Scaling]:
+    """A modality in [-1, 1] on the grid, and how it was scaled.
 
-
-def _brought_together(
-    volumes: dict[str, Volume], frame: Frame, folder: Path | None
-) -> tuple[dict[str, Volume], dict[str, Foreground], dict[str, Any]]:
-    """The volumes on one grid, their foregrounds, and what there is to say about how that was done."""
-    steps = frame.steps
-    images = {part: volume for part, volume in volumes.items() if part not in MARKS}
-    foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
-    about: dict[str, Any] = {}
-    homes: dict[str, str] = {}
-    if steps.bias:
-        images = {part: correct_bias(volume, foregrounds[part]) for part, volume in images.items()}
-        volumes = volumes | images
-    if steps.strip:
-        assert steps.reference is not None
-        volumes[BRAIN], about["brain_mask"] = _brain(volumes.get(BRAIN), images, foregrounds, steps.reference)
-        if "modality" in about["brain_mask"]:
-            homes[BRAIN] = about["brain_mask"]["modality"]
-    if steps.register or steps.atlas is not None:
-        assert steps.reference is not None
-        aligned = align(
-            volumes,
-            foregrounds,
-            steps.reference,
-            folder=folder,
-            aligned=not steps.register,
-            atlas=load_atlas(frame.atlas, frame.orientation) if frame.atlas is not None else None,
-            homes=homes,
-            smooth_labels=steps.labels == "gaussian",
-        )
-        volumes, foregrounds, about["registration"] = aligned.volumes, aligned.foregrounds, aligned.to_dict()
-    if steps.strip:
-        brain = volumes.pop(BRAIN).array > 0
-        if not brain.any():
-            raise SetAside("its brain mask is empty")
-        foregrounds = {
-            part: Foreground(brain & head.mask if head.stripped else brain, head.background, True)
-            for part, head in foregrounds.items()
-        }
-    return volumes, foregrounds, about
-
-
-def _brain(
-    given: Volume | None, images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str
-) -> tuple[Volume, dict[str, Any]]:
-    """The brain's mask, the subject's own or else found, and where it comes from."""
-    if given is not None:
-        mask = given.array > 0
-        if not mask.any():
-            raise SetAside("its brain mask is empty")
-        millilitres = float(mask.sum() * np.prod(given.spacing) / 1000)
-        return Volume(mask, given.affine), {"given": True, "millilitres": millilitres}
-    try:
-        part, brain = surest_brain(images, foregrounds, reference)
-    except InputError as error:
-        raise SetAside(str(error)) from error
-    return Volume(brain.mask, images[part].affine), {
-        "given": False,
-        "modality": part,
-        "disagreement": brain.registered.disagreement,
-        "millilitres": brain.millilitres,
-    }
-
-
-def _scaled(part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, dict[str, Any]]:
+    Raises
+    ------
+    SetAside
+        It holds no image.
+    """
     try:
         scaled, scaling = scale(array, foreground)
     except InputError as error:
         raise SetAside(f"{part} {error}") from error
-    return scaled, scaling.to_dict()
+    image = window.images(scaled, -1.0)
+    return np.clip(image, -1, 1, out=image), scaling
 
 
 def _said(part: str) -> str:
     return f"its {MARKS[part]}" if part in MARKS else part
-
-
-def _window(shape: tuple[int, ...], extent: Extent, frame: Frame) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Weights of rows and columns, and where the field of view starts, in voxels (y, x)."""
-    weights, starts = [], []
-    for axis in (1, 2):
-        spacing = extent.spacing[axis]
-        start = window_start(*extent.bounds[axis], spacing, frame.field_of_view)
-        weights.append(pixel_weights(shape[axis], start, frame.field_of_view / spacing, frame.size))
-        starts.append(start)
-    return weights[0], weights[1], (starts[0], starts[1])
-
-
-def _cut(head: np.ndarray, starts: tuple[float, float], extent: Extent, frame: Frame) -> float:
-    """Share of the head's voxels outside the field of view."""
-    (y0, y1), (x0, x1) = (
-        (max(0, int(start)), max(0, int(start + frame.field_of_view / spacing)))
-        for start, spacing in zip(starts, extent.spacing[1:], strict=True)
-    )
-    return float(1 - head[:, y0:y1, x0:x1].sum() / head.sum())
-
-
-def _affine(volume: Volume, starts: tuple[float, float], extent: Extent, frame: Frame) -> np.ndarray:
-    """From indices (x, y, z) of the stored volume to millimetres in RAS of the source's space."""
-    change = np.eye(4)
-    for column, (start, spacing) in enumerate(zip(starts[::-1], extent.spacing[:0:-1], strict=True)):
-        step = frame.field_of_view / frame.size / spacing
-        change[column, column] = step
-        change[column, 3] = start + step / 2 - 0.5
-    affine: np.ndarray = volume.affine @ change
-    return affine

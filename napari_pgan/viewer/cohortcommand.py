@@ -29,7 +29,14 @@ class Wish:
     register, bias, strip
         The steps.
     reference
-        That is registered to, and that the brain is sought in; without either step it is not asked for.
+        That is registered to, that the brain is sought in and that is fitted to the atlas; without any of these steps
+        it is not asked for.
+    atlas
+        A file, or ``"template"``; None: none.
+    labels
+        How they come onto another grid.
+    scheduler
+        Address of a cluster.
     """
 
     source: str
@@ -39,14 +46,21 @@ class Wish:
     field_of_view: float | None = None
     axis: str | None = None
     register: bool = False
-    reference: str = ""
+    reference: str | None = None
     bias: bool = False
     strip: bool = False
+    atlas: str | None = None
+    labels: str | None = None
+    scheduler: str = ""
+
+    @property
+    def _moved(self) -> bool:
+        return self.register or self.atlas is not None
 
     @property
     def page(self) -> Path | None:
         """The quality page, where there will be one: beside the store, as it shows and names the subjects."""
-        if not self.register or not self.store or "://" in self.store:
+        if not (self._moved or self.strip) or not self.store or "://" in self.store:
             return None
         place = Path(self.store)
         return place.with_name(place.name.removesuffix(".zarr") + "-quality") / PAGE
@@ -66,10 +80,12 @@ class Wish:
         if not self.store:
             raise InputError("name the store that the cohort goes to, such as cohort.zarr")
         given: dict[str, Any] = {"--size": self.size, "--fov": self.field_of_view, "--axis": self.axis}
-        if self.register or self.strip:  # both begin with it
+        given |= {"--scheduler": self.scheduler or None}
+        if self._moved or self.strip:  # they begin with it
             given |= {"--reference": self.reference or None}
-        if self.register:
             given |= {"--quality": None if self.page is None else self.page.parent}
+        if self._moved:
+            given |= {"--atlas": self.atlas, "--labels": self.labels}
         said = [x for option, value in given.items() if value is not None for x in (option, f"{value}")]
         steps = {"--register": self.register, "--bias": self.bias, "--strip": self.strip}
         return [*self._begin(self.store), *said, *(option for option, on in steps.items() if on), "--json"]

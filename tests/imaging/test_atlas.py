@@ -180,8 +180,8 @@ def test_without_registration_modalities_come_from_their_own_grids_as_their_head
 
 
 def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--atlas .*none\.nii\.gz does not exist"):
+    with pytest.raises(InputError, match=r"the atlas .*none\.nii\.gz does not exist"):
         load_atlas(str(tmp_path / "none.nii.gz"), "SPL")
     write(tmp_path / "flat.nii.gz", np.ones((8, 8, 8), np.float32))
-    with pytest.raises(InputError, match=r"--atlas .*flat\.nii\.gz is constant"):
+    with pytest.raises(InputError, match=r"the atlas .*flat\.nii\.gz is constant"):
         load_atlas(str(tmp_path / "flat.nii.gz"), "SPL")

@@ -14,10 +14,11 @@ from scipy import ndimage
 from small_cohort import write_subject
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.exam import Exam, ExamSteps, Together, bring_together, read_exam
+from napari_pgan.imaging.exam import Exam, Together, bring_together, read_exam
 from napari_pgan.imaging.examfiles import find_exam, part_of_name, told_apart
 from napari_pgan.imaging.examgrid import centred, grid_of, on_grid, to_patient, way_to_patient
 from napari_pgan.imaging.resampling import resample_image
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import Frame, prepare_subject
 from napari_pgan.imaging.volume import Volume, orient, read_volume, write_volume
 from napari_pgan.phantom import CHANNELS
@@ -61,7 +62,7 @@ def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def together(folder: Path) -> Together:
     found = {one.part: one for one in find_exam(folder) if one.part is not None}
-    return bring_together(read_exam(found), ExamSteps("t1", register=True))
+    return bring_together(read_exam(found), Steps(reference="t1", register=True))
 
 
 def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file(
@@ -109,7 +110,7 @@ def test_a_cohorts_subject_is_the_same_in_a_store_and_here(tmp_path: Path) -> No
     parts = {part: files / f"Brats18_X_1_{part}.nii.gz" for part in (*CHANNELS.modalities, "seg")}
     stored = prepare_subject(parts, CHANNELS, Frame(32, 224.0, "axial"))
     exam = read_exam({one.part: one for one in find_exam(files) if one.part})
-    made = on_grid(bring_together(exam, ExamSteps()), Grid((32, 32), (7.0, 7.0), "PL"))
+    made = on_grid(bring_together(exam, Steps()), Grid((32, 32), (7.0, 7.0), "PL"))
     np.testing.assert_allclose(np.stack([made.images[m] for m in CHANNELS.modalities]), stored.images, atol=1e-6)
     np.testing.assert_array_equal(made.labels, stored.labels)
     np.testing.assert_allclose(made.affine, stored.attributes["affine"])
@@ -135,7 +136,7 @@ def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: 
         Volume(np.where(head, 300 + random.normal(0, 20, head.shape), 0).astype(np.float32), affine), given_axes
     )
     seg = orient(Volume(marked, affine), given_axes)
-    together = bring_together(Exam({"flair": image, "seg": seg}), ExamSteps())
+    together = bring_together(Exam({"flair": image, "seg": seg}), Steps())
     grid = Grid((48, 64, 64), (4.0, 3.0, 3.0), "SPL") if volume_model else Grid((64, 64), (3.0, 3.0), "PL")
     made = on_grid(together, grid)
     assert made.labels is not None
@@ -163,12 +164,12 @@ def test_bad_exams_are_one_sentence(together: Together) -> None:
     t1 = together.volumes["t1"]
     smaller = Volume(t1.array[1:], t1.affine)
     for parts, steps, sentence in [
-        ({}, ExamSteps(), "no image is among the parts"),
-        ({"seg": t1}, ExamSteps("t1", register=True), "no image is among the parts"),
-        ({"t1": t1}, ExamSteps("t2"), "no t2 in this exam"),
-        ({"t1": t1, "t2": smaller}, ExamSteps(), "t2 lies on another grid than t1; tick Register"),
-        ({"t1": Volume(t1.array * 0, t1.affine)}, ExamSteps(), "t1 is constant"),
-        ({"t1": t1, "seg": Volume(t1.array + 0.5, t1.affine)}, ExamSteps("t1", register=True), "fractions"),
+        ({}, Steps(), "no image is among the parts"),
+        ({"seg": t1}, Steps(reference="t1", register=True), "no image is among the parts"),
+        ({"t1": t1}, Steps(reference="t2"), "no t2 in this exam"),
+        ({"t1": t1, "t2": smaller}, Steps(), "t2 lies on another grid than t1; tick Register"),
+        ({"t1": Volume(t1.array * 0, t1.affine)}, Steps(), "t1 is constant"),
+        ({"t1": t1, "seg": Volume(t1.array + 0.5, t1.affine)}, Steps(reference="t1", register=True), "fractions"),
     ]:
         with pytest.raises(InputError, match=sentence):
             bring_together(Exam(parts), steps)
@@ -184,7 +185,7 @@ def test_a_registration_that_fails_is_shown_and_named() -> None:
     brain = template()["t1"]
     t1 = Volume(brain.array[::3, ::3, ::3], brain.affine @ np.diag([3.0, 3, 3, 1]))
     noise = Volume(random.normal(50, 10, (20, 24, 24)).astype(np.float32), t1.affine)
-    made = bring_together(Exam({"t1": t1, "t2": noise}), ExamSteps("t1", register=True))
+    made = bring_together(Exam({"t1": t1, "t2": noise}), Steps(reference="t1", register=True))
     (problem,) = made.problems
     assert problem.startswith("t2 could not be registered")
     assert made.volumes["t2"].same_grid(t1)
@@ -203,7 +204,7 @@ def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
 
     with pytest.raises(Enough):
         bring_together(
-            Exam({"t1": together.volumes["t1"]}), ExamSteps("t1", register=True, bias=True, strip=True), tell
+            Exam({"t1": together.volumes["t1"]}), Steps(reference="t1", register=True, bias=True, strip=True), tell
         )
     assert said == [("Taking the shading out of t1", 0, 2)]
 
@@ -214,6 +215,8 @@ def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
         ("t1c", "t1ce"), ("T1 post Gd", "t1ce"), ("Brats18_2013_3_1_t1ce.nii.gz", "t1ce"), ("t2 [1]", "t2"),
         ("BraTS-GLI-00000-000-t1n.nii.gz", "t1"), ("sub-01_ce-gadolinium_T1w.nii.gz", "t1ce"), ("blob", None),
         ("sub-01_FLAIR.nii.gz", "flair"), ("phantom segmentation", "seg"), ("a.seg.nrrd", "seg"), ("AX PD", "pd"),
+        ("sub-01_desc-brain_mask.nii.gz", "brain"), ("t1_brainmask", "brain"), ("mask of the brain", "brain"),
+        ("t1_brain.nii.gz", "t1"), ("lesion mask", "seg"),
     ],
 )  # fmt: skip
 def test_names_suggest_what_they_say(name: str, part: str | None) -> None:

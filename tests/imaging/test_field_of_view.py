@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.imaging.fieldofview import (
+    area_averages,
+    area_votes,
     choose_field_of_view,
     head_extent,
     pixel_weights,
-    resample,
-    resample_labels,
     window_start,
 )
 
@@ -45,14 +45,14 @@ def test_whole_factors_are_exact_box_averages() -> None:
     volume = np.random.default_rng(0).integers(0, 256, (3, 24, 36)).astype(np.float32)
     weights = pixel_weights(24, 0, 24, 8), pixel_weights(36, 6, 24, 8)
     boxes = volume[:, :, 6:30].reshape(3, 8, 3, 8, 3).mean((2, 4))
-    np.testing.assert_allclose(resample(volume, *weights), boxes, rtol=1e-5)
+    np.testing.assert_allclose(area_averages(volume, weights), boxes, rtol=1e-5)
 
 
 def test_the_same_size_is_a_crop() -> None:
     volume = np.random.default_rng(0).normal(size=(2, 20, 30)).astype(np.float32)
-    cropped = resample(volume, pixel_weights(20, 2, 16, 16), pixel_weights(30, 9, 16, 16))
+    cropped = area_averages(volume, (pixel_weights(20, 2, 16, 16), pixel_weights(30, 9, 16, 16)))
     np.testing.assert_allclose(cropped, volume[:, 2:18, 9:25], rtol=1e-6)
-    padded = resample(volume, pixel_weights(20, -6, 32, 32), pixel_weights(30, -1, 32, 32))
+    padded = area_averages(volume, (pixel_weights(20, -6, 32, 32), pixel_weights(30, -1, 32, 32)))
     np.testing.assert_allclose(padded, np.pad(volume, ((0, 0), (6, 6), (1, 1))), rtol=1e-6)
 
 
@@ -61,7 +61,7 @@ def test_a_round_thing_stays_round() -> None:
     y, x = np.meshgrid(np.arange(90) - 44.5, 2 * (np.arange(50) - 24.5), indexing="ij")
     disc = (np.hypot(x, y) < 15)[None].astype(np.float32)
     starts = window_start(0, 90, 1, 96), window_start(0, 50, 2, 96)
-    seen = resample(disc, pixel_weights(90, starts[0], 96, 32), pixel_weights(50, starts[1], 48, 32))[0]
+    seen = area_averages(disc, (pixel_weights(90, starts[0], 96, 32), pixel_weights(50, starts[1], 48, 32)))[0]
     assert seen.sum() * 9 == pytest.approx(np.pi * 15**2, rel=0.03)
     assert (seen.sum(0) > 0.5).sum() == (seen.sum(1) > 0.5).sum()
 
@@ -94,7 +94,7 @@ def test_labels_stay_labels_and_keep_their_volume() -> None:
     away = np.sqrt(x**2 + y**2 + z**2)
     labels = np.select([away < 16, away < 19, away < 30], [1, 4, 2], 0).astype(np.uint8)  # a rim of 3 voxels
     weights = pixel_weights(96, 0, 96, 32)
-    small = resample_labels(labels, np.array([1, 2, 4]), weights, weights)
+    small = area_votes(labels, (1, 2, 4), (weights, weights))
     assert set(np.unique(small)) == {0, 1, 2, 4}
     for value in (1, 2, 4):
         assert (small == value).sum() * 9 == pytest.approx((labels == value).sum(), rel=0.15)
@@ -105,4 +105,20 @@ def test_labels_stay_labels_and_keep_their_volume() -> None:
 def test_labels_at_the_same_size_are_the_same(seed: int) -> None:
     labels = np.random.default_rng(seed).choice(np.array([0, 1, 2, 4], np.uint8), (3, 12, 12))
     weights = pixel_weights(12, 0, 12, 12)
-    np.testing.assert_array_equal(resample_labels(labels, np.array([1, 2, 4]), weights, weights), labels)
+    np.testing.assert_array_equal(area_votes(labels, (1, 2, 4), (weights, weights)), labels)
+
+
+def test_slices_are_averaged_as_rows_and_columns_are() -> None:
+    """Whatever axis is called the first: a volume turned over has its averages and its votes turned over."""
+    random = np.random.default_rng(1)
+    image = random.normal(50, 9, (12, 18, 24)).astype(np.float32)
+    labels = np.repeat(np.repeat(np.repeat(random.choice([0, 1, 4], (4, 6, 8)), 3, 0), 3, 1), 3, 2).astype(np.uint8)
+    weights = tuple(pixel_weights(n, -1, n + 2, n // 2) for n in image.shape)
+    turned = tuple(weights[axis] for axis in (2, 0, 1))
+    averaged = area_averages(image, weights, 50.0)
+    np.testing.assert_allclose(
+        area_averages(image.transpose(2, 0, 1), turned, 50.0), averaged.transpose(2, 0, 1), rtol=1e-4
+    )
+    assert 30 < averaged.min() < averaged.max() < 70  # what lies outside counts as background, not as 0
+    votes = area_votes(labels, (1, 4), weights)
+    np.testing.assert_array_equal(area_votes(labels.transpose(2, 0, 1), (1, 4), turned), votes.transpose(2, 0, 1))

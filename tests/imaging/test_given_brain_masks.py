@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_cohort import AFFINE, SHAPE, arrays, write
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohort import find_cohort
+from napari_pgan.imaging.overlay import LINE
 from napari_pgan.imaging.plan import Plan
 from napari_pgan.imaging.prepare import Options, prepare
 from napari_pgan.store import SplitRule, open_store
@@ -36,9 +38,13 @@ def _subject(folder: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Pat
 
 
 def test_the_mask_that_a_plan_names_is_the_brain(tmp_path: Path) -> None:
-    report = prepare(str(_subject(tmp_path / "in", _brain())), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
+    asked = Options(size=32, plan=PLAN, folder=tmp_path / "quality")
+    report = prepare(str(_subject(tmp_path / "in", _brain())), tmp_path / "a.zarr", asked)
     assert not report.aside
-    (about,) = report.subjects.values()
+    ((key, about),) = report.subjects.items()
+    with Image.open(tmp_path / "quality" / key / "brain.png") as picture:
+        assert (np.asarray(picture) == LINE).all(axis=-1).any()
+    assert "the subject&#x27;s own mask" in (tmp_path / "quality" / "quality.html").read_text(encoding="utf-8")
     litres = float(_brain().sum() * np.abs(np.linalg.det(AFFINE))) / 1e6
     assert about["brain_mask"] == {"given": True, "millilitres": pytest.approx(1000 * litres)}
     store = open_store(tmp_path / "a.zarr")

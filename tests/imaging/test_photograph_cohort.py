@@ -43,7 +43,7 @@ def test_a_disc_is_centred_and_stays_round(
     made = prepare_photographs({"photograph": (folder / "a.png",), "seg": (folder / "m.png",)}, CHANNELS, 64)
     seen = made.images[0, 0] > -0.5
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    assert abs(len(rows) - len(columns)) <= 1
+    assert abs(len(rows) - len(columns)) <= 2  # half a pixel at each end may fall either way
     assert abs(rows.mean() - 31.5) <= 1
     assert abs(columns.mean() - 31.5) <= 1
     assert len(rows) >= 58  # it fills the picture but for the margin

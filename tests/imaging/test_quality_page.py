@@ -40,7 +40,7 @@ def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_
         sound=SOUND,
     )
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    assert re.findall(r"<h2>(\w+)</h2>", page) == ["loose", "apart", "alike", "sound"]
+    assert re.findall(r"<section.*?<h2>(\w+)</h2>", page) == ["loose", "apart", "alike", "sound"]
 
 
 @pytest.mark.parametrize("mirrored", [0.0, 0.65, 0.99])
@@ -67,3 +67,20 @@ def test_who_has_no_picture_is_told_on_the_page_and_in_the_report(tmp_path: Path
     assert "<p>1 subject without pictures and transforms" in page
     assert without_pictures(tmp_path, report) == 1
     assert any("1 subject without pictures" in line for line in replace(report, pictureless=1).lines())
+
+
+def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> None:
+    """Of a subject whose skull was taken off, and that was not registered."""
+    report = _report(a=SOUND)
+    (about,) = report.subjects.values()
+    mask = {"given": False, "modality": "t2", "disagreement": 1.0, "millilitres": 1432.4}
+    stripped = {k: v for k, v in about.items() if k != "registration"} | {"brain_mask": mask}
+    report = replace(report, subjects={"key-a": stripped})
+    assert "No picture" in write_page(tmp_path, report).read_text(encoding="utf-8")
+    (tmp_path / "key-a").mkdir()
+    (tmp_path / "key-a" / "brain.png").touch()
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert "brain, found in t2, 1432 ml" in page
+    assert 'src="key-a/brain.png"' in page
+    assert without_pictures(tmp_path, report) == 0
+    assert "<table>" not in page  # no registration, no figures of one

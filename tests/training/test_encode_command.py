@@ -12,11 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
+from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Card, Generator, load_model, read_card, write_model
+from napari_pgan.model.model import shipped_models
 from napari_pgan.model.refit import store_mean_map
 from napari_pgan.phantom import write_cohort
 from napari_pgan.spec import Channels, Grid, Label
 from napari_pgan.training.cli import main
+from napari_pgan.training.exams import Wanted, pictures
 
 PARTS = ("t1", "t1ce", "t2", "flair", "seg")
 
@@ -83,6 +86,26 @@ def test_a_folder_of_exams_is_one_image_each(exam: dict[str, Path], tmp_path: Pa
     with np.load(out, allow_pickle=False) as archive:
         assert archive["images"].shape == (2, 4, 64, 64)
         assert [row["slice"] for row in json.loads(str(archive["report"]))["images"]] == [30, 34]
+
+
+@pytest.mark.parametrize("register", [True, False])
+def test_a_displaced_modality_is_registered_where_that_is_asked(
+    exam: dict[str, Path], tmp_path: Path, register: bool
+) -> None:
+    """Its header says 15 mm to the side of where the head is."""
+    image = nib.load(exam["t2"])
+    aside = np.eye(4)
+    aside[0, 3] = 15
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), aside @ image.affine), tmp_path / "t2.nii.gz")
+    words = [*_words(exam, "t1", "t1ce", "flair"), f"t2={tmp_path / 't2.nii.gz'}"]
+    card = read_card(shipped_models()["default"])
+    if not register:
+        with pytest.raises(InputError, match="different grids"):
+            list(pictures(card, "default", words, Wanted()))
+        return
+    (there,) = pictures(card, "default", words, Wanted(register=True))
+    (right,) = pictures(card, "default", _words(exam, *PARTS[:4]), Wanted(slices=str(there.z)))
+    assert np.corrcoef(there.images[2].ravel(), right.images[2].ravel())[0, 1] > 0.95
 
 
 def test_what_the_model_cannot_express_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.exam import ExamSteps, Together, bring_together, read_exam
+from napari_pgan.imaging.exam import Together, bring_together, read_exam
 from napari_pgan.imaging.examfiles import find_exam
 from napari_pgan.imaging.examgrid import on_grid, way_to_patient
 from napari_pgan.imaging.segmentation import read_segmentation
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.volume import Volume, read_volume, write_volume
 from napari_pgan.model import Model
 from napari_pgan.phantom import CHANNELS, make_subject
@@ -43,7 +44,9 @@ def truth(folder: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def together(folder: Path, truth: dict[str, np.ndarray]) -> Together:
-    return bring_together(read_exam({x.part: x for x in find_exam(folder) if x.part}), ExamSteps("t1", register=True))
+    return bring_together(
+        read_exam({x.part: x for x in find_exam(folder) if x.part}), Steps(reference="t1", register=True)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from displaced_exam import write_exam
+from scipy import ndimage
 
 from napari_pgan.phantom import PhantomSubject, make_subject, write_cohort
 
@@ -86,10 +87,10 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     assert float(after) > float(before)
 
     for change in (
-        lambda: exam.compare.before.setChecked(True),
-        lambda: exam.compare.slider.setValue(12),
-        lambda: exam.compare.how.setCurrentText("Swipe"),
-        lambda: exam.compare.slider.setValue(80),
+        lambda: exam.comparison.box.before.setChecked(True),
+        lambda: exam.comparison.box.slider.setValue(12),
+        lambda: exam.comparison.box.how.setCurrentText("Swipe"),
+        lambda: exam.comparison.box.slider.setValue(80),
         lambda: viewer.dims.transpose(),
     ):
         picture_changes(qtbot, viewer.layers["preview"], change)
@@ -123,6 +124,54 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     wait(qtbot, lambda: len(viewer.layers) == 6 and not exam._renderer.is_busy)
     assert drawn in viewer.layers
     assert (drawn.data == 4).sum() == 800
+
+
+def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
+    dock: Any, qtbot: Any, small: PhantomSubject, tmp_path: Path
+) -> None:
+    """The head is 10 mm to the side of where the atlas has it."""
+    exam, viewer = dock.exam, dock.viewer
+    spacing = small.grid.spacing
+    head = viewer.add_image(small.images["t1"], name="t1", scale=spacing)
+    inner = ndimage.binary_erosion(small.brain, iterations=2)
+    viewer.add_labels(inner.astype(np.uint8), name="brain mask", scale=spacing)
+    viewer.add_labels(small.labels, name="lesion", scale=spacing)
+    average = viewer.add_image(small.images["t1"], name="average", scale=spacing, translate=(0, 0, 10))
+    assert exam.parts.parts().keys() == {"t1", "brain", "seg"}
+    steps = exam.steps
+    assert not steps.strip.isEnabled()
+    assert "brain mask is among the volumes" in steps.strip.toolTip()
+    steps.register.setChecked(False)
+    assert "Labels stay" in steps.labels.toolTip()
+    offered = [steps.atlas.itemText(i) for i in range(steps.atlas.count())]
+    assert offered == ["no atlas", "the shipped brain", "t1", "average", "a file…"]
+    steps.atlas.setCurrentIndex(3)
+    steps.atlas.activated.emit(3)
+    assert steps.atlas.value == average
+    steps.labels.setCurrentIndex(steps.labels.findData("gaussian"))
+
+    exam.preview_button.click()
+    wait(qtbot, lambda: "preview" in viewer.layers)
+    assert "Ready" in dock.status.text()
+    assert exam.figures.item(0, 0).text() == "atlas"
+    assert float(exam.figures.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
+    assert exam.comparison.box.modality.currentText() == "atlas | t1"
+    exam.grid.pixels.setCurrentIndex(exam.grid.pixels.findData(32))
+    exam.send_button.click()
+    wait(qtbot, exam.patient.button.isEnabled)
+    sent, marked = viewer.layers["exam t1"].data, viewer.layers["exam segmentation"].data
+    voxel = float(np.prod(viewer.layers["exam t1"].scale))
+    assert (sent > -0.999).sum() * voxel == pytest.approx(inner.sum() * np.prod(spacing), rel=0.2)
+    assert (marked > 0).sum() * voxel == pytest.approx((small.labels > 0).sum() * np.prod(spacing), rel=0.25)
+    assert [exam.patient.onto.itemData(i) for i in range(1, exam.patient.onto.count())] == ["t1", "seg"]
+
+    viewer.layers.remove(average)  # an atlas that is gone is chosen no longer
+    assert steps.atlas.value is None
+    assert exam.send_button.toolTip() == "Volumes or steps have changed: preview again"
+    steps.atlas.take_file(tmp_path / "none.nii.gz")
+    exam.preview_button.click()
+    wait(qtbot, lambda: "none.nii.gz does not exist" in dock.status.text())
+    assert head in viewer.layers
 
 
 def test_bad_input_is_a_sentence_and_nothing_is_lost(

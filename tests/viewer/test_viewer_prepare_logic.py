@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.exam import Together
+from napari_pgan.imaging.intensity import Foreground
+from napari_pgan.imaging.volume import Volume
 from napari_pgan.phantom import write_cohort
 from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
-from napari_pgan.viewer.compare import chequered, grey, wiped
+from napari_pgan.viewer.compare import Compared, chequered, grey, wiped
 
 _pictures = arrays(np.uint8, (4, 6, 8))
 
@@ -88,8 +92,11 @@ def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
     assert words[6:] == ["--plan", "p.yaml", "--reference", "t1", "--register", "--strip", "--json"]
     assert wish.page is None
     words = Wish("a", "b.zarr", reference="t2", strip=True).preparing()
-    assert words[6:] == ["--reference", "t2", "--strip", "--json"]
+    assert words[6:] == ["--reference", "t2", "--quality", "b-quality", "--strip", "--json"]
     assert "--reference" not in Wish("a", "b.zarr", reference="t2", bias=True).preparing()
+    words = Wish("a", "b.zarr", reference="t2", atlas="template", labels="gaussian", scheduler="tcp://n:1").preparing()
+    asked = ["--scheduler", "tcp://n:1", "--reference", "t2", "--quality", "b-quality"]
+    assert words[6:] == [*asked, "--atlas", "template", "--labels", "gaussian", "--json"]
     page = Wish("a", str(tmp_path / "b.zarr"), register=True).page
     assert page == tmp_path / "b-quality" / "quality.html"
     with pytest.raises(InputError, match="name the store"):
@@ -139,3 +146,25 @@ def test_the_store_goes_on_after_an_interrupt(tmp_path: Path, monkeypatch: pytes
     assert json.loads(made.stdout)["taken"] == 6
     assert "Traceback" not in err + made.stderr
     assert out is not None
+
+
+def test_a_skull_that_is_taken_off_is_dimmed_and_an_atlas_is_laid_beside_the_reference() -> None:
+    affine = np.diag([-2.0, -2.0, 2.0, 1.0])
+    head = np.zeros((10, 12, 14), np.float32)
+    head[2:8, 2:10, 2:12] = np.linspace(50, 100, 10, dtype=np.float32)
+    brain = np.zeros(head.shape, bool)
+    brain[4:6, 4:8, 4:10] = True
+    t1, atlas = Volume(head, affine), Volume(head[::-1].copy(), affine)
+    together = Together(
+        "t1", {"t1": t1}, {"t1": t1}, {"t1": Foreground(brain, 0.0, True)}, {}, {"parts": {}}, atlas=atlas
+    )
+    compared = Compared(together)
+    assert compared.pairs == [("atlas | t1", "atlas")]
+    ((first, *_), (second, *_)) = (compared.picture("atlas", True, True, share, 0) for share in (0.0, 100.0))
+    before, *_ = compared.picture("atlas", False, True, 0.0, 0)
+    np.testing.assert_array_equal(second, grey(atlas.array, 0.0))
+    np.testing.assert_array_equal(first[brain], before[brain])
+    outside = ~brain & (head > 0)
+    assert (first[outside] < 0.5 * before[outside]).all()
+    alone = Compared(replace(together, atlas=None))
+    assert alone.pairs == [("t1", "t1")]

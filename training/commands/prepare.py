@@ -86,7 +86,9 @@ def prepare(
     ] = None,
     quality: Annotated[
         Path | None,
-        typer.Option(help="Folder for the page that shows and names every registered subject, and the transforms."),
+        typer.Option(
+            help="Folder for the page that shows and names registered or stripped subjects, and the transforms."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")

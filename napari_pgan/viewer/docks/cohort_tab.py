@@ -25,9 +25,10 @@ from qtpy.QtWidgets import (
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.report import subjects_said
 from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
-from napari_pgan.viewer.docks.exam_options import GridBox, StepsBox
+from napari_pgan.viewer.docks.grid_box import GridBox
 from napari_pgan.viewer.docks.process import Process
 from napari_pgan.viewer.docks.sections import heading
+from napari_pgan.viewer.docks.steps_box import StepsBox
 from napari_pgan.viewer.docks.tables import fit_rows
 from napari_pgan.viewer.docks.whynot import allow
 
@@ -47,7 +48,7 @@ class CohortTab(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.process = Process(self)
-        self.source, self.plan, self.store = QLineEdit(), QLineEdit(), QLineEdit()
+        self.source, self.plan, self.store, self.scheduler = (QLineEdit() for _ in range(4))
         self.grid, self.steps = GridBox(of_model=False), StepsBox(exam=False)
         self.list_button, self.prepare_button = QPushButton("List"), QPushButton("Prepare store")
         self.quality_button = QPushButton("Open the quality page")
@@ -72,10 +73,9 @@ class CohortTab(QWidget):
             size=size,
             field_of_view=field,
             axis=axis,
-            register=self.steps.register.isChecked(),
-            reference=self.steps.reference.currentText().strip(),
-            bias=self.steps.bias.isChecked(),
-            strip=self.steps.strip.isChecked(),
+            scheduler=self.scheduler.text().strip(),
+            atlas=self.steps.atlas.value,
+            **self.steps.values(),
         )
 
     def list_subjects(self) -> None:
@@ -122,6 +122,12 @@ class CohortTab(QWidget):
             row.addWidget(button)
             form.addRow(label, row)
         self.plan.setPlaceholderText("none")
+        self.scheduler.setPlaceholderText("this machine")
+        self.scheduler.setToolTip(
+            "Address of a dask.distributed scheduler, such as tcp://node7:8786, whose workers do the subjects"
+        )
+        self.scheduler.setMinimumWidth(60)
+        form.addRow("Cluster", self.scheduler)
         self.subjects.setHorizontalHeaderLabels(["Subject", "Found", "Missing"])
         self.subjects.verticalHeader().hide()
         header = self.subjects.horizontalHeader()
@@ -256,5 +262,11 @@ class CohortTab(QWidget):
         if self._stopping:
             reason = "It puts down what it has begun"
         allow(self.prepare_button, "Prepare every subject in the background, or go on where it was stopped", reason)
-        no_page = "" if self._page is not None else "There is one after preparing with Register"
-        allow(self.quality_button, "How each subject was registered, the worst first, in the web browser", no_page)
+        no_page = (
+            "" if self._page is not None else "There is one after preparing with Register, an atlas or the brain alone"
+        )
+        allow(
+            self.quality_button,
+            "How each subject was registered and stripped, the worst first, in the web browser",
+            no_page,
+        )

@@ -54,18 +54,22 @@ class CompareBox(QWidget):
     def is_swipe(self) -> bool:
         return self.how.currentText() == "Swipe"
 
-    def offer(self, reference: str, others: Sequence[str]) -> None:
-        """Show the modalities that lie beside the reference; where there is none, the reference alone."""
+    def offer(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Show which images can stand beside each other, each pair with its name; the one chosen stays."""
         chosen = self.modality.currentData()
         self.modality.clear()
-        for part in others or (reference,):
-            self.modality.addItem(f"{reference} | {part}" if others else reference, part)
+        for text, part in pairs:
+            self.modality.addItem(text, part)
         self.modality.setCurrentIndex(max(0, self.modality.findData(chosen)))
         self.allow("")
 
     def allow(self, why_not: str) -> None:
         """Enable the controls, or say why they cannot be used."""
-        allow(self.modality, "The reference and the modality that was moved onto it", why_not)
+        allow(
+            self.modality,
+            "The reference and what was moved onto it, or the atlas and the reference",
+            why_not,
+        )
         allow(self.before, "Where the headers place it", why_not)
         allow(self.after, "Where it was registered to", why_not)
         allow(self.how, "In fields by turns, or one wiped over the other", why_not)

@@ -2,49 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QHBoxLayout,
-    QHeaderView,
     QProgressBar,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.cardtext import describe_grid
-from napari_pgan.viewer.compare import chequered, grey, wiped
+from napari_pgan.viewer.compare import PREVIEW, Compared
 from napari_pgan.viewer.display import Display
-from napari_pgan.viewer.docks.compare_box import CompareBox
-from napari_pgan.viewer.docks.exam_options import GridBox, StepsBox
+from napari_pgan.viewer.docks.comparison import Comparison, look_at_middle
+from napari_pgan.viewer.docks.figures_table import FiguresTable
+from napari_pgan.viewer.docks.grid_box import GridBox
 from napari_pgan.viewer.docks.parts_table import PartsTable
 from napari_pgan.viewer.docks.patient_box import PatientBox
 from napari_pgan.viewer.docks.sections import heading
 from napari_pgan.viewer.docks.steps import Steps
-from napari_pgan.viewer.docks.tables import fit_rows
+from napari_pgan.viewer.docks.steps_box import StepsBox
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.examlayers import WAY, LayerPart, exam_layers, grid_said
-from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, placement
+from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple
 from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.exam import ExamSteps, Together
+    from napari_pgan.imaging.exam import Together
     from napari_pgan.imaging.examgrid import OnGrid
+    from napari_pgan.imaging.steps import Steps as PrepareSteps
     from napari_pgan.spec import Grid
 
-PREVIEW = "preview"
+_DRAWN = ("seg", "brain")  # not images, but drawn on one
 _READABLE = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
 
@@ -66,14 +62,12 @@ class ExamTab(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._session = session_of(viewer)
-        self._renderer, self._painter, self._steps = Renderer(self), Renderer(self), Steps(self)
-        self._shown, self._sent = Display(), Display()
+        self._renderer, self._steps, self._sent = Renderer(self), Steps(self), Display()
         self._files: list[tuple[str, Any, str | None]] | None = None  # None: the viewer's layers
-        self._preview: _Preview | None = None
+        self._preview: Together | None = None
         self._previewed: object = None  # what was asked for it
         self._way: dict[str, Any] | None = None
         self._doing, self._cancelling = "", False
-        self._hidden: list[Any] = []
 
         self.parts = PartsTable()
         self.layers_button, self.folder_button, self.files_button = map(QPushButton, ("Layers", "Folder…", "Files…"))
@@ -81,15 +75,13 @@ class ExamTab(QWidget):
         self.preview_button = QPushButton("Preview")
         self.bar = QProgressBar()
         self.bar.hide()
-        self.figures = QTableWidget(0, 3)
-        self.compare = CompareBox()
-        self.alone = QCheckBox("Hide the other layers")
-        self.alone.setChecked(True)
+        self.figures = FiguresTable()
+        self.comparison = Comparison(viewer)
         self.send_button = QPushButton("Send on")
         self.patient = PatientBox(viewer, lambda: self._way)
         self._build()
         self._connect()
-        self._fill()
+        self._on_layers()
         self._on_model()
 
     def take_folder(self, path: str | Path) -> None:
@@ -112,12 +104,14 @@ class ExamTab(QWidget):
         try:
             parts = self.parts.parts()
             taken = {k: x if self._files is not None else LayerPart.of(x) for k, x in parts.items()}
+            chosen = self.steps.atlas.value
+            onto = chosen if chosen is None or isinstance(chosen, str) else LayerPart.of(chosen)
         except InputError as error:
             self.failed.emit(error)
             return
         wanted, asked = self._wanted(), self._asked()
 
-        def work(progress: Progress) -> _Preview:
+        def work(progress: Progress) -> Compared:
             from napari_pgan.imaging.exam import bring_together, read_exam
 
             def tell(what: str, done: int, tasks: int) -> None:
@@ -126,7 +120,8 @@ class ExamTab(QWidget):
 
             tell("Reading the layers", 0, 1)
             volumes = {part: x.volume() if isinstance(x, LayerPart) else x for part, x in taken.items()}
-            return _Preview(bring_together(read_exam(volumes, tell), wanted, tell))
+            atlas = onto.volume() if isinstance(onto, LayerPart) else onto
+            return Compared(bring_together(read_exam(volumes, tell, atlas), wanted, tell))
 
         self._begin(work, partial(self._on_preview, asked), "Reading")
 
@@ -143,10 +138,10 @@ class ExamTab(QWidget):
         def work(progress: Progress) -> tuple[OnGrid, dict[str, Any], list[LayerTuple]]:
             from napari_pgan.imaging.examgrid import grid_of, on_grid, way_to_patient
 
-            grid = wanted if wanted is not None else grid_of(preview.together, *own)  # type: ignore[arg-type]
-            made = on_grid(preview.together, grid, normalise)
-            way = way_to_patient(preview.together, made)
-            return made, way, exam_layers(preview.together, made, way, labels)
+            grid = wanted if wanted is not None else grid_of(preview, *own)  # type: ignore[arg-type]
+            made = on_grid(preview, grid, normalise)
+            way = way_to_patient(preview, made)
+            return made, way, exam_layers(preview, made, way, labels)
 
         self._begin(work, self._on_sent, "Bringing it to the grid")
 
@@ -158,24 +153,14 @@ class ExamTab(QWidget):
 
     def end(self) -> None:
         """No answer comes after this; layers that were hidden are shown again."""
-        self._show_others()
+        self.comparison.end()
         self._renderer.stop()
-        self._painter.stop()
         self._steps.stop()
         self._session.model_changed.disconnect(self._on_model, missing_ok=True)
         for event in self._events():
             event.disconnect(self._on_layers)
-        self._viewer.dims.events.order.disconnect(self._paint)
 
     def _build(self) -> None:
-        self.figures.setHorizontalHeaderLabels(["", "Similarity", "Moved"])
-        self.figures.verticalHeader().hide()
-        header = self.figures.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
-        self.figures.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
-        self.figures.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
-        self.figures.hide()
         sources = QHBoxLayout()
         for button, tip in (
             (self.layers_button, "List the viewer's layers that are volumes"),
@@ -188,7 +173,7 @@ class ExamTab(QWidget):
         layout.setContentsMargins(4, 4, 4, 4)
         for widget in (
             sources, self.parts, heading("Grid"), self.grid, heading("Steps"), self.steps, self.preview_button,
-            self.bar, self.figures, heading("Before and after"), self.compare, self.alone, self.send_button,
+            self.bar, self.figures, heading("Before and after"), self.comparison, self.send_button,
             heading("Back to the patient"), self.patient,
         ):  # fmt: skip
             layout.addLayout(widget) if isinstance(widget, QHBoxLayout) else layout.addWidget(widget)
@@ -201,19 +186,16 @@ class ExamTab(QWidget):
         self.parts.changed.connect(self._on_parts)
         self.steps.changed.connect(self._allow)
         self.preview_button.clicked.connect(lambda: self.cancel() if self._renderer.is_busy else self.preview())
-        self.compare.changed.connect(self._paint)
-        self.alone.toggled.connect(self._on_alone)
+        self.comparison.failed.connect(self.failed)
         self.send_button.clicked.connect(self.send)
         self.patient.said.connect(self.said)
         self.patient.failed.connect(self.failed)
         self._renderer.failed.connect(self._on_failure)
         self._renderer.progressed.connect(self._on_progress)
         self._renderer.busy.connect(lambda _: self._allow())
-        self._painter.failed.connect(self.failed)
         self._session.model_changed.connect(self._on_model)
         for event in self._events():
             event.connect(self._on_layers)
-        self._viewer.dims.events.order.connect(self._paint)  # the swipe follows what is across the screen
 
     def _events(self) -> tuple[Any, ...]:
         events = self._viewer.layers.events
@@ -261,7 +243,7 @@ class ExamTab(QWidget):
             self.take_files(files)
 
     def _on_parts(self) -> None:
-        self.steps.offer(self.parts.images())
+        self.steps.offer(self.parts.images(), self.parts.has_brain_mask())
         self._allow()
 
     def _take_layers(self) -> None:
@@ -273,7 +255,7 @@ class ExamTab(QWidget):
         self._fill()
 
     def _on_layers(self, _: Any = None) -> None:
-        self._hidden = [layer for layer in self._hidden if layer in self._viewer.layers]
+        self.steps.atlas.offer([(name, layer) for name, layer, part in self._layers() if part not in _DRAWN])
         if self._files is None:
             self._fill()
 
@@ -295,7 +277,9 @@ class ExamTab(QWidget):
             and not getattr(layer, "rgb", False)
             and not {WAY, PREVIEW} & set(layer.metadata.get(METADATA_KEY) or ())
         ]
-        parts = ["seg" if type(x).__name__ == "Labels" else part_of_name(x.name) for x in found]
+        parts = [part_of_name(x.name) for x in found]
+        drawn = [part if part in _DRAWN else "seg" for part in parts]
+        parts = [d if type(x).__name__ == "Labels" else p for x, p, d in zip(found, parts, drawn, strict=True)]
         return [(x.name, x, part) for x, part in zip(found, told_apart(parts), strict=True)]
 
     def _on_model(self, _: Any = None) -> None:
@@ -304,12 +288,12 @@ class ExamTab(QWidget):
         self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
         self._fill()
 
-    def _wanted(self) -> ExamSteps:
-        from napari_pgan.imaging.exam import ExamSteps
+    def _wanted(self) -> PrepareSteps:
+        from napari_pgan.imaging.steps import LABELS
+        from napari_pgan.imaging.steps import Steps as PrepareSteps
 
-        box = self.steps
-        reference = box.reference.currentText() or None
-        return ExamSteps(reference, box.register.isChecked(), box.bias.isChecked(), box.strip.isChecked())
+        chosen = self.steps.values()
+        return PrepareSteps(**chosen | {"labels": chosen["labels"] or LABELS[0]})
 
     def _asked(self) -> object:
         """What a preview would be of; when it differs from the last one, that one is out of date."""
@@ -317,88 +301,27 @@ class ExamTab(QWidget):
             parts = self.parts.parts()
         except InputError:
             parts = {}
-        return {part: id(source) for part, source in parts.items()}, self._wanted()
+        atlas = self.steps.atlas.value
+        where = atlas if atlas is None or isinstance(atlas, str) else id(atlas)
+        return {part: id(source) for part, source in parts.items()}, self._wanted(), where
 
-    def _on_preview(self, asked: object, preview: _Preview) -> None:
-        self._preview, self._previewed = preview, asked
+    def _on_preview(self, asked: object, preview: Compared) -> None:
+        self._preview, self._previewed = preview.together, asked
         together = preview.together
-        self._show_figures(together)
-        self.compare.offer(together.reference, [p for p in together.images if p != together.reference])
-        self._paint()
+        self.figures.show_figures(together)
+        self.comparison.show_exam(preview)
         said = [f"{problem[:1].upper()}{problem[1:]}." for problem in together.problems]
         self.said.emit(" ".join(said) or "Ready: compare, then send it on.")
 
-    def _show_figures(self, together: Together) -> None:
-        from napari_pgan.imaging.quality import Limits
-
-        self.figures.setRowCount(len(together.quality))
-        for i, (part, quality) in enumerate(together.quality.items()):
-            problem = quality.problem(Limits())
-            texts = (
-                part + (" ⚠" if problem else ""),
-                f"{quality.before:.2f} → {quality.after:.2f}",
-                f"{quality.moved:.1f} mm, {quality.turned:.1f}°",
-            )
-            for column, text in enumerate(texts):
-                item = QTableWidgetItem(text)
-                about = f"two searches end {quality.disagreement:.1f} mm apart, heads overlap by {quality.overlap:.2f}"
-                item.setToolTip(f"{part} {problem}" if problem else f"{part}: {about}")
-                self.figures.setItem(i, column, item)
-        self.figures.setVisible(bool(together.quality))
-        fit_rows(self.figures, 5)
-
-    def _paint(self, _: Any = None) -> None:
-        """Compose the picture in the background; of many wishes while a slider is dragged the newest counts."""
-        preview, box = self._preview, self.compare
-        if preview is None or self.compare.modality.currentData() is None:
-            return
-        axis = int(self._viewer.dims.displayed[-1]) - (self._viewer.dims.ndim - 3)
-        how = (box.modality.currentData(), box.after.isChecked(), box.is_swipe, float(box.slider.value()), max(axis, 0))
-        self._painter.request(lambda _: preview.picture(*how), self._on_painted, keep_running=True)
-
-    def _on_painted(self, made: LayerTuple) -> None:
-        new = not self._shown.layers(self._viewer)
-        self._shown.show(self._viewer, [made], live=self._painter.is_busy)
-        for layer in self._shown.layers(self._viewer):
-            layer.visible = True
-        if new:
-            self._look()
-        if self.alone.isChecked():
-            self._hide_others()
-
-    def _look(self) -> None:
-        """The middle of what was made, in full."""
-        self._viewer.dims.set_point(range(self._viewer.dims.ndim), (0.0,) * self._viewer.dims.ndim)
-        self._viewer.reset_view()
-
-    def _on_alone(self, on: bool) -> None:
-        if not on:
-            self._show_others()
-        elif any(layer.visible for layer in self._shown.layers(self._viewer)):
-            self._hide_others()
-
-    def _hide_others(self) -> None:
-        for layer in self._viewer.layers:
-            if layer.visible and layer not in self._shown.layers(self._viewer):
-                layer.visible = False
-                self._hidden.append(layer)
-
-    def _show_others(self) -> None:
-        for layer in self._hidden:
-            layer.visible = True
-        self._hidden = []
-
     def _on_sent(self, answer: tuple[OnGrid, dict[str, Any], list[LayerTuple]]) -> None:
         made, way, tuples = answer
-        for layer in self._shown.layers(self._viewer):
-            layer.visible = False
-        self._show_others()
+        self.comparison.put_away()
         steps = self._sent.steps(self._viewer, tuples)
         self._steps.take(steps, partial(self._on_placed, made, way))
 
     def _on_placed(self, made: OnGrid, way: dict[str, Any]) -> None:
         self._way = way
-        self._look()
+        look_at_middle(self._viewer)
         if made_layers := self._sent.layers(self._viewer):
             self._viewer.layers.selection.active = made_layers[-1]
         model = self._session.model
@@ -426,32 +349,3 @@ class ExamTab(QWidget):
         for button in (self.layers_button, self.folder_button, self.files_button):
             button.setEnabled(not busy)
         self.patient.allow()
-
-
-class _Preview:
-    """An exam brought together, and its shades for the picture."""
-
-    def __init__(self, together: Together) -> None:
-        self.together = together
-        backgrounds = {part: found.background for part, found in together.foregrounds.items()}
-        self._after = {p: grey(together.volumes[p].array, backgrounds[p]) for p in together.images}
-        self._before = {
-            p: self._after[p] if v is together.volumes[p] else grey(v.array, backgrounds[p])
-            for p, v in together.before.items()
-        }
-
-    def picture(self, part: str, after: bool, swipe: bool, value: float, axis: int) -> LayerTuple:
-        """The layer in which the reference and another modality stand together."""
-        from napari_pgan.spec import Grid
-
-        together = self.together
-        volume = together.volumes[together.reference]
-        own, other = self._after[together.reference], (self._after if after else self._before)[part]
-        made = wiped(own, other, value / 100, axis) if swipe else chequered(own, other, volume.spacing, value)
-        grid = Grid(volume.array.shape, volume.spacing, volume.orientation)
-        about: Mapping[str, Any] = {"slot": PREVIEW, PREVIEW: True, "grid": grid.to_dict()}
-        options = {
-            "name": PREVIEW, **placement(grid), "contrast_limits": (0, 255), "colormap": "gray",
-            "interpolation2d": "linear", "metadata": {METADATA_KEY: about},
-        }  # fmt: skip
-        return np.ascontiguousarray(made), options, "image"

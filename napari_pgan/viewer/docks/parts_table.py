@@ -16,8 +16,9 @@ from napari_pgan.viewer.docks.tables import fit_rows
 if TYPE_CHECKING:
     from napari_pgan.imaging.examfiles import FoundVolume
 
-SEGMENTATION = "segmentation"
-_SEG = "seg"
+SEGMENTATION, BRAIN_MASK = "segmentation", "brain mask"
+_SEG, BRAIN = "seg", "brain"
+_MARKS = {_SEG: SEGMENTATION, BRAIN: BRAIN_MASK}  # what is drawn on a modality
 _NOTHING = "—"
 _CHOICE = 100  # pixels of the column with the modality
 _SUFFIX = re.compile(r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", re.IGNORECASE)
@@ -68,8 +69,8 @@ class PartsTable(QTableWidget):
             choice = narrow(QComboBox())
             choice.setEditable(True)
             choice.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-            choice.addItems([_NOTHING, *self._offered, SEGMENTATION])
-            suggested = _NOTHING if part is None else SEGMENTATION if part == _SEG else part
+            choice.addItems([_NOTHING, *self._offered, *_MARKS.values()])
+            suggested = _NOTHING if part is None else _MARKS.get(part, part)
             choice.setCurrentText(chosen.get(id(source), suggested))  # what a person chose stays
             choice.setToolTip("The modality that this is; — leaves it out")
             choice.currentTextChanged.connect(lambda _: self.changed.emit())
@@ -78,11 +79,15 @@ class PartsTable(QTableWidget):
         self.changed.emit()
 
     def images(self) -> list[str]:
-        """The modalities that are chosen, in their order, without the segmentation."""
-        return [part for part in (self._part(i) for i in range(self.rowCount())) if part and part != _SEG]
+        """The modalities that are chosen, in their order, without what is drawn on them."""
+        return [part for part in self._chosen() if part and part not in _MARKS]
+
+    def has_brain_mask(self) -> bool:
+        """Whether a volume is called a mask of the brain."""
+        return BRAIN in self._chosen()
 
     def parts(self) -> dict[str, Any | FoundVolume]:
-        """Modality or ``"seg"`` → what it is read from.
+        """Modality, ``"seg"`` or ``"brain"`` → what it is read from.
 
         Raises
         ------
@@ -93,13 +98,12 @@ class PartsTable(QTableWidget):
         for i, source in enumerate(self._sources):
             part = self._part(i)
             if part in found:
-                shown = SEGMENTATION if part == _SEG else part
-                raise InputError(f"two volumes are taken for {shown}; set one of them to {_NOTHING}")
+                raise InputError(f"two volumes are taken for {_MARKS.get(part, part)}; set one of them to {_NOTHING}")
             if part:
                 found[part] = source
-        if not set(found) - {_SEG}:
+        if not found.keys() - _MARKS:
             raise InputError("say of one volume at least which modality it is")
-        order = {part: i for i, part in enumerate([*self._offered, _SEG])}
+        order = {part: i for i, part in enumerate([*self._offered, *_MARKS])}
         return dict(sorted(found.items(), key=lambda x: order.get(x[0], len(self._offered) - 0.5)))
 
     def _choice(self, row: int) -> QComboBox:
@@ -107,6 +111,9 @@ class PartsTable(QTableWidget):
         assert isinstance(widget, QComboBox)
         return widget
 
+    def _chosen(self) -> list[str]:
+        return [self._part(row) for row in range(self.rowCount())]
+
     def _part(self, row: int) -> str:
         text = self._choice(row).currentText().strip()
-        return {"": "", _NOTHING: "", SEGMENTATION: _SEG}.get(text, text)
+        return {_NOTHING: "", SEGMENTATION: _SEG, BRAIN_MASK: BRAIN}.get(text, text)

@@ -38,6 +38,9 @@ class Process(QObject):
         assert self._process is None
         self._out = self._err = self._rest = ""
         process = QProcess(self)
+        if hasattr(process, "setUnixProcessParameters"):  # Windows has no signals
+            # A script that started napari with & let it ignore Ctrl-C, and the command would do so, too.
+            process.setUnixProcessParameters(QProcess.UnixProcessFlag.ResetSignalHandlers)
         process.readyReadStandardOutput.connect(self._read_out)
         process.readyReadStandardError.connect(self._read_err)
         process.finished.connect(self._on_finished)
