@@ -40,10 +40,9 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
         light=_light(found),
         sentence=found.sentence,
         rule="Good: none is nearer than any of as many images of new patients would be (with 95 % certainty, going by "
-        "images of held-out patients). Middling: no more are "
-        "than the search would take of held-out patients' images by mistake, give or take chance. Poor: more. "
-        "It cannot be told "
-        "where the training subjects are not in the store, or where the search misses planted copies.",
+        "images of held-out subjects). Middling: no more are than the search would take of held-out subjects' images "
+        "by mistake, give or take chance. Poor: more. Where none is found, it cannot be told whether there are any if "
+        "the store does not hold all subjects that the model was trained on, or if the search misses planted copies.",
         tables=tuple(tables),
         charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(
