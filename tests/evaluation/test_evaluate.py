@@ -211,7 +211,7 @@ def test_pictures_of_patients_lie_in_a_folder_of_their_own_with_a_warning(done: 
     page = (done / "report.html").read_text("utf-8")
     for name in pictures:
         assert base64.b64encode((done / "pairs" / name).read_bytes()).decode()[200:400] not in page
-    assert "they show patients" in page
+    assert "they show subjects of the cohort" in page
 
 
 def test_a_model_of_other_patients_is_measured_but_nothing_is_said_of_memory(small_store: Path, tmp_path: Path) -> None:

@@ -59,7 +59,11 @@ def _counted(data: tuple[np.ndarray, np.ndarray], sets: Sequence[np.ndarray]) ->
         for label in range(labels):
             row, y, x = np.nonzero(shares[:, label] > 0.5)
             for modality in range(modalities):
-                place = ((some[row, modality, y, x] + 1) * (_BINS / 2)).astype(np.int64).clip(0, _BINS - 1)
+                place = (
+                    ((some[row, modality, y, x].astype(np.float32) + 1) * (_BINS / 2))
+                    .astype(np.int64)
+                    .clip(0, _BINS - 1)
+                )
                 counts = np.bincount(row * _BINS + place, minlength=len(rows) * _BINS).reshape(len(rows), _BINS)
                 totals[:, label, modality] += member @ counts
     return totals

@@ -7,9 +7,10 @@ from typing import Any
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.halves import Beside
+from napari_pgan.evaluation.likeness.words import words
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
 from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
-from napari_pgan.evaluation.report.worst import FAIR, GOOD, LEAST, light_of, worst_of
+from napari_pgan.evaluation.report.worst import FAIR, GOOD, LEAST, SQUARES, Judged, light_of, worst_of
 
 TITLE = "Likeness: do its images look real?"
 _BETTER = {"lower": "Smaller is better.", "higher": "Larger is better.", "floor": "As at the floor is best."}
@@ -50,12 +51,12 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         question="How far are generated images from real ones, and do they show as much variety?",
         light=light_of(found),
         sentence=_sentence(found),
-        rule=f"Every figure counts but MS-SSIM, against half of all subjects and against unseen ones, and the worst "
-        f"decides. Good: no distance is more than {GOOD:g} times its floor, and no share or density less than a half "
-        f"of its floor. Middling: {FAIR:g} times, and a quarter. Poor: worse than that. Fréchet and kernel distance "
-        f"are squares of distances, so they may be {GOOD**2:g} and {FAIR**2:g} times their floor. Sets of fewer than "
-        f"{LEAST} images can show that a model is poor, but not that it is better: distances between small sets are "
-        "large whatever they show, and every model comes near its floor.",
+        rule=f"Every figure counts but MS-SSIM, and of SWD the mean over sizes, against half of all subjects and "
+        f"against unseen ones; the worst decides. Good: no distance is more than {GOOD:g} times its floor, and no "
+        f"share or density less than a half of its floor. Middling: {FAIR:g} times, and a quarter. Poor: worse than "
+        f"that. Fréchet and kernel distance are squares of distances, so they may be {GOOD**2:g} and {FAIR**2:g} times "
+        f"their floor. Sets of fewer than {LEAST} images can show that a model is poor, but not that it is better: "
+        "distances between small sets are large whatever they show, and every model comes near its floor.",
         tables=tuple(tables),
         charts=tuple(_charts(found)),
         notes=_notes(found),
@@ -80,11 +81,17 @@ def _sentence(found: Likeness) -> str:
     where = ", against unseen subjects" if worst.unseen else ""
     says += (
         f" Its worst figure is {_plain(worst.figure)}: {figure(worst.beside.value)} beside a floor of "
-        f"{figure(worst.beside.floor)} of real images{where}."
+        f"{figure(worst.beside.floor)} of real images{where}{_square(worst)}."
     )
     if light_of(found) == "unknown":
         says = f"It cannot be told from sets of {min(found.images, found.swd_images)} images. {says}"
     return says
+
+
+def _square(worst: Judged) -> str:
+    return (
+        f"; it is a square, so they are {figure(worst.times)} times as far" if worst.figure.measure in SQUARES else ""
+    )
 
 
 def _plain(one: Figure) -> str:
@@ -104,7 +111,7 @@ def _rows(figures: Sequence[Figure], which: str, in_full: bool = True) -> tuple[
         b: Beside = getattr(one, which)
         rows.append(
             Row(one.name, figure(b.value), span(b.low, b.high), figure(b.floor), span(b.floor_low, b.floor_high),
-                f"{one.says} {_BETTER[one.better]}" if in_full else _BETTER[one.better])
+                f"{words(one.measure, one.channels, one.level).says if in_full else ''} {_BETTER[one.better]}".strip())
         )  # fmt: skip
     return tuple(rows)
 
@@ -136,6 +143,11 @@ def _mark(name: str, one: Figure) -> Mark:
     return Mark(name, b.value, b.low, b.high, b.floor, b.floor_low, b.floor_high)
 
 
+def _encoder(about: Mapping[str, Any]) -> str:
+    sentence, images = str(about.get("sentence", "an encoder")), about.get("images")
+    return sentence.replace(f" {images} ", f" {images:,} ") if isinstance(images, int) else sentence
+
+
 def _notes(found: Likeness) -> tuple[str, ...]:
     fitted = any(one.measure == "intensity" for one in found.figures)
     labelled = any((one.measure, one.channels) == ("swd", "labels") for one in found.figures)
@@ -151,6 +163,6 @@ def _notes(found: Likeness) -> tuple[str, ...]:
         *(("Whether labels lie where the images show them was not measured here: nearly all of these figures stay as "
            "they are if the segmentations of different images are exchanged. Consistency asks that.",)
           if labelled and not fitted else ()),
-        f"Features are of {found.encoder.get('sentence', 'an encoder')}.",
+        f"Features are of {_encoder(found.encoder)}.",
         f"MS-SSIM looks through {found.ssim}.",
     )  # fmt: skip

@@ -155,7 +155,7 @@ def _hausdorff(scores: _Rows, unit: str) -> Table:
 
 def _missed(one: Mapping[str, Any]) -> str:
     share = number(one["missed"])
-    return f"missed in {100 * share:.0f} %" if share > 0 else ""
+    return f"missed in {figure(100 * share)} %" if share > 0 else ""
 
 
 def _shares(ratios: _Rows, own: int) -> Table:

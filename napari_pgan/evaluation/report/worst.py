@@ -11,7 +11,7 @@ from napari_pgan.evaluation.report.section import Light
 
 GOOD, FAIR = 2.0, 4.0  # times as far as real images are from each other, or a share as many times smaller than theirs
 LEAST = 200  # images of a set, below which nobody is called good: distances of small sets are large whoever made them
-_SQUARES = ("frechet", "kernel")  # squared distances, as is the custom
+SQUARES = ("frechet", "kernel")  # squared distances, as is the custom
 _SHARES = ("precision", "recall", "density", "coverage")
 
 
@@ -66,4 +66,4 @@ def _times(measure: str, b: Beside, images: int) -> float:
     # an unbiased distance of real images may come out as nothing, or below: then its scatter is what is usual
     floor = max(b.floor, (b.floor_high - b.floor_low) / 2, 1e-9)
     times = max(b.value, 0.0) / floor
-    return math.sqrt(times) if measure in _SQUARES else times
+    return math.sqrt(times) if measure in SQUARES else times
