@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
 from napari_pgan.evaluation.report.consistency import consistency_section
+from napari_pgan.evaluation.report.memorisation import memorisation_section
 from napari_pgan.evaluation.report.use import use_section
 
 NAMES = ("core", "oedema", "all labels")
@@ -81,3 +83,40 @@ def test_consistency(changed: dict[str, Any], verdict: str, told: str) -> None:
     section = consistency_section(_consistency(**changed), {})
     assert section.verdict == verdict
     assert told in section.sentence
+
+
+def _memorisation(verdict: str, copies: int = 0, alarms: tuple[int, int] = (0, 1000)) -> dict[str, Any]:
+    return Memorisation(
+        verdict=verdict, sentence="It says.", samples=2000, copies=copies, flagged=tuple(range(copies)),
+        training_images=2000, training_subjects=18, held_out_images=1000, held_out_subjects=6, rules=(),
+        false_alarms=alarms, found={}, nearer=0.5, nearer_low=0.4, nearer_high=0.6, pairs=(), notes=(),
+    ).to_dict()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ((NONE,), "Good"),
+        ((SOME, 14), "Poor"),
+        ((SOME, 14, (10, 1000)), "Middling"),  # of as many new subjects' images the search would take 20
+        ((SOME, 40, (10, 1000)), "Poor"),
+        ((SOME, 1, (0, 0)), "Poor"),  # where nobody knows how often it is mistaken
+        ((MANY, 400), "Poor"),
+        ((CANNOT_TELL,), "Cannot tell"),
+    ],
+)
+def test_memorisation(found: tuple[Any, ...], verdict: str) -> None:
+    assert memorisation_section(_memorisation(*found), {}).verdict == verdict
+
+
+def test_sections_speak_of_any_cohort() -> None:
+    """Most stores that a newcomer has are of phantoms, in which there are no patients and nobody drew."""
+    sections = [
+        use_section(_use(), {}), consistency_section(_consistency(), {}),
+        memorisation_section(_memorisation(NONE), {}),
+    ]  # fmt: skip
+    for section in sections:
+        shown = [chart.alt for chart in section.charts] + [chart.svg for chart in section.charts]
+        text = " ".join([str(section.to_dict()), *shown])
+        assert "patient" not in text
+        assert "people" not in text
