@@ -158,8 +158,8 @@ def _notes(found: Likeness) -> tuple[str, ...]:
         *((f"Against unseen subjects ({found.held_subjects}): sets of {found.held_images:,} images "
            f"({found.held_swd_images:,} for SWD), drawn at random three times. Intervals are over these draws of "
            "images, not over subjects.",) if found.held_images else ()),
-        "Fewer images make a verdict kinder: all distances grow, and those of model and floor draw together. The "
-        "kernel distance alone does not depend on the number.",
+        "Fewer images make a verdict kinder: all distances but the kernel distance grow, and those of model and floor "
+        "draw together. So do fewer subjects, since their halves lie farther apart.",
         *(("Whether labels lie where the images show them was not measured here: nearly all of these figures stay as "
            "they are if the segmentations of different images are exchanged. Consistency asks that.",)
           if labelled and not fitted else ()),

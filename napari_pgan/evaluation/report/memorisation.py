@@ -92,7 +92,8 @@ def _trials(found: Memorisation) -> list[Row]:
         rows.append(Row("nearer than usual", f"{100 * found.nearer:.0f} %",
                         f"{span(100 * found.nearer_low, 100 * found.nearer_high)} %", "", "",
                         "Samples that are nearer to training images than the median held-out image is: 50 % for new "
-                        "subjects, 100 % for a model that hugs its training images."))  # fmt: skip
+                        "subjects, 100 % for a model that hugs its training images. The interval is over draws of "
+                        "held-out subjects."))  # fmt: skip
     return rows
 
 
