@@ -60,7 +60,7 @@ def _likeness(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
 
     cohort, made, encoder = work.cohort, work.samples, work.encoder
-    real, generated = Images(cohort.images, cohort.labels), Images(made.images, made.fractions)
+    real, generated = Images(cohort.images, work.crisp_labels), Images(made.images, made.fractions)
     names = work.model.card.channels.modalities
     with work.step("likeness", "%") as step:
         found = measure_likeness(
@@ -123,6 +123,10 @@ def _trends(work: Work) -> dict[str, Any]:
     return measure_trends(work)
 
 
+def _shrunk(work: Work) -> str | None:
+    return None if work.match.size == work.store.grid.shape[-1] else "labels of real images are crisp"
+
+
 def _known(work: Work) -> str | None:
     return None if work.match.known == "all" else work.match.known
 
@@ -165,7 +169,7 @@ def _refuse_seen(work: Work) -> None:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "likeness": Measure("likeness", 2, _likeness),
+    "likeness": Measure("likeness", 2, _likeness, options=_shrunk),
     "memorisation": Measure("memorisation", 4, _memorisation, options=_known),
     "use": Measure("use", 1, _use, _refuse_seen, _others),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),

@@ -18,9 +18,9 @@ from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
 from napari_pgan.evaluation.likeness.halves import Beside, Trio, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
-from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.material import Samples, crisp
 from napari_pgan.evaluation.work import Work
-from napari_pgan.store import Slices, label_map
+from napari_pgan.store import Slices
 
 COUNT = 400  # images of a set at most
 _SMALLEST = 8  # pixels of the shorter side, below which there is no structure to compare
@@ -86,7 +86,7 @@ class _Reals:
         self.encoder, self.factor, self.trios = encoder, factor, trios
         rows = np.unique(np.concatenate([part for trio in trios for part in (trio.other, trio.reference)]))
         images = shrink(cohort.images[rows], factor)
-        self.joint = np.concatenate([images, 2 * _crisp(shrink(cohort.labels[rows], factor)) - 1], axis=1)
+        self.joint = np.concatenate([images, 2 * crisp(shrink(cohort.labels[rows], factor)) - 1], axis=1)
         self.features = self._features(images)
         self.place = {int(row): i for i, row in enumerate(rows)}
         self.floors = [self._distances(*self._of(trio.other), trio) for trio in trios]
@@ -113,12 +113,6 @@ class _Reals:
     def _features(self, images: np.ndarray) -> np.ndarray:
         """Of images as large as the encoder knows them: each pixel of a smaller one becomes several."""
         return np.concatenate([self.encoder.features(part) for part in _enlarged(images, self.factor)])
-
-
-def _crisp(fractions: np.ndarray) -> np.ndarray:
-    """Label fractions (N, K, Y, X) as 0 and 1: a pixel is the label's that fills more than half of it."""
-    values = np.arange(1, fractions.shape[1] + 1)
-    return (label_map(fractions, values)[:, None] == values[None, :, None, None]).astype(np.float32)
 
 
 def _enlarged(images: np.ndarray, factor: int) -> Iterator[np.ndarray]:
