@@ -160,26 +160,31 @@ def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict
             "subjects": ", ".join(f"{n} {split}" for split, n in counts.items()),
             "held_out": len(found.held_out),
         },
-        "caveats": _caveats(found, store),
+        "caveats": _caveats(found, len(card.training.get("subject_hashes", ()))),
         "not_measured": [name for name, one in kept.items() if one is None],
     }
 
 
-def _caveats(found: Match, store: Store) -> list[str]:
+def _caveats(found: Match, named: int) -> list[str]:
+    flatters = "They may be among the held-out ones, and then the figures flatter it."
     why = {
         "all": "",
-        "some": "",
-        "none": "None of the subjects that the model was trained on are in this store: it is another cohort, or was "
-        "prepared under another salt. In the latter case nobody can say which subjects the model has seen, and figures "
-        "on held-out subjects may flatter it.",
-        "unstated": "The model does not say which subjects it was trained on. They may be among the held-out ones, and "
-        "then the figures flatter it.",
+        "some": f"{len(found.trained)} of the {named} subjects that the model was trained on are in this store. The "
+        "others are unknown to this page: copies of their images are not searched for.",
+        "none": f"None of the {named} subjects that the model was trained on are in this store: it is another cohort, "
+        f"or was prepared under another salt. In the latter case nobody can say whom the model has seen. {flatters}",
+        "unstated": f"The model does not say which subjects it was trained on. {flatters}",
     }[found.known]
+    if why:
+        why += (
+            " Where this page speaks of training subjects, or of segmenters that real images taught, they are the "
+            "store's training subjects, not the model's."
+        )
     few = len(found.held_out)
     return [
         *([why] if why else []),
-        *([f"Only {few} subject{'s are' if few > 1 else ' is'} held out, so figures on them say little about the next "
-           "patient."] if few < 6 else []),
+        *([f"Only {few} subject{'s are' if few > 1 else ' is'} held out, so figures on them say little about the "
+           "next one."] if few < 6 else []),
     ]  # fmt: skip
 
 

@@ -80,9 +80,11 @@ def match(card: Card, store: Store, where: str) -> Match:
     trained = sorted(seen & set(store.keys()))
     held_out = sorted(set(there["val"] + there["test"]) - seen)
     if not held_out:
+        those = there["val"] + there["test"]
+        what = f"only subjects in val and test that {where} was trained on" if those else "no subject in val or test"
         raise InputError(
-            f"{store.address}: has no subject that {where} was not trained on, so nothing to compare with; prepare the "
-            "cohort with a --split that holds subjects back"
+            f"{store.address}: has {what}, so nothing to compare with; prepare the cohort with a --split that holds "
+            "subjects back"
         )
     known: Known = "unstated" if not seen else "all" if len(trained) == len(seen) else "some" if trained else "none"
     return Match(

@@ -16,7 +16,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.matching import Match
 from napari_pgan.model import Model
-from napari_pgan.store import SPLITS, Slices, Store
+from napari_pgan.store import SPLITS, Slices, Store, label_map
 
 MEMORY = 1 << 30
 _BATCH = 32
@@ -160,6 +160,12 @@ def load_slices(store: Store, match: Match, shelf: Shelf, keys: Sequence[str], s
             subject[rows], position[rows] = wanted.index(key), part.position
             at = rows.stop
     return Slices(images, labels, subject, position, tuple(wanted))
+
+
+def crisp(fractions: np.ndarray) -> np.ndarray:
+    """Label fractions (N, K, Y, X) as float32 0 and 1, as a model's labels are: whose more than half of a pixel is."""
+    values = np.arange(1, fractions.shape[1] + 1)
+    return (label_map(fractions, values)[:, None] == values[None, :, None, None]).astype(np.float32)
 
 
 def _told(model: Model, count: int, seed: int, positions: np.ndarray | None) -> torch.Tensor | None:

@@ -60,7 +60,7 @@ def _likeness(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
 
     cohort, made, encoder = work.cohort, work.samples, work.encoder
-    real, generated = Images(cohort.images, cohort.labels), Images(made.images, made.fractions)
+    real, generated = Images(cohort.images, work.crisp_labels), Images(made.images, made.fractions)
     names = work.model.card.channels.modalities
     with work.step("likeness", "%") as step:
         found = measure_likeness(
@@ -72,19 +72,18 @@ def _likeness(work: Work) -> dict[str, Any]:
 def _memorisation(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 
-    trained_here = work.match.known == "all"
-    learnt, made, encoder = work.learnt if trained_here else work.train, work.samples, work.encoder
+    known, learnt, made, encoder = work.match.known, work.learnt, work.samples, work.encoder
     with work.step("memorisation", "subjects") as step:
         found = measure_memorisation(
             each_subject(learnt),
             each_subject(work.held_out),
             made.images,
             encoder.features,
-            trained_here=trained_here,
+            known=known,
             seed=work.seed,
             progress=step,
         )
-    if trained_here:
+    if known == "all" or found.copies:
         write_pairs(work.folder.pairs, found.pairs, made, learnt, work.model.card.channels.values, work.draw_sheet)
     return found.to_dict()
 
@@ -122,6 +121,14 @@ def _trends(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.trends import measure_trends
 
     return measure_trends(work)
+
+
+def _shrunk(work: Work) -> str | None:
+    return None if work.match.size == work.store.grid.shape[-1] else "labels of real images are crisp"
+
+
+def _known(work: Work) -> str | None:
+    return None if work.match.known == "all" else work.match.known
 
 
 def _history(work: Work) -> Any:
@@ -162,8 +169,8 @@ def _refuse_seen(work: Work) -> None:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "likeness": Measure("likeness", 2, _likeness),
-    "memorisation": Measure("memorisation", 4, _memorisation),
+    "likeness": Measure("likeness", 2, _likeness, options=_shrunk),
+    "memorisation": Measure("memorisation", 4, _memorisation, options=_known),
     "use": Measure("use", 1, _use, _refuse_seen, _others),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),
     "trends": Measure("trends", 1, _trends, options=_history),

@@ -1,8 +1,9 @@
 """How likeness grows with the stages of a model, and over the training that it comes from.
 
-Each stage's images are held against box averages of real ones at the same size, beside their own floor: a stage that
-falls behind those below it is where more training, or wider layers, would help. Of a run, the distances that it has
-noted on the way are taken as they stand, and the models that it has kept are measured as the finished one is.
+Each stage's images are held against box averages of real ones at the same size, beside their own floor; labels are
+crisp in both, as a model's are. A stage that falls behind those below it is where more training, or wider layers, would
+help. Of a run, the distances that it has noted on the way are taken as they stand, and the models that it has kept are
+measured as the finished one is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
 from napari_pgan.evaluation.likeness.halves import Beside, Trio, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
-from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.material import Samples, crisp
 from napari_pgan.evaluation.work import Work
 from napari_pgan.store import Slices
 
@@ -41,8 +42,8 @@ def measure_trends(work: Work) -> dict[str, Any]:
     -------
     dict
         ``stages``: a list of size, ``swd`` and ``frechet`` (each a `Beside`); ``run``: ``distances`` as the run noted
-        them and ``models``, the same as of the stages by name and images seen, or None without a run; ``images``: how
-        many a set had.
+        them and ``models``, the same as of the stages by name and images seen, or None without a run; ``images`` and
+        ``halvings``: how many a set had, and how often subjects were parted; ``crisp``: True, since real labels are.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def measure_trends(work: Work) -> dict[str, Any]:
     run = None
     if work.run is not None:
         run = {"distances": [dict(row) for row in work.run.distances], "models": models}
-    return {"stages": found, "run": run, "images": len(trios[0]), "halvings": len(trios)}
+    return {"stages": found, "run": run, "images": len(trios[0]), "halvings": len(trios), "crisp": True}
 
 
 class _Reals:
@@ -85,7 +86,7 @@ class _Reals:
         self.encoder, self.factor, self.trios = encoder, factor, trios
         rows = np.unique(np.concatenate([part for trio in trios for part in (trio.other, trio.reference)]))
         images = shrink(cohort.images[rows], factor)
-        self.joint = np.concatenate([images, 2 * shrink(cohort.labels[rows], factor) - 1], axis=1)
+        self.joint = np.concatenate([images, 2 * crisp(shrink(cohort.labels[rows], factor)) - 1], axis=1)
         self.features = self._features(images)
         self.place = {int(row): i for i, row in enumerate(rows)}
         self.floors = [self._distances(*self._of(trio.other), trio) for trio in trios]

@@ -17,12 +17,13 @@ from napari_pgan.errors import InputError
 from napari_pgan.evaluation.folder import Folder, fingerprint
 from napari_pgan.evaluation.likeness.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
 from napari_pgan.evaluation.matching import Match, match
-from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
+from napari_pgan.evaluation.material import Samples, Shelf, crisp, draw_samples, load_slices
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.segmentation.use import Labelled
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store, label_map
 
+_CHUNK = 256  # slices at once
 TRAINED = "trained"  # the encoder that is trained on the store
 
 
@@ -129,6 +130,18 @@ class Work:
         keys = [*self.store.keys("train"), *self.match.held_out]
         with self.timed("reading"):
             return load_slices(self.store, self.match, self.shelf, keys)
+
+    @cached_property
+    def crisp_labels(self) -> np.ndarray:
+        """The cohort's label fractions as a model's are, 0 or 1: those of slices that were made smaller are not."""
+        soft = self.cohort.labels
+        if self.match.size == self.store.grid.shape[-1]:
+            return soft
+        out = self.shelf.empty(soft.shape, np.float32)
+        for start in range(0, len(soft), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            out[part] = crisp(soft[part])
+        return out
 
     @cached_property
     def train(self) -> Slices:

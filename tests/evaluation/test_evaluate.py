@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_evaluation import a_card, a_model, a_wish, of_few_steps, take
+from small_evaluation import a_card, a_model, a_wish, of_few_steps, silent, take
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation import trends, work
+from napari_pgan.evaluation.folder import Folder
+from napari_pgan.evaluation.matching import match
 from napari_pgan.evaluation.material import Shelf, draw_samples
 from napari_pgan.evaluation.measures import MEASURES as MEASURES_BY_NAME
 from napari_pgan.evaluation.measures import parse_measures
@@ -211,7 +213,7 @@ def test_pictures_of_patients_lie_in_a_folder_of_their_own_with_a_warning(done: 
     page = (done / "report.html").read_text("utf-8")
     for name in pictures:
         assert base64.b64encode((done / "pairs" / name).read_bytes()).decode()[200:400] not in page
-    assert "they show patients" in page
+    assert "they show subjects of the cohort" in page
 
 
 def test_a_model_of_other_patients_is_measured_but_nothing_is_said_of_memory(small_store: Path, tmp_path: Path) -> None:
@@ -261,6 +263,22 @@ def test_samples_are_those_that_the_command_sample_gives(small_store: Path) -> N
     assert np.allclose(some.images, batch.images, atol=1e-4)
     assert np.array_equal(some.fractions.argmax(axis=1)[batch.labels > 0], batch.labels[batch.labels > 0] // 2)
     assert np.array_equal(some.fractions.sum(axis=1), batch.labels > 0)
+
+
+def test_labels_of_slices_made_smaller_are_as_crisp_as_a_models(small_store: Path, tmp_path: Path) -> None:
+    store = open_store(small_store)
+    card = a_card(store)
+    whole, half = card.architecture, replace(card.architecture, widths=card.architecture.widths[:-1])
+    for architecture, size in ((whole, 32), (half, 16)):
+        small = replace(card, architecture=architecture, grid=store.grid.at_size((size, size)))
+        wish = a_wish(small_store, tmp_path, (), candidate=Candidate(a_model(small), "m"))
+        found = match(small, store, "m")
+        some = work.Work(
+            wish.candidate, store, found, Folder(tmp_path, {}), 16, 0, "trained", (), None, silent, lambda *x: None
+        )
+        assert np.isin(some.crisp_labels, (0, 1)).all()
+        assert np.array_equal(some.crisp_labels.argmax(1), (some.cohort.labels > 0.5).argmax(1))
+        assert np.isin(some.cohort.labels, (0, 1)).all() == (size == 32)
 
 
 def test_names_of_measures() -> None:

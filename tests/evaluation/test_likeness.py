@@ -102,7 +102,7 @@ def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
     assert Likeness.from_dict(json.loads(json.dumps(_measured(small_store).to_dict()))).figures[0].held is None
     assert found.figures[0].name == "SWD × 10³, joint, 32×32"
     assert {one.measure for one in found.figures} == {
-        "swd", "frechet", "kernel", "precision", "recall", "density", "coverage", "ms-ssim",
+        "swd", "intensity", "frechet", "kernel", "precision", "recall", "density", "coverage", "ms-ssim",
     }  # fmt: skip
     assert {one.channels for one in found.figures} == {"joint", "images", "labels", *MODALITIES}
     assert all(one.says.endswith((".", "?")) and one.halves.low <= one.halves.high for one in found.figures)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_evaluation import a_card
+from small_evaluation import a_card, a_model, a_wish
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.evaluate import describe
 from napari_pgan.evaluation.matching import match
 from napari_pgan.evaluation.material import Shelf, load_slices
+from napari_pgan.evaluation.work import Candidate
 from napari_pgan.model import Condition
 from napari_pgan.spec import Channels, Grid, Label
 from napari_pgan.store import Store, open_store
@@ -84,3 +87,35 @@ def test_subjects_that_the_model_has_seen_are_not_held_out(store: Store) -> None
     assert found.known == "all"
     assert match(a_card(store, subject_hashes=["0" * 16]), store, "m").known == "none"
     assert match(a_card(store, subject_hashes=[*store.keys("train"), "0" * 16]), store, "m").known == "some"
+
+
+def test_a_store_that_holds_nobody_back_is_told_apart_from_one_whose_held_out_were_seen(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = a_card(store, subject_hashes=list(store.keys()))
+    with pytest.raises(InputError, match="has only subjects in val and test that m was trained on"):
+        match(seen, store, "m")
+    every, stranger = list(store.keys()), a_card(store, subject_hashes=["0" * 16])
+    monkeypatch.setattr(Store, "keys", lambda self, split=None: every if split in (None, "train") else [])
+    with pytest.raises(InputError, match="has no subject in val or test"):
+        match(stranger, store, "m")
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        (lambda keys: keys, ""),
+        (lambda keys: [*keys, "0" * 16], "4 of the 5 subjects that the model was trained on are in this store"),
+        (lambda keys: ["0" * 16], "None of the 1 subjects"),
+        (lambda keys: [], "does not say which subjects"),
+    ],
+)
+def test_what_is_known_of_the_training_is_said(
+    named: Callable[[list[str]], list[str]], told: str, small_store: Path, tmp_path: Path
+) -> None:
+    wish = a_wish(small_store, tmp_path, ("likeness",))
+    card = a_card(wish.store, subject_hashes=named(list(wish.store.keys("train"))))
+    wish = replace(wish, candidate=Candidate(a_model(card), "m"))
+    caveats = " ".join(describe(wish, match(card, wish.store, "m"), {})["caveats"])
+    assert told in caveats
+    assert ("the store's training subjects, not the model's" in caveats) == bool(told)

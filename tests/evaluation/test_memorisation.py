@@ -10,11 +10,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.matching import Known
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
 from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 from napari_pgan.evaluation.memorisation.nearest import FLIPS, Likeness, distances, flip, reduced
 from napari_pgan.evaluation.memorisation.planted import KINDS, plant
 from napari_pgan.evaluation.memorisation.usual import threshold as threshold_of
+from napari_pgan.evaluation.report.memorisation import memorisation_section
 from napari_pgan.phantom import CHANNELS, make_subject
 
 Subjects = list[tuple[np.ndarray, str]]
@@ -144,7 +146,20 @@ def test_it_says_when_it_cannot_tell(train: Subjects, held_out: Subjects, new: n
     nobody = measure_memorisation(train, [], new, pairs=2)
     assert (nobody.verdict, nobody.rules, len(nobody.pairs)) == (CANNOT_TELL, (), 2)
     assert np.isnan(nobody.nearer)
-    assert measure_memorisation(train, held_out, new, trained_here=False).verdict == CANNOT_TELL
+
+
+@pytest.mark.parametrize("known", ["some", "none", "unstated"])
+def test_copies_are_named_even_where_nobody_knows_whom_the_model_learnt_from(
+    known: Known, train: Subjects, held_out: Subjects, new: np.ndarray
+) -> None:
+    found = measure_memorisation(train, held_out, train[0][0], known=known)
+    assert (found.verdict, found.copies) == (MANY, len(train[0][0]))
+    assert memorisation_section(found.to_dict(), {}).verdict == "Poor"
+    clear = measure_memorisation(train, held_out, new, known=known)
+    assert (clear.verdict, clear.copies) == (CANNOT_TELL, 0)
+    assert memorisation_section(clear.to_dict(), {}).verdict == "Cannot tell"
+    told = " ".join([found.sentence, *found.notes])
+    assert ("names other" in told) == (known == "none")  # a card that names nobody names no others
 
 
 def test_one_copy_among_many_is_told_as_one(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:

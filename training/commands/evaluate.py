@@ -88,7 +88,7 @@ def evaluate(
     if json:
         emit(report.data)
     for section in report.sections:
-        say(f"{section.title}: {section.verdict}. {section.sentence}")
+        say(f"{section.name.capitalize()}: {section.verdict}. {section.sentence}")
     say(f"report: {report.folder.page}")
 
 

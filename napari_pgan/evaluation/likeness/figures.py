@@ -16,7 +16,8 @@ class Figure:
     Parameters
     ----------
     measure
-        ``swd``, ``frechet``, ``kernel``, ``precision``, ``recall``, ``density``, ``coverage`` or ``ms-ssim``.
+        ``swd``, ``intensity``, ``frechet``, ``kernel``, ``precision``, ``recall``, ``density``, ``coverage`` or
+        ``ms-ssim``.
     channels
         What is looked at: ``joint`` (all), ``labels``, ``images`` (all modalities), or a modality.
     level

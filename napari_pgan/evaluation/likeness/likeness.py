@@ -1,6 +1,7 @@
 """Likeness: how near are a model's images to real ones, each figure beside its floor?
 
-Several measures, since each is blind to something: see `swd`, `frechet`, `prdc`, `diversity`; for floors, `halves`.
+Several measures, since each is blind to something: see `swd`, `intensities`, `frechet`, `prdc`, `diversity`; floors are
+of `halves`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from napari_pgan.evaluation.likeness.features import FeatureEncoder, factor_belo
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_distance
 from napari_pgan.evaluation.likeness.halves import Beside, Trio, beside, halvings, held_out
+from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
 from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
 from napari_pgan.evaluation.likeness.words import words
@@ -28,7 +30,7 @@ _SSIM_PAIRS = 100  # a halving
 _SSIM_LARGEST = 64  # pixels
 _HELD_DRAWS = 3
 _FEATURE_CHUNK = 512
-_SHARES = {"features": 15, "feature measures": 15, "ms-ssim": 20, "swd": 50}  # of the time, in hundredths
+_SHARES = {"features": 15, "feature measures": 15, "labels": 3, "ms-ssim": 20, "swd": 47}  # of the time, in hundredths
 
 Progress = Callable[[int, int], None]
 _Found = tuple[str, str, str, Beside, Beside | None]  # measure, channels, level, halves, held
@@ -116,6 +118,8 @@ def measure_likeness(
     halves, others = (_on_features(real_features, made_features, some, seed) for some in every)
     step(1, 1)
     found: list[_Found] = [(name, "images", "", halves[name], others.get(name)) for name in halves]
+    found += _within_labels(real, rows, generated, trios, held_trios)
+    told.part("labels")(1, 1)
     step = told.part("ms-ssim")
     alike, through = _ssim(real.images, rows, generated.images, every, seed, step)
     assert alike[0] is not None
@@ -126,7 +130,7 @@ def measure_likeness(
     swd_trios = halvings(subject[swd_rows], most, times=times, seed=seed)
     swd_held = held_out(held[swd_rows], most, times=_HELD_DRAWS, seed=seed)
     found += _swd(real, swd_rows, generated, modalities, swd_trios, swd_held, seed, told.part("swd"))
-    order = {name: i for i, name in enumerate(("swd", "frechet", "kernel"))}
+    order = {name: i for i, name in enumerate(("swd", "intensity", "frechet", "kernel"))}
     found.sort(key=lambda one: order.get(one[0], len(order)))
     return Likeness(
         tuple(_figure(*one) for one in found),
@@ -183,6 +187,26 @@ def _on_features(real: np.ndarray, generated: np.ndarray, trios: Sequence[Trio],
     return beside(distances, real, generated, trios)
 
 
+def _within_labels(
+    real: Images, rows: np.ndarray, generated: Images, trios: Sequence[Trio], held: Sequence[Trio]
+) -> list[_Found]:
+    """None where a set has no label at all."""
+    pair = [(x.images, x.fractions) for x in (real, generated)]
+    every = [within_labels(pair[0], pair[1], _moved(some, rows)) for some in (trios, held)]
+    if not real.fractions.shape[1] or not np.isfinite(every[0]).all():
+        return []
+    halves, others = (Beside.of(*zip(*some, strict=True)) if some else None for some in every)
+    if others is not None and not np.isfinite(every[1]).all():
+        others = None
+    assert halves is not None
+    return [("intensity", "labels", "", halves, others)]
+
+
+def _moved(trios: Sequence[Trio], rows: np.ndarray) -> list[Trio]:
+    """Trios of `rows` as trios of all real images."""
+    return [Trio(t.generated, rows[t.other], rows[t.reference]) for t in trios]
+
+
 def _ssim(
     real: np.ndarray,
     rows: np.ndarray,
@@ -230,7 +254,7 @@ def _swd(
     if labels:
         groups["labels"] = range(count, count + labels)
     # trios of different counts stand beside each other: each is measured by itself, all by one pyramid
-    moved = [Trio(t.generated, rows[t.other], rows[t.reference]) for t in [*trios, *held]]
+    moved = _moved([*trios, *held], rows)
     found = swd_beside(
         [real.images, real.fractions],
         [generated.images, generated.fractions],

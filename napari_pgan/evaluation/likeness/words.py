@@ -17,7 +17,7 @@ class Words:
     says: str
 
 
-_FEATURES = {
+_OTHERS = {
     "frechet": Words(
         "Fréchet distance",
         "lower",
@@ -52,6 +52,12 @@ _FEATURES = {
         "The share of real images that have a generated one close by: recall that a few odd generated images cannot "
         "lift.",
     ),
+    "intensity": Words(
+        "intensities within labels × 10³",
+        "lower",
+        "How different the intensities of the modalities are within each label, by the Wasserstein distance of their "
+        "distributions: far above the floor, labels do not lie where the images show them.",
+    ),
     "ms-ssim": Words(
         "MS-SSIM of pairs",
         "floor",
@@ -61,7 +67,7 @@ _FEATURES = {
 }
 
 _CHANNELS = {
-    "joint": "modalities and labels together, so that labels must lie where the images show them",
+    "joint": "modalities and labels together. It hardly notices labels that lie on the wrong image",
     "labels": "the labels alone: size, shape and place of the segmentation",
 }
 
@@ -69,7 +75,7 @@ _CHANNELS = {
 def words(measure: str, channels: str, level: str) -> Words:
     """Of a figure, by what `likeness.Figure` calls it."""
     if measure != "swd":
-        return _FEATURES[measure]
+        return _OTHERS[measure]
     of = _CHANNELS.get(channels, f"{channels} alone")
     size = "averaged over all sizes of structure" if level == "mean" else f"structure seen at {level.replace('x', '×')}"
     shown = "mean" if level == "mean" else level.replace("x", "×")

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.matching import Known
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation, Pair, Rule
 from napari_pgan.evaluation.memorisation.nearest import (
     FLIPS,
@@ -43,6 +44,11 @@ _HELD_OUT = 1000  # images of held-out subjects that are judged, at most
 _PLANTED = 32  # copies of each kind
 _KNOWN = 256  # training images kept: for planting, and for the mean of the features
 _LARGE_SHARE = 0.2
+_UNKNOWN = {
+    "some": "the model was trained on others, too",
+    "none": "the model's card names other training subjects, or the same ones under another salt",
+    "unstated": "the model's card does not say whom it was trained on",
+}
 _WEAK = 0.5  # a search that finds fewer of the planted copies cannot acquit
 
 
@@ -68,7 +74,7 @@ def measure_memorisation(
     samples: np.ndarray,
     features: Features | None = None,
     *,
-    trained_here: bool = True,
+    known: Known = "all",
     seed: int = 0,
     pairs: int = 12,
     progress: Callable[[int, int], None] | None = None,
@@ -86,8 +92,9 @@ def measure_memorisation(
         Generated images (N, M, Y, X).
     features
         (n, M, Y, X) → (n, D), of images that may be flipped; None: pixels alone.
-    trained_here
-        False when it is not known that `train` is what the model was trained on: then nothing can be told.
+    known
+        How many of the subjects that the model learnt from `train` holds, as in `Match`. Copies are copies whoever
+        learnt from whom; only where it is ``"all"`` can finding none acquit.
     seed
         Which held-out images are judged and which copies are planted.
     pairs
@@ -105,15 +112,15 @@ def measure_memorisation(
         raise TypeError("training images are gone through twice: give something that starts anew, such as a list")
     if samples.ndim != 4 or not len(samples):
         raise InputError(f"generated images of shape {samples.shape} cannot be searched for copies; give (N, M, Y, X)")
-    mean, known, counts = _survey(train, samples.shape[1:], random)
+    mean, drawn, counts = _survey(train, samples.shape[1:], random)
     likenesses: dict[str, Likeness | FeatureLikeness] = {"pixels": Likeness(mean)}
     if features is not None:
-        likenesses["features"] = FeatureLikeness(features, known)
+        likenesses["features"] = FeatureLikeness(features, drawn)
 
     held_keys, held_vectors, judged, judged_subject = _hold_out(held_out, samples.shape[1:], likenesses, random)
     if both := sorted(set(held_keys) & set(counts)):
         raise InputError(f"the subject {both[0]} is among the training and the held-out ones; hold others out")
-    planted, planted_kind = _plant(known, random)
+    planted, planted_kind = _plant(drawn, random)
 
     views = []
     for name, likeness in likenesses.items():
@@ -155,8 +162,8 @@ def measure_memorisation(
     alarms = false_alarms(deciding, judged_subject, len(held_keys))
     distance = views[0].distance
     nearer = share_nearer(distance[sets == 0], distance[sets == 1], judged_subject, len(held_keys), random)
-    notes = _notes(len(held_keys), len(judged), others, features is not None, trained_here)
-    verdict, sentence = _verdict(len(flagged), len(samples), rules, found, alarms, trained_here)
+    notes = _notes(len(held_keys), len(judged), others, features is not None, known)
+    verdict, sentence = _verdict(len(flagged), len(samples), rules, found, alarms, known)
     closest = np.argsort(closeness, kind="stable")[:pairs]
     return Memorisation(
         verdict=verdict,
@@ -288,10 +295,8 @@ def _verdict(
     rules: list[Rule],
     found: dict[str, tuple[int, int]],
     alarms: tuple[int, int],
-    trained_here: bool,
+    known: Known,
 ) -> tuple[str, str]:
-    if not trained_here:
-        return CANNOT_TELL, "It cannot be told: the subjects that the model was trained on are not those of this store."
     if not rules:
         return (
             CANNOT_TELL,
@@ -299,6 +304,11 @@ def _verdict(
         )
     hits, tried = (sum(n) for n in zip(*found.values(), strict=True))
     trial = f"Of {tried} damaged copies planted as a trial {hits} were found ({100 * hits / tried:.0f} %)"
+    if not copies and known != "all":
+        return CANNOT_TELL, (
+            f"It cannot be told: none of {samples:,} samples is a near-copy of an image of this store's training "
+            f"subjects, but {_UNKNOWN[known]}."
+        )
     if not copies and hits < _WEAK * tried:
         return CANNOT_TELL, f"It cannot be told whether there are copies: {trial[0].lower()}{trial[1:]}."
     if alarms[1]:
@@ -306,14 +316,15 @@ def _verdict(
     if not copies:
         return NONE, f"None of {samples:,} samples is nearer to a training subject than chance allows. {trial}."
     share, are = 100 * copies / samples, "is a near-copy" if copies == 1 else "are near-copies"
-    what = f"{copies:,} of {samples:,} samples {are} of a training subject's images ({share:.1f} %). {trial}."
+    whose = "a training subject's images" if known == "all" else "images of this store's training subjects"
+    what = f"{copies:,} of {samples:,} samples {are} of {whose} ({share:.1f} %). {trial}."
     return MANY if copies >= _LARGE_SHARE * samples else SOME, what
 
 
-def _notes(subjects: int, images: int, others: int, with_features: bool, trained_here: bool) -> tuple[str, ...]:
+def _notes(subjects: int, images: int, others: int, with_features: bool, known: Known) -> tuple[str, ...]:
     notes = []
-    if not trained_here:
-        notes.append("The model's card names other training subjects than this store's.")
+    if known != "all":
+        notes.append(f"The search is among this store's training subjects; {_UNKNOWN[known]}.")
     if not images:
         notes.append("No subject was held out.")
     elif subjects < 3:

@@ -7,13 +7,23 @@ from typing import Any
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.halves import Beside
+from napari_pgan.evaluation.likeness.words import words
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
-from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
+from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
+from napari_pgan.evaluation.report.worst import FAIR, GOOD, LEAST, SQUARES, Judged, light_of, worst_of
 
-TITLE = "Likeness: do its images look like patients'?"
-_GOOD, _FAIR = 2.0, 4.0  # times the floor of the sliced Wasserstein distance
-_COVERED, _HARDLY = 0.5, 0.2  # of the floor's coverage, below which it is not called good, or middling
+TITLE = "Likeness: do its images look real?"
 _BETTER = {"lower": "Smaller is better.", "higher": "Larger is better.", "floor": "As at the floor is best."}
+_CHANNELS = {"joint": "all channels", "labels": "the labels"}
+_PLAIN = {
+    "frechet": "how far they are as a network sees them",
+    "kernel": "how far they are as a network sees them",
+    "intensity": "how the labels look in the images",
+    "precision": "the share of its images that lie among real ones",
+    "recall": "the share of real images that lie among its own",
+    "density": "how thickly real images lie around its own",
+    "coverage": "the share of real images that one of its own comes close to",
+}
 _FIDELITY = ("precision", "recall", "density", "coverage")
 
 
@@ -21,24 +31,11 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
     """The section of what `measure_likeness` found."""
     found = Likeness.from_dict(result)
     whole = _whole(found)
-    times, covered = _times(whole.halves), _share(found.figure("coverage").halves)
-    unseen = None if whole.held is None else _times(whole.held)
-    features = [one for one in found.figures if one.measure != "swd"]
+    others = [one for one in found.figures if one.measure != "swd"]
     sizes = [one for one in found.figures if one.measure == "swd" and one is not whole]
-    held = [one for one in (whole, *features) if one.held is not None]
-    sentence = (
-        f"Its images are {figure(times)} times as far from real ones as real ones of different patients are from each "
-        f"other ({whole.name}: {figure(whole.halves.value)} beside a floor of {figure(whole.halves.floor)}), and come "
-        f"close to {_percent(found.figure('coverage').halves.value)} of real images, where other real ones come close "
-        f"to {_percent(found.figure('coverage').halves.floor)}."
-    )
-    if unseen is not None:
-        sentence += (
-            f" From patients whom the model has not seen they are {figure(unseen)} times as far as those of its "
-            "training are."
-        )
+    held = [one for one in (whole, *others) if one.held is not None]
     tables = [
-        Table("Against one half of the subjects", _rows((whole, *features), "halves"), floor="the other half (floor)"),
+        Table("Against one half of the subjects", _rows((whole, *others), "halves"), floor="the other half (floor)"),
         Table("By size of structure and channel", _rows(sizes, "halves"), floor="the other half (floor)", folded=True),
     ]
     if held:
@@ -52,11 +49,14 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         name="likeness",
         title=TITLE,
         question="How far are generated images from real ones, and do they show as much variety?",
-        light=_light(max(times, unseen or 0.0), covered),
-        sentence=sentence,
-        rule=f"Good: a distance (SWD) of at most {_GOOD:g} times the floor, and at least {100 * _COVERED:.0f} % of the "
-        f"floor's coverage. Middling: at most {_FAIR:g} times the floor, and {100 * _HARDLY:.0f} % of its coverage. "
-        "Poor: worse than that. The worse of two distances counts: to half of all subjects, and to unseen ones.",
+        light=light_of(found),
+        sentence=_sentence(found),
+        rule=f"Every figure counts but MS-SSIM, and of SWD the mean over sizes, against half of all subjects and "
+        f"against unseen ones; the worst decides. Good: no distance is more than {GOOD:g} times its floor, and no "
+        f"share or density less than a half of its floor. Middling: {FAIR:g} times, and a quarter. Poor: worse than "
+        f"that. Fréchet and kernel distance are squares of distances, so they may be {GOOD**2:g} and {FAIR**2:g} times "
+        f"their floor. Sets of fewer than {LEAST} images can show that a model is poor, but not that it is better: "
+        "distances between small sets are large whatever they show, and every model comes near its floor.",
         tables=tuple(tables),
         charts=tuple(_charts(found)),
         notes=_notes(found),
@@ -69,22 +69,40 @@ def _whole(found: Likeness) -> Figure:
     return next((one for one in means if one.channels == "joint"), means[0])
 
 
-def _light(times: float, covered: float) -> Light:
-    if times <= _GOOD and covered >= _COVERED:
-        return "good"
-    return "fair" if times <= _FAIR and covered >= _HARDLY else "poor"
+def _sentence(found: Likeness) -> str:
+    whole, worst = _whole(found), worst_of(found)
+    unseen = ""
+    if whole.held is not None:
+        unseen = f", and from unseen subjects {figure(_times(whole.held))} times as far as those of its training are"
+    says = (
+        f"Seen as small patches, its images are {figure(_times(whole.halves))} times as far from real ones as real "
+        f"ones of different subjects are from each other{unseen}."
+    )
+    where = ", against unseen subjects" if worst.unseen else ""
+    says += (
+        f" Its worst figure is {_plain(worst.figure)}: {figure(worst.beside.value)} beside a floor of "
+        f"{figure(worst.beside.floor)} of real images{where}{_square(worst)}."
+    )
+    if light_of(found) == "unknown":
+        says = f"It cannot be told from sets of {min(found.images, found.swd_images)} images. {says}"
+    return says
+
+
+def _square(worst: Judged) -> str:
+    return (
+        f"; it is a square, so they are {figure(worst.times)} times as far" if worst.figure.measure in SQUARES else ""
+    )
+
+
+def _plain(one: Figure) -> str:
+    """A figure in words that need no table."""
+    if one.measure == "swd":
+        return f"the distance of patches of {_CHANNELS.get(one.channels, one.channels)} ({one.name})"
+    return f"{_PLAIN[one.measure]} ({one.name})"
 
 
 def _times(b: Beside) -> float:
     return b.value / max(b.floor, 1e-9)
-
-
-def _share(b: Beside) -> float:
-    return b.value / max(b.floor, 1e-9)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _rows(figures: Sequence[Figure], which: str, in_full: bool = True) -> tuple[Row, ...]:
@@ -93,7 +111,7 @@ def _rows(figures: Sequence[Figure], which: str, in_full: bool = True) -> tuple[
         b: Beside = getattr(one, which)
         rows.append(
             Row(one.name, figure(b.value), span(b.low, b.high), figure(b.floor), span(b.floor_low, b.floor_high),
-                f"{one.says} {_BETTER[one.better]}" if in_full else _BETTER[one.better])
+                f"{words(one.measure, one.channels, one.level).says if in_full else ''} {_BETTER[one.better]}".strip())
         )  # fmt: skip
     return tuple(rows)
 
@@ -125,12 +143,26 @@ def _mark(name: str, one: Figure) -> Mark:
     return Mark(name, b.value, b.low, b.high, b.floor, b.floor_low, b.floor_high)
 
 
+def _encoder(about: Mapping[str, Any]) -> str:
+    sentence, images = str(about.get("sentence", "an encoder")), about.get("images")
+    return sentence.replace(f" {images} ", f" {images:,} ") if isinstance(images, int) else sentence
+
+
 def _notes(found: Likeness) -> tuple[str, ...]:
+    fitted = any(one.measure == "intensity" for one in found.figures)
+    labelled = any((one.measure, one.channels) == ("swd", "labels") for one in found.figures)
     return (
         f"Sets of {found.images:,} images ({found.swd_images:,} for SWD), as many generated as real; the "
-        f"{found.subjects} subjects were parted {found.halvings} times.",
-        *((f"Against held-out subjects ({found.held_subjects}): sets of {found.held_images:,} images "
-           f"({found.held_swd_images:,} for SWD).",) if found.held_images else ()),
-        f"Features are of {found.encoder.get('sentence', 'an encoder')}.",
+        f"{found.subjects} subjects were parted {found.halvings} times. Intervals are from the 5th to the 95th "
+        "percentile over these halvings, which overlap.",
+        *((f"Against unseen subjects ({found.held_subjects}): sets of {found.held_images:,} images "
+           f"({found.held_swd_images:,} for SWD), drawn at random three times. Intervals are over these draws of "
+           "images, not over subjects.",) if found.held_images else ()),
+        "Fewer images make a verdict kinder: all distances but the kernel distance grow, and those of model and floor "
+        "draw together. So do fewer subjects, since their halves lie farther apart.",
+        *(("Whether labels lie where the images show them was not measured here: nearly all of these figures stay as "
+           "they are if the segmentations of different images are exchanged. Consistency asks that.",)
+          if labelled and not fitted else ()),
+        f"Features are of {_encoder(found.encoder)}.",
         f"MS-SSIM looks through {found.ssim}.",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Memorisation in words, tables and charts. Pictures of the pairs show patients and are no part of the page."""
+"""Memorisation in words, tables and charts. Pictures of the pairs show subjects and are no part of the page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, NONE, SOME, 
 from napari_pgan.evaluation.report.charts import histogram
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
 
-TITLE = "Memorisation: does it give its patients away?"
+TITLE = "Memorisation: does it give its subjects away?"
 _QUANTITIES = {
-    "ratio": "distance to the nearest training subject, as a share of that to other patients",
+    "ratio": "distance to the nearest training subject, as a share of that to other subjects",
     "distance": "distance to the nearest training image",
 }
 _SAYS = {
-    "ratio": "Near 1, an image is no nearer to one patient than to others; near 0, it is a copy.",
+    "ratio": "Near 1, an image is no nearer to one subject than to others; near 0, it is a copy.",
     "distance": "0 is the same image.",
 }
 
@@ -30,20 +30,19 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
     if found.rules:
         tables.append(
             Table("The closest image, and how close images come", tuple(row for r in found.rules for row in _rows(r)),
-                  "generated images", "held-out patients (floor)")
+                  "generated images", "held-out subjects (floor)")
         )  # fmt: skip
         tables.append(Table("Trials of the search itself", tuple(_trials(found)), "found", ""))
     return Section(
         name="memorisation",
         title=TITLE,
-        question="Is a generated image nearer to a patient of the training than a new patient's image is?",
+        question="Is a generated image nearer to a subject of the training than a new subject's image is?",
         light=_light(found),
         sentence=found.sentence,
-        rule="Good: none is nearer than any of as many images of new patients would be (with 95 % certainty, going by "
-        "images of held-out patients). Middling: no more are "
-        "than the search would take of held-out patients' images by mistake, give or take chance. Poor: more. "
-        "It cannot be told "
-        "where the training subjects are not in the store, or where the search misses planted copies.",
+        rule="Good: none is nearer than any of as many images of new subjects would be (with 95 % certainty, going by "
+        "images of held-out subjects). Middling: no more are than the search would take of held-out subjects' images "
+        "by mistake, give or take chance. Poor: more. Where none is found, it cannot be told whether there are any if "
+        "the store does not hold all subjects that the model was trained on, or if the search misses planted copies.",
         tables=tuple(tables),
         charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(
@@ -76,7 +75,7 @@ def _rows(rule: Rule) -> list[Row]:
         Row(f"{name}, closest", figure(rule.smallest), below, figure(rule.held_out_smallest), "",
             f"{told} {_SAYS[rule.quantity]}"),
         Row(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
-            "As for held-out patients is best; well below, the model hugs its training images."),
+            "As for held-out subjects is best; well below, the model hugs its training images."),
     ]  # fmt: skip
 
 
@@ -93,7 +92,8 @@ def _trials(found: Memorisation) -> list[Row]:
         rows.append(Row("nearer than usual", f"{100 * found.nearer:.0f} %",
                         f"{span(100 * found.nearer_low, 100 * found.nearer_high)} %", "", "",
                         "Samples that are nearer to training images than the median held-out image is: 50 % for new "
-                        "patients, 100 % for a model that hugs its training images."))  # fmt: skip
+                        "subjects, 100 % for a model that hugs its training images. The interval is over draws of "
+                        "held-out subjects."))  # fmt: skip
     return rows
 
 
@@ -102,8 +102,8 @@ def _chart(rule: Rule) -> Chart:
     return histogram(
         f"memorisation-{rule.view}",
         f"How near images are to the nearest training subject ({rule.view})",
-        [("generated images", np.array(rule.samples)), ("held-out patients", np.array(rule.held_out))],
+        [("generated images", np.array(rule.samples)), ("held-out subjects", np.array(rule.held_out))],
         np.array(rule.edges),
-        f"distance to the nearest training subject{' ÷ to other patients' if ratio else ''}",
+        f"distance to the nearest training subject{' ÷ to other subjects' if ratio else ''}",
         [("copies lie left", rule.threshold)],
     )

@@ -95,9 +95,9 @@ def render(folder: Folder, data: Mapping[str, Any], sections: tuple[Section, ...
         },
         pairs=len(list(folder.pairs.glob("*.png"))) if folder.pairs.is_dir() else 0,
         sheet=base64.b64encode(folder.sheet.read_bytes()).decode() if folder.sheet.is_file() else "",
-        sheet_alt=f"Generated images, none of a patient: {', '.join(about['model']['modalities'])}"
+        sheet_alt=f"Generated images, none of a subject: {', '.join(about['model']['modalities'])}"
         + (f", and the segmentation ({labels}) over one of them" if labels else ""),
-        provenance=_provenance(about),
+        provenance=[*_provenance(about), *_versions(kept)],
         steps=_steps(kept),
     )
 
@@ -123,13 +123,21 @@ def _provenance(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _versions(kept: Mapping[str, Finished]) -> list[tuple[str, str]]:
+    """With what the measures were taken; several rows where some were taken with others."""
+    names: dict[str, list[str]] = {}
+    for name, one in kept.items():
+        names.setdefault(", ".join(f"{k} {v}" for k, v in one.versions.items()), []).append(name)
+    return [(f"with, for {', '.join(some)}" if len(names) > 1 else "with", text) for text, some in names.items()]
+
+
 def _steps(kept: Mapping[str, Finished]) -> list[dict[str, str]]:
+    """Each measure's own time, and what was made for the first measure that needed it."""
     steps = []
     for name, one in kept.items():
-        made = {"date": one.date, "versions": ", ".join(f"{k} {v}" for k, v in one.versions.items())}
         for what, seconds in one.seconds.items():
-            step = TITLES[name] if what == "own" else _SHARED[what]
-            steps.append({"name": step, "time": _time(seconds), **made})
+            step = TITLES[name] if what == "own" else f"{_SHARED[what]}, for {name}"
+            steps.append({"name": step, "time": _time(seconds), "date": one.date})
     return steps
 
 

@@ -9,6 +9,7 @@ from napari_pgan.evaluation.report.charts import curve
 from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
 
 TITLE = "Trends: where it got this far, and whether more would help"
+_ALIKE = 1.25  # times another figure, up to which nothing is made of a difference
 _STILL = 0.05  # by which the distance must fall in the last quarter for a training to be said to go on improving
 
 
@@ -34,7 +35,13 @@ def trends_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Secti
         tables=tuple(tables),
         charts=tuple(charts),
         notes=(
-            f"Sets of {result['images']} images, {result['halvings']} halvings of the subjects.",
+            f"Sets of {result['images']} images, {result['halvings']} halvings of the subjects; intervals are from the "
+            "5th to the 95th percentile over these. Likeness compares all images that there are: in larger sets a "
+            "model's multiple of the floor comes out larger.",
+            *(() if result.get("crisp") else (
+                "Here labels of real images are soft at lower sizes and those of generated ones crisp, so the smaller "
+                "images are, the farther they look.",
+            )),
             "For the Fréchet distance, images of lower sizes are enlarged to the size that the encoder knows.",
             *(() if run is None else ("The curve is of the distances that the training noted itself, to its validation "
                                       "subjects, at the size that it had then; a new size brings a jump.",)),
@@ -47,7 +54,9 @@ def _of_stages(stages: list[dict[str, Any]]) -> str:
     first, last = stages[0]["size"], stages[-1]["size"]
     if len(stages) == 1:
         return f"At {last}² its images are {figure(times[-1])} times as far from real ones as these from each other."
-    how = "no farther from real ones than" if times[-1] <= 1.25 * times[0] else "farther from real ones than"
+    change = times[-1] / max(times[0], 1e-9)
+    how = "nearer to real ones than" if change < 1 / _ALIKE else "about as far from real ones as"
+    how = "farther from real ones than" if change > _ALIKE else how
     return (
         f"Measured against the floor, its finest images are {how} its coarsest: {figure(times[-1])} times the floor at "
         f"{last}², {figure(times[0])} times at {first}² (SWD)."
