@@ -78,7 +78,8 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     ------
     InputError
         Model and store do not fit, the store holds nobody back, a measure is not possible with them, the folder holds
-        something else, or a package is missing. Nothing is computed before that is known.
+        something else, the encoder that is named cannot be made or does not take such images, or a package is missing.
+        Nothing is computed or written before that is known.
     """
     check_installed()
     model = wish.candidate.model
@@ -97,6 +98,8 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     )  # fmt: skip
     for name in wish.measures:
         MEASURES[name].refuse(work)
+    if any(MEASURES[name].on_features for name in wish.measures):
+        work.try_named()
     folder.claim()
     for name in wish.measures:
         _take(name, work, say)
@@ -128,7 +131,9 @@ def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
 
 
 def _version(name: str, work: Work) -> list[Any]:
-    return [MEASURES[name].version, MEASURES[name].options(work)]
+    measure = MEASURES[name]
+    digest = work.named.digest if measure.on_features and work.named is not None else ""
+    return [measure.version, measure.options(work), *([digest] if digest else [])]
 
 
 def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Measure:
         Raises InputError where the work does not allow it.
     options
         What beside the evaluation's facts decides its figures.
+    on_features
+        Whether it looks at features; if the user names what makes them, results are of that very network.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Measure:
     take: Callable[[Work], dict[str, Any]]
     refuse: Callable[[Work], None] = lambda work: None
     options: Callable[[Work], Any] = lambda work: None
+    on_features: bool = False
 
 
 def parse_measures(text: str) -> tuple[str, ...]:
@@ -165,9 +168,9 @@ def _refuse_seen(work: Work) -> None:
 
 
 MEASURES: Mapping[str, Measure] = {
-    "likeness": Measure("likeness", 2, _likeness),
-    "memorisation": Measure("memorisation", 4, _memorisation, options=_known),
+    "likeness": Measure("likeness", 2, _likeness, on_features=True),
+    "memorisation": Measure("memorisation", 4, _memorisation, options=_known, on_features=True),
     "use": Measure("use", 1, _use, _refuse_seen, _others),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled),
-    "trends": Measure("trends", 1, _trends, options=_history),
+    "trends": Measure("trends", 1, _trends, options=_history, on_features=True),
 }

@@ -15,7 +15,9 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.folder import Folder, fingerprint
-from napari_pgan.evaluation.likeness.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
+from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.features import FeatureEncoder
+from napari_pgan.evaluation.likeness.namedencoder import NamedEncoder, named_encoder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
@@ -184,10 +186,21 @@ class Work:
         return self.folder.path / "segmenters" / others
 
     @cached_property
+    def named(self) -> NamedEncoder | None:
+        """The encoder that the user names; None where one is trained here."""
+        return None if self._features == TRAINED else named_encoder(self._features)
+
+    def try_named(self) -> None:
+        """Let the encoder that the user names take images such as it will be given, before work goes into these."""
+        if self.named is not None:
+            shape = (2, len(self.match.modalities), *self.model.card.grid.shape)
+            self.named.features(np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
+
+    @cached_property
     def encoder(self) -> FeatureEncoder:
         """Images → features; the one that is trained here is kept in the folder."""
-        if self._features != TRAINED:
-            return named_encoder(self._features)
+        if self.named is not None:
+            return self.named
         path: Path = self.folder.encoder
         if path.is_file():
             with contextlib.suppress(InputError):  # damaged: trained again

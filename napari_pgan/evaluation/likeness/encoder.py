@@ -20,11 +20,8 @@ from torch import nn
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.contrastive import nt_xent, pick, places, spread, views
-from napari_pgan.evaluation.likeness.features import FeatureEncoder, factor_below, shrink
-from napari_pgan.evaluation.likeness.namedencoder import named_encoder
+from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.model.precision import has_bf16
-
-__all__ = ["Encoder", "FeatureEncoder", "named_encoder", "train_encoder"]
 
 LARGEST = 64  # pixels of the longer side that the network looks at
 _WIDTHS = (24, 48, 64, 96)
