@@ -92,12 +92,13 @@ def _memorisation(work: Work) -> dict[str, Any]:
 
 
 def _use(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.segmentation.use import Group, Labelled, measure_use
+    from napari_pgan.evaluation.segmentation.labelled import Labelled
+    from napari_pgan.evaluation.segmentation.use import Group, measure_use
 
     groups = []
     for candidate, found in ((work.candidate, work.match), *work.low_data):
         own = candidate is work.candidate
-        made = work.samples if own else work.draw(candidate.model, work.count)
+        made = work.samples if own else work.draw(candidate.model, work.count, shelf=work.shelf)
         real = work.slices_of(found)
         groups.append(Group(len(real.keys), work.labelled(real), Labelled(made.images, made.labels)))
     with work.step("use", "steps") as step:
@@ -108,15 +109,16 @@ def _use(work: Work) -> dict[str, Any]:
 
 def _consistency(work: Work) -> dict[str, Any]:
     from napari_pgan.evaluation.segmentation.consistency import measure_consistency
+    from napari_pgan.evaluation.segmentation.labelled import Labelled
     from napari_pgan.evaluation.segmentation.segmenter import STEPS
-    from napari_pgan.evaluation.segmentation.use import Labelled, kept_segmenter, segmenter_path
+    from napari_pgan.evaluation.segmentation.use import kept_segmenter, segmenter_path
 
     channels, made = work.model.card.channels, work.samples
     taught, unseen = work.labelled(work.slices_of(work.match)), work.labelled(work.held_out)
     work.segmenters.mkdir(parents=True, exist_ok=True)
     path = segmenter_path(work.segmenters, 0, "real", 0)
     with work.step("training the judge", "steps") as step:
-        judge = kept_segmenter(path, taught, channels, STEPS, 0, step)
+        judge = kept_segmenter(path, taught.images, taught.labels, channels, STEPS, 0, step)
     return measure_consistency(judge, Labelled(made.images, made.labels), unseen, channels).to_dict()
 
 

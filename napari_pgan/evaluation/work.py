@@ -21,10 +21,11 @@ from napari_pgan.evaluation.likeness.namedencoder import NamedEncoder, named_enc
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
-from napari_pgan.evaluation.segmentation.use import Labelled
+from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store, label_map
 
+_CHUNK = 256  # slices at once
 TRAINED = "trained"  # the encoder that is trained on the store
 
 
@@ -150,16 +151,16 @@ class Work:
     @property
     def tested(self) -> Labelled:
         """The slices of test subjects that neither the model nor those of few subjects were trained on."""
-        keys = set(self.match.tested)
-        rows = np.isin(self.held_out.subject, [i for i, key in enumerate(self.held_out.keys) if key in keys])
-        some = self.held_out
-        return self.labelled(
-            Slices(some.images[rows], some.labels[rows], some.subject[rows], some.position[rows], some.keys)
-        )
+        end = len(self.held_out.keys)  # those of test come last
+        return self.labelled(_of_subjects(self.held_out, end - len(self.match.tested), end))
 
     def labelled(self, slices: Slices) -> Labelled:
-        """Slices with label maps in place of shares."""
-        return Labelled(slices.images, label_map(slices.labels, self.model.card.channels.values), slices.subject)
+        """Slices with label maps in place of shares; images are not copied."""
+        maps = self.shelf.empty((len(slices), *slices.images.shape[2:]), np.uint8)
+        for start in range(0, len(slices), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            maps[part] = label_map(slices.labels[part], self.model.card.channels.values)
+        return Labelled(slices.images, maps, slices.subject)
 
     @cached_property
     def learnt(self) -> Slices:

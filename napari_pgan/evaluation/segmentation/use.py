@@ -16,34 +16,13 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
+from napari_pgan.evaluation.segmentation.labelled import Indexed, Joined, Labelled
 from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
 from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
 from napari_pgan.spec import Channels
 
 SOURCES = ("real", "synthetic", "both")
 SEEDS = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their label maps.
-
-    Parameters
-    ----------
-    images
-        float32 (N, M, Y, X) in [-1, 1].
-    labels
-        (N, Y, X) in the original values.
-    subject
-        (N,), whose slice it is; None for generated images.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    subject: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -204,7 +183,7 @@ def measure_use(
             for seed in seeds:
                 segmenter = kept_segmenter(
                     segmenter_path(folder, index, source, seed),
-                    _mixed(group, source),
+                    *_mixed(group, source),
                     channels,
                     steps,
                     seed,
@@ -231,7 +210,8 @@ def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
 
 def kept_segmenter(
     path: Path,
-    data: Labelled,
+    images: Indexed,
+    labels: Indexed,
     channels: Channels,
     steps: int,
     seed: int,
@@ -243,22 +223,20 @@ def kept_segmenter(
             return Segmenter.load(path)
         except InputError:
             path.unlink()  # damaged: trained again
-    segmenter = train_segmenter(data.images, data.labels, channels, steps=steps, seed=seed, progress=progress)
+    segmenter = train_segmenter(images, labels, channels, steps=steps, seed=seed, progress=progress)
     segmenter.save(path)
     return segmenter
 
 
-def _mixed(group: Group, source: str) -> Labelled:
-    """The images of a source; of both, as many of one as of the other."""
-    if source == "real":
-        return group.real
-    if source == "synthetic":
-        return group.synthetic
-    count = max(len(group.real), len(group.synthetic))
-    picks = [np.arange(count) * len(x) // count for x in (group.real, group.synthetic)]
-    images = [x.images[pick] for x, pick in zip((group.real, group.synthetic), picks, strict=True)]
-    labels = [x.labels[pick] for x, pick in zip((group.real, group.synthetic), picks, strict=True)]
-    return Labelled(np.concatenate(images), np.concatenate(labels))
+def _mixed(group: Group, source: str) -> tuple[Indexed, Indexed]:
+    """Images and label maps of a source; of both, as many of one as of the other."""
+    if source != "both":
+        data = group.real if source == "real" else group.synthetic
+        return data.images, data.labels
+    pair = group.real, group.synthetic
+    count = max(len(data) for data in pair)
+    picks = [np.arange(count) * len(data) // count for data in pair]
+    return Joined([data.images for data in pair], picks), Joined([data.labels for data in pair], picks)
 
 
 def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
