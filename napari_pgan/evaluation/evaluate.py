@@ -18,6 +18,7 @@ from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.report.page import Report, write_report
+from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.store import Store
 
@@ -47,6 +48,8 @@ class Wish:
         Models that were trained on a few of the subjects, for the low-data curve of ``use``.
     run
         The training's history, where the model is a run's.
+    steps
+        Of the training of each segmenter.
     """
 
     candidate: Candidate
@@ -58,6 +61,7 @@ class Wish:
     features: str = TRAINED
     low_data: tuple[Candidate, ...] = ()
     run: RunHistory | None = None
+    steps: int = STEPS
 
 
 def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sheet: DrawSheet) -> Report:
@@ -90,11 +94,12 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
         "samples": wish.samples,
         "seed": wish.seed,
         "features": wish.features,
+        **({} if wish.steps == STEPS else {"steps": wish.steps}),  # evaluations of before had no choice
     }
     folder = Folder(wish.out, facts)
     work = Work(
         wish.candidate, wish.store, found, folder, wish.samples, wish.seed, wish.features, wish.low_data, wish.run,
-        progress, draw_sheet,
+        progress, draw_sheet, wish.steps,
     )  # fmt: skip
     for name in wish.measures:
         MEASURES[name].refuse(work)
@@ -116,6 +121,8 @@ def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
     if work.folder.read(name, _version(name, work)) is not None:
         say(f"{measure.title}: taken before, kept")
         return
+    if told := measure.announce(work):
+        say(f"{measure.title}: {told}")
     work.shared_seconds.clear()
     began = time.monotonic()
     result = measure.take(work)

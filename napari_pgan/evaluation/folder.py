@@ -57,7 +57,7 @@ class Folder:
     path
         Made when it is missing.
     facts
-        What decides the figures: model, store, samples, seed, features.
+        What decides the figures: model, store, samples, seed, features, and steps where they are not the usual ones.
 
     Raises
     ------
@@ -114,7 +114,8 @@ class Folder:
             except (OSError, ValueError, KeyError, TypeError):
                 raise InputError(f"{note}: cannot be read; give another --out") from None
             if held != fingerprint(self.facts):
-                other = [k for k in self.facts if theirs.get(k) != self.facts[k]]
+                known = {**theirs, **self.facts}.keys() - {"format", "fingerprint"}
+                other = [k for k in sorted(known) if theirs.get(k) != self.facts.get(k)]
                 raise InputError(
                     f"{self.path}: holds another evaluation (other {', '.join(other) or 'format'}); give another --out"
                 )

@@ -22,6 +22,7 @@ from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples, load_slices
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.segmentation.labelled import Labelled
+from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store, label_map
 
@@ -96,6 +97,8 @@ class Work:
         Shows how far a step is.
     draw_sheet
         Writes images as a PNG.
+    steps
+        Of the training of each segmenter.
     """
 
     def __init__(
@@ -111,12 +114,13 @@ class Work:
         run: RunHistory | None,
         progress: Progress,
         draw_sheet: DrawSheet,
+        steps: int = STEPS,
     ) -> None:
         self.candidate, self.model, self.where = candidate, candidate.model, candidate.where
         self.store, self.match, self.folder = store, found, folder
         self.count, self.seed, self._features = samples, seed, features
         self.low_data = tuple((few, match(few.model.card, store, few.where)) for few in low_data)
-        self.run, self.progress, self.draw_sheet = run, progress, draw_sheet
+        self.run, self.progress, self.draw_sheet, self.steps = run, progress, draw_sheet, steps
         self.shelf = Shelf()
         self.shared_seconds: dict[str, float] = {}
 

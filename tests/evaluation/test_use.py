@@ -9,8 +9,8 @@ import pytest
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.segmentation.consistency import Consistency, measure_consistency
-from napari_pgan.evaluation.segmentation.segmenter import Segmenter, train_segmenter
 from napari_pgan.evaluation.segmentation.labelled import Joined, Labelled
+from napari_pgan.evaluation.segmentation.segmenter import Segmenter, train_segmenter
 from napari_pgan.evaluation.segmentation.use import Group, Use, measure_use
 from napari_pgan.spec import Channels, Label
 

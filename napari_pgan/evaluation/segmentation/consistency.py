@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
+from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.evaluation.segmentation.overlap import masks_of, region_names
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
-from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.spec import Channels
 
 _CHUNK = 256  # images at once

@@ -48,6 +48,8 @@ class Score:
 
     Parameters
     ----------
+    model
+        Which group, counted from 0; that is the model which is measured, and the others are those of few subjects.
     subjects
         How many the source knows.
     source
@@ -64,6 +66,7 @@ class Score:
         Test subjects that have the label.
     """
 
+    model: int
     subjects: int
     source: str
     label: str
@@ -79,6 +82,7 @@ class Score:
 class Ratio:
     """The mean Dice over labels of a source, as a share of the real-trained one's, with its interval."""
 
+    model: int
     subjects: int
     source: str
     value: float
@@ -93,9 +97,9 @@ class Use:
     Parameters
     ----------
     scores
-        A source, number of subjects and label each.
+        A model, source and label each.
     ratios
-        A source, but ``real``, and number of subjects each.
+        A model and source, but ``real``, each.
     tested
         Test subjects.
     seeds, steps
@@ -119,8 +123,8 @@ class Use:
     def from_dict(cls, data: Mapping[str, Any]) -> Use:
         """From what `to_dict` gave."""
         return cls(
-            tuple(Score(**x) for x in data["scores"]),
-            tuple(Ratio(**x) for x in data["ratios"]),
+            tuple(Score(**x) for x in by_model(data["scores"])),
+            tuple(Ratio(**x) for x in by_model(data["ratios"])),
             data["tested"],
             tuple(data["seeds"]),
             data["steps"],
@@ -194,13 +198,21 @@ def measure_use(
                 every.append(by_subject(predicted, test.labels, test.subject, values, spacing or (1.0, 1.0, 1.0)))
             dices, distances = (np.array(x) for x in zip(*every, strict=True))  # (seeds, S, R)
             means[source] = dices.mean(axis=0)
-            scores += [_score(group.subjects, source, n, dices[..., r], distances[..., r]) for r, n in enumerate(names)]
+            own = index, group.subjects, source
+            scores += [_score(*own, n, dices[..., r], distances[..., r]) for r, n in enumerate(names)]
         labels = len(values)
         ratios += [
-            _ratio(group.subjects, s, means[s][:, :labels], means["real"][:, :labels]) for s in ("synthetic", "both")
+            _ratio(index, group.subjects, s, means[s][:, :labels], means["real"][:, :labels])
+            for s in ("synthetic", "both")
         ]
     unit = "pixels" if spacing is None else "mm"
     return Use(tuple(scores), tuple(ratios), len(np.unique(test.subject)), tuple(seeds), steps, unit)
+
+
+def by_model(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `Use.to_dict` that say whose they are; kept results of old tell models by their numbers of subjects."""
+    counts = list(dict.fromkeys(row["subjects"] for row in rows))
+    return [{"model": counts.index(row["subjects"]), **row} for row in rows]
 
 
 def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
@@ -239,7 +251,7 @@ def _mixed(group: Group, source: str) -> tuple[Indexed, Indexed]:
     return Joined([data.images for data in pair], picks), Joined([data.labels for data in pair], picks)
 
 
-def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
+def _score(model: int, subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
     """Of (seeds, S) figures."""
     there = ~np.isnan(dices).all(axis=0)
     found = distances[:, there]
@@ -247,10 +259,10 @@ def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances:
     finite = found[np.isfinite(found)]
     middle = float(np.median(finite)) if finite.size else float("nan")
     missed = float(np.isinf(found).mean()) if found.size else float("nan")
-    return Score(subjects, source, label, mean, low, high, middle, missed, int(there.sum()))
+    return Score(model, subjects, source, label, mean, low, high, middle, missed, int(there.sum()))
 
 
-def _ratio(subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> Ratio:
+def _ratio(model: int, subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> Ratio:
     """Of (S, K) figures: the mean over subjects for each label, then over labels, one over the other."""
 
     def ratio(rows: np.ndarray) -> float:
@@ -260,4 +272,4 @@ def _ratio(subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> R
         return float(own / other) if other > 0 else float("nan")
 
     low, value, high = bootstrap(ratio, np.stack([dices, real], axis=-1))
-    return Ratio(subjects, source, value, low, high)
+    return Ratio(model, subjects, source, value, low, high)
