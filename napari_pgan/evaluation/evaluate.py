@@ -111,14 +111,14 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     if not folder.sheet.is_file():
         drawn = work.draw(model, min(SHEET, wish.samples))
         draw_sheet(folder.sheet, drawn.images, drawn.labels, [f"seed {n}" for n in drawn.seeds], None, None)
-    kept = {name: folder.read(name, _version(name, work)) for name in MEASURES}
+    kept = {name: _kept(name, work) for name in MEASURES}
     about = describe(wish, found, kept)
     return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})
 
 
 def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
     measure = MEASURES[name]
-    if work.folder.read(name, _version(name, work)) is not None:
+    if _kept(name, work) is not None:
         say(f"{measure.title}: taken before, kept")
         return
     if told := measure.announce(work):
@@ -134,13 +134,21 @@ def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
         date=datetime.date.today().isoformat(),
         versions={"napari-pgan": __version__, "python": platform.python_version(), **_versions()},
     )
-    work.folder.write(name, _version(name, work), finished)
+    work.folder.write(name, _of(name, work, measure.version), finished)
 
 
-def _version(name: str, work: Work) -> list[Any]:
+def _kept(name: str, work: Work) -> Finished | None:
+    """What a measure found before, if it stands."""
+    measure = MEASURES[name]
+    every = (work.folder.read(name, _of(name, work, version)) for version in (measure.version, *measure.readable))
+    return next((found for found in every if found is not None), None)
+
+
+def _of(name: str, work: Work, version: int) -> list[Any]:
+    """What a measure's result is of, beside the facts of the evaluation."""
     measure = MEASURES[name]
     digest = work.named.digest if measure.on_features and work.named is not None else ""
-    return [measure.version, measure.options(work), *([digest] if digest else [])]
+    return [version, measure.options(work), *([digest] if digest else [])]
 
 
 def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:

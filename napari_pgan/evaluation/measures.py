@@ -24,7 +24,7 @@ class Measure:
     title
         For people.
     version
-        Grows when its figures change; results of another version are taken again.
+        Grows when its figures change; results of another version are taken again, but for those of `readable`.
     take
         Takes it; gives JSON.
     refuse
@@ -33,6 +33,8 @@ class Measure:
         What beside the evaluation's facts decides its figures.
     announce
         What to say before it is taken: how long it takes, where that is long.
+    readable
+        Versions of before whose results stand as they are.
     on_features
         Whether it looks at features; if the user names what makes them, results are of that very network.
     """
@@ -43,6 +45,7 @@ class Measure:
     refuse: Callable[[Work], None] = lambda work: None
     options: Callable[[Work], Any] = lambda work: None
     announce: Callable[[Work], str] = lambda work: ""
+    readable: tuple[int, ...] = ()
     on_features: bool = False
 
 
@@ -211,7 +214,8 @@ def _refuse_seen(work: Work) -> None:
 
 MEASURES: Mapping[str, Measure] = {
     "likeness": Measure("likeness", 2, _likeness, on_features=True),
-    "memorisation": Measure("memorisation", 4, _memorisation, options=_known, on_features=True),
+    # 4 found no kind of copies that was turned or zoomed, and 3 said it in other words
+    "memorisation": Measure("memorisation", 5, _memorisation, options=_known, readable=(4, 3), on_features=True),
     "use": Measure("use", 1, _use, _refuse_seen, _others, _time_of_use),
     "consistency": Measure("consistency", 1, _consistency, _refuse_unlabelled, announce=_time_of_judge),
     "trends": Measure("trends", 1, _trends, options=_history, on_features=True),
