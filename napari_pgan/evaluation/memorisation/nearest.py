@@ -169,7 +169,7 @@ class Search:
 
 @cache
 def _pose_matrices(height: int, width: int) -> tuple[np.ndarray, ...]:
-    """For each of `_POSES`, what turns and zooms flat images (n, Y·X) about their middle, as a product from the right."""
+    """For each of `_POSES`, what flat images (n, Y·X) are to be multiplied by to be turned and zoomed."""
     pixels = np.eye(height * width).reshape(-1, height, width)
     middle = np.array([(height - 1) / 2, (width - 1) / 2])
     matrices = []
