@@ -18,6 +18,7 @@ from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.report.page import Report, write_report
+from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.store import Store
 
@@ -47,6 +48,8 @@ class Wish:
         Models that were trained on a few of the subjects, for the low-data curve of ``use``.
     run
         The training's history, where the model is a run's.
+    steps
+        Of the training of each segmenter.
     """
 
     candidate: Candidate
@@ -58,6 +61,7 @@ class Wish:
     features: str = TRAINED
     low_data: tuple[Candidate, ...] = ()
     run: RunHistory | None = None
+    steps: int = STEPS
 
 
 def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sheet: DrawSheet) -> Report:
@@ -78,7 +82,8 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     ------
     InputError
         Model and store do not fit, the store holds nobody back, a measure is not possible with them, the folder holds
-        something else, or a package is missing. Nothing is computed before that is known.
+        something else, the encoder that is named cannot be made or does not take such images, or a package is missing.
+        Nothing is computed or written before that is known.
     """
     check_installed()
     model = wish.candidate.model
@@ -89,30 +94,35 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
         "samples": wish.samples,
         "seed": wish.seed,
         "features": wish.features,
+        **({} if wish.steps == STEPS else {"steps": wish.steps}),  # evaluations of before had no choice
     }
     folder = Folder(wish.out, facts)
     work = Work(
         wish.candidate, wish.store, found, folder, wish.samples, wish.seed, wish.features, wish.low_data, wish.run,
-        progress, draw_sheet,
+        progress, draw_sheet, wish.steps,
     )  # fmt: skip
     for name in wish.measures:
         MEASURES[name].refuse(work)
+    if any(MEASURES[name].on_features for name in wish.measures):
+        work.try_named()
     folder.claim()
     for name in wish.measures:
         _take(name, work, say)
     if not folder.sheet.is_file():
         drawn = work.draw(model, min(SHEET, wish.samples))
         draw_sheet(folder.sheet, drawn.images, drawn.labels, [f"seed {n}" for n in drawn.seeds], None, None)
-    kept = {name: folder.read(name, _version(name, work)) for name in MEASURES}
+    kept = {name: _kept(name, work) for name in MEASURES}
     about = describe(wish, found, kept)
     return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})
 
 
 def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
     measure = MEASURES[name]
-    if work.folder.read(name, _version(name, work)) is not None:
+    if _kept(name, work) is not None:
         say(f"{measure.title}: taken before, kept")
         return
+    if told := measure.announce(work):
+        say(f"{measure.title}: {told}")
     work.shared_seconds.clear()
     began = time.monotonic()
     result = measure.take(work)
@@ -124,11 +134,21 @@ def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
         date=datetime.date.today().isoformat(),
         versions={"napari-pgan": __version__, "python": platform.python_version(), **_versions()},
     )
-    work.folder.write(name, _version(name, work), finished)
+    work.folder.write(name, _of(name, work, measure.version), finished)
 
 
-def _version(name: str, work: Work) -> list[Any]:
-    return [MEASURES[name].version, MEASURES[name].options(work)]
+def _kept(name: str, work: Work) -> Finished | None:
+    """What a measure found before, if it stands."""
+    measure = MEASURES[name]
+    every = (work.folder.read(name, _of(name, work, version)) for version in (measure.version, *measure.readable))
+    return next((found for found in every if found is not None), None)
+
+
+def _of(name: str, work: Work, version: int) -> list[Any]:
+    """What a measure's result is of, beside the facts of the evaluation."""
+    measure = MEASURES[name]
+    digest = work.named.digest if measure.on_features and work.named is not None else ""
+    return [version, measure.options(work), *([digest] if digest else [])]
 
 
 def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.plain import plain
 
 _NOTE = "evaluation.json"
 _FORMAT = 1
@@ -57,7 +55,7 @@ class Folder:
     path
         Made when it is missing.
     facts
-        What decides the figures: model, store, samples, seed, features.
+        What decides the figures: model, store, samples, seed, features, and steps where they are not the usual ones.
 
     Raises
     ------
@@ -92,7 +90,7 @@ class Folder:
     def write(self, name: str, version: Any, finished: Finished) -> None:
         """Keep what a measure found."""
         data = {"measure": name, "fingerprint": self._of(name, version)}
-        data |= _plain(asdict(finished))
+        data |= plain(asdict(finished))
         text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
         write_text(self._measures / f"{name}.json", text + "\n")
 
@@ -114,20 +112,10 @@ class Folder:
             except (OSError, ValueError, KeyError, TypeError):
                 raise InputError(f"{note}: cannot be read; give another --out") from None
             if held != fingerprint(self.facts):
-                other = [k for k in self.facts if theirs.get(k) != self.facts[k]]
+                known = {**theirs, **self.facts}.keys() - {"format", "fingerprint"}
+                other = [k for k in sorted(known) if theirs.get(k) != self.facts.get(k)]
                 raise InputError(
                     f"{self.path}: holds another evaluation (other {', '.join(other) or 'format'}); give another --out"
                 )
         elif self.path.is_dir() and any(not _LEFTOVER.fullmatch(x.name) for x in self.path.iterdir()):
             raise InputError(f"{self.path}: is there already and holds something else; give another --out")
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold: a number that is none becomes null."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -20,6 +20,7 @@ from napari_pgan.store import SPLITS, Slices, Store, label_map
 
 MEMORY = 1 << 30
 _BATCH = 32
+_EXACT = 32  # boxes of as many pixels a side have shares that float16 holds exactly
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Samples:
     labels
         uint8 (N, Y, X) in the card's label values, as a user gets them.
     fractions
-        float32 (N, K, Y, X): the labels, one channel each, 0 or 1.
+        float16 (N, K, Y, X): the labels, one channel each, 0 or 1.
     seeds
         Of their latents.
     """
@@ -107,7 +108,7 @@ def draw_samples(
     shape, encoding = model.card.architecture.shape(stage), model.encoding
     images = shelf.empty((count, encoding.modality_count, *shape), np.float32)
     labels = shelf.empty((count, *shape), np.uint8)
-    fractions = shelf.empty((count, encoding.label_count, *shape), np.float32)
+    fractions = shelf.empty((count, encoding.label_count, *shape), np.float16)
     told = _told(model, count, seed, positions)
     for start in range(0, count, _BATCH):
         part = slice(start, min(start + _BATCH, count))
@@ -124,7 +125,9 @@ def draw_samples(
 
 
 def load_slices(store: Store, match: Match, shelf: Shelf, keys: Sequence[str], size: int | None = None) -> Slices:
-    """Slices of some subjects, in the order of the model's channels.
+    """Slices of some subjects, in the order of the model's channels, in half precision where that loses nothing.
+
+    Images are stored in it, so that means of pixels alone take more; shares of a label in boxes fit into it.
 
     Parameters
     ----------
@@ -143,8 +146,9 @@ def load_slices(store: Store, match: Match, shelf: Shelf, keys: Sequence[str], s
         raise InputError(f"{store.address}: has no slices of the subjects to compare; prepare the cohort again")
     size = match.size if size is None else size
     shape = tuple(n * size // store.grid.shape[-1] for n in store.grid.shape)
-    images = shelf.empty((count, len(match.modalities), *shape), np.float32)
-    labels = shelf.empty((count, len(match.labels), *shape), np.float32)
+    factor = store.grid.shape[-1] // size
+    images = shelf.empty((count, len(match.modalities), *shape), np.float16 if factor == 1 else np.float32)
+    labels = shelf.empty((count, len(match.labels), *shape), np.float16 if factor <= _EXACT else np.float32)
     subject, position = np.empty(count, np.int64), np.empty(count, np.float32)
     at = 0
     for split in SPLITS:

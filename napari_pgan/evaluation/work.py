@@ -15,11 +15,14 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.folder import Folder, fingerprint
-from napari_pgan.evaluation.likeness.encoder import Encoder, FeatureEncoder, named_encoder, train_encoder
+from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.features import FeatureEncoder
+from napari_pgan.evaluation.likeness.namedencoder import NamedEncoder, named_encoder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.material import Samples, Shelf, crisp, draw_samples, load_slices
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
-from napari_pgan.evaluation.segmentation.use import Labelled
+from napari_pgan.evaluation.segmentation.labelled import Labelled
+from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store, label_map
 
@@ -94,6 +97,8 @@ class Work:
         Shows how far a step is.
     draw_sheet
         Writes images as a PNG.
+    steps
+        Of the training of each segmenter.
     """
 
     def __init__(
@@ -109,12 +114,13 @@ class Work:
         run: RunHistory | None,
         progress: Progress,
         draw_sheet: DrawSheet,
+        steps: int = STEPS,
     ) -> None:
         self.candidate, self.model, self.where = candidate, candidate.model, candidate.where
         self.store, self.match, self.folder = store, found, folder
         self.count, self.seed, self._features = samples, seed, features
         self.low_data = tuple((few, match(few.model.card, store, few.where)) for few in low_data)
-        self.run, self.progress, self.draw_sheet = run, progress, draw_sheet
+        self.run, self.progress, self.draw_sheet, self.steps = run, progress, draw_sheet, steps
         self.shelf = Shelf()
         self.shared_seconds: dict[str, float] = {}
 
@@ -161,16 +167,16 @@ class Work:
     @property
     def tested(self) -> Labelled:
         """The slices of test subjects that neither the model nor those of few subjects were trained on."""
-        keys = set(self.match.tested)
-        rows = np.isin(self.held_out.subject, [i for i, key in enumerate(self.held_out.keys) if key in keys])
-        some = self.held_out
-        return self.labelled(
-            Slices(some.images[rows], some.labels[rows], some.subject[rows], some.position[rows], some.keys)
-        )
+        end = len(self.held_out.keys)  # those of test come last
+        return self.labelled(_of_subjects(self.held_out, end - len(self.match.tested), end))
 
     def labelled(self, slices: Slices) -> Labelled:
-        """Slices with label maps in place of shares."""
-        return Labelled(slices.images, label_map(slices.labels, self.model.card.channels.values), slices.subject)
+        """Slices with label maps in place of shares; images are not copied."""
+        maps = self.shelf.empty((len(slices), *slices.images.shape[2:]), np.uint8)
+        for start in range(0, len(slices), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            maps[part] = label_map(slices.labels[part], self.model.card.channels.values)
+        return Labelled(slices.images, maps, slices.subject)
 
     @cached_property
     def learnt(self) -> Slices:
@@ -197,10 +203,21 @@ class Work:
         return self.folder.path / "segmenters" / others
 
     @cached_property
+    def named(self) -> NamedEncoder | None:
+        """The encoder that the user names; None where one is trained here."""
+        return None if self._features == TRAINED else named_encoder(self._features)
+
+    def try_named(self) -> None:
+        """Let the encoder that the user names take images such as it will be given, before work goes into these."""
+        if self.named is not None:
+            shape = (2, len(self.match.modalities), *self.model.card.grid.shape)
+            self.named.features(np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
+
+    @cached_property
     def encoder(self) -> FeatureEncoder:
         """Images → features; the one that is trained here is kept in the folder."""
-        if self._features != TRAINED:
-            return named_encoder(self._features)
+        if self.named is not None:
+            return self.named
         path: Path = self.folder.encoder
         if path.is_file():
             with contextlib.suppress(InputError):  # damaged: trained again

@@ -14,7 +14,7 @@ from napari_pgan.evaluation.matching import Known
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
 from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 from napari_pgan.evaluation.memorisation.nearest import FLIPS, Likeness, distances, flip, reduced
-from napari_pgan.evaluation.memorisation.planted import KINDS, plant
+from napari_pgan.evaluation.memorisation.planted import KINDS, SAYS, plant
 from napari_pgan.evaluation.memorisation.usual import threshold as threshold_of
 from napari_pgan.evaluation.report.memorisation import memorisation_section
 from napari_pgan.phantom import CHANNELS, make_subject
@@ -174,6 +174,35 @@ def test_a_search_that_finds_none_of_the_planted_copies_does_not_acquit(train: S
     found = measure_memorisation(train, twins, held_out[0][0])
     assert (found.verdict, found.copies) == (CANNOT_TELL, 0)
     assert sum(hits for hits, _ in found.found.values()) == 0
+
+
+def test_a_kind_of_copies_that_is_missed_wholly_keeps_it_from_acquitting(
+    train: Subjects, held_out: Subjects, new: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One kind of them is unrecognisable, and the others are found as ever."""
+    assert measure_memorisation(train, held_out, new).verdict == NONE
+    noise = lambda images, random: random.uniform(-1, 1, images.shape).astype(np.float32)  # noqa: E731
+    monkeypatch.setitem(KINDS, "noisy", noise)
+    found = measure_memorisation(train, held_out, new)
+    assert (found.verdict, found.copies) == (CANNOT_TELL, 0)
+    assert sum(hits for hits, _ in found.found.values()) > 0.7 * sum(of for _, of in found.found.values())
+    assert "of the kind that it finds worst (noisy)" in found.sentence
+
+
+def test_an_image_turned_or_zoomed_is_nearer_to_itself_for_its_poses(train: Subjects) -> None:
+    images, random = train[0][0], np.random.default_rng(0)
+    likeness = Likeness(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
+    poses = likeness.poses(likeness.kept(images))
+    np.testing.assert_allclose(poses[0], likeness(images), atol=1e-6)
+    for kind in ("turned", "zoomed"):
+        seen = likeness(KINDS[kind](images, random))
+        product = np.einsum("pnd,nd->pn", poses, seen)
+        plain, best = (np.median(distances(x)) for x in (product[0], product.max(axis=0)))
+        assert best < 0.6 * plain
+
+
+def test_what_is_planted_is_said_in_words() -> None:
+    assert SAYS.keys() == KINDS.keys()
 
 
 @pytest.mark.parametrize("held_out", [60, 1000])

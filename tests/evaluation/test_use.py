@@ -9,8 +9,9 @@ import pytest
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.segmentation.consistency import Consistency, measure_consistency
+from napari_pgan.evaluation.segmentation.labelled import Joined, Labelled
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter, train_segmenter
-from napari_pgan.evaluation.segmentation.use import Group, Labelled, Use, measure_use
+from napari_pgan.evaluation.segmentation.use import Group, Use, measure_use
 from napari_pgan.spec import Channels, Label
 
 CHANNELS = Channels(("a", "b"), (Label(1, "left", "#ff0000"), Label(4, "right", "#00ff00")))
@@ -143,3 +144,38 @@ def test_the_judge_agrees_with_masks_that_fit_and_not_with_others(judge: Segment
         assert b.dice < 0.7 * a.dice
         assert b.floor == a.floor
     assert Consistency.from_dict(fits.to_dict()) == fits
+
+
+class _Counted:
+    """Rows of an array, and how many were asked for at once at most."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.rows, self.shape, self.most = rows, rows.shape, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        self.most = max(self.most, len(rows))
+        return self.rows[rows]
+
+
+def test_what_is_learnt_from_is_never_in_memory_as_a_whole() -> None:
+    """However many images there are, a batch of them at a time is, and of the label maps a thousand."""
+    labels = np.zeros((5000, 8, 8), np.uint8)
+    labels[::7, :3] = 4
+    images, maps = _Counted(np.zeros((5000, 2, 8, 8), np.float16)), _Counted(labels)
+    train_segmenter(images, maps, CHANNELS, steps=2)
+    assert images.most <= 16
+    assert maps.most <= 1024
+
+
+def test_images_of_two_sources_are_one_array_without_being_copied() -> None:
+    random = np.random.default_rng(0)
+    parts = [random.random((n, 2, 3)).astype(dtype) for n, dtype in ((5, np.float16), (9, np.float32))]
+    picks = [random.integers(0, len(part), 12) for part in parts]
+    whole = np.concatenate([part[pick] for part, pick in zip(parts, picks, strict=True)])
+    joined, rows = Joined(parts, picks), random.integers(0, 24, 40)
+    assert (joined.shape, len(joined)) == (whole.shape, len(whole))
+    np.testing.assert_array_equal(joined[rows], whole[rows])
+    assert joined[rows].dtype == whole.dtype

@@ -20,11 +20,8 @@ from torch import nn
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.contrastive import nt_xent, pick, places, spread, views
-from napari_pgan.evaluation.likeness.features import FeatureEncoder, factor_below, shrink
-from napari_pgan.evaluation.likeness.namedencoder import named_encoder
+from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.model.precision import has_bf16
-
-__all__ = ["Encoder", "FeatureEncoder", "named_encoder", "train_encoder"]
 
 LARGEST = 64  # pixels of the longer side that the network looks at
 _WIDTHS = (24, 48, 64, 96)
@@ -182,7 +179,8 @@ def train_encoder(
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1]: modalities alone, of training subjects alone. A subject's images in the order of its
+        (N, M, Y, X) in [-1, 1]: modalities alone, of training subjects alone; a batch at a time is taken into memory,
+        and some thousands to scale the features. A subject's images in the order of its
         slices, so that neighbours are not forced apart.
     subject
         (N,), whose image it is.
@@ -201,7 +199,6 @@ def train_encoder(
     if len(images) < 2:
         raise InputError(f"{len(images)} image is too few to train an encoder on; give training subjects with slices")
     factor = factor_below(images.shape[2:], LARGEST)
-    small = images if factor == 1 else shrink(images, factor)
     place, whose = torch.from_numpy(places(subject)), torch.from_numpy(np.unique(subject, return_inverse=True)[1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -215,7 +212,7 @@ def train_encoder(
     coarse = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu"))
     for step in range(steps):
         rows = pick(subject, _BATCH, random)
-        chosen = torch.from_numpy(small[rows].astype(np.float32, copy=False))
+        chosen = torch.from_numpy(shrink(images[rows], factor))
         pair = torch.cat([views(chosen, random), views(chosen, random)])
         with coarse:
             features = network(pair.contiguous(memory_format=torch.channels_last))
@@ -232,10 +229,10 @@ def train_encoder(
     encoder = Encoder(
         network,
         images.shape[1],
-        (small.shape[2], small.shape[3]),
+        (images.shape[2] // factor, images.shape[3] // factor),
         {"images": len(images), "subjects": len(np.unique(subject)), "steps": steps, "seed": seed, "loss": loss.item()},
     )
-    _scale(encoder, small)
+    _scale(encoder, images)
     return encoder
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
 import importlib.util
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +29,12 @@ class NamedEncoder:
         (N, M, Y, X) float32 → (N, D).
     name
         As the user gave it.
+    digest
+        What tells networks of that name apart; empty where the name says all.
     """
 
-    def __init__(self, module: nn.Module, name: str) -> None:
-        self.module, self.name = module.eval().requires_grad_(False), name
+    def __init__(self, module: nn.Module, name: str, digest: str = "") -> None:
+        self.module, self.name, self.digest = module.eval().requires_grad_(False), name, digest
 
     @property
     def about(self) -> dict[str, object]:
@@ -50,9 +55,9 @@ class NamedEncoder:
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + _CHUNK], np.float32))
                 try:
                     rows = self.module(part)
-                except (RuntimeError, ValueError, TypeError) as error:
+                except Exception as error:  # it is the user's and may raise what it likes
                     raise InputError(
-                        f"the encoder {self.name} does not take images of shape {tuple(part.shape)} ({error}); "
+                        f"the encoder {self.name} does not take images of shape {tuple(part.shape)} ({_why(error)}); "
                         "name one that does"
                     ) from error
                 if not isinstance(rows, torch.Tensor) or rows.ndim != 2 or len(rows) != len(part):
@@ -77,7 +82,7 @@ def named_encoder(text: str) -> NamedEncoder:
     Raises
     ------
     InputError
-        It cannot be imported, is no module, or is not on this machine.
+        It cannot be imported or made, is no module, has other weights at each call, or is not on this machine.
     """
     if text == _INCEPTION:
         return NamedEncoder(_Inception(), _INCEPTION)
@@ -85,14 +90,47 @@ def named_encoder(text: str) -> NamedEncoder:
     if not where or not name:
         raise InputError(f"the encoder {text!r} is not known; give package.module:callable, or inception")
     try:
-        made = getattr(importlib.import_module(where), name)()
-    except (ImportError, AttributeError, TypeError) as error:
-        raise InputError(f"the encoder {text!r} cannot be made ({error}); give package.module:callable") from error
+        factory = getattr(importlib.import_module(where), name)
+        made, again = factory(), factory()
+    except Exception as error:  # it is the user's and may raise what it likes
+        raise InputError(
+            f"the encoder {text!r} cannot be made ({_why(error)}); give package.module:callable"
+        ) from error
     if not isinstance(made, nn.Module):
         raise InputError(
             f"the encoder {text!r} gives a {type(made).__name__}, not a torch.nn.Module; give one that does"
         )
-    return NamedEncoder(made, text)
+    digest = _digest(factory, made)
+    if digest != _digest(factory, again):
+        raise InputError(
+            f"the encoder {text!r} has other weights each time it is called, so its figures would not compare; load or "
+            "seed them"
+        )
+    return NamedEncoder(made, text, digest)
+
+
+def _why(error: Exception) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _digest(factory: object, module: nn.Module) -> str:
+    """Of the weights, of the files that the factory and the network's parts are written in, and of how it is put
+    together: where any changes, so may the features."""
+    found = hashlib.sha256(repr(module).encode())
+    for name, tensor in module.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    files = set()
+    for part in (factory, *(type(each) for each in module.modules())):
+        if not str(getattr(part, "__module__", "")).startswith("torch."):
+            with contextlib.suppress(TypeError, OSError):  # written in C, or at a prompt
+                files.add(inspect.getsourcefile(part))  # type: ignore[arg-type]
+    for file in sorted(file for file in files if file):
+        with contextlib.suppress(OSError):
+            found.update(Path(file).read_bytes())
+    return found.hexdigest()[:16]
 
 
 class _Inception(nn.Module):

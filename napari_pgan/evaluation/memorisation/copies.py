@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from napari_pgan.evaluation.plain import plain
 
 CANNOT_TELL, NONE, SOME, MANY = "cannot tell", "no copies found", "copies found", "reproduces its training images"
 
@@ -142,7 +142,7 @@ class Memorisation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; what is not a number is None."""
-        return _plain(asdict(self))
+        return plain(asdict(self))  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Memorisation:
@@ -160,14 +160,6 @@ class Memorisation:
         for name in ("flagged", "false_alarms", "notes"):
             some[name] = tuple(some[name])
         return cls(**some)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _number(value: float | None) -> float:

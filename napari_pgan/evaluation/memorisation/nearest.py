@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.ndimage import affine_transform
 
 Features = Callable[[np.ndarray], np.ndarray]
 SubjectImages = Iterable[tuple[np.ndarray, str]]
@@ -19,6 +21,7 @@ SIZE = 32  # pixels of the shorter side at which images are compared
 _WAVES = 8  # waves a side that are kept: finer ones are damped to nothing by the low-pass
 _BLUR = 1.5 / 32  # standard deviation of the low-pass, as a share of the shorter side
 _CHUNK = 1024
+_POSES = ((6.0, 1.0), (-6.0, 1.0), (0.0, 1.06), (0.0, 1 / 1.06))  # degrees and zoom: half as much costs little likeness
 
 
 class Likeness:
@@ -26,7 +29,8 @@ class Likeness:
 
     The picture is averaged down to about 32 pixels, moved so that the centre of what is brighter than air lies in the
     middle, and smoothed; then of every modality the cohort's mean picture and the overall brightness are projected out.
-    So shifts, gains and mild blur cost little, and common anatomy gives no likeness.
+    So shifts, gains and mild blur cost little, and common anatomy gives no likeness. What was turned or zoomed a little
+    is found by `poses`.
 
     Parameters
     ----------
@@ -47,6 +51,16 @@ class Likeness:
         """(N, M, Y, X) → (4, N, D), in the order of `FLIPS`."""
         small = reduced(images)
         return np.stack([self.vectors(flip(small, i)) for i in range(len(FLIPS))])
+
+    def kept(self, images: np.ndarray) -> np.ndarray:
+        """What `poses` takes of images (n, M, Y, X), for later."""
+        return reduced(images)
+
+    def poses(self, kept: np.ndarray) -> np.ndarray:
+        """Images as they are, then turned and zoomed a little either way: (1 + 4, n, D)."""
+        flat = kept.reshape(-1, kept.shape[2] * kept.shape[3])
+        turned = [(flat @ matrix).reshape(kept.shape) for matrix in _pose_matrices(kept.shape[2], kept.shape[3])]
+        return np.stack([self.vectors(some) for some in (kept, *turned)])
 
     def vectors(self, small: np.ndarray) -> np.ndarray:
         """The same of images that are `reduced` already."""
@@ -82,6 +96,14 @@ class FeatureLikeness:
         """(N, M, Y, X) → (4, N, D), in the order of `FLIPS`."""
         return np.stack([self(flip(images, i)) for i in range(len(FLIPS))])
 
+    def kept(self, images: np.ndarray) -> np.ndarray:
+        """What `poses` takes of images (n, M, Y, X), for later."""
+        return self(images)
+
+    def poses(self, kept: np.ndarray) -> np.ndarray:
+        """Images as they are, (1, n, D): features that tell images apart see through small turns and zooms."""
+        return kept[None]
+
 
 @dataclass
 class Nearest:
@@ -115,8 +137,13 @@ class Search:
         self._queries = queries
         self._found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def show(self, vectors: np.ndarray) -> None:
-        """Look at one subject's images, unit vectors (n, D)."""
+    def show(self, poses: np.ndarray) -> None:
+        """Look at one subject's images, unit vectors (1 + P, n, D).
+
+        The most alike one is sought among the images as they are, and then looked at in its other poses. (To seek among
+        all poses finds more that was zoomed, and fewer blurred copies, since new patients come nearer, too.)
+        """
+        vectors, turned = poses[0], poses[1:]
         flips, count, _ = self._queries.shape
         best = np.full(count, -2.0, np.float32)
         where, how = np.zeros(count, np.int32), np.zeros(count, np.int8)
@@ -128,11 +155,30 @@ class Search:
                 value = products[np.arange(len(index)), index]
                 nearer = value > best[part]
                 best[part][nearer], where[part][nearer], how[part][nearer] = value[nearer], index[nearer], i
+        for start in range(0, count if len(turned) else 0, _CHUNK):
+            rows = np.arange(start, min(start + _CHUNK, count))
+            queries = self._queries[how[rows], rows]
+            for others in turned:
+                best[rows] = np.maximum(best[rows], np.einsum("qd,qd->q", queries, others[where[rows]]))
         self._found.append((best, where, how))
 
     def result(self) -> Nearest:
         """What was found, one column a subject in the order in which they were shown."""
         return Nearest(*(np.stack(column, axis=1) for column in zip(*self._found, strict=True)))
+
+
+@cache
+def _pose_matrices(height: int, width: int) -> tuple[np.ndarray, ...]:
+    """For each of `_POSES`, what flat images (n, Y·X) are to be multiplied by to be turned and zoomed."""
+    pixels = np.eye(height * width).reshape(-1, height, width)
+    middle = np.array([(height - 1) / 2, (width - 1) / 2])
+    matrices = []
+    for degrees, zoom in _POSES:
+        angle = np.radians(degrees)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        moved = [affine_transform(one, turn, middle - turn @ middle, order=3, mode="nearest") for one in pixels]
+        matrices.append(np.stack(moved).reshape(len(pixels), -1).astype(np.float32))
+    return tuple(matrices)
 
 
 def flip(images: np.ndarray, which: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter
 
 from napari_pgan.evaluation.memorisation.nearest import FLIPS, flip
 
@@ -21,6 +21,18 @@ def _shifted(images: np.ndarray, pixels: float, random: np.random.Generator) -> 
     steps = max(1, round(pixels * _SHARE * min(images.shape[2:])))
     signs = random.choice([-1, 1], (len(images), 2)) * steps
     return np.stack([np.roll(image, tuple(sign), (1, 2)) for image, sign in zip(images, signs, strict=True)])
+
+
+def _posed(images: np.ndarray, degrees: float, share: float, random: np.random.Generator) -> np.ndarray:
+    """Turned, and enlarged or made smaller by that share, about the middle, either way at random."""
+    middle = np.array([(n - 1) / 2 for n in images.shape[2:]])
+    out = np.empty_like(images)
+    for image, moved, side in zip(images, out, random.choice([-1, 1], len(images)), strict=True):
+        angle, zoom = np.radians(side * degrees), (1 + share) ** float(side)
+        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        for channel, target in zip(image, moved, strict=True):
+            affine_transform(channel, matrix, middle - matrix @ middle, output=target, order=1, cval=-1)
+    return out
 
 
 def _gained(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -40,13 +52,24 @@ KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "unchanged": lambda images, _: images,
     "blurred": lambda images, _: _blurred(images, 2),
     "shifted": lambda images, random: _shifted(images, 2, random),
+    "turned": lambda images, random: _posed(images, 5, 0, random),
+    "zoomed": lambda images, random: _posed(images, 0, 0.05, random),
     "gain changed": _gained,
     "noisy": _noisy,
     "all of it": _all,
 }
-"""Each with a random flip: as it is; blurred with a standard deviation of 1/32 of the side; moved by 1/32 along both
-axes; every modality brighter or darker by up to 10 %; noise of 5 % of the range; blur and shift of half that size,
-gain and noise together."""
+"""Each with a random flip; `SAYS` says how much."""
+
+SAYS: dict[str, str] = {
+    "unchanged": "as they are",
+    "blurred": "blurred, with a standard deviation of 1/32 of the side",
+    "shifted": "moved by 1/32 of the side along both axes",
+    "turned": "turned by 5°",
+    "zoomed": "enlarged or made smaller by 5 %",
+    "gain changed": "each modality brighter or darker by up to 10 %",
+    "noisy": "with noise of 5 % of the range of brightness",
+    "all of it": "blurred and moved by half as much, with gain and noise as above",
+}
 
 
 def plant(images: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:

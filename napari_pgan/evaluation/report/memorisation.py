@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
+from napari_pgan.evaluation.memorisation.planted import SAYS
 from napari_pgan.evaluation.report.charts import histogram
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
 
@@ -42,13 +43,15 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
         rule="Good: none is nearer than any of as many images of new subjects would be (with 95 % certainty, going by "
         "images of held-out subjects). Middling: no more are than the search would take of held-out subjects' images "
         "by mistake, give or take chance. Poor: more. Where none is found, it cannot be told whether there are any if "
-        "the store does not hold all subjects that the model was trained on, or if the search misses planted copies.",
+        "the store does not hold all subjects that the model was trained on, or if the search misses half of any kind "
+        "of copies that are planted as a trial.",
         tables=tuple(tables),
         charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(
             f"{found.samples:,} samples, flipped and not, were held against all {found.training_images:,} images of "
             f"{found.training_subjects} training subjects; {found.held_out_images:,} images of "
             f"{found.held_out_subjects} held-out subjects say what is usual.",
+            "Copies of whole images are searched for; copies of a part, such as a lesion in another head, are not.",
             *found.notes,
         ),
     )
@@ -81,7 +84,7 @@ def _rows(rule: Rule) -> list[Row]:
 
 def _trials(found: Memorisation) -> list[Row]:
     rows = [
-        Row(f"planted: {kind}", f"{hits} of {of}", "", "", "", "Copies of training images, damaged in this way.")
+        Row(f"planted: {kind}", f"{hits} of {of}", "", "", "", f"Copies of training images, flipped and {SAYS[kind]}.")
         for kind, (hits, of) in found.found.items()
     ]
     alarms, of = found.false_alarms

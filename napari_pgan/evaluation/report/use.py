@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside, curve
 from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, number, span
+from napari_pgan.evaluation.segmentation.use import by_model
 
 TITLE = "Use: can one learn from its images?"
 ALL = "all labels"
@@ -21,18 +22,16 @@ _Rows = list[Mapping[str, Any]]
 
 def use_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
     """The section of what `measure_use` found."""
-    own = result["scores"][0]["subjects"]
-    scores = [row for row in result["scores"] if row["subjects"] == own]
-    ratio = _ratio(result["ratios"], own, "synthetic")
-    low_data = sorted({row["subjects"] for row in result["scores"]})
-    tables = [_shares(result["ratios"], own), _dice(scores), _hausdorff(scores, result["unit"])]
+    every, ratios = _models(result["scores"]), _models(result["ratios"])[0]
+    scores, ratio = every[0], _ratio(ratios, "synthetic")
+    tables = [_shares(ratios), _dice(scores), _hausdorff(scores, result["unit"])]
     charts = [_chart(scores)]
-    if len(low_data) > 1:
-        tables.append(_few(result["scores"], low_data))
-        charts.append(_curve(result["scores"], low_data))
+    if len(every) > 1:
+        tables.append(_few(every))
+        charts.append(_curve(every))
     value, least = number(ratio["value"]), number(ratio["low"])
     whole, off = _whole(scores), _farthest(scores)
-    both = _ratio(result["ratios"], own, "both")
+    both = _ratio(ratios, "both")
     return Section(
         name="use",
         title=TITLE,
@@ -112,8 +111,14 @@ def _reference(scores: _Rows) -> float:
     return sum(known) / len(known) if known else 0.0
 
 
-def _ratio(ratios: _Rows, subjects: int, source: str) -> Mapping[str, Any]:
-    return next(row for row in ratios if (row["subjects"], row["source"]) == (subjects, source))
+def _models(rows: _Rows) -> list[_Rows]:
+    """The rows of each model, that which is measured first."""
+    told = by_model(rows)
+    return [[row for row in told if row["model"] == i] for i in sorted({row["model"] for row in told})]
+
+
+def _ratio(ratios: _Rows, source: str) -> Mapping[str, Any]:
+    return next(row for row in ratios if row["source"] == source)
 
 
 def _of(scores: _Rows, source: str, label: str) -> Mapping[str, Any]:
@@ -158,12 +163,12 @@ def _missed(one: Mapping[str, Any]) -> str:
     return f"missed in {figure(100 * share)} %" if share > 0 else ""
 
 
-def _shares(ratios: _Rows, own: int) -> Table:
+def _shares(ratios: _Rows) -> Table:
     rows = [
         Row(_SOURCES[source].capitalize(), f"{100 * number(one['value']):.0f} %",
             span(_hundred(one["low"]), _hundred(one["high"])), "100 %", "",
             "Mean Dice over labels as a share of the real-trained one's. Larger is better.")
-        for source in ("synthetic", "both") for one in (_ratio(ratios, own, source),)
+        for source in ("synthetic", "both") for one in (_ratio(ratios, source),)
     ]  # fmt: skip
     return Table("Share of the real-trained Dice", tuple(rows), "trained on …", "real images alone")
 
@@ -172,16 +177,26 @@ def _hundred(share: float | None) -> float:
     return 100 * number(share)
 
 
-def _few(scores: _Rows, counts: list[int]) -> Table:
+def _few(every: list[_Rows]) -> Table:
     rows = []
-    for count in counts:
-        some = [row for row in scores if row["subjects"] == count]
+    for some in sorted(every, key=_count):
+        count = _count(some)
+        alone = sum(_count(other) == count for other in every) == 1
+        name = f"{count} subjects" + ("" if alone else f", {_called(some[0]['model'])}")
         label = ALL if ALL in _labels(some) else _labels(some)[-1]
         real = _of(some, "real", label)
         for source in ("synthetic", "both"):
             told = f"Dice of {label}, where model and segmenter know {count} subjects. Larger is better."
-            rows.append(_dice_row(f"{count} subjects: {_SOURCES[source]}", _of(some, source, label), real, told))
+            rows.append(_dice_row(f"{name}: {_SOURCES[source]}", _of(some, source, label), real, told))
     return Table("With few subjects", tuple(rows), "trained on …", "real images alone")
+
+
+def _count(scores: _Rows) -> int:
+    return int(scores[0]["subjects"])
+
+
+def _called(model: int) -> str:
+    return f"model {model} of --low-data" if model else "this model"
 
 
 def _chart(scores: _Rows) -> Chart:
@@ -197,11 +212,12 @@ def _chart(scores: _Rows) -> Chart:
     return beside("use-dice", title, panels, "as named below", "real images alone")
 
 
-def _curve(scores: _Rows, counts: list[int]) -> Chart:
-    label = ALL if ALL in _labels(scores) else _labels(scores)[-1]
-    series = []
+def _curve(every: list[_Rows]) -> Chart:
+    label = ALL if ALL in _labels(every[0]) else _labels(every[0])[-1]
+    ordered, series = sorted(every, key=_count), []
+    counts = [_count(scores) for scores in ordered]
     for source in ("real", "synthetic", "both"):
-        rows = [_of([r for r in scores if r["subjects"] == count], source, label) for count in counts]
+        rows = [_of(scores, source, label) for scores in ordered]
         series.append((_SOURCES[source], counts, [number(row["dice"]) for row in rows]))
     title = f"Dice of {label} by how many subjects model and segmenter know"
     return curve("use-few", title, series, "subjects", "Dice (larger is better)")

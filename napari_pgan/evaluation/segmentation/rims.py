@@ -35,6 +35,7 @@ def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for image, mask in zip(images, labels, strict=True):
         if (mask > 0).sum() < _LEAST * mask.size:
             continue
+        image = image.astype(np.float32, copy=False)
         detail = np.abs(image - uniform_filter(image, (0, 3, 3)))
         inner = binary_erosion((image > _BACKGROUND).any(axis=0), iterations=2)  # the head's own border is sharp
         border = _borders(mask) & inner

@@ -21,11 +21,13 @@ from safetensors.torch import save_file
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.extra import check_installed
+from napari_pgan.evaluation.segmentation.labelled import Indexed
 from napari_pgan.model.precision import has_bf16
 from napari_pgan.spec import Channels
 
 STEPS = 3000
 _BATCH = 16
+_CHUNK = 1024  # label maps that are looked at at once
 _WIDTHS = (24, 48, 96, 96)
 _RATE, _DECAY = 3e-3, 1e-3
 _EMPTY = 0.5  # how often an image without a label is shown, for each time one with a label is
@@ -85,8 +87,8 @@ class Segmenter:
 
 
 def train_segmenter(
-    images: np.ndarray,
-    labels: np.ndarray,
+    images: Indexed,
+    labels: Indexed,
     channels: Channels,
     *,
     steps: int = STEPS,
@@ -100,9 +102,9 @@ def train_segmenter(
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1].
+        (N, M, Y, X) in [-1, 1]; a batch at a time is taken into memory.
     labels
-        (N, Y, X) in the label values of `channels`.
+        uint8 (N, Y, X) in the label values of `channels`; the same.
     channels
         What the labels are.
     steps
@@ -118,7 +120,8 @@ def train_segmenter(
         There is no image, no label at all, or the extra ``eval`` is not installed.
     """
     check_installed(("monai",))
-    if not len(images) or not labels.any():
+    weights, any_label = _weights(labels, channels.values)
+    if not any_label:
         raise InputError("there are no labelled images to train a segmenter on; take more samples or subjects")
     from monai.losses import DiceCELoss
 
@@ -127,17 +130,16 @@ def train_segmenter(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(images.shape[1], len(values)).train()
-    target = torch.zeros(labels.shape, dtype=torch.long)
-    for index, value in enumerate(values):
-        target[torch.from_numpy(labels == value)] = index + 1
+    table = torch.zeros(256, dtype=torch.long)
+    table[list(values)] = torch.arange(1, len(values) + 1)
     adam = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
     plan = torch.optim.lr_scheduler.OneCycleLR(adam, _RATE, total_steps=steps, pct_start=0.1)
     loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
-    weights = torch.where(target.flatten(1).any(1), 1.0, _EMPTY)
     for step in range(steps):
         chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=random)
         x = torch.from_numpy(np.asarray(images[chosen.numpy()], np.float32))
-        x, y = _changed(x, target[chosen][:, None], random)
+        y = table[torch.from_numpy(labels[chosen.numpy()]).long()]
+        x, y = _changed(x, y[:, None], random)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
             scores = network(_laid_out(x))
         value = loss(scores.float(), y)
@@ -148,6 +150,18 @@ def train_segmenter(
         if progress and (step + 1) % 10 == 0:
             progress(step + 1, steps)
     return Segmenter(network.eval(), images.shape[1], values)
+
+
+def _weights(labels: Indexed, values: np.ndarray) -> tuple[torch.Tensor, bool]:
+    """How often each image is shown, (N,), and whether any has a label."""
+    weights = torch.full((len(labels),), _EMPTY)
+    any_label = False
+    for start in range(0, len(labels), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(labels)))
+        some = labels[rows].reshape(len(rows), -1)
+        any_label |= bool(some.any())
+        weights[torch.from_numpy(rows[np.isin(some, values).any(axis=1)])] = 1.0
+    return weights, any_label
 
 
 def _network(modalities: int, labels: int) -> torch.nn.Module:

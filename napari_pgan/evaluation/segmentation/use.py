@@ -16,34 +16,13 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
+from napari_pgan.evaluation.segmentation.labelled import Indexed, Joined, Labelled
 from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
 from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
 from napari_pgan.spec import Channels
 
 SOURCES = ("real", "synthetic", "both")
 SEEDS = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images with their label maps.
-
-    Parameters
-    ----------
-    images
-        float32 (N, M, Y, X) in [-1, 1].
-    labels
-        (N, Y, X) in the original values.
-    subject
-        (N,), whose slice it is; None for generated images.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    subject: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -69,6 +48,8 @@ class Score:
 
     Parameters
     ----------
+    model
+        Which group, counted from 0; that is the model which is measured, and the others are those of few subjects.
     subjects
         How many the source knows.
     source
@@ -85,6 +66,7 @@ class Score:
         Test subjects that have the label.
     """
 
+    model: int
     subjects: int
     source: str
     label: str
@@ -100,6 +82,7 @@ class Score:
 class Ratio:
     """The mean Dice over labels of a source, as a share of the real-trained one's, with its interval."""
 
+    model: int
     subjects: int
     source: str
     value: float
@@ -114,9 +97,9 @@ class Use:
     Parameters
     ----------
     scores
-        A source, number of subjects and label each.
+        A model, source and label each.
     ratios
-        A source, but ``real``, and number of subjects each.
+        A model and source, but ``real``, each.
     tested
         Test subjects.
     seeds, steps
@@ -140,8 +123,8 @@ class Use:
     def from_dict(cls, data: Mapping[str, Any]) -> Use:
         """From what `to_dict` gave."""
         return cls(
-            tuple(Score(**x) for x in data["scores"]),
-            tuple(Ratio(**x) for x in data["ratios"]),
+            tuple(Score(**x) for x in by_model(data["scores"])),
+            tuple(Ratio(**x) for x in by_model(data["ratios"])),
             data["tested"],
             tuple(data["seeds"]),
             data["steps"],
@@ -204,7 +187,7 @@ def measure_use(
             for seed in seeds:
                 segmenter = kept_segmenter(
                     segmenter_path(folder, index, source, seed),
-                    _mixed(group, source),
+                    *_mixed(group, source),
                     channels,
                     steps,
                     seed,
@@ -215,13 +198,21 @@ def measure_use(
                 every.append(by_subject(predicted, test.labels, test.subject, values, spacing or (1.0, 1.0, 1.0)))
             dices, distances = (np.array(x) for x in zip(*every, strict=True))  # (seeds, S, R)
             means[source] = dices.mean(axis=0)
-            scores += [_score(group.subjects, source, n, dices[..., r], distances[..., r]) for r, n in enumerate(names)]
+            own = index, group.subjects, source
+            scores += [_score(*own, n, dices[..., r], distances[..., r]) for r, n in enumerate(names)]
         labels = len(values)
         ratios += [
-            _ratio(group.subjects, s, means[s][:, :labels], means["real"][:, :labels]) for s in ("synthetic", "both")
+            _ratio(index, group.subjects, s, means[s][:, :labels], means["real"][:, :labels])
+            for s in ("synthetic", "both")
         ]
     unit = "pixels" if spacing is None else "mm"
     return Use(tuple(scores), tuple(ratios), len(np.unique(test.subject)), tuple(seeds), steps, unit)
+
+
+def by_model(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `Use.to_dict` that say whose they are; kept results of old tell models by their numbers of subjects."""
+    counts = list(dict.fromkeys(row["subjects"] for row in rows))
+    return [{"model": counts.index(row["subjects"]), **row} for row in rows]
 
 
 def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
@@ -231,7 +222,8 @@ def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
 
 def kept_segmenter(
     path: Path,
-    data: Labelled,
+    images: Indexed,
+    labels: Indexed,
     channels: Channels,
     steps: int,
     seed: int,
@@ -243,25 +235,23 @@ def kept_segmenter(
             return Segmenter.load(path)
         except InputError:
             path.unlink()  # damaged: trained again
-    segmenter = train_segmenter(data.images, data.labels, channels, steps=steps, seed=seed, progress=progress)
+    segmenter = train_segmenter(images, labels, channels, steps=steps, seed=seed, progress=progress)
     segmenter.save(path)
     return segmenter
 
 
-def _mixed(group: Group, source: str) -> Labelled:
-    """The images of a source; of both, as many of one as of the other."""
-    if source == "real":
-        return group.real
-    if source == "synthetic":
-        return group.synthetic
-    count = max(len(group.real), len(group.synthetic))
-    picks = [np.arange(count) * len(x) // count for x in (group.real, group.synthetic)]
-    images = [x.images[pick] for x, pick in zip((group.real, group.synthetic), picks, strict=True)]
-    labels = [x.labels[pick] for x, pick in zip((group.real, group.synthetic), picks, strict=True)]
-    return Labelled(np.concatenate(images), np.concatenate(labels))
+def _mixed(group: Group, source: str) -> tuple[Indexed, Indexed]:
+    """Images and label maps of a source; of both, as many of one as of the other."""
+    if source != "both":
+        data = group.real if source == "real" else group.synthetic
+        return data.images, data.labels
+    pair = group.real, group.synthetic
+    count = max(len(data) for data in pair)
+    picks = [np.arange(count) * len(data) // count for data in pair]
+    return Joined([data.images for data in pair], picks), Joined([data.labels for data in pair], picks)
 
 
-def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
+def _score(model: int, subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
     """Of (seeds, S) figures."""
     there = ~np.isnan(dices).all(axis=0)
     found = distances[:, there]
@@ -269,10 +259,10 @@ def _score(subjects: int, source: str, label: str, dices: np.ndarray, distances:
     finite = found[np.isfinite(found)]
     middle = float(np.median(finite)) if finite.size else float("nan")
     missed = float(np.isinf(found).mean()) if found.size else float("nan")
-    return Score(subjects, source, label, mean, low, high, middle, missed, int(there.sum()))
+    return Score(model, subjects, source, label, mean, low, high, middle, missed, int(there.sum()))
 
 
-def _ratio(subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> Ratio:
+def _ratio(model: int, subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> Ratio:
     """Of (S, K) figures: the mean over subjects for each label, then over labels, one over the other."""
 
     def ratio(rows: np.ndarray) -> float:
@@ -282,4 +272,4 @@ def _ratio(subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> R
         return float(own / other) if other > 0 else float("nan")
 
     low, value, high = bootstrap(ratio, np.stack([dices, real], axis=-1))
-    return Ratio(subjects, source, value, low, high)
+    return Ratio(model, subjects, source, value, low, high)

@@ -1,0 +1,105 @@
+"""A network that the user names: what is wrong with it is known before anything is computed or written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from small_evaluation import a_card, a_wish, model_file, take
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation import work
+from napari_pgan.evaluation.likeness.namedencoder import named_encoder
+from napari_pgan.evaluation.measures import MEASURES
+from napari_pgan.store import open_store
+from napari_pgan.training.cli import main
+
+GOOD = """
+import torch
+class Sums(torch.nn.Module):
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor))
+    def forward(self, x):
+        return torch.nn.functional.adaptive_avg_pool2d(x, 4).flatten(1) * self.factor
+"""
+
+Write = Callable[[str], str]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write a module of the user's, as often as one likes; gives its name."""
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "theirs"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(text: str) -> str:
+        sys.modules.pop("their_features", None)
+        (tmp_path / "theirs" / "their_features.py").write_text(GOOD + text)
+        return "their_features:make"
+
+    yield write
+    sys.modules.pop("their_features", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def make(): raise ValueError('no weights\\nin the folder')", "cannot be made (ValueError: no weights)"),
+        ("def make(): return {}['weights']", "cannot be made (KeyError: 'weights')"),
+        ("make = lambda: torch.nn.Linear(3, 3)", "has other weights each time it is called"),
+        ("make = lambda: torch.nn.Conv2d(9, 1, 1, bias=False).requires_grad_(False).zero_()", "cannot be made"),
+        ("class make(Sums):\n    def forward(self, x): return x[0, 99]", "does not take images of shape (2, "),
+        ("make = torch.nn.ReLU", "gives no rows of features"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_before_anything_is_written(
+    module: Write,
+    small_store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(work, "draw_samples", None)  # nothing is sampled
+    model = tmp_path / "tiny.safetensors"
+    model_file(model, a_card(open_store(small_store)))
+    command = ["evaluate", str(model), str(small_store), "--out", str(tmp_path / "r"), "--features", module(text)]
+    assert main(command) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert "\n" not in error
+    assert not (tmp_path / "r").exists()
+
+
+def test_figures_of_changed_code_or_weights_are_taken_again(module: Write, small_store: Path, tmp_path: Path) -> None:
+    def taken(name: str) -> tuple[object, int]:
+        report = take(a_wish(small_store, tmp_path / "out", ("memorisation",), features=name))
+        kept = tmp_path / "out" / "measures" / "memorisation.json"
+        return report.data["measures"]["memorisation"]["result"], kept.stat().st_mtime_ns
+
+    first = taken(module("make = Sums"))
+    assert taken("their_features:make") == first
+    assert taken(module("make = Sums"))[1] == first[1]
+    figures, when = taken(module("make = lambda: Sums(3.0)"))
+    assert when > first[1]
+    assert figures != first[0]
+
+
+def test_weights_alone_tell_two_networks_apart(module: Write) -> None:
+    name = module("import os\nmake = lambda: Sums(float(os.environ.get('THEIR_FACTOR', 1)))")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THEIR_FACTOR", "2")
+        other = named_encoder(name).digest
+    assert named_encoder(name).digest == named_encoder(name).digest != other
+
+
+def test_use_does_not_ask_for_features(small_store: Path, tmp_path: Path) -> None:
+    assert [name for name, one in MEASURES.items() if not one.on_features] == ["use", "consistency"]
+    with pytest.raises(InputError, match="is not known"):
+        take(a_wish(small_store, tmp_path / "out", ("likeness",), features="resnet"))
+    assert not (tmp_path / "out").exists()

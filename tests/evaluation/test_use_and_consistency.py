@@ -1,0 +1,143 @@
+"""Use, the low-data curve and consistency of a store and its models, from the command's wish to the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_evaluation import a_card, a_model, a_wish, silent, take
+
+from napari_pgan.errors import InputError
+from napari_pgan.evaluation.evaluate import Wish, evaluate
+from napari_pgan.evaluation.folder import fingerprint
+from napari_pgan.evaluation.report.page import Report
+from napari_pgan.evaluation.report.use import use_section
+from napari_pgan.evaluation.segmentation import segmenter, use
+from napari_pgan.evaluation.work import Candidate
+from napari_pgan.store import open_store
+from napari_pgan.training.cli import main
+
+STEPS = 12
+
+
+def few(store: Path, seed: int, count: int = 2) -> Candidate:
+    """A model of two of the training subjects."""
+    opened = open_store(store)
+    card = a_card(opened, subject_hashes=opened.keys("train")[:count])
+    return Candidate(a_model(card, seed), f"few{seed}")
+
+
+def wish(store: Path, out: Path, **changed: Any) -> Wish:
+    low_data = (few(store, 1), few(store, 2))
+    return a_wish(store, out, ("use", "consistency"), low_data=low_data, steps=STEPS, **changed)
+
+
+@pytest.fixture(scope="module")
+def done(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    out = tmp_path_factory.mktemp("used") / "report"
+    return take(wish(small_store, out)), out
+
+
+def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[Report, Path]) -> None:
+    report, _ = done
+    section = report.sections[0]
+    rows = [row.name for table in section.tables if table.title == "With few subjects" for row in table.rows]
+    called = ["2 subjects, model 1 of --low-data", "2 subjects, model 2 of --low-data", "4 subjects"]
+    assert rows == [f"{name}: {kind}" for name in called for kind in ("generated images alone", "both together")]
+    assert "use-few" in [chart.name for chart in section.charts]
+    found = report.data["measures"]["use"]["result"]
+    assert {(row["model"], row["subjects"]) for row in found["scores"]} == {(0, 4), (1, 2), (2, 2)}
+    assert found["steps"] == STEPS
+    assert json.loads((report.folder.path / "evaluation.json").read_text())["steps"] == STEPS
+
+
+def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[Report, Path]) -> None:
+    report, out = done
+    use_rows, judged = (report.data["measures"][name]["result"] for name in ("use", "consistency"))
+    assert all(0 <= row["dice"] <= 1 for row in use_rows["scores"] if row["tested"])
+    names = [label["name"] for label in report.data["about"]["model"]["labels"]] + ["all labels"]
+    assert [row["label"] for row in judged["agreements"]] == names
+    assert len(judged["rims"]) == 4
+    assert {path.stem for path in (out / "segmenters").rglob("*.safetensors")} == {
+        f"{model}-{source}-{seed}" for model in range(3) for source in use.SOURCES for seed in use.SEEDS
+    }
+
+
+def test_what_is_finished_is_kept_and_what_is_not_goes_on_with_the_segmenters_that_are(
+    done: tuple[Report, Path], small_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, out = done
+
+    def none(*args: object, **more: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(use, "train_segmenter", none)
+    assert take(wish(small_store, out)).data == report.data
+    (out / "measures" / "consistency.json").unlink()
+    again = take(wish(small_store, out)).data["measures"]["consistency"]["result"]
+    assert again == report.data["measures"]["consistency"]["result"]
+
+
+def test_figures_of_other_steps_are_not_mixed(done: tuple[Report, Path], small_store: Path) -> None:
+    with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
+        take(replace(wish(small_store, done[1]), steps=segmenter.STEPS))
+    with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
+        take(replace(wish(small_store, done[1]), steps=STEPS + 1))
+
+
+def test_with_the_usual_steps_a_folder_is_what_it_was_before_there_was_a_choice(
+    small_store: Path, tmp_path: Path
+) -> None:
+    """Its fingerprint is that of model, store, samples, seed and features alone."""
+    mine = a_wish(small_store, tmp_path / "out", ())
+    evaluate(mine, silent, print, lambda path, *more: None)
+    note = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    facts = {name: note[name] for name in ("model", "store", "samples", "seed", "features")}
+    assert note == {"format": 1, "fingerprint": fingerprint(facts), **facts}
+
+
+def test_kept_figures_that_do_not_name_models_tell_them_by_their_subjects(done: tuple[Report, Path]) -> None:
+    """As evaluations of before wrote them, whose models were all of other numbers of subjects."""
+    report, _ = done
+    found = report.data["measures"]["use"]["result"]
+    old = {**found, **{k: [r for r in found[k] if r["model"] < 2] for k in ("scores", "ratios")}}
+    bare = {**old, **{k: [{n: v for n, v in r.items() if n != "model"} for r in old[k]] for k in ("scores", "ratios")}}
+    assert use_section(bare, {}).to_dict() == use_section(old, {}).to_dict()
+    np.testing.assert_equal(use.Use.from_dict(bare).to_dict(), use.Use.from_dict(old).to_dict())
+
+
+def test_a_model_is_one_point_of_the_curve(small_store: Path, tmp_path: Path) -> None:
+    twice = replace(wish(small_store, tmp_path / "out"), low_data=(few(small_store, 1), few(small_store, 1)))
+    with pytest.raises(InputError, match="few1: is given twice"):
+        take(twice)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_time_is_said_before_it_is_spent(small_store: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Enough(Exception):
+        pass
+
+    def say(line: str) -> None:
+        told.append(line)
+        raise Enough
+
+    usual = replace(wish(small_store, tmp_path / "out"), steps=segmenter.STEPS, low_data=())
+    for measure in ("use", "consistency"):
+        with pytest.raises(Enough):
+            evaluate(replace(usual, measures=(measure,)), silent, say, lambda *_: None)
+    assert "use: 9 segmenters are trained now, 27,000 steps in all. At 64×64 that takes 40 to 71 minutes" in told[0]
+    assert "consistency: a segmenter is trained now, 3,000 steps in all" in told[1]
+
+
+def test_steps_without_a_segmenter_are_refused(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "default", str(small_store), "--out", str(tmp_path / "r"), "--steps", "100"]
+    assert main(command) == 2
+    assert "--steps belongs to the measures use and consistency" in capsys.readouterr().err
