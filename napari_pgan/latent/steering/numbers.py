@@ -17,6 +17,8 @@ from napari_pgan.model.encoding import Encoding
 from napari_pgan.spec import Channels, Grid
 
 _LEAST = 4.0  # pixels: errors of areas are relative to no less
+_SHARPER = 4.0  # times the logits of drawings: areas add up all pixels, so what a clean one counts must be next to none
+_NONE = 64  # of 255: smaller shares would add up to more than what is decoded from them
 Side = Literal["left", "right"]
 
 
@@ -71,13 +73,13 @@ class Numbers:
         """As `Goal` has it: squared errors of logarithms of areas, of shares, and of what lies on the other side."""
 
         def loss(x: torch.Tensor) -> torch.Tensor:
-            return self._far(label_logits(x, encoding).softmax(dim=1)[:, 1:], factor)
+            return self._far((_SHARPER * label_logits(x, encoding)).softmax(dim=1)[:, 1:], factor)
 
         return loss
 
     def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
         """As `Goal` has it."""
-        parts = [self._far(part.float() / 255, factor) for part in shares.split(1024)]
+        parts = [self._far(part.where(part >= _NONE, 0).float() / 255, factor) for part in shares.split(1024)]
         return -torch.cat(parts)
 
     def score(self, labels: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def steer(
     """
     search = _Search(model, goal, conditions, keep, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    begin = starts(model, goal, bank, keep, rows)
+    begin = starts(model, goal, bank, keep, rows, conditions)
     if keep is not None:
         phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
     lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from napari_pgan.latent.encode import encode
 from napari_pgan.latent.steering.bank import Bank, bank_stage
 from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.keep import Keep
+from napari_pgan.latent.steering.numbers import Numbers
 from napari_pgan.latent.steering.wish import Wish
 from napari_pgan.model import Model
 
 _TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
 _LEADERS = 2  # that begin with what an encoder tells
+_LOOKED_AT = 64  # of the bank where areas are asked for, which its small segmentations tell roughly
 _TOLD = 32  # directions that the segmentation tells: of the rest, an encoding knows nothing
 
 
-def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) -> np.ndarray:
+def starts(
+    model: Model,
+    goal: Goal,
+    bank: Bank,
+    keep: Keep | None,
+    count: int,
+    conditions: Mapping[str, str | float] | None = None,
+) -> np.ndarray:
     """Latents to begin from, likely good ones first: (N, L), `count` or more.
 
     The bank's nearest; and where the model has an encoder for segmentations, two of them with what it tells of the
@@ -26,13 +37,16 @@ def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) 
 
     Parameters
     ----------
-    model, goal, bank, keep
+    model, goal, bank, keep, conditions
         As in `steer`.
     count
         How many are followed.
     """
     factor = 2 ** (model.stages - 1 - bank_stage(model))
-    near = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:count]])
+    ranked = bank.rank(goal, factor)
+    near = model.latents([bank.seeds[i] for i in ranked[:count]])
+    if isinstance(goal, Numbers):
+        near = _looked_at(model, goal, model.latents([bank.seeds[i] for i in ranked[:_LOOKED_AT]]), conditions)[:count]
     directions = bank.directions.numpy()
     if keep is not None:
         own = keep.latents[:1]
@@ -41,6 +55,15 @@ def starts(model: Model, goal: Goal, bank: Bank, keep: Keep | None, count: int) 
     if drawn is None:
         return near
     return np.concatenate([_with(near[:_LEADERS], drawn, directions, _TOLD), near])
+
+
+def _looked_at(
+    model: Model, goal: Numbers, latents: np.ndarray, conditions: Mapping[str, str | float] | None
+) -> np.ndarray:
+    """Latents whose segmentations at full size meet the goal best first."""
+    labels = model.sample(latents=latents, conditions=conditions, batch_size=16).labels
+    ordered: np.ndarray = latents[np.argsort(-goal.score(labels), kind="stable")]
+    return ordered
 
 
 def _encoded(model: Model, goal: Goal) -> np.ndarray | None:
