@@ -122,7 +122,12 @@ def _brain_said(mask: Mapping[str, Any] | None) -> str:
     """Where a brain's mask comes from, and how large it is; empty where skulls stay."""
     if mask is None:
         return ""
-    source = "the subject's own mask" if mask["given"] else f"found in {mask['modality']}"
+    if mask["given"]:
+        source = "the subject's own mask"
+    elif mask.get("stripped"):
+        source = f"as {mask['modality']} came, without its skull"
+    else:
+        source = f"found in {mask['modality']}"
     return f"brain, {source}, {mask['millilitres']:.0f} ml"
 
 
