@@ -10,7 +10,7 @@ from displaced import motion, move, template
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.itk import to_array
-from napari_pgan.imaging.quality import Limits, judge
+from napari_pgan.imaging.quality import Limits, Quality, judge
 from napari_pgan.imaging.registration import Pyramid, Registered, distance, register, settle
 from napari_pgan.imaging.volume import Volume, read_volume
 from napari_pgan.phantom import make_subject
@@ -64,6 +64,14 @@ def test_a_grid_of_its_own_does_not_matter(brain: dict[str, Volume], reference: 
     t2 = brain["t2"]
     other = Volume(np.ascontiguousarray(t2.array[:, :, ::3]), t2.affine @ thick)
     assert distance(register(reference, Pyramid(other)).matrix, np.eye(4), reference.points) < 0.7
+
+
+def test_a_little_less_alike_is_no_failure() -> None:
+    """The search ends on a finer level than the one that similarity is measured at."""
+    figures = {"moved": 0.9, "turned": 0.1, "disagreement": 0.2, "overlap": 0.99, "covered": 1.0}
+    assert Quality(0.7221, 0.7194, **figures).problem(LIMITS) is None
+    assert "less alike" in str(Quality(0.7221, 0.65, **figures).problem(LIMITS))
+    assert Quality(0.7221, 0.65, **figures).badness(LIMITS) >= 1 > Quality(0.7221, 0.7194, **figures).badness(LIMITS)
 
 
 def test_a_slab_of_a_head(brain: dict[str, Volume], reference: Pyramid) -> None:
