@@ -129,7 +129,9 @@ class Report:
         if data["cut"] > 0:
             lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
         if data["stripped_before"]:
-            lines.append(f"  {subjects_said(data['stripped_before'])} came without a skull, and kept the brain as it was")
+            lines.append(
+                f"  {subjects_said(data['stripped_before'])} came without a skull, and kept the brain as it was"
+            )
         for gap in data["gaps"]:
             who = gap["name"] or gap["key"]
             lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")

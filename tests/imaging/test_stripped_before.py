@@ -91,7 +91,9 @@ def test_the_store_of_a_stripped_subject_is_the_same_with_and_without_strip(shar
     made = []
     for strip in (False, True):
         store = tmp_path / f"{strip}.zarr"
-        report = prepare(str(source), store, Options(size=32, strip=strip, split=SplitRule.parse("train=1,val=0,test=0")))
+        report = prepare(
+            str(source), store, Options(size=32, strip=strip, split=SplitRule.parse("train=1,val=0,test=0"))
+        )
         assert any("came without a skull" in line for line in report.lines()) == strip
         made.append(open_store(store).load_slices(None))
     np.testing.assert_array_equal(made[0].images, made[1].images)

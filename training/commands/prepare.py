@@ -154,7 +154,8 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
     from napari_pgan.imaging.report import subjects_said
     from napari_pgan.training.console import emit, say
 
-    cohort = find_cohort(source, options.plan)
+    plan = options.plan
+    cohort = find_cohort(source, plan)
     if as_json:
         listed = []
         for subject in cohort.subjects:
@@ -171,14 +172,14 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
     if left := cohort.unclaimed:
-        naming = "narrower or wider patterns" if options.plan is not None else "a plan file (--plan)"
+        naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
         more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
         say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
     options.steps_for(cohort.content)
     say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
     if not complete:
         first = next(subject for subject in cohort.subjects if subject.problem is not None)
-        todo = "compare the plan's patterns" if options.plan is not None else "say in a plan file (--plan) which file is which"
+        todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"
         raise InputError(f"no subject is complete ({first.name}: {first.problem}); {todo}")
 
 
