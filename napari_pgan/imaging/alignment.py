@@ -21,7 +21,7 @@ from napari_pgan.imaging.resampling import resample_image, resample_labels, writ
 from napari_pgan.imaging.sides import Mirror
 from napari_pgan.imaging.volume import Volume
 
-ALIGNED = 0.75  # mm; volumes of one grid whose nearest best pose is nearer than this stay as they are
+ALIGNED = 0.75  # mm; volumes whose best pose is nearer than this to their headers' stay as they are
 MARKED_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
 MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how it is called
 
@@ -272,16 +272,19 @@ def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
 
 
 def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str) -> tuple[Registered, bool]:
-    """The registration of a part, and whether it stays as it is."""
+    """The registration of a part, and whether its voxels stay; a header that is as good as what is found is kept."""
     if same_grid:
         away = distance(settle(reference, moving, threads=threads), np.eye(4), reference.points)
         if away < ALIGNED:
             alike = similarity(reference, moving, np.eye(4))
             return Registered(np.eye(4), alike, alike, away), True
     try:
-        return register(reference, moving, threads=threads), False
+        found = register(reference, moving, threads=threads)
     except InputError as error:
         raise SetAside(f"{part} {error}") from error
+    if found.after <= found.before and distance(found.matrix, np.eye(4), reference.points) < ALIGNED:
+        return Registered(np.eye(4), found.before, found.before, found.disagreement), False
+    return found, False
 
 
 def _home(

@@ -11,7 +11,7 @@ from napari_pgan.imaging.bending import bend, carried
 from napari_pgan.imaging.headtemplate import Template, shipped_template
 from napari_pgan.imaging.intensity import Foreground
 from napari_pgan.imaging.itk import at_most, to_array, to_itk
-from napari_pgan.imaging.registration import Pyramid, Registered, filled, register
+from napari_pgan.imaging.registration import Pyramid, Registered, filled, register, without_holes
 from napari_pgan.imaging.volume import Volume
 
 DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
@@ -44,6 +44,23 @@ class Brain:
         if not SIZES[0] <= self.millilitres <= SIZES[1]:
             return f"no brain was found (what the template covers has {self.millilitres:.0f} ml)"
         return None
+
+
+def stripped_brain(volume: Volume, head: Foreground) -> np.ndarray | None:
+    """The brain of a volume that came without its skull, or None.
+
+    A constant background alone does not tell: some scanners and every defacing leave one round a head. So what it
+    surrounds must be no larger than the largest brain. A head of adults has more, about 2800 ml.
+
+    Returns
+    -------
+    mask
+        bool, like the volume: its foreground without holes.
+    """
+    if not head.stripped:
+        return None
+    mask = without_holes(head.mask)
+    return mask if mask.sum() * np.prod(volume.spacing) / 1000 <= SIZES[1] else None
 
 
 def find_brain(

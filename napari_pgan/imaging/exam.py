@@ -74,7 +74,7 @@ class Together:
     way_back
         As `alignment.describe` gives it, with the grids as they were scanned.
     problems
-        What did not go well, one sentence each.
+        What did not go well or was left out, one sentence each.
     labels
         Of the segmentation, where its file names them.
     atlas
@@ -176,6 +176,8 @@ def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, tas
     made = to_one_grid(volumes, steps, exam.atlas, tell=tell, lenient=True)
     grids = {part: (tuple(v.array.shape), v.affine) for part, v in exam.volumes.items() if part != BRAIN}
     aligned = made.alignment
+    kept = (made.brain_mask or {}).get("stripped", False)
+    problems = (f"{reference} came without its skull, so its brain stays as it is",) if kept else ()
     quality = dict(aligned.quality) if aligned is not None else {}
     if aligned is not None and aligned.atlas is not None:
         quality[ATLAS] = aligned.atlas[1]
@@ -186,7 +188,7 @@ def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, tas
         made.foregrounds,
         quality,
         describe(reference, aligned.matrices if aligned is not None else {}, {}, grids),
-        made.problems,
+        made.problems + problems,
         exam.labels,
         exam.atlas.picture(made.foregrounds[reference].stripped) if exam.atlas is not None else None,
     )

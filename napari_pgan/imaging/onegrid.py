@@ -14,7 +14,7 @@ from napari_pgan.imaging.alignment import MARKS, Alignment, align
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import Atlas
 from napari_pgan.imaging.bias import correct_bias
-from napari_pgan.imaging.brainmask import surest_brain
+from napari_pgan.imaging.brainmask import stripped_brain, surest_brain
 from napari_pgan.imaging.intensity import Foreground, find_foreground
 from napari_pgan.imaging.names import BRAIN
 from napari_pgan.imaging.overlay import Shown, outline, write_picture
@@ -96,6 +96,12 @@ def to_one_grid(
     parts = {part: volume for part, volume in volumes.items() if part != BRAIN}
     moved = steps.register or atlas is not None
     sought = steps.strip and given is None
+    foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
+    bare: dict[str, np.ndarray] = {}  # the brains of what came without its skull
+    if sought:
+        brains = {part: stripped_brain(volume, foregrounds[part]) for part, volume in images.items()}
+        bare = {part: brain for part, brain in brains.items() if brain is not None}
+        sought = reference not in bare
     tasks = len(images) * steps.bias + sought + (len(images) - 1) * steps.register + (atlas is not None)
     done = 0
 
@@ -104,7 +110,6 @@ def to_one_grid(
         tell(what, done, tasks)
         done += 1
 
-    foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
     problems: list[str] = []
     if steps.bias:
         for part in images:
@@ -113,6 +118,9 @@ def to_one_grid(
     brain_mask, homes = None, {}
     if given is not None:
         parts[BRAIN], brain_mask = _own_brain(given)
+    elif reference in bare:  # what a template would fit there is smaller than this brain
+        parts[BRAIN], brain_mask = _brain_as_it_came(bare[reference], images[reference], reference)
+        homes[BRAIN] = reference
     elif sought:
         step(f"Looking for the brain in {reference}")
         try:
@@ -143,8 +151,11 @@ def to_one_grid(
         mask = brain.array > 0
         if not mask.any():
             raise SetAside("its brain mask is empty")
+        whole = bare.keys() if reference in bare else ()  # these stay as they came
         foregrounds = {
-            part: Foreground(mask & head.mask if head.stripped else mask, head.background, True)
+            part: head
+            if part in whole
+            else Foreground(mask & head.mask if head.stripped else mask, head.background, True)
             for part, head in foregrounds.items()
         }
         if folder is not None:
@@ -174,6 +185,12 @@ def _own_brain(given: Volume) -> tuple[Volume, dict[str, Any]]:
     return Volume(mask, given.affine), {"given": True, "millilitres": millilitres}
 
 
+def _brain_as_it_came(mask: np.ndarray, image: Volume, part: str) -> tuple[Volume, dict[str, Any]]:
+    """The foreground of a volume without skull as the brain's mask, and how large it is."""
+    millilitres = float(mask.sum() * np.prod(image.spacing) / 1000)
+    return Volume(mask, image.affine), {"given": False, "stripped": True, "modality": part, "millilitres": millilitres}
+
+
 def _found_brain(
     images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str
 ) -> tuple[Volume, dict[str, Any]]:
@@ -184,6 +201,7 @@ def _found_brain(
         raise SetAside(str(error)) from error
     return Volume(brain.mask, images[part].affine), {
         "given": False,
+        "stripped": False,
         "modality": part,
         "disagreement": brain.registered.disagreement,
         "millilitres": brain.millilitres,

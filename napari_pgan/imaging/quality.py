@@ -28,12 +28,16 @@ class Limits:
     mirrored
         Similarity to the mirror image of the reference over that to the reference itself: right ones have 0.96 and
         less, and as much above 1 when one of the two has left and right exchanged.
+    kept
+        Share of the similarity before that is there after: the search ends at 2 mm and both are measured at 4 mm, so a
+        right pose may show a little less than the header's that was right as well.
     """
 
     disagreement: float = 2.5
     overlap: float = 0.75
     covered: float = 0.5
     mirrored: float = 1.02
+    kept: float = 0.97
 
 
 # Another person's head fits loosely, and the neck is no match; sides are pointed out in the report.
@@ -80,7 +84,7 @@ class Quality:
             return f"could not be registered surely (two searches end {self.disagreement:.1f} mm apart)"
         if self.overlap < limits.overlap:
             return f"could not be registered (its head overlaps with the reference's by {self.overlap:.2f} Dice)"
-        if self.after < self.before:
+        if self.after < limits.kept * self.before:
             return "could not be registered (it is less alike than before)"
         if self.mirrored > limits.mirrored:
             return (
@@ -95,7 +99,7 @@ class Quality:
             self.disagreement / limits.disagreement,
             (1 - self.overlap) / (1 - limits.overlap),
             (1 - self.covered) / (1 - limits.covered),
-            1.0 if self.after < self.before else 0.0,
+            1.0 if self.after < limits.kept * self.before else 0.0,
             (self.mirrored - 1) / (limits.mirrored - 1),  # below 1 it tells how alike two halves are, and nothing else
         )
 

@@ -86,9 +86,9 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
         f"<p>{_PICTURES}</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
         f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
-        "two volumes are less alike than before, or one of them is more like the mirror image of the other (by more "
-        f"than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and {ATLAS_LIMITS.overlap:g} "
-        "Dice are allowed, and exchanged sides are only marked.</p>",
+        f"two volumes are less than {limits.kept:g} times as alike as before, or one of them is more like the mirror "
+        f"image of the other (by more than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and "
+        f"{ATLAS_LIMITS.overlap:g} Dice are allowed, and exchanged sides are only marked.</p>",
     ]
     if count := without_pictures(folder, report):
         parts.append(f"<p>{subjects_said(count)} {PICTURELESS}.</p>")
@@ -122,7 +122,12 @@ def _brain_said(mask: Mapping[str, Any] | None) -> str:
     """Where a brain's mask comes from, and how large it is; empty where skulls stay."""
     if mask is None:
         return ""
-    source = "the subject's own mask" if mask["given"] else f"found in {mask['modality']}"
+    if mask["given"]:
+        source = "the subject's own mask"
+    elif mask.get("stripped"):
+        source = f"as {mask['modality']} came, without its skull"
+    else:
+        source = f"found in {mask['modality']}"
     return f"brain, {source}, {mask['millilitres']:.0f} ml"
 
 

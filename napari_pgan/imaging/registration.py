@@ -307,19 +307,28 @@ def _shrunk(image: sitk.Image, mm: float) -> sitk.Image:
 
 
 def filled(mask: sitk.Image) -> sitk.Image:
-    """The largest part of a mask, without holes in any plane (ventricles open downwards in a head that is cut)."""
+    """The largest part of a mask, without holes in any plane (ventricles open downwards in a head that is cut).
+
+    Holes are filled before the largest part is chosen: in large voxels the dark skull parts scalp and brain.
+    """
     import SimpleITK as sitk
 
-    array = to_array(mask) > 0
+    array = without_holes(to_array(mask) > 0)
     parts, count = ndimage.label(array)
     if count > 1:
-        array = parts == 1 + np.bincount(parts.ravel())[1:].argmax()
-    for axis in range(3):
-        for plane in np.moveaxis(array, axis, 0):
-            plane |= ndimage.binary_fill_holes(plane)
+        array = without_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
     image = sitk.GetImageFromArray(array.astype(np.uint8))
     image.CopyInformation(mask)
     return image
+
+
+def without_holes(mask: np.ndarray) -> np.ndarray:
+    """A mask, bool (z, y, x), with the holes filled that it has in planes across any axis."""
+    mask = mask.copy()
+    for axis in range(3):
+        for plane in np.moveaxis(mask, axis, 0):
+            plane |= ndimage.binary_fill_holes(plane)
+    return mask
 
 
 def _wider(mask: sitk.Image, mm: float) -> sitk.Image:

@@ -104,6 +104,7 @@ class Report:
                 for key, a in sorted(self.subjects.items())
                 if (mirrored := _mirrored(a)) > Limits().mirrored
             ],
+            "stripped_before": sum(bool(a.get("brain_mask", {}).get("stripped")) for a in about),
             "without_pictures": self.pictureless,
             "seconds": round(self.seconds, 1),
         }
@@ -127,6 +128,10 @@ class Report:
             lines.append(f"  clipped of the head, on average: {clipped}")
         if data["cut"] > 0:
             lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
+        if data["stripped_before"]:
+            lines.append(
+                f"  {subjects_said(data['stripped_before'])} came without a skull, and kept the brain as it was"
+            )
         for gap in data["gaps"]:
             who = gap["name"] or gap["key"]
             lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")

@@ -15,6 +15,7 @@ from napari_pgan.imaging.alignment import MARKS
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import load_atlas
 from napari_pgan.imaging.cohorts.found import Source
+from napari_pgan.imaging.fieldofview import head_extent
 from napari_pgan.imaging.intensity import Foreground, Scaling, scale
 from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.onegrid import strays, to_one_grid
@@ -138,9 +139,11 @@ def prepare_subject(
     segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
     pixel = frame.field_of_view / frame.size
     window = window_on(head, segmentation.spacing, (frame.size, frame.size), (pixel, pixel))
-    if window.extent.in_plane > frame.field_of_view and not frame.may_cut:
+    # a field of view is chosen to hold the references; what another modality shows beyond is cut, and counted as `cut`
+    length = head_extent(foregrounds[together.reference].mask, segmentation.spacing).in_plane
+    if length > frame.field_of_view and not frame.may_cut:
         raise SetAside(
-            f"its head is {window.extent.in_plane:.0f} mm long, more than the store's field of view of "
+            f"its head is {length:.0f} mm long, more than the store's field of view of "
             f"{frame.field_of_view:g} mm; prepare a new store with a larger --fov"
         )
     images = np.empty((len(volumes), *window.shape), np.float32)

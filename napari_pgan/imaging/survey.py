@@ -11,10 +11,11 @@ from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject
 from napari_pgan.imaging.fieldofview import choose_field_of_view, head_extent
 from napari_pgan.imaging.intensity import find_foreground
 from napari_pgan.imaging.labels import brats_channels, found_channels
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.photographs import mask_values
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, label_values, read_parts
+from napari_pgan.imaging.volume import Volume
 from napari_pgan.spec import Channels
 
 
@@ -27,7 +28,8 @@ class Look:
     name
         The subject.
     in_plane
-        Millimetres of the longer side of its head in the slices' plane.
+        Millimetres of the longer side of its head in the slices' plane; of its brain where a mask of its own says which
+        that is and the skull goes.
     slice_spacing
         Millimetres between slices.
     values
@@ -44,7 +46,7 @@ class Look:
 
 
 def look(task: tuple[FoundSubject, str, Content, Steps, str | None]) -> Look:
-    """Read the reference image and the segmentation of a subject; never raises for a bad one.
+    """Read what says how large a subject is, and its segmentation; never raises for a bad one.
 
     Parameters
     ----------
@@ -59,17 +61,23 @@ def look(task: tuple[FoundSubject, str, Content, Steps, str | None]) -> Look:
         if content.photographs:
             return Look(subject.name, values=mask_values(subject.files) if segmented else ())
         parts = (reference, SEGMENTATION) if segmented else (reference,)
+        if steps.strip and BRAIN in subject.files:
+            parts = (*parts, BRAIN)
         volumes = read_parts(subject.files, parts, ORIENTATIONS[axis], steps)
-        image = volumes[reference]
+        image, brain = volumes[reference], volumes.get(BRAIN)
         head = find_foreground(image.array)
-        extent = head_extent(head.mask, image.spacing)
+        kept = Volume(head.mask, image.affine)
+        if brain is not None and brain.array.any():  # the skull goes; a subject with an empty mask is set aside later
+            kept = Volume(brain.array > 0, brain.affine)
+        extent, slice_spacing = head_extent(kept.array, kept.spacing), image.spacing[0]
         if atlas is not None:
             onto = load_atlas(atlas, ORIENTATIONS[axis])
             extent = head_extent(onto.extents[head.stripped or steps.strip], onto.grid.spacing)
+            slice_spacing = onto.grid.spacing[0]
         values = label_values(volumes[SEGMENTATION].array) if segmented else []
     except InputError as error:
         return Look(subject.name, problem=str(error))
-    return Look(subject.name, extent.in_plane, extent.spacing[0], tuple(values))
+    return Look(subject.name, extent.in_plane, slice_spacing, tuple(values))
 
 
 @dataclass(frozen=True)

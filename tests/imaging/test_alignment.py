@@ -13,7 +13,7 @@ from PIL import Image
 from small_cohort import write
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.alignment import align, back_to
+from napari_pgan.imaging.alignment import ALIGNED, align, back_to
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.intensity import Foreground, find_foreground
 from napari_pgan.imaging.plan import Photograph, Plan
@@ -21,6 +21,7 @@ from napari_pgan.imaging.prepare import Options, prepare
 from napari_pgan.imaging.registration import distance
 from napari_pgan.imaging.resampling import read_transform
 from napari_pgan.imaging.volume import Volume, orient, read_volume
+from napari_pgan.phantom import make_subject
 from napari_pgan.store import SplitRule, open_store
 
 PARTS = ("t1", "t1ce", "t2", "flair")
@@ -83,6 +84,21 @@ def test_all_parts_end_on_the_grid_of_the_reference_and_go_back(
     back = back_to(Volume(lesion, given["t1"].affine), made.to_dict(), "t2", labels=True)
     assert back.same_grid(given["t2"])
     assert _dice(back.array > 0, given["seg"].array > 0) > 0.9
+
+
+def test_a_header_as_good_as_what_is_found_is_kept() -> None:
+    """One slice fewer is another grid, and the heads lie on each other already."""
+    subject = make_subject(1, 64, skull=True)
+    assert subject.grid.spacing is not None
+    sz, sy, sx = subject.grid.spacing
+    affine = np.diag([-sx, -sy, sz, 1.0])
+    volumes = {"t1": Volume(subject.images["t1"], affine), "flair": Volume(subject.images["flair"][:-1], affine)}
+    heads = {part: find_foreground(volume.array) for part, volume in volumes.items()}
+    made = align(volumes, heads, "t1")  # sets nobody aside
+    quality = made.quality["flair"]
+    assert quality.after >= quality.before
+    assert quality.moved < ALIGNED
+    assert made.volumes["flair"].same_grid(volumes["t1"])
 
 
 def test_a_segmentation_outside_the_head_is_told(subject: dict[str, Volume]) -> None:

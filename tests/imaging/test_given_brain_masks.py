@@ -11,9 +11,13 @@ from small_cohort import AFFINE, SHAPE, arrays, write
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohort import find_cohort
+from napari_pgan.imaging.exam import bring_together, read_exam
+from napari_pgan.imaging.examfiles import FoundVolume
+from napari_pgan.imaging.examgrid import grid_of
 from napari_pgan.imaging.overlay import LINE
 from napari_pgan.imaging.plan import Plan
 from napari_pgan.imaging.prepare import Options, prepare
+from napari_pgan.imaging.steps import Steps
 from napari_pgan.store import SplitRule, open_store
 
 RULE = SplitRule.parse("train=1,val=0,test=0")
@@ -55,6 +59,18 @@ def test_the_mask_that_a_plan_names_is_the_brain(tmp_path: Path) -> None:
     assert seen.sum() * pixel == pytest.approx(chosen, rel=0.12)  # the head alone is half as large again
 
 
+def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_path: Path) -> None:
+    """The brain of 136 mm and its margin need 144 mm; the head of 168 mm would need 176 mm."""
+    source = _subject(tmp_path / "in", _brain())
+    report = prepare(str(source), tmp_path / "a.zarr", Options(size=16, plan=PLAN))
+    assert not report.aside
+    grid = open_store(tmp_path / "a.zarr").grid
+    parts = {part: FoundVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
+    parts["brain"] = FoundVolume("brain", source / "a_mask.nii.gz", "brain")
+    together = bring_together(read_exam(parts), Steps(reference="t1"))
+    assert grid.spacing == (9.0, 9.0) == grid_of(together, 16, None, "axial").spacing
+
+
 def test_a_mask_that_marks_nothing_sets_the_subject_aside(tmp_path: Path) -> None:
     source = _subject(tmp_path / "in", np.zeros(SHAPE, np.uint8))
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
@@ -65,9 +81,8 @@ def test_a_mask_on_another_grid_needs_registration(tmp_path: Path) -> None:
     moved = AFFINE.copy()
     moved[0, 3] += 10
     source = _subject(tmp_path / "in", _brain(), moved)
-    report = prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
-    (aside,) = report.aside
-    assert "its brain mask not on that of t1" in aside.reason
+    with pytest.raises(InputError, match=r"its brain mask not on that of t1[)]; give --register"):
+        prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
 
 
 @pytest.mark.slow

@@ -42,6 +42,18 @@ def cohort(tmp_path: Path) -> Path:
     return write_cohort(tmp_path / "cohort", 5)
 
 
+def test_a_field_of_view_that_was_chosen_sets_nobody_aside_for_another_modality(tmp_path: Path) -> None:
+    """T1 has a head of 168 mm, so 176 mm are chosen; FLAIR shows 192 mm."""
+    flair = arrays()["flair"]
+    flair[21:24, 1:49, 8:11] = 400
+    write_subject(tmp_path / "cohort", "Brats18_X_1", flair=flair)
+    report = prepare(str(tmp_path / "cohort"), tmp_path / "a.zarr", SMALL)
+    assert not report.aside
+    ((_, about),) = report.subjects.items()
+    assert 0 < about["cut"] < 0.01
+    assert "cuts off up to" in "\n".join(report.lines())
+
+
 def test_a_cohort_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
     report = prepare(str(cohort), tmp_path / "a.zarr", SMALL)
     store = open_store(tmp_path / "a.zarr")

@@ -67,6 +67,21 @@ def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys
     assert not (tmp_path / "a.zarr").exists()
 
 
+def test_a_dry_run_refuses_what_preparing_would_refuse(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]
+    for more, sentence in (
+        (["--register", "--reference", "nothere"], "--reference 'nothere' is no modality of this cohort"),
+        (["--atlas", str(tmp_path / "none.nii.gz")], "none.nii.gz does not exist"),
+    ):
+        assert main([*words, *more]) == 2
+        said = capsys.readouterr().err.replace("\n", " ")
+        assert "Brats18_CBICA_P003_1: flair, seg, t1, t1ce, t2" in said  # the list comes first
+        assert sentence in said
+    assert main([*words, "--register", "--reference", "t2"]) == 0
+
+
 def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_complete(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from napari_pgan.errors import InputError
 
 if TYPE_CHECKING:
     from napari_pgan.imaging.cohorts.found import Source
-    from napari_pgan.imaging.plan import Plan
+    from napari_pgan.imaging.options import Options
 
 
 def prepare(
@@ -133,7 +133,7 @@ def prepare(
         folder=quality,
     )
     if dry_run:
-        _list(source, read, as_json)
+        _list(source, options, as_json)
         return
     own = workers or (1 if in_one_process(store) else fitting_workers())
     with _Stages() as stages:
@@ -147,13 +147,14 @@ def prepare(
         raise InputError(f"none of the {report.found} subjects could be used, for the reasons above; {store} is empty")
 
 
-def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
-    """Say what is found, subject by subject, and what is missing."""
+def _list(source: Path, options: Options, as_json: bool) -> None:
+    """Say what is found, subject by subject, and what is missing; refuse the options that `prepare` would refuse."""
     from napari_pgan.imaging.cohort import find_cohort
     from napari_pgan.imaging.cohorts.found import files_of
     from napari_pgan.imaging.report import subjects_said
     from napari_pgan.training.console import emit, say
 
+    plan = options.plan
     cohort = find_cohort(source, plan)
     if as_json:
         listed = []
@@ -174,6 +175,7 @@ def _list(source: Path, plan: Plan | None, as_json: bool) -> None:
         naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
         more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
         say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
+    options.steps_for(cohort.content)
     say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
     if not complete:
         first = next(subject for subject in cohort.subjects if subject.problem is not None)
