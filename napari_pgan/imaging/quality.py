@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.imaging.itk import at_most, to_array, to_transform
-from napari_pgan.imaging.registration import Pyramid, Registered, distance
+from napari_pgan.imaging.registration import Pyramid, Registered, distance, nearest_rotation
 from napari_pgan.imaging.sides import Mirror
 
 
@@ -118,7 +118,7 @@ def judge(
 ) -> Quality:
     """The figures of a registration; whether sides are exchanged only with the mirror image of the reference."""
     overlap, covered = _overlap(reference, moving, found.matrix)
-    cosine = (np.trace(_rotation(found.matrix)) - 1) / 2
+    cosine = (np.trace(nearest_rotation(found.matrix)) - 1) / 2
     return Quality(
         found.before,
         found.after,
@@ -148,9 +148,3 @@ def _overlap(reference: Pyramid, moving: Pyramid, matrix: np.ndarray) -> tuple[f
     both = (own & reached).sum() + (other & reached).sum()
     dice = 2 * (own & other & reached).sum() / both if both else 0.0
     return float(dice), float((own & reached).sum() / max(own.sum(), 1))
-
-
-def _rotation(matrix: np.ndarray) -> np.ndarray:
-    u, _, v = np.linalg.svd(matrix[:3, :3])
-    rotation: np.ndarray = u @ v
-    return rotation

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.atomic import write_text
+from napari_pgan.imaging.alignment import MARKED_INSIDE
+from napari_pgan.imaging.brainmask import DISAGREEMENT, SIZES
 from napari_pgan.imaging.names import ATLAS, BRAIN
 from napari_pgan.imaging.quality import ATLAS_LIMITS, Limits, Quality
 from napari_pgan.imaging.report import PICTURELESS, Report, subjects_said
@@ -89,6 +91,9 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
         f"two volumes are less than {limits.kept:g} times as alike as before, or one of them is more like the mirror "
         f"image of the other (by more than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and "
         f"{ATLAS_LIMITS.overlap:g} Dice are allowed, and exchanged sides are only marked.</p>",
+        "<p>A brain that is sought must be found in one modality at least, with fits from either side that end within "
+        f"{DISAGREEMENT:g} mm, and of {SIZES[0]:g} to {SIZES[1]:g} ml. Of a segmentation or brain mask on a grid of "
+        f"its own {MARKED_INSIDE:.0%} must lie in the head.</p>",
     ]
     if count := without_pictures(folder, report):
         parts.append(f"<p>{subjects_said(count)} {PICTURELESS}.</p>")
@@ -127,7 +132,7 @@ def _brain_said(mask: Mapping[str, Any] | None) -> str:
     elif mask.get("stripped"):
         source = f"as {mask['modality']} came, without its skull"
     else:
-        source = f"found in {mask['modality']}"
+        source = f"found in {mask['modality']} (fits from either side end {mask['disagreement']:.1f} mm apart)"
     return f"brain, {source}, {mask['millilitres']:.0f} ml"
 
 

@@ -216,7 +216,7 @@ def climb(
         scales = [RADIUS**2] * 9 + [1.0] * 3
     else:
         transform = sitk.Euler3DTransform()
-        transform.SetMatrix(_rotation(np.array(lps.GetMatrix()).reshape(3, 3)).ravel().tolist())
+        transform.SetMatrix(nearest_rotation(np.array(lps.GetMatrix()).reshape(3, 3)).ravel().tolist())
         scales = [RADIUS**2] * 3 + [1.0] * 3
     transform.SetCenter(centre)
     transform.SetTranslation((np.array(lps.TransformPoint(centre)) - centre).tolist())
@@ -288,9 +288,9 @@ def _turned(start: np.ndarray, turn: np.ndarray, centre: np.ndarray) -> np.ndarr
     return turned
 
 
-def _rotation(matrix: np.ndarray) -> np.ndarray:
-    """The nearest rotation."""
-    u, _, v = np.linalg.svd(matrix)
+def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
+    """The 3×3 rotation nearest to the linear part of a 3×3 or 4×4 matrix."""
+    u, _, v = np.linalg.svd(matrix[:3, :3])
     rotation: np.ndarray = u @ v
     return rotation
 

@@ -72,18 +72,6 @@ def resample_labels(
     return _resample(volume, matrix, shape, affine, 0, "smooth" if smooth else "nearest", threads)
 
 
-def covered(volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """Which voxels of a grid lie inside a volume; bool (z, y, x), parameters as above."""
-    inverse = np.linalg.inv(volume.affine) @ matrix @ affine
-    found = np.ones(shape, bool)
-    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
-    for axis, size in enumerate(volume.array.shape[::-1]):
-        a, b, c, d = inverse[axis]
-        index = a * x + b * y + c * z + d
-        found &= (index >= -0.5) & (index <= size - 0.5)
-    return found
-
-
 def write_transform(path: str | os.PathLike[str], matrix: np.ndarray) -> None:
     """Write a 4×4 matrix between RAS millimetres as a transform of ITK (``.tfm``), which 3D Slicer and others read."""
     import SimpleITK as sitk

@@ -80,7 +80,12 @@ def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> No
     (tmp_path / "key-a").mkdir()
     (tmp_path / "key-a" / "brain.png").touch()
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    assert "brain, found in t2, 1432 ml" in page
+    assert "brain, found in t2 (fits from either side end 1.0 mm apart), 1432 ml" in page
+    assert "within 6 mm, and of 600 to 2400 ml" in page
+    assert "its own 90% must lie in the head" in page
     assert 'src="key-a/brain.png"' in page
     assert without_pictures(tmp_path, report) == 0
     assert "<table>" not in page  # no registration, no figures of one
+    stripped["brain_mask"] = {"given": False, "stripped": True, "modality": "t2", "millilitres": 1432.4}
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert "brain, as t2 came, without its skull, 1432 ml" in page

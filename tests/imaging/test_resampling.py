@@ -13,10 +13,22 @@ from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.resampling import covered, read_transform, resample_image, resample_labels, write_transform
+from napari_pgan.imaging.resampling import read_transform, resample_image, resample_labels, write_transform
 from napari_pgan.imaging.volume import Volume
 
 seeds = st.integers(0, 10_000)
+
+
+def _covered(volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """Which voxels of a grid lie inside a volume; bool (z, y, x); parameters as in `resample_image`."""
+    inverse = np.linalg.inv(volume.affine) @ matrix @ affine
+    found = np.ones(shape, bool)
+    z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
+    for axis, size in enumerate(volume.array.shape[::-1]):
+        a, b, c, d = inverse[axis]
+        index = a * x + b * y + c * z + d
+        found &= (index >= -0.5) & (index <= size - 0.5)
+    return found
 
 
 def _somewhere(seed: int, millimetres: float = 5, degrees: float = 25) -> np.ndarray:
@@ -38,9 +50,9 @@ def test_a_linear_field_arrives_exactly(seed: int, other: int, way: int) -> None
     volume = Volume(_smooth(have, (14, 15, 16)), have)
     want = _somewhere(other) @ np.diag([-1.9, 1.6, 2.9, 1.0])
     shape = (7, 8, 9)
-    inside = covered(volume, matrix, shape, want)
+    inside = _covered(volume, matrix, shape, want)
     found = resample_image(volume, matrix, shape, want, fill=1e6)
-    edge = covered(Volume(volume.array[1:-1, 1:-1, 1:-1], have @ _step(1)), matrix, shape, want)
+    edge = _covered(Volume(volume.array[1:-1, 1:-1, 1:-1], have @ _step(1)), matrix, shape, want)
     np.testing.assert_allclose(found.array[edge], _smooth(matrix @ want, shape)[edge], atol=2e-2)
     assert (found.array[~inside] == 1e6).all()
 
@@ -58,7 +70,7 @@ def test_images_agree_with_nibabel(seed: int, other: int) -> None:
     array = random.normal(0, 1, (9, 10, 11)).astype(np.float32)
     theirs = resample_from_to(nib.Nifti1Image(array.T, have), ((11, 10, 9), want), order=1, cval=0)
     volume = Volume(array, have)
-    inside = covered(Volume(array[1:-1, 1:-1, 1:-1], have @ _step(1)), np.eye(4), (9, 10, 11), want)
+    inside = _covered(Volume(array[1:-1, 1:-1, 1:-1], have @ _step(1)), np.eye(4), (9, 10, 11), want)
     ours = resample_image(volume, np.eye(4), (9, 10, 11), want)
     np.testing.assert_allclose(ours.array[inside], theirs.get_fdata().T[inside], atol=1e-3)
 
