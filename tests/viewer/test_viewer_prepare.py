@@ -266,10 +266,26 @@ def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
     assert "was prepared with --size 32" in dock.status.text()
     assert "Traceback" not in "".join(messages())
 
+    other = tmp_path / "other"
+    write_cohort(other, 1, seed=3, size=32)
+    tab.store.setText(str(tmp_path / "other.zarr"))
+    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(32))
+    tab.source.setText(str(other))
+    assert tab.subjects.rowCount() == 0  # those listed are of another cohort
+    tab.steps.register.setChecked(True)
+    tab.prepare_button.click()
+    tab.store.setText(str(tmp_path / "next.zarr"))  # while the command runs
+    tab.steps.register.setChecked(False)
+    wait(qtbot, lambda: not tab.process.is_running)
+    assert tab.subjects.rowCount() == 1
+    assert [tab.subjects.item(0, column).text() for column in range(3)] == ["phantom_0001", "", "taken"]
+    assert tab._page == tmp_path / "other-quality" / "quality.html"
+    assert tab.quality_button.isEnabled()
+
     code = (
         "import signal, sys, time\nprint('Subjects: 1/9 subjects (11%)', file=sys.stderr, flush=True)\ntime.sleep(60)"
     )
-    tab._start(lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
+    tab._start(tab.wish(), lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
     wait(qtbot, lambda: tab.bar.maximum() == 9)
     tab.prepare_button.click()
     wait(qtbot, lambda: not tab.process.is_running)
