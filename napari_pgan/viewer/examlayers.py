@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ class LayerPart:
         The layer's.
     file
         That the layer was opened from, or None.
+    marks
+        Checksum of what is drawn in a Labels layer, which painting changes in place; 0 of any other.
     """
 
     name: str
@@ -50,6 +53,16 @@ class LayerPart:
     to_world: np.ndarray
     metadata: Mapping[str, Any]
     file: str | None = None
+    marks: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same voxels at the same place: nothing was painted, replaced or moved between."""
+        return (
+            isinstance(other, LayerPart)
+            and self.data is other.data
+            and self.marks == other.marks
+            and np.array_equal(self.to_world, other.to_world)
+        )
 
     @classmethod
     def of(cls, layer: Any) -> LayerPart:
@@ -67,7 +80,9 @@ class LayerPart:
         seen = np.array([layer.data_to_world(corner) for corner in corners], float)
         to_world = np.eye(4)
         to_world[:3, :3], to_world[:3, 3] = (seen[1:] - seen[0]).T, seen[0]
-        return cls(layer.name, data, to_world, layer.metadata, getattr(layer.source, "path", None))
+        drawn = hasattr(layer, "selected_label") and isinstance(data, np.ndarray)
+        marks = zlib.crc32(np.ascontiguousarray(data)) if drawn else 0
+        return cls(layer.name, data, to_world, layer.metadata, getattr(layer.source, "path", None), marks)
 
     def volume(self) -> Volume:
         """The voxels and where they lie in the patient.
@@ -95,6 +110,12 @@ class LayerPart:
         affine[:3, :3] = to_ras @ self.to_world[:3, :3][:, ::-1]
         affine[:3, 3] = to_ras @ self.to_world[:3, 3]
         return Volume(array, affine)
+
+
+def changes_of(layer: Any) -> list[Any]:
+    """The events of a napari layer that tell of other voxels or of another place."""
+    names = ("data", "paint", "scale", "translate", "rotate", "shear", "affine")
+    return [event for name in names if (event := getattr(layer.events, name, None)) is not None]
 
 
 def exam_layers(

@@ -18,6 +18,7 @@ from scipy import ndimage
 from napari_pgan.phantom import PhantomSubject, make_subject, write_cohort
 
 pytestmark = pytest.mark.viewer
+CHANGES: dict[str, Callable[[Any], Any]] = {"translate": lambda place: place + 5, "data": lambda voxels: voxels + 1}
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     head = viewer.add_image(small.images["t1"], name="t1", scale=spacing)
     inner = ndimage.binary_erosion(small.brain, iterations=2)
     viewer.add_labels(inner.astype(np.uint8), name="brain mask", scale=spacing)
-    viewer.add_labels(small.labels, name="lesion", scale=spacing)
+    viewer.add_labels(small.labels.copy(), name="lesion", scale=spacing)
     average = viewer.add_image(small.images["t1"], name="average", scale=spacing, translate=(0, 0, 10))
     assert exam.parts.parts().keys() == {"t1", "brain", "seg"}
     steps = exam.steps
@@ -156,6 +157,24 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     assert exam.figures.item(0, 0).text() == "atlas"
     assert float(exam.figures.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
     assert exam.comparison.box.modality.currentText() == "atlas | t1"
+    stale = "Volumes or steps have changed: preview again"
+    lesion, sources = viewer.layers["lesion"], [viewer.layers[name] for name in ("t1", "average")]
+    lesion.paint((1, 1, 1), 4)
+    wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+    lesion.undo()
+    exam.steps.changed.emit()
+    assert exam.send_button.isEnabled()
+    lesion.redo()  # of which napari tells nobody
+    exam.send_button.click()
+    assert not exam._renderer.is_busy
+    assert exam.send_button.toolTip() == dock.status.text().removesuffix(".") == stale
+    lesion.undo()
+    for layer, name, other in ((x, name, other) for x in sources for name, other in CHANGES.items()):
+        before = getattr(layer, name)
+        setattr(layer, name, other(before))
+        wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+        setattr(layer, name, before)
+        wait(qtbot, exam.send_button.isEnabled)
     exam.grid.pixels.setCurrentIndex(exam.grid.pixels.findData(32))
     exam.send_button.click()
     wait(qtbot, exam.patient.button.isEnabled)

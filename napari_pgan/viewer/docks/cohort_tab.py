@@ -190,9 +190,7 @@ class CohortTab(QWidget):
         if file:
             self.store.setText(file if file.endswith(".zarr") else f"{file}.zarr")
 
-    def _start(
-        self, wish: Wish, command: Callable[[], list[str]], done: Callable[[str], None], saying: str
-    ) -> None:
+    def _start(self, wish: Wish, command: Callable[[], list[str]], done: Callable[[str], None], saying: str) -> None:
         try:
             words, page = command(), wish.page()
         except InputError as error:
