@@ -139,6 +139,11 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     viewer.add_labels(small.labels.copy(), name="lesion", scale=spacing)
     average = viewer.add_image(small.images["t1"], name="average", scale=spacing, translate=(0, 0, 10))
     assert exam.parts.parts().keys() == {"t1", "brain", "seg"}
+    for row in range(3):
+        line = exam.parts.cellWidget(row, 1).lineEdit()
+        words = line.fontMetrics().horizontalAdvance(line.text())
+        assert words + 20 < exam.parts.columnWidth(1)  # beside the arrow no word is cut off
+        assert line.cursorPosition() == 0
     steps = exam.steps
     assert not steps.strip.isEnabled()
     assert "brain mask is among the volumes" in steps.strip.toolTip()
@@ -191,6 +196,23 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     exam.preview_button.click()
     wait(qtbot, lambda: "none.nii.gz does not exist" in dock.status.text())
     assert head in viewer.layers
+
+
+def test_an_atlas_that_is_new_is_what_is_compared_and_a_choice_stays(qtbot: Any) -> None:
+    from napari_pgan.viewer.docks.compare_box import CompareBox
+
+    box = CompareBox()
+    qtbot.addWidget(box)
+    modalities = [("t1 | t2", "t2"), ("t1 | flair", "flair")]
+    box.offer(modalities)
+    box.modality.setCurrentIndex(1)
+    box.offer(modalities)
+    assert box.modality.currentData() == "flair"
+    box.offer([("atlas | t1", "atlas"), *modalities])
+    assert box.modality.currentData() == "atlas"
+    box.modality.setCurrentIndex(1)
+    box.offer([("atlas | t1", "atlas"), *modalities])
+    assert box.modality.currentData() == "t2"
 
 
 def test_bad_input_is_a_sentence_and_nothing_is_lost(

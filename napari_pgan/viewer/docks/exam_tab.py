@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.viewer.cardtext import describe_grid
 from napari_pgan.viewer.compare import PREVIEW, Compared
 from napari_pgan.viewer.display import Display
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from napari_pgan.imaging.steps import Steps as PrepareSteps
     from napari_pgan.spec import Grid
 
-_DRAWN = ("seg", "brain")  # not images, but drawn on one
+_DRAWN = (SEGMENTATION, BRAIN)  # not images, but drawn on one
 _STALE = "Volumes or steps have changed: preview again"
 _READABLE = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
@@ -286,7 +287,7 @@ class ExamTab(QWidget):
             and not {WAY, PREVIEW} & set(layer.metadata.get(METADATA_KEY) or ())
         ]
         parts = [part_of_name(x.name) for x in found]
-        drawn = [part if part in _DRAWN else "seg" for part in parts]
+        drawn = [part if part in _DRAWN else SEGMENTATION for part in parts]
         parts = [d if type(x).__name__ == "Labels" else p for x, p, d in zip(found, parts, drawn, strict=True)]
         return [(x.name, x, part) for x, part in zip(found, told_apart(parts), strict=True)]
 
