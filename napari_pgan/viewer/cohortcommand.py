@@ -12,7 +12,6 @@ from typing import Any
 
 from napari_pgan.errors import InputError
 
-PAGE = "quality.html"
 _WAY = re.compile(r"(?P<what>[^:]+): (?P<done>[\d,]+)/(?P<all>[\d,]+) subjects? \(\d+%\)(?P<more>.*)")
 
 
@@ -72,6 +71,8 @@ class Wish:
         """
         if not self.store or "://" in self.store or not (self._moved or self.strip or self._plan_strips()):
             return None
+        from napari_pgan.imaging.qualitypage import PAGE
+
         place = Path(self.store)
         return place.with_name(place.name.removesuffix(".zarr") + "-quality") / PAGE
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 WAY = "way_to_patient"
 PREFIX = "exam "
 LIMITS = "Prepared for research, not for diagnosis."
-_SHOWN = "SPL"  # what napari's z, y, x mean where a layer does not say: slices upwards, rows to the back, columns left
 _RAS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 _BRIGHTEST = 99.8
 
@@ -91,6 +90,7 @@ class LayerPart:
         says which way its axes point, and any other is taken to count upwards, to the back and to the left, as ITK
         does.
         """
+        from napari_pgan.imaging.subject import ORIENTATIONS
         from napari_pgan.imaging.volume import Volume, VolumeError, read_volume
 
         array = np.asarray(self.data)
@@ -101,7 +101,7 @@ class LayerPart:
                     return read
         about = self.metadata.get(METADATA_KEY, {})
         letters = about.get("grid", {}).get("orientation") if isinstance(about, Mapping) else None
-        letters = letters if letters is not None and len(letters) == 3 else _SHOWN
+        letters = letters if letters is not None and len(letters) == 3 else ORIENTATIONS["axial"]
         to_ras = np.zeros((3, 3))  # from millimetres in array order
         for column, letter in enumerate(letters):
             row, sign = _RAS[letter]
