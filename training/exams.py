@@ -11,7 +11,7 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohort import find_cohort
 from napari_pgan.imaging.cohorts.found import Source
-from napari_pgan.imaging.names import SEGMENTATION
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.steps import Steps
 from napari_pgan.imaging.subject import ORIENTATIONS, Frame, PreparedSubject, prepare_subject
 from napari_pgan.latent import parse_seeds
@@ -60,7 +60,7 @@ class Wanted:
     subjects
         Keys of a store's subjects; none stands for all that are held out.
     register, bias, strip
-        What is done to volumes first, as in `Steps`.
+        What is done to volumes first, as in `Steps`; ``brain=file`` among the sources strips, too.
     """
 
     slices: str = AUTO
@@ -81,7 +81,7 @@ def pictures(
         The model's, and its name for messages.
     sources
         A prepared store; or a folder with exams in a layout that `prepare` knows; or ``modality=file`` for each of the
-        model's modalities, and ``seg=file`` where there is a segmentation.
+        model's modalities, and ``seg=file`` and ``brain=file`` where there is a segmentation or a mask of the brain.
     wanted
         Which slices, and what is done before.
     tell
@@ -100,7 +100,10 @@ def pictures(
         return _of_store(card, where, sources[0], wanted)
     if wanted.subjects:
         raise InputError("--subject names subjects of a store; give the files or the folder of one exam instead")
-    return _of_volumes(card, where, _exams(card, sources), wanted, tell)
+    exams = _exams(card, sources)
+    if "=" in sources[0] and BRAIN in exams[0][1]:  # who names a mask wants the brain alone
+        wanted = replace(wanted, strip=True)
+    return _of_volumes(card, where, exams, wanted, tell)
 
 
 def _of_store(card: Card, where: str, address: str, wanted: Wanted) -> Iterator[Picture]:
@@ -160,6 +163,8 @@ def _prepared(card: Card, files: Mapping[str, Source], frame: Frame) -> Prepared
     labelled = SEGMENTATION in files and bool(card.channels.labels)
     if labelled:
         there[SEGMENTATION] = files[SEGMENTATION]
+    if BRAIN in files:
+        there[BRAIN] = files[BRAIN]
     return prepare_subject(there, card.channels if labelled else replace(card.channels, labels=()), frame)
 
 
@@ -185,14 +190,16 @@ def _exams(card: Card, sources: Sequence[str]) -> list[tuple[str, Mapping[str, S
         found = find_cohort(sources[0]).subjects
         return [(subject.name, subject.files) for subject in found]
     files: dict[str, Source] = {}
-    known = (*card.channels.modalities, SEGMENTATION)
+    known = (*card.channels.modalities, SEGMENTATION, BRAIN)
     for text in sources:
         part, equals, path = text.partition("=")
         part = next((name for name in known if name.casefold() == part.strip().casefold()), part.strip())
         if not equals or not path:
-            raise InputError(f"{text!r} is not written as modality=FILE; the model has {', '.join(known[:-1])}")
+            raise InputError(
+                f"{text!r} is not written as modality=FILE; the model has {', '.join(card.channels.modalities)}"
+            )
         if part not in known:
-            raise InputError(f"{text!r}: the model has no {part!r}; it has {', '.join(known)}")
+            raise InputError(f"{text!r}: the model has no {part!r}; give {', '.join(known[:-1])} or {known[-1]}")
         if part in files:
             raise InputError(f"{part} is given twice; give it once")
         files[part] = Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,8 +95,22 @@ def find_brain(
     return Brain(mask, found, float(mask.sum() * np.prod(volume.spacing) / 1000))
 
 
-def surest_brain(volumes: dict[str, Volume], heads: dict[str, Foreground], first: str) -> tuple[str, Brain]:
+def surest_brain(
+    volumes: dict[str, Volume],
+    heads: dict[str, Foreground],
+    first: str,
+    tell: Callable[[str], None] = lambda part: None,
+) -> tuple[str, Brain]:
     """The brain in one of several modalities of a head: in the first if it is found surely there, else in the surest.
+
+    Parameters
+    ----------
+    volumes, heads
+        Modality → volume, and its foreground.
+    first
+        The modality that is looked at first.
+    tell
+        Called with each modality before it is looked at, which takes seconds; it may raise to end the work.
 
     Raises
     ------
@@ -105,6 +120,7 @@ def surest_brain(volumes: dict[str, Volume], heads: dict[str, Foreground], first
     found: dict[str, Brain] = {}
     reasons: list[str] = []
     for part in (first, *(name for name in volumes if name != first)):
+        tell(part)
         try:
             found[part] = find_brain(volumes[part], heads[part])
         except InputError as error:

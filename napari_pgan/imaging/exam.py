@@ -23,11 +23,11 @@ from napari_pgan.imaging.quality import Quality
 from napari_pgan.imaging.resampling import resample_image
 from napari_pgan.imaging.segmentation import read_segmentation
 from napari_pgan.imaging.steps import Steps
-from napari_pgan.imaging.subject import label_values
+from napari_pgan.imaging.subject import ORIENTATIONS, label_values
 from napari_pgan.imaging.volume import Volume, orient, read_volume
 from napari_pgan.spec import Label
 
-_SHOWN = "SPL"
+_SHOWN = ORIENTATIONS["axial"]
 
 
 @dataclass(frozen=True)

@@ -122,9 +122,11 @@ def to_one_grid(
         parts[BRAIN], brain_mask = _brain_as_it_came(bare[reference], images[reference], reference)
         homes[BRAIN] = reference
     elif sought:
-        step(f"Looking for the brain in {reference}")
+        at, done = done, done + 1  # one step, in however many modalities it is looked for
         try:
-            parts[BRAIN], brain_mask = _found_brain(images, foregrounds, reference)
+            parts[BRAIN], brain_mask = _found_brain(
+                images, foregrounds, reference, lambda part: tell(f"Looking for the brain in {part}", at, tasks)
+            )
             homes[BRAIN] = brain_mask["modality"]
         except SetAside as error:
             if not lenient:
@@ -192,11 +194,11 @@ def _brain_as_it_came(mask: np.ndarray, image: Volume, part: str) -> tuple[Volum
 
 
 def _found_brain(
-    images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str
+    images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str, tell: Callable[[str], None]
 ) -> tuple[Volume, dict[str, Any]]:
     """A mask that is found, and where it comes from."""
     try:
-        part, brain = surest_brain(images, foregrounds, reference)
+        part, brain = surest_brain(images, foregrounds, reference, tell)
     except InputError as error:
         raise SetAside(str(error)) from error
     return Volume(brain.mask, images[part].affine), {

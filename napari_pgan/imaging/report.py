@@ -82,6 +82,7 @@ class Report:
             "found": self.found,
             "taken": len(about),
             "new": self.new,
+            **({"subjects": [self.names.get(key, key) for key in sorted(self.subjects)]} if with_names else {}),
             "set_aside": [
                 {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
             ],

@@ -12,7 +12,6 @@ from typing import Any
 
 from napari_pgan.errors import InputError
 
-PAGE = "quality.html"
 _WAY = re.compile(r"(?P<what>[^:]+): (?P<done>[\d,]+)/(?P<all>[\d,]+) subjects? \(\d+%\)(?P<more>.*)")
 
 
@@ -58,10 +57,22 @@ class Wish:
         return self.register or self.atlas is not None
 
     @property
+    def cohort(self) -> tuple[str, str]:
+        """What the subjects that are found depend on: the folder and its plan."""
+        return self.source, self.plan
+
     def page(self) -> Path | None:
-        """The quality page, where there will be one: beside the store, as it shows and names the subjects."""
-        if not (self._moved or self.strip) or not self.store or "://" in self.store:
+        """Where the quality page will be, if there will be one: beside the store, as it shows and names the subjects.
+
+        Raises
+        ------
+        InputError
+            The plan, which may name brain masks, cannot be read.
+        """
+        if not self.store or "://" in self.store or not (self._moved or self.strip or self._plan_strips()):
             return None
+        from napari_pgan.imaging.qualitypage import PAGE
+
         place = Path(self.store)
         return place.with_name(place.name.removesuffix(".zarr") + "-quality") / PAGE
 
@@ -75,7 +86,7 @@ class Wish:
         Raises
         ------
         InputError
-            No store is named.
+            No store is named, or the plan cannot be read.
         """
         if not self.store:
             raise InputError("name the store that the cohort goes to, such as cohort.zarr")
@@ -83,12 +94,19 @@ class Wish:
         given |= {"--scheduler": self.scheduler or None}
         if self._moved or self.strip:  # they begin with it
             given |= {"--reference": self.reference or None}
-            given |= {"--quality": None if self.page is None else self.page.parent}
+        page = self.page()
+        given |= {"--quality": None if page is None else page.parent}
         if self._moved:
             given |= {"--atlas": self.atlas, "--labels": self.labels}
         said = [x for option, value in given.items() if value is not None for x in (option, f"{value}")]
         steps = {"--register": self.register, "--bias": self.bias, "--strip": self.strip}
         return [*self._begin(self.store), *said, *(option for option, on in steps.items() if on), "--json"]
+
+    def _plan_strips(self) -> bool:
+        """Whether the plan names brain masks, with which skulls are taken off unasked."""
+        from napari_pgan.imaging.plan import read_plan
+
+        return bool(self.plan) and read_plan(self.plan).brain_mask is not None
 
     def _begin(self, store: str) -> list[str]:
         if not self.source:
@@ -123,14 +141,20 @@ def way_said(line: str) -> tuple[str, int, int] | None:
 
 
 def outcome(report: str, rows: list[Row]) -> tuple[str, list[Row]]:
-    """One sentence of what a preparation took and set aside, and the rows with what became of each subject."""
+    """One sentence of what a preparation took and set aside, and a row with what became of each subject.
+
+    Parameters
+    ----------
+    report
+        As the command prints it.
+    rows
+        What was listed of the same cohort before, if anything was.
+    """
     data: Mapping[str, Any] = json.loads(report)
     aside = {x["name"]: x["reason"] for x in data["set_aside"]}
-    known = {row.name for row in rows}
-    shown = [
-        Row(row.name, row.found, f"set aside: {aside[row.name]}" if row.name in aside else "taken") for row in rows
-    ]
-    shown += [Row(name, "", f"set aside: {reason}") for name, reason in aside.items() if name not in known]
+    found = {row.name: row.found for row in rows}
+    became = dict.fromkeys(data["subjects"], "taken") | {name: f"set aside: {why}" for name, why in aside.items()}
+    shown = [Row(name, found.get(name, ""), said) for name, said in sorted(became.items())]
     splits = ", ".join(f"{split} {n}" for split, n in data["splits"].items())
     text = f"{data['taken']} of {data['found']} subjects are in the store ({splits}), {data['new']} of them new"
     return f"{text}; {len(aside)} set aside" + (", for the reasons in the table." if aside else "."), shown

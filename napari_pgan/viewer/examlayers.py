@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 WAY = "way_to_patient"
 PREFIX = "exam "
 LIMITS = "Prepared for research, not for diagnosis."
-_SHOWN = "SPL"  # what napari's z, y, x mean where a layer does not say: slices upwards, rows to the back, columns left
 _RAS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 _BRIGHTEST = 99.8
 
@@ -43,6 +43,8 @@ class LayerPart:
         The layer's.
     file
         That the layer was opened from, or None.
+    marks
+        Checksum of what is drawn in a Labels layer, which painting changes in place; 0 of any other.
     """
 
     name: str
@@ -50,6 +52,16 @@ class LayerPart:
     to_world: np.ndarray
     metadata: Mapping[str, Any]
     file: str | None = None
+    marks: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same voxels at the same place: nothing was painted, replaced or moved between."""
+        return (
+            isinstance(other, LayerPart)
+            and self.data is other.data
+            and self.marks == other.marks
+            and np.array_equal(self.to_world, other.to_world)
+        )
 
     @classmethod
     def of(cls, layer: Any) -> LayerPart:
@@ -67,7 +79,9 @@ class LayerPart:
         seen = np.array([layer.data_to_world(corner) for corner in corners], float)
         to_world = np.eye(4)
         to_world[:3, :3], to_world[:3, 3] = (seen[1:] - seen[0]).T, seen[0]
-        return cls(layer.name, data, to_world, layer.metadata, getattr(layer.source, "path", None))
+        drawn = hasattr(layer, "selected_label") and isinstance(data, np.ndarray)
+        marks = zlib.crc32(np.ascontiguousarray(data)) if drawn else 0
+        return cls(layer.name, data, to_world, layer.metadata, getattr(layer.source, "path", None), marks)
 
     def volume(self) -> Volume:
         """The voxels and where they lie in the patient.
@@ -76,6 +90,7 @@ class LayerPart:
         says which way its axes point, and any other is taken to count upwards, to the back and to the left, as ITK
         does.
         """
+        from napari_pgan.imaging.subject import ORIENTATIONS
         from napari_pgan.imaging.volume import Volume, VolumeError, read_volume
 
         array = np.asarray(self.data)
@@ -86,7 +101,7 @@ class LayerPart:
                     return read
         about = self.metadata.get(METADATA_KEY, {})
         letters = about.get("grid", {}).get("orientation") if isinstance(about, Mapping) else None
-        letters = letters if letters is not None and len(letters) == 3 else _SHOWN
+        letters = letters if letters is not None and len(letters) == 3 else ORIENTATIONS["axial"]
         to_ras = np.zeros((3, 3))  # from millimetres in array order
         for column, letter in enumerate(letters):
             row, sign = _RAS[letter]
@@ -95,6 +110,12 @@ class LayerPart:
         affine[:3, :3] = to_ras @ self.to_world[:3, :3][:, ::-1]
         affine[:3, 3] = to_ras @ self.to_world[:3, 3]
         return Volume(array, affine)
+
+
+def changes_of(layer: Any) -> list[Any]:
+    """The events of a napari layer that tell of other voxels or of another place."""
+    names = ("data", "paint", "scale", "translate", "rotate", "shear", "affine")
+    return [event for name in names if (event := getattr(layer.events, name, None)) is not None]
 
 
 def exam_layers(

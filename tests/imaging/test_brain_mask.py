@@ -11,7 +11,7 @@ from displaced import motion, move
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.brainmask import Brain, find_brain, surest_brain
 from napari_pgan.imaging.headtemplate import shipped_template
-from napari_pgan.imaging.intensity import find_foreground
+from napari_pgan.imaging.intensity import Foreground, find_foreground
 from napari_pgan.imaging.registration import Registered
 from napari_pgan.imaging.volume import Volume, orient, read_volume
 from napari_pgan.phantom import make_subject
@@ -55,6 +55,24 @@ def test_the_brain_of_a_phantom_in_its_surest_modality() -> None:
     assert _dice(found.mask, subject.brain) > 0.93
     with pytest.raises(InputError, match=r"no brain was found .* in t1, nor in any other modality"):
         surest_brain({"t1": ball}, heads, "t1")
+
+
+def test_the_search_tells_each_modality_before_it_looks_and_can_be_ended_there() -> None:
+    """In volumes of two slices, where it is over at once: the first is the reference, wherever it stands."""
+    thin = Volume(np.zeros((2, 8, 8), np.float32), np.diag([-2.0, -2.0, 2.0, 1.0]))
+    volumes = dict.fromkeys(("t1", "t2", "flair"), thin)
+    heads = dict.fromkeys(volumes, Foreground(np.ones((2, 8, 8), bool), 0.0, False))
+    told: list[str] = []
+    with pytest.raises(InputError, match=r"^t2 "):
+        surest_brain(volumes, heads, "t2", told.append)
+    assert told == ["t2", "t1", "flair"]
+
+    def end(part: str) -> None:
+        if part == "t1":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        surest_brain(volumes, heads, "t2", end)
 
 
 def _ball(shape: tuple[int, ...]) -> np.ndarray:

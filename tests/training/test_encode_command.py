@@ -108,6 +108,32 @@ def test_a_displaced_modality_is_registered_where_that_is_asked(
     assert np.corrcoef(there.images[2].ravel(), right.images[2].ravel())[0, 1] > 0.95
 
 
+def test_an_exams_own_brain_mask_is_the_brain(exam: dict[str, Path], tmp_path: Path) -> None:
+    """One that no search would find: the half of the head on one side."""
+    image = nib.load(exam["t1"])
+    half = np.asarray(image.dataobj) > 0
+    half[: len(half) // 2] = False
+    mask = tmp_path / "half.nii.gz"
+    nib.save(nib.Nifti1Image(half.astype(np.uint8), image.affine), mask)
+    anat, derived = tmp_path / "bids" / "sub-01" / "anat", tmp_path / "bids" / "derivatives" / "x" / "sub-01" / "anat"
+    for folder in (anat, derived):
+        folder.mkdir(parents=True)
+    for part, end in {"t1": "T1w", "t1ce": "ce-gd_T1w", "t2": "T2w", "flair": "FLAIR"}.items():
+        shutil.copy(exam[part], anat / f"sub-01_{end}.nii.gz")
+    shutil.copy(mask, derived / "sub-01_desc-brain_mask.nii.gz")
+    card = read_card(shipped_models()["default"])
+    z = str(half.sum(axis=(0, 1)).argmax())
+    (whole,) = pictures(card, "default", [str(anat.parent.parent)], Wanted(z))
+    (of_folder,) = pictures(card, "default", [str(anat.parent.parent)], Wanted(z, strip=True))
+    (of_files,) = pictures(card, "default", [*_words(exam, *PARTS[:4]), f"brain={mask}"], Wanted(z))
+    inside, kept = ((x.images > -0.999).any(axis=0).sum() for x in (whole, of_folder))
+    assert card.grid.spacing is not None
+    area, voxel = kept * np.prod(card.grid.spacing), np.prod(image.header.get_zooms()[:2])
+    assert area == pytest.approx(half[..., int(z)].sum() * voxel, rel=0.12)
+    assert inside > 1.5 * kept
+    np.testing.assert_array_equal(of_files.images, of_folder.images)
+
+
 def test_what_the_model_cannot_express_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A block of noise in the place of a head."""
     random, files = np.random.default_rng(0), []

@@ -18,6 +18,7 @@ from scipy import ndimage
 from napari_pgan.phantom import PhantomSubject, make_subject, write_cohort
 
 pytestmark = pytest.mark.viewer
+CHANGES: dict[str, Callable[[Any], Any]] = {"translate": lambda place: place + 5, "data": lambda voxels: voxels + 1}
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +136,14 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     head = viewer.add_image(small.images["t1"], name="t1", scale=spacing)
     inner = ndimage.binary_erosion(small.brain, iterations=2)
     viewer.add_labels(inner.astype(np.uint8), name="brain mask", scale=spacing)
-    viewer.add_labels(small.labels, name="lesion", scale=spacing)
+    viewer.add_labels(small.labels.copy(), name="lesion", scale=spacing)
     average = viewer.add_image(small.images["t1"], name="average", scale=spacing, translate=(0, 0, 10))
     assert exam.parts.parts().keys() == {"t1", "brain", "seg"}
+    for row in range(3):
+        line = exam.parts.cellWidget(row, 1).lineEdit()
+        words = line.fontMetrics().horizontalAdvance(line.text())
+        assert words + 20 < exam.parts.columnWidth(1)  # beside the arrow no word is cut off
+        assert line.cursorPosition() == 0
     steps = exam.steps
     assert not steps.strip.isEnabled()
     assert "brain mask is among the volumes" in steps.strip.toolTip()
@@ -156,6 +162,24 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     assert exam.figures.item(0, 0).text() == "atlas"
     assert float(exam.figures.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
     assert exam.comparison.box.modality.currentText() == "atlas | t1"
+    stale = "Volumes or steps have changed: preview again"
+    lesion, sources = viewer.layers["lesion"], [viewer.layers[name] for name in ("t1", "average")]
+    lesion.paint((1, 1, 1), 4)
+    wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+    lesion.undo()
+    exam.steps.changed.emit()
+    assert exam.send_button.isEnabled()
+    lesion.redo()  # of which napari tells nobody
+    exam.send_button.click()
+    assert not exam._renderer.is_busy
+    assert exam.send_button.toolTip() == dock.status.text().removesuffix(".") == stale
+    lesion.undo()
+    for layer, name, other in ((x, name, other) for x in sources for name, other in CHANGES.items()):
+        before = getattr(layer, name)
+        setattr(layer, name, other(before))
+        wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+        setattr(layer, name, before)
+        wait(qtbot, exam.send_button.isEnabled)
     exam.grid.pixels.setCurrentIndex(exam.grid.pixels.findData(32))
     exam.send_button.click()
     wait(qtbot, exam.patient.button.isEnabled)
@@ -172,6 +196,23 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     exam.preview_button.click()
     wait(qtbot, lambda: "none.nii.gz does not exist" in dock.status.text())
     assert head in viewer.layers
+
+
+def test_an_atlas_that_is_new_is_what_is_compared_and_a_choice_stays(qtbot: Any) -> None:
+    from napari_pgan.viewer.docks.compare_box import CompareBox
+
+    box = CompareBox()
+    qtbot.addWidget(box)
+    modalities = [("t1 | t2", "t2"), ("t1 | flair", "flair")]
+    box.offer(modalities)
+    box.modality.setCurrentIndex(1)
+    box.offer(modalities)
+    assert box.modality.currentData() == "flair"
+    box.offer([("atlas | t1", "atlas"), *modalities])
+    assert box.modality.currentData() == "atlas"
+    box.modality.setCurrentIndex(1)
+    box.offer([("atlas | t1", "atlas"), *modalities])
+    assert box.modality.currentData() == "t2"
 
 
 def test_bad_input_is_a_sentence_and_nothing_is_lost(
@@ -266,10 +307,26 @@ def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
     assert "was prepared with --size 32" in dock.status.text()
     assert "Traceback" not in "".join(messages())
 
+    other = tmp_path / "other"
+    write_cohort(other, 1, seed=3, size=32)
+    tab.store.setText(str(tmp_path / "other.zarr"))
+    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(32))
+    tab.source.setText(str(other))
+    assert tab.subjects.rowCount() == 0  # those listed are of another cohort
+    tab.steps.register.setChecked(True)
+    tab.prepare_button.click()
+    tab.store.setText(str(tmp_path / "next.zarr"))  # while the command runs
+    tab.steps.register.setChecked(False)
+    wait(qtbot, lambda: not tab.process.is_running)
+    assert tab.subjects.rowCount() == 1
+    assert [tab.subjects.item(0, column).text() for column in range(3)] == ["phantom_0001", "", "taken"]
+    assert tab._page == tmp_path / "other-quality" / "quality.html"
+    assert tab.quality_button.isEnabled()
+
     code = (
         "import signal, sys, time\nprint('Subjects: 1/9 subjects (11%)', file=sys.stderr, flush=True)\ntime.sleep(60)"
     )
-    tab._start(lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
+    tab._start(tab.wish(), lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
     wait(qtbot, lambda: tab.bar.maximum() == 9)
     tab.prepare_button.click()
     wait(qtbot, lambda: not tab.process.is_running)

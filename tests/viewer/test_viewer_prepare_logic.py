@@ -17,6 +17,8 @@ from hypothesis.extra.numpy import arrays
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.exam import Together
 from napari_pgan.imaging.intensity import Foreground
+from napari_pgan.imaging.options import Options
+from napari_pgan.imaging.plan import read_plan
 from napari_pgan.imaging.volume import Volume
 from napari_pgan.phantom import write_cohort
 from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
@@ -80,6 +82,23 @@ def test_what_the_command_lists_and_takes_is_what_the_table_shows(
     assert shown == [
         Row("phantom_0001", rows[0].found, "set aside: flair is missing"), Row("phantom_0002", rows[1].found, "taken"),
     ]  # fmt: skip
+    assert outcome(made.stdout, [Row("of another cohort", "t1")])[1] == [replace(row, found="") for row in shown]
+
+
+def test_a_plan_with_brain_masks_has_its_quality_page_where_the_command_writes_it(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    modalities = {"modalities": {"t1": "{subject}/t1.nii"}}
+    for about, there in ((modalities, False), (modalities | {"brain_mask": "{subject}/brain.nii"}, True)):
+        plan.write_text(json.dumps(about))  # JSON is YAML
+        wish = Wish("a", str(tmp_path / "b.zarr"), str(plan), reference="t1")
+        assert wish.page() == (tmp_path / "b-quality" / "quality.html" if there else None)
+        assert ("--quality" in wish.preparing()) is there
+        assert "--reference" not in wish.preparing()  # the dock offers it with its own steps alone
+        options = Options(plan=read_plan(plan))
+        assert options.stripped is there
+    plan.write_text("modalities: [t1]")
+    with pytest.raises(InputError, match=r"plan\.yaml"):
+        wish.preparing()
 
 
 def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
@@ -90,14 +109,14 @@ def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
     words = wish.preparing()
     assert words[5] == "s3://bucket/b.zarr"
     assert words[6:] == ["--plan", "p.yaml", "--reference", "t1", "--register", "--strip", "--json"]
-    assert wish.page is None
+    assert wish.page() is None
     words = Wish("a", "b.zarr", reference="t2", strip=True).preparing()
     assert words[6:] == ["--reference", "t2", "--quality", "b-quality", "--strip", "--json"]
     assert "--reference" not in Wish("a", "b.zarr", reference="t2", bias=True).preparing()
     words = Wish("a", "b.zarr", reference="t2", atlas="template", labels="gaussian", scheduler="tcp://n:1").preparing()
     asked = ["--scheduler", "tcp://n:1", "--reference", "t2", "--quality", "b-quality"]
     assert words[6:] == [*asked, "--atlas", "template", "--labels", "gaussian", "--json"]
-    page = Wish("a", str(tmp_path / "b.zarr"), register=True).page
+    page = Wish("a", str(tmp_path / "b.zarr"), register=True).page()
     assert page == tmp_path / "b-quality" / "quality.html"
     with pytest.raises(InputError, match="name the store"):
         Wish("a").preparing()

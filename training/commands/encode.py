@@ -26,7 +26,9 @@ def encode(
     model: Annotated[str, typer.Argument(help="A model file, or the name of a shipped model.")],
     images: Annotated[
         list[str],
-        typer.Argument(help="A prepared store, a folder of exams, or modality=FILE for each modality [and seg=FILE]."),
+        typer.Argument(
+            help="A prepared store, a folder of exams, or modality=FILE for each modality [and seg=FILE, brain=FILE]."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="An .npz for latents, reconstructions and the report.")],
     slices: Annotated[
@@ -39,7 +41,9 @@ def encode(
     condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
     register: Annotated[bool, typer.Option("--register", help="Register each exam's modalities first.")] = False,
     bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4) first.")] = False,
-    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Keep the brain alone, by the exam's own mask if it has one.")
+    ] = False,
     sheet: Annotated[
         Path | None, typer.Option(help="A .png that shows each image above what the model makes of it.")
     ] = None,

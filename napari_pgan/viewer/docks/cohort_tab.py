@@ -56,6 +56,9 @@ class CohortTab(QWidget):
         self.bar.hide()
         self.subjects = QTableWidget(0, 3)
         self._rows: list[Row] = []
+        self._listed: tuple[str, str] | None = None  # the cohort that the rows are of
+        self._asked = self.wish()  # that the command is about, whatever the fields say by now
+        self._asked_page: Path | None = None
         self._page: Path | None = None
         self._done: Callable[[str], None] | None = None
         self._stopping = False
@@ -80,12 +83,14 @@ class CohortTab(QWidget):
 
     def list_subjects(self) -> None:
         """List what is found and what is missing; nothing is written."""
-        self._start(self.wish().listing, self._on_listed, "Looking at the cohort …")
+        wish = self.wish()
+        self._start(wish, wish.listing, self._on_listed, "Looking at the cohort …")
 
     def prepare(self) -> None:
         """Prepare the store, or go on with it."""
+        wish = self.wish()
         self._page = None
-        self._start(self.wish().preparing, self._on_prepared, "Preparing …")
+        self._start(wish, wish.preparing, self._on_prepared, "Preparing …")
 
     def cancel(self) -> None:
         """Stop the command; what is finished stays, and the same again goes on from there."""
@@ -154,6 +159,8 @@ class CohortTab(QWidget):
     def _connect(self) -> None:
         for line in (self.source, self.plan, self.store):
             line.textChanged.connect(lambda _: self._allow())
+        for line in (self.source, self.plan):
+            line.textChanged.connect(lambda _: self._forget())
         self.list_button.clicked.connect(self.list_subjects)
         self.prepare_button.clicked.connect(lambda: self.cancel() if self.process.is_running else self.prepare())
         self.quality_button.clicked.connect(self._open_page)
@@ -183,12 +190,13 @@ class CohortTab(QWidget):
         if file:
             self.store.setText(file if file.endswith(".zarr") else f"{file}.zarr")
 
-    def _start(self, command: Callable[[], list[str]], done: Callable[[str], None], saying: str) -> None:
+    def _start(self, wish: Wish, command: Callable[[], list[str]], done: Callable[[str], None], saying: str) -> None:
         try:
-            words = command()
+            words, page = command(), wish.page()
         except InputError as error:
             self.failed.emit(error)
             return
+        self._asked, self._asked_page = wish, page
         self._done, self._stopping = done, False
         self.bar.setRange(0, 0)
         self.bar.show()
@@ -219,14 +227,16 @@ class CohortTab(QWidget):
             self.failed.emit(InputError(last_sentence(err)))
 
     def _on_listed(self, out: str) -> None:
-        self._rows = rows_of(out)
+        self._rows, self._listed = rows_of(out), self._asked.cohort
         self._show_rows()
         complete = sum(not row.said for row in self._rows)
         self.said.emit(f"{subjects_said(len(self._rows))} found, {complete} of them complete; nothing was written.")
 
     def _on_prepared(self, out: str) -> None:
-        text, self._rows = outcome(out, self._rows)
-        page = self.wish().page
+        same = self._listed == self._asked.cohort
+        text, self._rows = outcome(out, self._rows if same else [])
+        self._listed = self._asked.cohort
+        page = self._asked_page
         self._page = page if page is not None and page.is_file() else None
         self._show_rows("Became")
         self.said.emit(text)
@@ -242,6 +252,12 @@ class CohortTab(QWidget):
                 self.subjects.setItem(i, column, item)
         self.subjects.show()
         fit_rows(self.subjects, 9)
+
+    def _forget(self) -> None:
+        """Show no subjects of another cohort than the fields name."""
+        self._rows, self._listed = [], None
+        self.subjects.setRowCount(0)
+        self.subjects.hide()
 
     def _on_click(self, item: QTableWidgetItem) -> None:
         """Say the whole of a row, which may be longer than the table is wide."""

@@ -55,8 +55,13 @@ class CompareBox(QWidget):
         return self.how.currentText() == "Swipe"
 
     def offer(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Show which images can stand beside each other, each pair with its name; the one chosen stays."""
+        """Show which images can stand beside each other, each pair with its name.
+
+        The one chosen stays, unless the first is new, such as an atlas that was just chosen.
+        """
         chosen = self.modality.currentData()
+        if pairs and self.modality.findData(pairs[0][1]) < 0:
+            chosen = pairs[0][1]
         self.modality.clear()
         for text, part in pairs:
             self.modality.addItem(text, part)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.viewer.cardtext import describe_grid
 from napari_pgan.viewer.compare import PREVIEW, Compared
 from napari_pgan.viewer.display import Display
@@ -29,7 +30,7 @@ from napari_pgan.viewer.docks.sections import heading
 from napari_pgan.viewer.docks.steps import Steps
 from napari_pgan.viewer.docks.steps_box import StepsBox
 from napari_pgan.viewer.docks.whynot import allow
-from napari_pgan.viewer.examlayers import WAY, LayerPart, exam_layers, grid_said
+from napari_pgan.viewer.examlayers import WAY, LayerPart, changes_of, exam_layers, grid_said
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple
 from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from napari_pgan.imaging.steps import Steps as PrepareSteps
     from napari_pgan.spec import Grid
 
-_DRAWN = ("seg", "brain")  # not images, but drawn on one
+_DRAWN = (SEGMENTATION, BRAIN)  # not images, but drawn on one
+_STALE = "Volumes or steps have changed: preview again"
 _READABLE = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
 
@@ -68,6 +70,8 @@ class ExamTab(QWidget):
         self._previewed: object = None  # what was asked for it
         self._way: dict[str, Any] | None = None
         self._doing, self._cancelling = "", False
+        self._watched: list[Any] = []  # layers whose changes make a preview stale
+        self._soon = QTimer(self, singleShot=True, interval=0)  # napari tells of a stroke before it is in the data
 
         self.parts = PartsTable()
         self.layers_button, self.folder_button, self.files_button = map(QPushButton, ("Layers", "Folder…", "Files…"))
@@ -102,14 +106,11 @@ class ExamTab(QWidget):
     def preview(self) -> None:
         """Read, correct, register in the background; then show before and after."""
         try:
-            parts = self.parts.parts()
-            taken = {k: x if self._files is not None else LayerPart.of(x) for k, x in parts.items()}
-            chosen = self.steps.atlas.value
-            onto = chosen if chosen is None or isinstance(chosen, str) else LayerPart.of(chosen)
+            asked = self._asked()
         except InputError as error:
             self.failed.emit(error)
             return
-        wanted, asked = self._wanted(), self._asked()
+        taken, wanted, onto = asked
 
         def work(progress: Progress) -> Compared:
             from napari_pgan.imaging.exam import bring_together, read_exam
@@ -129,6 +130,10 @@ class ExamTab(QWidget):
         """Put the exam on the grid that is chosen, in the background, and add it as layers."""
         preview, model = self._preview, self._session.model
         if preview is None:
+            return
+        if self._is_stale():  # napari tells nobody that a stroke was undone
+            self._allow()
+            self.said.emit(f"{_STALE}.")
             return
         own = self.grid.values
         takes, normalise = self.grid.takes_model, self.steps.normalise.isChecked()
@@ -159,6 +164,7 @@ class ExamTab(QWidget):
         self._session.model_changed.disconnect(self._on_model, missing_ok=True)
         for event in self._events():
             event.disconnect(self._on_layers)
+        self._watch([])
 
     def _build(self) -> None:
         sources = QHBoxLayout()
@@ -186,6 +192,7 @@ class ExamTab(QWidget):
         self.parts.changed.connect(self._on_parts)
         self.steps.changed.connect(self._allow)
         self.preview_button.clicked.connect(lambda: self.cancel() if self._renderer.is_busy else self.preview())
+        self._soon.timeout.connect(self._allow)
         self.comparison.failed.connect(self.failed)
         self.send_button.clicked.connect(self.send)
         self.patient.said.connect(self.said)
@@ -255,7 +262,9 @@ class ExamTab(QWidget):
         self._fill()
 
     def _on_layers(self, _: Any = None) -> None:
-        self.steps.atlas.offer([(name, layer) for name, layer, part in self._layers() if part not in _DRAWN])
+        layers = self._layers()
+        self._watch([layer for _, layer, _ in layers])
+        self.steps.atlas.offer([(name, layer) for name, layer, part in layers if part not in _DRAWN])
         if self._files is None:
             self._fill()
 
@@ -278,7 +287,7 @@ class ExamTab(QWidget):
             and not {WAY, PREVIEW} & set(layer.metadata.get(METADATA_KEY) or ())
         ]
         parts = [part_of_name(x.name) for x in found]
-        drawn = [part if part in _DRAWN else "seg" for part in parts]
+        drawn = [part if part in _DRAWN else SEGMENTATION for part in parts]
         parts = [d if type(x).__name__ == "Labels" else p for x, p, d in zip(found, parts, drawn, strict=True)]
         return [(x.name, x, part) for x, part in zip(found, told_apart(parts), strict=True)]
 
@@ -295,15 +304,39 @@ class ExamTab(QWidget):
         chosen = self.steps.values()
         return PrepareSteps(**chosen | {"labels": chosen["labels"] or LABELS[0]})
 
-    def _asked(self) -> object:
-        """What a preview would be of; when it differs from the last one, that one is out of date."""
-        try:
-            parts = self.parts.parts()
-        except InputError:
-            parts = {}
+    def _watch(self, layers: list[Any]) -> None:
+        """Hear of changes in these layers, and in no others."""
+        for layer in self._watched:
+            for event in changes_of(layer):
+                event.disconnect(self._on_changed)
+        self._watched = layers
+        for layer in layers:
+            for event in changes_of(layer):
+                event.connect(self._on_changed)
+
+    def _on_changed(self, _: Any = None) -> None:
+        if self._preview is not None:
+            self._soon.start()
+
+    def _asked(self) -> tuple[dict[str, Any], PrepareSteps, Any]:
+        """What a preview would be of: parts, steps, atlas; when they differ from the last one's, that is out of date.
+
+        Raises
+        ------
+        InputError
+            No image is chosen, a modality twice, or a layer that is no grey volume.
+        """
+        parts = self.parts.parts()
+        taken = {part: x if self._files is not None else LayerPart.of(x) for part, x in parts.items()}
         atlas = self.steps.atlas.value
-        where = atlas if atlas is None or isinstance(atlas, str) else id(atlas)
-        return {part: id(source) for part, source in parts.items()}, self._wanted(), where
+        return taken, self._wanted(), atlas if atlas is None or isinstance(atlas, str) else LayerPart.of(atlas)
+
+    def _is_stale(self) -> bool:
+        """Whether the preview is not of what is chosen now, as that is now."""
+        try:
+            return self._asked() != self._previewed
+        except InputError:
+            return True
 
     def _on_preview(self, asked: object, preview: Compared) -> None:
         self._preview, self._previewed = preview.together, asked
@@ -343,7 +376,7 @@ class ExamTab(QWidget):
         allow(self.preview_button, "Register and show before and after; nothing of yours is changed", why_not)
         reason = "Preview the exam first"
         if self._preview is not None:
-            reason = "" if self._asked() == self._previewed else "Volumes or steps have changed: preview again"
+            reason = _STALE if self._is_stale() else ""
         reason = "Wait for the preview, or cancel it" if busy else reason
         allow(self.send_button, "Add the exam as layers on the grid chosen above, where a model can take it", reason)
         for button in (self.layers_button, self.folder_button, self.files_button):

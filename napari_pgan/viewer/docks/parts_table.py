@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_pgan.errors import InputError
-from napari_pgan.viewer.docks.sections import narrow
+from napari_pgan.imaging.names import BRAIN, SEGMENTATION
 from napari_pgan.viewer.docks.tables import fit_rows
 
 if TYPE_CHECKING:
     from napari_pgan.imaging.examfiles import FoundVolume
 
-SEGMENTATION, BRAIN_MASK = "segmentation", "brain mask"
-_SEG, BRAIN = "seg", "brain"
-_MARKS = {_SEG: SEGMENTATION, BRAIN: BRAIN_MASK}  # what is drawn on a modality
+_MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how that is called
+_PARTS = {said: part for part, said in _MARKS.items()}
 _NOTHING = "—"
-_CHOICE = 100  # pixels of the column with the modality
+_WIDEST = 160  # pixels of the column with the modality, however long a model's names are
 _SUFFIX = re.compile(r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", re.IGNORECASE)
 _USUAL = ("t1", "t1ce", "t2", "flair", "pd")
 
@@ -39,7 +39,6 @@ class PartsTable(QTableWidget):
         self.verticalHeader().hide()
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
-        self.setColumnWidth(1, _CHOICE)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
@@ -66,17 +65,26 @@ class PartsTable(QTableWidget):
             item = QTableWidgetItem(_SUFFIX.sub("", name))  # what tells modalities apart stands at the end
             item.setToolTip(name)
             self.setItem(i, 0, item)
-            choice = narrow(QComboBox())
+            choice = QComboBox()
             choice.setEditable(True)
             choice.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
             choice.addItems([_NOTHING, *self._offered, *_MARKS.values()])
             suggested = _NOTHING if part is None else _MARKS.get(part, part)
             choice.setCurrentText(chosen.get(id(source), suggested))  # what a person chose stays
+            line = choice.lineEdit()
+            assert line is not None
+            line.setCursorPosition(0)  # where it is too narrow all the same, words begin at their beginning
             choice.setToolTip("The modality that this is; — leaves it out")
             choice.currentTextChanged.connect(lambda _: self.changed.emit())
             self.setCellWidget(i, 1, choice)
         fit_rows(self, 7)
+        self._fit_choices()
         self.changed.emit()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Fit the choices to their words in the window's own letters."""
+        super().showEvent(event)
+        self._fit_choices()
 
     def images(self) -> list[str]:
         """The modalities that are chosen, in their order, without what is drawn on them."""
@@ -106,6 +114,11 @@ class PartsTable(QTableWidget):
         order = {part: i for i, part in enumerate([*self._offered, *_MARKS])}
         return dict(sorted(found.items(), key=lambda x: order.get(x[0], len(self._offered) - 0.5)))
 
+    def _fit_choices(self) -> None:
+        widths = [self._choice(row).sizeHint().width() for row in range(self.rowCount())]
+        if widths:
+            self.setColumnWidth(1, min(max(widths), _WIDEST))
+
     def _choice(self, row: int) -> QComboBox:
         widget = self.cellWidget(row, 1)
         assert isinstance(widget, QComboBox)
@@ -116,4 +129,4 @@ class PartsTable(QTableWidget):
 
     def _part(self, row: int) -> str:
         text = self._choice(row).currentText().strip()
-        return {_NOTHING: "", SEGMENTATION: _SEG, BRAIN_MASK: BRAIN}.get(text, text)
+        return "" if text == _NOTHING else _PARTS.get(text, text)
