@@ -27,8 +27,8 @@ from napari_pgan.viewer.docks.found_box import FoundBox
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.numbers_box import NumbersBox
 from napari_pgan.viewer.docks.opening import Opening
-from napari_pgan.viewer.docks.sampling import Sampling
 from napari_pgan.viewer.docks.places import show_dock
+from napari_pgan.viewer.docks.sampling import Sampling
 from napari_pgan.viewer.docks.save_button import SaveButton
 from napari_pgan.viewer.docks.search_box import SearchBox
 from napari_pgan.viewer.docks.sections import Tall
