@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_pgan.errors import InputError, Stopped
-from napari_pgan.training.commands.options import Device
+from napari_pgan.training.commands.options import Device, require_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,6 +61,7 @@ def encode(
     from napari_pgan.training.device import choose_device
     from napari_pgan.training.exams import Wanted, pictures
 
+    require_finite(seconds=seconds)
     _refuse(out, ".npz")
     if sheet is not None:
         _refuse(sheet, ".png")
