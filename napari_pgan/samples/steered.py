@@ -151,10 +151,14 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
     they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
-    that was stopped before its end says so there.
+    that was stopped before its end says so there. What an earlier try of the same search has left there goes.
     """
     out, model = Path(out), search.model
     card = model.card
+    (out / REPORT).unlink(missing_ok=True)
+    for row in range(len(found), int(search.settings.get("candidates", 0))):
+        for file in sample_files(out, f"candidate-{row + 1}", card.channels):
+            file.unlink(missing_ok=True)
     report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 

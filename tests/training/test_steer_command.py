@@ -12,9 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_pgan.latent.steering import Wish
+from napari_pgan.latent.steering import Found, Wish
 from napari_pgan.model import load_model
-from napari_pgan.samples import Search
+from napari_pgan.samples import Search, claim_found, found_report, write_found
 from napari_pgan.training.cli import main
 
 
@@ -105,6 +105,20 @@ def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_
     assert one.fingerprint == same.fingerprint
     others = Search(model, wish, source={"slice": 4}), Search(model, replace(wish, told=("Moved.",)), source=one.source)
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 3
+
+
+def test_of_an_earlier_try_that_found_more_nothing_is_left(mask: Path, tmp_path: Path) -> None:
+    model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
+    search = Search(model, Wish.of(labels, model.card.channels, model.card.grid), {"candidates": 2})
+    claim_found(search, tmp_path)
+    for count in (2, 1):
+        batch = model.sample(seeds=range(count))
+        found = Found(batch.latents, batch.labels, search.goal.score(batch.labels), 0, 0.0)
+        written = write_found(search, found, tmp_path, stopped=count == 2)
+        assert {*tmp_path.iterdir()} == {*written, tmp_path / "steer.json"}
+        assert (found_report(search, tmp_path) is None) == (count == 2)
+    (tmp_path / "candidate-1_seg.nii.gz").unlink()
+    assert found_report(search, tmp_path) is None
 
 
 def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
