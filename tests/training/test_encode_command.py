@@ -84,8 +84,11 @@ def test_a_folder_of_exams_is_one_image_each(
     exam: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = exam["t1"].parent.parent
-    out = tmp_path / "e.npz"
-    assert main(["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]) == 0
+    out, sheet = tmp_path / "e.npz", tmp_path / "e.png"
+    words = ["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]
+    assert main([*words, "--sheet", str(sheet)]) == 0
+    with Image.open(sheet) as page:  # what was given is not called synthetic
+        assert page.info["Description"].startswith('Rows "image" were given; rows "encoded" are the model')
     with np.load(out, allow_pickle=False) as archive:
         assert archive["images"].shape == (2, 4, 64, 64)
         rows = json.loads(str(archive["report"]))["images"]

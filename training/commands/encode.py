@@ -213,7 +213,7 @@ def _write(
         empty = np.zeros(card.grid.shape, np.uint8)
         drawn = [empty if picture.labels is None else picture.labels for picture in found]
         rows = [text for n in range(len(found)) for text in (f"image {n + 1}", "encoded")]
-        foot = f"Rows image: as given. Rows encoded: made by the model; of those, {card.limits}"
+        foot = f'Rows "image" were given; rows "encoded" are the model\'s own: {card.limits}'
         write_sheet(
             sheet, np.stack([originals, images], 1).reshape(-1, *images.shape[1:]),
             np.stack([np.stack(drawn), labels], 1).reshape(-1, *labels.shape[1:]), card.channels, rows,
