@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_pgan import __version__
-from napari_pgan.errors import InputError
+from napari_pgan.errors import InputError, Stopped
 from napari_pgan.training.console import say
 
 app = typer.Typer(
@@ -72,8 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         code, line = _one_line(error)
     except KeyboardInterrupt:
         code, line = 130, ""
-    if code == 130:  # some versions of typer turn Ctrl-C into it
-        line = "Stopped. What was finished is kept; the same command goes on from there."
+    if code == 130 and not line:  # some versions of typer turn Ctrl-C into it
+        line = "Stopped. What was written is kept; the same command does the rest."
     if line:
         say(line)
     return code
@@ -83,9 +83,11 @@ def _one_line(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.Exit):
         return error.exit_code, ""
     if isinstance(error, typer.Abort):
-        return 130, "Stopped."
+        return 130, ""
     if isinstance(error, InputError):
         return 2, f"Error: {error}"
+    if isinstance(error, Stopped):
+        return error.code, str(error)
     if callable(message := getattr(error, "format_message", None)):  # of wrong usage; its class moved between typers
         return 2, f"Error: {message()}" if message() else ""  # empty: the help was shown instead
     if isinstance(error, OSError) and error.strerror:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from napari_pgan.errors import InputError
+from napari_pgan.errors import InputError, Stopped
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key, calibrate
@@ -27,7 +27,7 @@ from napari_pgan.training.run import Plan, Run
 from napari_pgan.training.schedule import Moment, Schedule
 from napari_pgan.training.shortage import does_not_fit, out_of_memory
 from napari_pgan.training.sides import mirror_axis
-from napari_pgan.training.stopping import Interrupted, Requests, Stopped
+from napari_pgan.training.stopping import Interrupted, Requests
 
 _HEARTBEAT = 5.0  # seconds
 _ROWS = 400  # lines of losses in a whole training

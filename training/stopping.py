@@ -10,26 +10,10 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+from napari_pgan.errors import Stopped
 from napari_pgan.training.run import Run
 
 _BETWEEN = 0.2  # seconds between two looks for the stop file
-
-
-class Stopped(Exception):
-    """The training was asked to stop; its state is on the disk.
-
-    Parameters
-    ----------
-    text
-        For the person.
-    code
-        The command's exit code: 143 after SIGTERM, as if it had died of it, so that a script does not take the training
-        for finished; 0 after the stop file, since that was somebody's decision.
-    """
-
-    def __init__(self, text: str, code: int) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class Interrupted(BaseException):

@@ -34,11 +34,14 @@ class Drawing:
         field of view.
     told
         What was done to it, one sentence each.
+    position
+        Of the slice in a volume, counted from 0; None of a picture.
     """
 
     labels: np.ndarray
     affine: np.ndarray | None
     told: tuple[str, ...] = ()
+    position: int | None = None
 
 
 def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None = None) -> Drawing:
@@ -83,7 +86,7 @@ def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None 
     if not 0 <= position < len(array):
         raise VolumeError(path, f"has no slice {position}; it has {len(array)}, counted from 0")
     affine, placed = _placed(volume, position, grid)
-    return Drawing(array[position], affine, (*told, *placed))
+    return Drawing(array[position], affine, (*told, *placed), position)
 
 
 def _placed(volume: Volume, position: int, grid: Grid) -> tuple[np.ndarray | None, list[str]]:

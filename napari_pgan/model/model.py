@@ -112,8 +112,8 @@ class Model:
         Raises
         ------
         InputError
-            Neither or both of seeds and latents, a latent or offset of the wrong size, or a stage, condition,
-            truncation or precision that the model does not have.
+            Neither or both of seeds and latents, a latent or offset of the wrong size or not finite, or a stage,
+            condition, truncation or precision that the model does not have.
         """
         if (seeds is None) == (latents is None):
             raise InputError("give either seeds or latents, not both or neither")
@@ -191,6 +191,8 @@ class Model:
         given = [tuple(offset.shape) for offset in offsets]
         if given != wanted[: len(given)]:
             raise InputError(f"offsets of shapes {given} do not fit; for {count} images this model takes {wanted}")
+        if not all(torch.isfinite(torch.as_tensor(offset)).all() for offset in offsets):
+            raise InputError("offsets hold numbers that are not finite; find them again")
 
     def stage(self, stage: int | None) -> int:
         """A stage that exists; None is the last one."""

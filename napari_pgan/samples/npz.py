@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +16,25 @@ from napari_pgan.errors import InputError
 from napari_pgan.model import Batch, Model
 
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
-_IDENTITY, _CONDITIONS, _OFFSET = "model_identity", "conditions", "offset_"
+_IDENTITY, _CONDITIONS, _TRUNCATION, _OFFSET = "model_identity", "conditions", "truncation", "offset_"
+_UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
+    RuntimeError,  # encrypted, or compressed in a way that zipfile does not know
+)  # fmt: skip
 
 
 def write_npz(
-    path: str | Path, batch: Batch, model: Model, note: str = "", more: Mapping[str, np.ndarray] | None = None
+    path: str | Path,
+    batch: Batch,
+    model: Model,
+    note: str = "",
+    more: Mapping[str, np.ndarray] | None = None,
+    truncation: np.ndarray | None = None,
 ) -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
 
     Beside them stand what makes the images again (`read_latents`): ``model_identity``; ``conditions``, as JSON, where
-    the model was told any; and of images that were refined ``offset_0``, ….
+    the model was told any; ``truncation``, (N,), where it was not 1; and of images that were refined ``offset_0``, ….
 
     The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
     samples give equal files; ``numpy.load`` reads it.
@@ -41,7 +51,10 @@ def write_npz(
         Kept as the archive's comment, which readers of arrays do not see (`read_note`).
     more
         Further arrays, by name.
+    truncation
+        (N,), where images were made with different ones; by default the batch's.
     """
+    cut = np.full(len(batch), batch.truncation) if truncation is None else np.asarray(truncation, np.float64)
     arrays: dict[str, np.ndarray] = {
         "images": np.ascontiguousarray(batch.images, np.float32),
         "labels": np.ascontiguousarray(batch.labels, np.uint8),
@@ -49,6 +62,7 @@ def write_npz(
         "modalities": np.array(model.card.channels.modalities, dtype=np.str_),
         _IDENTITY: np.array(model.identity),
         **({_CONDITIONS: np.array(json.dumps(dict(batch.conditions), sort_keys=True))} if batch.conditions else {}),
+        **({_TRUNCATION: cut} if (cut != 1).any() else {}),
         **{f"{_OFFSET}{stage}": np.asarray(part, np.float32) for stage, part in enumerate(batch.offsets)},
         **(more or {}),
     }
@@ -83,18 +97,22 @@ class Latents:
         (N, W, …) float32 for each of the first stages, as in `Model.sample`; none where nothing was refined.
     conditions
         What the model was told.
+    truncation
+        (N,) float64, what their images were made with; None for 1.
     """
 
     latents: np.ndarray
     offsets: tuple[np.ndarray, ...] = ()
     conditions: Mapping[str, str | float] = field(default_factory=dict)
+    truncation: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.latents)
 
     def first(self, count: int) -> Latents:
         """No more than so many of them."""
-        return Latents(self.latents[:count], tuple(offset[:count] for offset in self.offsets), self.conditions)
+        cut = None if self.truncation is None else self.truncation[:count]
+        return Latents(self.latents[:count], tuple(offset[:count] for offset in self.offsets), self.conditions, cut)
 
 
 def read_latents(path: str | Path, model: Model) -> Latents:
@@ -123,9 +141,10 @@ def read_latents(path: str | Path, model: Model) -> Latents:
             offsets = tuple(np.asarray(archive[f"{_OFFSET}{stage}"], np.float32) for stage in range(stages))
             identity = str(archive[_IDENTITY]) if _IDENTITY in archive.files else None
             conditions = dict(json.loads(str(archive[_CONDITIONS]))) if _CONDITIONS in archive.files else {}
+            cut = np.asarray(archive[_TRUNCATION], np.float64) if _TRUNCATION in archive.files else None
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give an .npz {wrote}") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except _UNREADABLE:
         raise InputError(f"{path}: holds no latents; give an .npz {wrote}") from None
     if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
         raise InputError(f"{path}: its latents are no table of finite numbers; write it again")
@@ -140,4 +159,6 @@ def read_latents(path: str | Path, model: Model) -> Latents:
         model.check_offsets(offsets, len(latents))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Latents(latents.astype(np.float32), offsets, conditions)
+    if cut is not None and (cut.shape != (len(latents),) or not ((cut >= 0) & (cut <= 1)).all()):
+        raise InputError(f"{path}: its truncations are not one number from 0 to 1 for each latent; write it again")
+    return Latents(latents.astype(np.float32), offsets, conditions, cut)

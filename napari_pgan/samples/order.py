@@ -75,16 +75,17 @@ class Order:
         cls,
         model: Model,
         latents: np.ndarray,
-        truncation: float = 1.0,
+        truncation: float | np.ndarray = 1.0,
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
         offsets: Sequence[np.ndarray] = (),
     ) -> Order:
         """One sample a row of latents (N, L), numbered; raises InputError for what the model does not have.
 
-        Offsets are as in `Model.sample`.
+        Offsets are as in `Model.sample`; the truncation is one for all, or (N,).
         """
-        frames = Walk(latents, np.full(len(latents), float(truncation)), (None,) * len(latents), tuple(offsets))
+        cut = np.array(np.broadcast_to(truncation, len(latents)), np.float64)
+        frames = Walk(latents, cut, (None,) * len(latents), tuple(offsets))
         stems = tuple(f"latent-{n:05d}" for n in range(len(latents)))
         return cls(model, frames, stems, dict(conditions or {}), stage)._checked()
 
@@ -194,7 +195,7 @@ def _sheet(out: Path, order: Order, batch: Batch) -> None:
 
 
 def _archive(out: Path, order: Order, batch: Batch) -> None:
-    write_npz(out, batch, order.model, note=order.fingerprint)
+    write_npz(out, batch, order.model, order.fingerprint, truncation=order.frames.truncation)
 
 
 def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> list[Path]:

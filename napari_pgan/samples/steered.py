@@ -15,7 +15,7 @@ from napari_pgan.atomic import write_text
 from napari_pgan.latent.steering import Found, Numbers, Wish
 from napari_pgan.model import Model
 from napari_pgan.samples.claim import claim
-from napari_pgan.samples.nifti import write_sample
+from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import write_npz
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import write_sheet
@@ -39,6 +39,8 @@ class Search:
         As in `Model.sample`.
     stays
         (Y, X) bool: what was to stay of an image; None for nothing.
+    source
+        Which file the drawing came from, as JSON values without its name: ``sha256``, ``slice``.
     """
 
     model: Model
@@ -46,11 +48,20 @@ class Search:
     settings: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, str | float] = field(default_factory=dict)
     stays: np.ndarray | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def told(self) -> list[str]:
+        """What was done to the drawing, one sentence each."""
+        return list(self.goal.told) if isinstance(self.goal, Wish) else []
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits: the same for the same search."""
-        asked = [self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items())]
+        """32 hex digits: the same for the same search, of which the same is told."""
+        asked = [
+            self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items()), self.told,
+            dict(self.source),
+        ]  # fmt: skip
         if isinstance(self.goal, Wish):
             drawn = np.where(self.goal.open, -1, self.goal.labels.astype(np.int16))
             asked.append(hashlib.sha256(np.ascontiguousarray(drawn, "<i2").tobytes()).hexdigest())
@@ -78,7 +89,8 @@ class Search:
             "model": card.name,
             "model_identity": self.model.identity,
             "asked": self.asked(),
-            "told": list(self.goal.told) if isinstance(self.goal, Wish) else [],
+            "mask": dict(self.source) or None,
+            "told": self.told,
             "settings": dict(self.settings),
             "steps": found.steps,
             "seconds": round(found.seconds, 2),
@@ -111,8 +123,12 @@ def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
         return None
     if not isinstance(noted, dict) or noted.get("fingerprint") != search.fingerprint or report.get("stopped"):
         return None
-    rows = range(1, len(report.get("candidates", [])) + 1)
-    files = [Path(out) / name for name in ("sheet.png", "candidates.npz", *(f"candidate-{row}.json" for row in rows))]
+    channels = search.model.card.channels
+    files = [Path(out) / name for name in ("sheet.png", "candidates.npz")]
+    for row in range(1, len(report.get("candidates", [])) + 1):
+        files += sample_files(out, f"candidate-{row}", channels)
+    if isinstance(search.goal, Wish):
+        files += sample_files(out, "asked", channels, images=False)
     return report if all(file.is_file() for file in files) else None
 
 
@@ -135,10 +151,14 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
     they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
-    that was stopped before its end says so there.
+    that was stopped before its end says so there. What an earlier try of the same search has left there goes.
     """
     out, model = Path(out), search.model
     card = model.card
+    (out / REPORT).unlink(missing_ok=True)
+    for row in range(len(found), int(search.settings.get("candidates", 0))):
+        for file in sample_files(out, f"candidate-{row + 1}", card.channels):
+            file.unlink(missing_ok=True)
     report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 
@@ -146,7 +166,7 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
         what = provenance(
             card, model.identity, None, found.latents[row], 1.0, search.conditions, refined=found.refined[row]
         )
-        return {**what, "steered": report["candidates"][row], "asked": report["asked"]}
+        return {**what, "steered": report["candidates"][row], "asked": report["asked"], "mask": report["mask"]}
 
     for row in range(len(found)):
         written += write_sample(

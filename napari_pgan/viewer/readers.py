@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_pgan.viewer.sample_data import first_samples
 
-_PLUGIN, _DOCK = "napari-pgan", "Explore"
+_DOCK = "Explore"
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
@@ -29,10 +29,11 @@ def open_in_dock(path: str | list[str]) -> list[Any]:
     """
     from napari import current_viewer
 
+    from napari_pgan.viewer.docks.places import show_dock
+
     file = str(Path(path if isinstance(path, str) else path[0]).resolve())
     viewer = current_viewer()
     if viewer is None:
         return first_samples(file)
-    _, explore = viewer.window.add_plugin_dock_widget(_PLUGIN, _DOCK)
-    explore.open_model(file, then_sample=True)
+    show_dock(viewer, _DOCK).open_model(file, then_sample=True)
     return [(None,)]

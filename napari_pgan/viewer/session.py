@@ -171,8 +171,9 @@ class Session:
         latents: np.ndarray,
         offsets: tuple[np.ndarray, ...] = (),
         conditions: Mapping[str, str | float] | None = None,
+        truncation: float = 1.0,
     ) -> None:
-        """Move to latents that were found, and show them as they were: whole, at full size, told the same.
+        """Move to latents that were found, and show them as they were: at full size, told the same.
 
         Parameters
         ----------
@@ -180,8 +181,10 @@ class Session:
             As in `Place`.
         conditions
             What the model was told; without any, what it is told now stays.
+        truncation
+            What their images were made with.
         """
-        self.change(truncation=1.0, stage=None, **({"conditions": dict(conditions)} if conditions else {}))
+        self.change(truncation=truncation, stage=None, **({"conditions": dict(conditions)} if conditions else {}))
         self.go(Place(self.place.seed, latents, offsets))
 
     @property

@@ -127,10 +127,16 @@ def test_what_is_explained_is_the_structure_within_the_head_not_its_outline_nor_
 
 def test_verdicts_follow_how_near_it_came(model: Model) -> None:
     own = model.card.encoders["own"]
-    names = [judge(value, own).name for value in (1.0, own["least"], own["limit"], own["limit"] - 0.01, 0.0)]
-    assert names[0] == names[1] == "own"
-    assert names[2] == "near"
-    assert names[3] == names[4] == "beyond"
+    values, all_steps = (1.0, own["least"], own["limit"], own["limit"] - 0.01, 0.0), own["steps"]
+    assert [judge(value, own, all_steps).name for value in values] == ["own", "own", "near", "beyond", "beyond"]
+
+
+def test_what_had_no_time_is_not_called_impossible(model: Model) -> None:
+    own = model.card.encoders["own"]
+    few = [judge(value, own, 7) for value in (own["least"], own["limit"], 0.0)]
+    assert [verdict.name for verdict in few] == ["own", "near", "unfinished"]
+    assert not any("cannot" in verdict.sentence for verdict in few)
+    assert all(f"7 of {own['steps']} steps" in verdict.sentence for verdict in few[1:])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,37 @@ def test_what_the_model_was_told_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(told.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images)
 
 
+def test_truncated_images_come_back(model: Model, tmp_path: Path) -> None:
+    batch = model.sample(seeds=range(4), truncation=0.5)
+    write_npz(tmp_path / "a.npz", batch, model)
+    kept = read_latents(tmp_path / "a.npz", model)
+    assert kept.truncation is not None
+    write_order(Order.of_latents(model, kept.latents, kept.truncation), tmp_path / "b.npz")
+    with np.load(tmp_path / "b.npz") as again:
+        np.testing.assert_allclose(again["images"], batch.images, atol=1e-5)
+        np.testing.assert_array_equal(again["truncation"], kept.truncation)
+    each = np.array([0.0, 0.3, 0.3, 1.0])  # as on a walk
+    write_order(Order.of_latents(model, kept.latents, each), tmp_path / "c.npz")
+    few = read_latents(tmp_path / "c.npz", model).first(3)
+    np.testing.assert_array_equal(few.truncation, each[:3])
+    write_npz(tmp_path / "whole.npz", model.sample(seeds=[1]), model)
+    assert read_latents(tmp_path / "whole.npz", model).truncation is None
+
+
+def test_of_an_archive_that_is_damaged_anywhere_a_sentence_or_the_latents_come(model: Model, tmp_path: Path) -> None:
+    path, refused = tmp_path / "a.npz", 0
+    np.savez_compressed(path, latents=np.random.default_rng(0).normal(size=(3, 6)))
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        with warnings.catch_warnings(action="ignore"):
+            try:
+                assert read_latents(path, model).latents.shape == (3, 6)
+            except InputError:
+                refused += 1
+    assert refused > len(whole) / 2
+
+
 def test_latents_of_another_model_are_refused_by_its_identity(model: Model, tmp_path: Path) -> None:
     write_npz(tmp_path / "a.npz", refined(model), model)
     other = small(seed=1)  # of the same shape
@@ -119,6 +151,12 @@ def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tm
         "words": ({"latents": np.array([["a", "b"]])}, "no table of finite numbers"),
         "endless": ({"latents": np.full((1, 6), np.inf)}, "no table of finite numbers"),
         "offset": ({"latents": latents, "offset_0": np.zeros((3, 8, 5, 5))}, "offsets of shapes"),
+        "endless offset": (
+            {"latents": latents, "offset_0": np.full((3, 8, 4, 4), np.nan, np.float32)},
+            "offsets hold numbers that are not finite",
+        ),
+        "cut": ({"latents": latents, "truncation": np.array([0.5, 0.5, np.nan])}, "from 0 to 1 for each"),
+        "cut short": ({"latents": latents, "truncation": np.array([0.5])}, "from 0 to 1 for each"),
         "gap": ({"latents": latents, "offset_1": np.zeros((3, 6, 8, 8))}, "holds no latents"),
         "objects": ({"latents": np.array([{}], dtype=object)}, "holds no latents"),
     }

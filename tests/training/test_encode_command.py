@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -79,13 +80,57 @@ def test_a_phantom_is_encoded_and_sampled_again(
     assert row["sentence"] in said.err
 
 
-def test_a_folder_of_exams_is_one_image_each(exam: dict[str, Path], tmp_path: Path) -> None:
+def test_a_folder_of_exams_is_one_image_each(
+    exam: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = exam["t1"].parent.parent
-    out = tmp_path / "e.npz"
-    assert main(["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]) == 0
+    out, sheet = tmp_path / "e.npz", tmp_path / "e.png"
+    words = ["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]
+    assert main([*words, "--sheet", str(sheet)]) == 0
+    with Image.open(sheet) as page:  # what was given is not called synthetic
+        assert page.info["Description"].startswith('Rows "image" were given; rows "encoded" are the model')
     with np.load(out, allow_pickle=False) as archive:
         assert archive["images"].shape == (2, 4, 64, 64)
-        assert [row["slice"] for row in json.loads(str(archive["report"]))["images"]] == [30, 34]
+        rows = json.loads(str(archive["report"]))["images"]
+    assert [row["slice"] for row in rows] == [30, 34]
+    assert [row["steps"] for row in rows] == [1, 1]
+    assert all(row["seconds"] > 0 for row in rows)
+    assert "1 of 200 steps" in capsys.readouterr().err
+
+
+def test_stopped_it_keeps_what_was_encoded(
+    exam: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_pgan.latent import encoder
+    from napari_pgan.training.commands import encode
+
+    real, calls = encoder.refine, 0
+
+    def interrupted(*args: Any, **how: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        yield from real(*args, **how, steps=1)
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(encoder, "refine", interrupted)
+    monkeypatch.setattr(encode, "_AT_ONCE", 1)
+    out = tmp_path / "e.npz"
+    words = ["encode", "default", str(exam["t1"].parent.parent), "--slices", "30,32,34", "--json", "--out"]
+    assert main([*words, str(out)]) == 130
+    said = capsys.readouterr()
+    assert "holds 2 of 3 images" in said.err
+    assert "goes on" not in said.err
+    report = json.loads(said.out)
+    with np.load(out, allow_pickle=False) as archive:
+        kept = json.loads(str(archive["report"]))
+        assert len(archive["latents"]) == len(archive["originals"]) == len(kept["images"]) == 2
+    assert (kept["stopped"], kept["left_out"]) == (report["stopped"], report["left_out"]) == (True, 1)
+    assert main([*words, str(tmp_path / "none.npz")]) == 130
+    assert "nothing is written" in capsys.readouterr().err
+    assert not (tmp_path / "none.npz").exists()
 
 
 @pytest.mark.parametrize("register", [True, False])

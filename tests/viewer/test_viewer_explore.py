@@ -175,6 +175,10 @@ def test_latents_of_a_file_are_shown_as_they_were_found(
     half = press(qtbot, opened, lambda: opened.settings.truncation.setValue(0.5))
     again = model.sample(latents=batch.latents, offsets=offsets, truncation=0.5)
     np.testing.assert_array_equal(half.batch.images, again.images)
+    write_npz(tmp_path / "half.npz", half.batch, model)
+    press(qtbot, opened, lambda: opened.settings.truncation.setValue(1))
+    as_made = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "half.npz")))
+    np.testing.assert_array_equal(as_made.batch.images, again.images)
     press(qtbot, opened, opened.place.undo_button.click)
     assert not opened._session.shown.batch.refined.any()
 

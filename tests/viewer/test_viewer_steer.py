@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QDockWidget
 
 from napari_pgan.latent.steering import any_value, make_bank
 from napari_pgan.model import Model
@@ -166,6 +167,23 @@ def test_lock_numbers_refinement_explore_and_the_end(dock: Any, qtbot: Any, tmp_
     viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(lambda: not any(t is not None and t.is_alive() for t in threads), timeout=20000)
     assert "_on_press" not in [f.__name__ for f in layer.mouse_drag_callbacks]
+
+
+def test_what_goes_to_explore_stays_there(dock: Any, qtbot: Any) -> None:
+    layer = drawn(qtbot, dock)
+    answered(qtbot, dock, lambda: layer.paint((8, 8), 2))
+    dock.how.search_button.click()
+    qtbot.waitUntil(lambda: dock.answer is not None and dock.answer.ask is dock._asked, timeout=30000)
+    dock.explore_button.click()
+    assert not dock.is_searching
+    place = dock._session.place
+    qtbot.wait(500)  # time for several looks of a search
+    for mine, theirs in ((place, dock._session.place), (place, dock._session.shown.request.place)):
+        np.testing.assert_array_equal(mine.latents, theirs.latents)
+    window = dock._viewer.window._qt_window
+    outer = dock.window().findChildren(QDockWidget)
+    steer, explore = (next(x for x in outer if name in x.windowTitle()) for name in ("Steer", "Explore"))
+    assert window.tabifiedDockWidgets(explore) == [steer]  # each has all of the height
 
 
 def test_bad_input_gets_a_sentence_and_the_last_result_stays(

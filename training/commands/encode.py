@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_pgan.errors import InputError
-from napari_pgan.training.commands.options import Device
+from napari_pgan.errors import InputError, Stopped
+from napari_pgan.training.commands.options import Device, require_finite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +61,11 @@ def encode(
     from napari_pgan.latent.encoder import told_of_own
     from napari_pgan.model import load_model
     from napari_pgan.training.commands.sample import conditions_of
-    from napari_pgan.training.console import emit, progress, say
+    from napari_pgan.training.console import emit, say
     from napari_pgan.training.device import choose_device
     from napari_pgan.training.exams import Wanted, pictures
 
+    require_finite(seconds=seconds)
     _refuse(out, ".npz")
     if sheet is not None:
         _refuse(sheet, ".png")
@@ -76,26 +77,28 @@ def encode(
     found = list(exams)
     if not found:
         raise InputError("none of the exams could be used, for the reasons above")
-    parts, done = [], 0
-    with progress("encoding", len(found), "images") as update:
-        for _, alike in itertools.groupby(found, lambda picture: picture.labels is None):
-            left = list(alike)
-            while left:
-                some, left = left[:_AT_ONCE], left[_AT_ONCE:]
-                parts.append(_encoded(loaded, some, seconds, conditions))
-                done += len(some)
-                update(done)
+    count = len(found)
+    parts, stopped = _encoded(loaded, found, seconds, conditions)
+    if not parts:
+        raise Stopped(f"Stopped before any of the {count} images was encoded; nothing is written.", 130)
+    found = found[: sum(len(part) for part in parts)]
     rows = _rows(loaded, found, parts, own)
-    _write(out, sheet, loaded, conditions, found, parts, {"model": loaded.card.name, "model_identity": loaded.identity,
-                                                  "own": own, "images": rows})  # fmt: skip
+    report = {"model": loaded.card.name, "model_identity": loaded.identity, "own": own,
+              **({"stopped": True, "left_out": count - len(found)} if stopped else {})}  # fmt: skip
+    _write(out, sheet, loaded, conditions, found, parts, {**report, "images": rows})
     if json:
         named = [{"name": picture.exam, **row} for picture, row in zip(found, rows, strict=True)]
-        emit({"out": str(out), "model": loaded.card.name, "model_identity": loaded.identity,
-              "own": own, "images": named, "limits": loaded.card.limits})  # fmt: skip
+        emit({"out": str(out), **report, "images": named, "limits": loaded.card.limits})
     for picture, row in zip(found, rows, strict=True):
         each = ", ".join(f"{m} {value:.2f}" for m, value in row["correlation"].items())
         say(f"{picture.exam}, slice {picture.z}: {row['sentence']} Correlation: {each}.")
     say(f"{len(found)} latents are in {out}. {loaded.card.limits}")
+    if stopped:
+        raise Stopped(
+            f"Stopped: {out} holds {len(found)} of {count} images, the last ones as far as they had come; to encode "
+            "all, give another --out.",
+            130,
+        )
 
 
 def _refuse(path: Path, suffix: str) -> None:
@@ -105,8 +108,33 @@ def _refuse(path: Path, suffix: str) -> None:
         raise InputError(f"{path}: is there already; give another place or delete it")
 
 
-def _encoded(model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]) -> Refined:
-    """Of pictures that all have a segmentation, or none has, together."""
+def _encoded(
+    model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]
+) -> tuple[list[Refined], bool]:
+    """What was encoded, some images each, as they came, and whether Ctrl-C ended it before the last was done."""
+    from napari_pgan.training.console import progress
+
+    parts: list[Refined] = []
+    done = 0
+    try:
+        with progress("encoding", len(found), "images") as update:
+            for _, alike in itertools.groupby(found, lambda picture: picture.labels is None):
+                left = list(alike)
+                while left:
+                    some, left = left[:_AT_ONCE], left[_AT_ONCE:]
+                    for number, best in enumerate(_encode_some(model, some, seconds, conditions)):
+                        parts[len(parts) - (number > 0) :] = [best]
+                    done += len(some)
+                    update(done)
+    except KeyboardInterrupt:
+        return parts, True
+    return parts, False
+
+
+def _encode_some(
+    model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]
+) -> Iterator[Refined]:
+    """Of pictures that all have a segmentation, or none has, together: the best so far, again and again."""
     import numpy as np
 
     from napari_pgan.latent.encoder import encode as start_of
@@ -116,10 +144,7 @@ def _encoded(model: Model, found: Sequence[Picture], seconds: float, conditions:
     maps = [picture.labels for picture in found if picture.labels is not None]
     labels = np.stack(maps) if len(maps) == len(found) else None
     start = start_of(model, images=images)
-    *_, last = refine(
-        model, start, images=images, labels=labels, seconds=seconds * len(found), conditions=conditions
-    )  # fmt: skip
-    return last
+    yield from refine(model, start, images=images, labels=labels, seconds=seconds * len(found), conditions=conditions)
 
 
 def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[str, Any]) -> list[dict[str, Any]]:
@@ -131,9 +156,10 @@ def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[st
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     fidelity = Fidelity.of(np.stack([picture.images for picture in found]), images)
+    took = [(part.steps, part.seconds / len(part)) for part in parts for _ in range(len(part))]
     rows = []
-    for n, picture in enumerate(found):
-        verdict = judge(float(fidelity.explained[n].mean()), own)
+    for n, (picture, (steps, seconds)) in enumerate(zip(found, took, strict=True)):
+        verdict = judge(float(fidelity.explained[n].mean()), own, steps)
         rows.append(
             {
                 "exam": picture.number,
@@ -142,6 +168,8 @@ def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[st
                 "error": dict(zip(model.card.channels.modalities, fidelity.error[n].tolist(), strict=True)),
                 "explained": dict(zip(model.card.channels.modalities, fidelity.explained[n].tolist(), strict=True)),
                 "dice": None if picture.labels is None else _dice(picture.labels, labels[n], model),
+                "steps": steps,
+                "seconds": round(seconds, 2),
                 "verdict": verdict.name,
                 "sentence": verdict.sentence,
             }
@@ -189,7 +217,7 @@ def _write(
         empty = np.zeros(card.grid.shape, np.uint8)
         drawn = [empty if picture.labels is None else picture.labels for picture in found]
         rows = [text for n in range(len(found)) for text in (f"image {n + 1}", "encoded")]
-        foot = f"Each image, and below it what the model makes of it. {card.limits}"
+        foot = f'Rows "image" were given; rows "encoded" are the model\'s own: {card.limits}'
         write_sheet(
             sheet, np.stack([originals, images], 1).reshape(-1, *images.shape[1:]),
             np.stack([np.stack(drawn), labels], 1).reshape(-1, *labels.shape[1:]), card.channels, rows,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_pgan.errors import InputError
+from napari_pgan.errors import InputError, Stopped
 from napari_pgan.training.commands.options import Device
 from napari_pgan.training.console import Update, emit, progress, say
 
@@ -66,7 +66,6 @@ def fit(
     from napari_pgan.training.describe import outline
     from napari_pgan.training.fit import Wish, go_on, train
     from napari_pgan.training.recipe import read_recipe
-    from napari_pgan.training.stopping import Stopped
     from napari_pgan.training.tensorboard import check_installed, mirrored
 
     if tensorboard:

@@ -24,7 +24,10 @@ def sample(
         Path | None, typer.Option(help="An .npz with latents, as `encode`, `steer` and `sample` write it.")
     ] = None,
     truncation: Annotated[
-        float | None, typer.Option(help="1 is full variety, towards 0 samples are more alike. Default 1.", min=0, max=1)
+        float | None,
+        typer.Option(
+            help="1 is full variety, towards 0 samples are more alike. Default 1, or as in --latents.", min=0, max=1
+        ),
     ] = None,
     condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
     stage: Annotated[int | None, typer.Option(help="A lower stage gives smaller images; 0 is the smallest.")] = None,
@@ -60,9 +63,13 @@ def sample(
         order = Order.of_walk(loaded, walk, conditions, stage)
     elif latents is not None:
         kept = read_latents(latents, loaded)
-        share = 1.0 if truncation is None else truncation
+        cut = kept.truncation if truncation is None else None
+        if cut is not None:
+            each = f"{cut[0]:g}" if (cut == cut[0]).all() else f"{cut.min():g} to {cut.max():g}"
+            say(f"They were made with a truncation of {each}, and are so again; --truncation 1 makes them whole.")
+        whole = 1.0 if truncation is None else truncation
         told = {**kept.conditions, **conditions}
-        order = Order.of_latents(loaded, kept.latents, share, told, stage, kept.offsets)
+        order = Order.of_latents(loaded, kept.latents, whole if cut is None else cut, told, stage, kept.offsets)
     else:
         chosen = parse_seeds(seeds) if seeds is not None else list(range(seed or 0, (seed or 0) + (count or 0)))
         order = Order.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_pgan.errors import InputError
-from napari_pgan.training.commands.options import Device
+from napari_pgan.errors import InputError, Stopped
+from napari_pgan.training.commands.options import Device, require_finite
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
     from napari_pgan.model import Card, Model
+    from napari_pgan.samples import Search
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff", ".gif", ".bmp")
 
@@ -57,9 +59,11 @@ def steer(
     """
     if (mask is None) == (not ask):
         raise InputError("give a mask or a folder of masks, or --ask in place of it")
+    require_finite(seconds=seconds, refine=refine)
     from napari_pgan.latent.steering import Wish, kept_bank
     from napari_pgan.latent.steering.bank import COUNT
     from napari_pgan.model import load_model
+    from napari_pgan.samples import Search
     from napari_pgan.training.commands.sample import conditions_of
     from napari_pgan.training.console import emit, progress, say
     from napari_pgan.training.device import choose_device
@@ -83,18 +87,19 @@ def steer(
         ]
     else:
         goals = [(mask.name, out, mask)]
+    several = mask is not None and mask.is_dir()
     bank, reports = None, []
     for name, folder, goal in goals:
         try:
-            wish = goal if not isinstance(goal, Path) else _read(goal, loaded, position)
+            wish, source = (goal, {}) if not isinstance(goal, Path) else _read(goal, loaded, position)
             if bank is None:
                 with progress("getting to know the model", COUNT, "latents") as update:
                     bank = kept_bank(loaded, progress=lambda done, _: update(done, ""))
             if isinstance(wish, Wish):
                 wish = replace(wish, told=(*wish.told, *bank.warnings(wish)))
-            report = _one(loaded, wish, bank, folder, settings, conditions)
+            report = _one(Search(loaded, wish, settings, conditions, source=source), bank, folder)
         except InputError as error:
-            if len(goals) == 1:
+            if not several:
                 raise
             say(f"{name}: {error}")
             report = {"problem": str(error)}
@@ -105,23 +110,24 @@ def steer(
             say(f"{name}: best of {len(report['candidates'])} candidates {best['score']:.2f}; they are in {folder}")
         reports.append({"name": name, "out": str(folder), **report})
     if json:
-        emit(reports[0] if len(goals) == 1 else reports)
-    if all("problem" in report for report in reports):
+        emit(reports if several else reports[0])
+    used = sum("problem" not in report for report in reports)
+    if not used:
         raise InputError(f"none of the {len(goals)} masks could be used, for the reasons above")
+    if several:
+        others = "" if used == len(goals) else "; the others could not be used, for the reasons above"
+        say(f"{used} of {len(goals)} masks were used, and what was found is in {out}{others}")
 
 
-def _one(
-    model: Model, goal: Wish | Numbers, bank: Bank, out: Path, settings: dict[str, Any], conditions: dict[str, Any]
-) -> dict[str, Any]:
+def _one(search: Search, bank: Bank, out: Path) -> dict[str, Any]:
     """Search, write, and give the report."""
     from napari_pgan.latent.steering import refine, steer
-    from napari_pgan.samples import Search, claim_found, found_report, write_found
+    from napari_pgan.samples import claim_found, found_report, write_found
     from napari_pgan.training.console import progress
 
-    search = Search(model, goal, settings, conditions)
     if (done := found_report(search, out)) is not None:
         return done
-    seconds, strength = settings["seconds"], settings["refine"]
+    seconds, strength = search.settings["seconds"], search.settings["refine"]
     found: Found | None = None
     claim_found(search, out)
     try:
@@ -132,30 +138,36 @@ def _one(
                 return best
 
             first = seconds / 2 if strength else seconds
-            how: dict[str, Any] = {"conditions": conditions}
-            for best in steer(model, goal, bank, candidates=settings["candidates"], seconds=first, **how):
+            what: tuple[Any, Any] = search.model, search.goal
+            how: dict[str, Any] = {"conditions": search.conditions}
+            for best in steer(*what, bank, candidates=search.settings["candidates"], seconds=first, **how):
                 found = tell(best)
             if strength and found is not None:
-                for best in refine(model, goal, found, strength=strength, seconds=seconds / 2, **how):
+                left = max(0.0, min(seconds / 2, seconds - found.seconds))
+                for best in refine(*what, found, strength=strength, seconds=left, **how):
                     found = tell(best)
             update(100, "")
     except KeyboardInterrupt:  # the best so far is written, and the same command searches again
-        if found is not None:
-            write_found(search, found, out, stopped=True)
-        raise
+        if found is None:
+            raise Stopped("Stopped before anything was found; the same command begins again.", 130) from None
+        write_found(search, found, out, stopped=True)
+        raise Stopped(f"Stopped. The best so far is in {out}; the same command searches again.", 130) from None
     assert found is not None
     write_found(search, found, out)
     return search.report(found)
 
 
-def _read(path: Path, model: Model, position: int | None) -> Wish:
+def _read(path: Path, model: Model, position: int | None) -> tuple[Wish, dict[str, Any]]:
+    """What a file asks for, and which file it was: by its content, since its name may be a patient's."""
     from napari_pgan.imaging.drawing import read_drawing
     from napari_pgan.latent.steering import Wish
 
     card = model.card
     drawing = read_drawing(path, card.grid, position)
     wish = Wish.of(drawing.labels, card.channels, card.grid, drawing.affine)
-    return replace(wish, told=(*drawing.told, *wish.told))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return replace(wish, told=(*drawing.told, *wish.told)), {"sha256": digest, "slice": drawing.position}
 
 
 def numbers_of(texts: list[str], card: Card) -> Numbers:
@@ -166,10 +178,14 @@ def numbers_of(texts: list[str], card: Card) -> Numbers:
     areas: dict[int, float] = {}
     shares: dict[int, float] = {}
     whole: dict[str, Any] = {}
+    asked: set[str] = set()
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals:
             raise InputError(f"--ask {text!r} is not written as name=value")
+        if name in asked:
+            raise InputError(f"--ask {name} is given twice; give it once")
+        asked.add(name)
         if name == "side":
             whole["side"] = value
             continue

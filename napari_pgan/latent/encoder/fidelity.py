@@ -75,7 +75,8 @@ def _explained(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model can express an image: ``own``, ``near`` or ``beyond``, and the sentence for people."""
+    """Whether a model can express an image: ``own``, ``near``, ``beyond`` or ``unfinished``, and the sentence for
+    people."""
 
     name: str
     sentence: str
@@ -85,10 +86,11 @@ _VERDICTS = {
     "own": "The model expresses this image as well as its own samples.",
     "near": "The model comes near to this image, though less so than to its own samples.",
     "beyond": "The model cannot express this image.",
+    "unfinished": "The model has not come near to this image yet.",
 }
 
 
-def judge(explained: float, own: Mapping[str, Any]) -> Verdict:
+def judge(explained: float, own: Mapping[str, Any], steps: int) -> Verdict:
     """Say whether a model can express an image.
 
     Parameters
@@ -97,10 +99,15 @@ def judge(explained: float, own: Mapping[str, Any]) -> Verdict:
         By the refined reconstruction, the mean over modalities (`Fidelity.explained`).
     own
         What the card's encoders tell of the model's own samples (`own_fidelity`): from ``least`` on an image comes back
-        as they do; below ``limit`` it does not come back.
+        as they do; below ``limit`` it does not come back, if it had as many ``steps`` as they.
+    steps
+        Of `refine` that were done: after fewer than ``own`` had, nobody knows that the model cannot.
     """
     name = "own" if explained >= own["least"] else "near" if explained >= own["limit"] else "beyond"
-    return Verdict(name, _VERDICTS[name])
+    if steps >= own["steps"] or name == "own":
+        return Verdict(name, _VERDICTS[name])
+    name = "unfinished" if name == "beyond" else name
+    return Verdict(name, f"{_VERDICTS[name]} That is after {steps} of {own['steps']} steps; give it more time.")
 
 
 def told_of_own(model: Model) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def refine(
     steps
         Of the optimiser; what is told counts those of the search before, too, and its seconds.
     seconds
-        When it ends, if it has not before.
+        After which no step begins.
     """
     began = time.monotonic()
     if keep is None:
@@ -89,16 +89,18 @@ def refine(
 
     bound()
     yield look(0)
-    for done in range(1, steps + 1):
+    done = told = 0
+    while done < steps and (seconds is None or time.monotonic() - began < seconds):
         optimizer.zero_grad()
         loss(model.generate(z, offsets=offsets, conditions=conditions)).sum().backward()
         optimizer.step()
         bound()
-        late = seconds is not None and time.monotonic() - began > seconds
-        if late or done % _LOOK == 0 or done == steps:
+        done += 1
+        if done % _LOOK == 0:
             yield look(done)
-        if late:
-            return
+            told = done
+    if done > told:
+        yield look(done)
 
 
 def _elsewhere(model: Model, goal: Goal, found: Found, conditions: Mapping[str, str | float] | None) -> Keep | None:

@@ -76,7 +76,7 @@ def steer(
     candidates
         How many latents are found.
     seconds
-        When the search ends, if it has not before.
+        After which no step begins; the best of the bank is told even without any.
     phases
         Of the search, coarse to fine.
     conditions
@@ -85,34 +85,40 @@ def steer(
         What of an image shall stay: then the search begins at its latent, which takes over from the bank's best what
         matters most for labels.
     """
-    search = _Search(model, goal, conditions, keep, time.monotonic())
+    descent = _Descent(model, goal, conditions, keep, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
     begin = starts(model, goal, bank, keep, rows, conditions)
     if keep is not None:
         phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
     lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)
-    search.look(lines.z[:candidates], range(candidates))
-    yield search.best.found(candidates, 0, search.began)
-    done = 0
+    descent.look(lines.z[:candidates], range(candidates))
+    yield descent.best.found(candidates, 0, descent.began)
+    done, told = 0, 0
+
+    def late() -> bool:
+        return seconds is not None and time.monotonic() - descent.began >= seconds
+
     for phase in phases:
+        if late():
+            break
         stage = max(0, model.stages - 1 - phase.below)
         loss = total_loss(model, goal, keep, stage)
-        moving = search.order(lines, loss, stage)[: max(1, round(candidates * phase.share))]
+        moving = descent.order(lines, loss, stage)[: max(1, round(candidates * phase.share))]
         if phase.share >= 1:
             lines.keep_only(moving)
             moving = list(range(len(moving)))
         for _ in range(phase.steps):
-            search.step(lines, moving, loss, stage)
+            if late():
+                break
+            descent.step(lines, moving, loss, stage)
             done += 1
-            late = seconds is not None and time.monotonic() - search.began > seconds
-            if late or (phase.below == 0 and done % _LOOK == 0):
-                search.look_at_best(lines, moving)
-                yield search.best.found(candidates, done, search.began)
-            if late:
-                return
-    if done % _LOOK:
-        search.look_at_best(lines, moving)
-        yield search.best.found(candidates, done, search.began)
+            if phase.below == 0 and done % _LOOK == 0:
+                descent.look_at_best(lines, moving)
+                yield descent.best.found(candidates, done, descent.began)
+                told = done
+    if done > told:
+        descent.look_at_best(lines, moving)
+        yield descent.best.found(candidates, done, descent.began)
 
 
 class _Lines:
@@ -148,7 +154,7 @@ class _Lines:
         return torch.nn.functional.normalize(z, dim=1) * z.shape[1] ** 0.5 if self.sphere else z
 
 
-class _Search:
+class _Descent:
     """The ways from latents to how well they do."""
 
     def __init__(

@@ -181,7 +181,12 @@ class Explore(QWidget):
         few = found.first(MOST_SAMPLES)
         if len(few) < len(found):
             show_info(f"The first {len(few)} of {len(found):,} latents are shown.")
-        self._session.go_found(few.latents, few.offsets, few.conditions)
+        cut = [1.0] if few.truncation is None else sorted(set(few.truncation.tolist()))
+        if len(cut) > 1:
+            show_info(
+                f"They were made with truncations from {cut[0]:g} to {cut[-1]:g}, and all are shown with the last."
+            )
+        self._session.go_found(few.latents, few.offsets, few.conditions, cut[-1])
         self._render()
 
     def _render(self) -> None:

@@ -27,11 +27,12 @@ from napari_pgan.viewer.docks.found_box import FoundBox
 from napari_pgan.viewer.docks.model_box import ModelBox
 from napari_pgan.viewer.docks.numbers_box import NumbersBox
 from napari_pgan.viewer.docks.opening import Opening
+from napari_pgan.viewer.docks.places import show_dock
 from napari_pgan.viewer.docks.sampling import Sampling
 from napari_pgan.viewer.docks.save_button import SaveButton
 from napari_pgan.viewer.docks.search_box import SearchBox
 from napari_pgan.viewer.docks.sections import Tall
-from napari_pgan.viewer.docks.showing import Showing
+from napari_pgan.viewer.docks.showing import Showing, shown_of
 from napari_pgan.viewer.docks.status import Status
 from napari_pgan.viewer.docks.whynot import allow
 from napari_pgan.viewer.drawing import require_slices
@@ -325,10 +326,12 @@ class Steer(QWidget):
             self._show(self.answer)
 
     def _to_explore(self) -> None:
-        shown = self._session.shown
-        if shown is not None and self.answer is not None:
-            self._session.go_found(shown.batch.latents, shown.batch.offsets, shown.batch.conditions)
-            self._viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
+        if self.answer is None:
+            return
+        self.stop()  # else what is found next would take the place of what Explore shows
+        batch = shown_of(self.answer, self.found.index).batch
+        self._session.go_found(batch.latents, batch.offsets, batch.conditions)
+        show_dock(self._viewer, "Explore")
 
     def _on_layers(self, _: Any = None) -> None:
         from napari.layers import Labels
