@@ -131,6 +131,8 @@ class Cluster:
                     if error is not None:
                         raise error
                     yield result
+                elif future.status in ("pending", "lost") and self._client.status == "running":
+                    waiting.add(future)  # it died with the worker that held it, before it was fetched: done once more
                 else:
                     raise self._gone()
             self._look_after()
