@@ -55,7 +55,7 @@ def _both(files: Mapping[str, Path], steps: Steps, atlas: str | None, axis: str 
     assert made.labels is not None
     near = 1e-6 if axis == "axial" else 0.05  # a volume turned over is registered by other sums
     np.testing.assert_allclose(np.stack([made.images[m] for m in ASKED.modalities]), stored.images, atol=near)
-    assert np.mean(made.labels != stored.labels) <= (0 if axis == "axial" else 1e-4)
+    assert np.mean(made.labels != stored.labels) <= (0 if axis == "axial" else 5e-4)
     np.testing.assert_allclose(made.affine, stored.attributes["affine"], atol=1e-6)
     assert made.grid.spacing == pytest.approx(stored.spacing)
     assert made.cut == pytest.approx(stored.attributes["cut"], abs=1e-6)
