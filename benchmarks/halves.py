@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from runs import samples_of
+from runs import samples_of, with_labels
 
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.store import label_map, open_store
@@ -27,8 +27,8 @@ def main() -> None:
     store = open_store(options.store)
     held, values = store.load_slices("test"), store.channels.values
     made = samples_of(options.model, options.samples, held)
-    real = _channels(held.images, label_map(held.labels, values), values)
-    generated = _channels(made.images, made.labels, values)
+    real = with_labels(held.images, label_map(held.labels, values), values)
+    generated = with_labels(made.images, made.labels, values)
     subjects, found = np.unique(held.subject), []
     for halving in range(options.halvings):
         random = np.random.default_rng(halving)
@@ -46,11 +46,6 @@ def main() -> None:
         )
     model, floor = np.mean(found, axis=0)
     print(f"mean: model {model:.1f}, the other half {floor:.1f}, {model / floor:.2f} times")
-
-
-def _channels(images: np.ndarray, labels: np.ndarray, values: np.ndarray) -> np.ndarray:
-    onehot = 2 * (labels[:, None] == values[None, :, None, None]).astype(np.float32) - 1
-    return np.concatenate([images, onehot], axis=1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Samples of the model of a run, the same for every benchmark that looks at images."""
+"""Samples of the model of a run, and images with labels as channels: one way for every benchmark that looks at them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import numpy as np
 
 from napari_pgan import load_model
 from napari_pgan.evaluation.material import Samples, Shelf, draw_samples
@@ -16,3 +18,9 @@ def samples_of(name: str, count: int, learnt: Slices) -> Samples:
     """Of a run folder's newest model, or of a model file; one that is told positions gets those of `learnt`."""
     model = load_model(Run(name).model if Path(name).is_dir() else Path(name))
     return draw_samples(model, count, FIRST_SEED, Shelf(), learnt.position if model.card.conditions else None)
+
+
+def with_labels(images: np.ndarray, labels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Images (N, M, Y, X) and label maps (N, Y, X) as channels (N, M + K, Y, X), each label -1 or 1."""
+    onehot = 2 * (labels[:, None] == values[None, :, None, None]).astype(np.float32) - 1
+    return np.concatenate([images, onehot], axis=1)

@@ -50,7 +50,7 @@ class Witnesses:
         wishes = [Wish.of(x, model.card.channels, model.card.grid) for x in labels]
         judged = judge.predict(images)
         self.ordinary = [float(w.score(x[None])[0]) for w, x in zip(wishes, judged, strict=True)]
-        self.ordinary_whole = [whole(w, x[None])[0] for w, x in zip(wishes, judged, strict=True)]
+        self.ordinary_whole = [w.lesion_dice(x[None])[0] for w, x in zip(wishes, judged, strict=True)]
 
     def critics(self, latents: np.ndarray, offsets: tuple[torch.Tensor, ...] = ()) -> np.ndarray:
         """Scores, each image in the company of the same ordinary ones, since critics look at how a group differs."""
@@ -69,12 +69,6 @@ class Witnesses:
         return (self.scores[None] < scores[:, None]).mean(axis=1)
 
 
-def whole(wish: Wish, labels: np.ndarray) -> np.ndarray:
-    """Dice of all labels together, (N,)."""
-    asked, found = wish.labels > 0, labels > 0
-    return 2 * (asked & found).sum((1, 2)) / np.maximum(asked.sum() + found.sum((1, 2)), 1)
-
-
 def row(wish: Wish, found: Found, seen: Witnesses) -> dict[str, Any]:
     """What is to be known of one search."""
     images = seen.model.sample(latents=found.latents, offsets=found.offsets).images
@@ -82,9 +76,9 @@ def row(wish: Wish, found: Found, seen: Witnesses) -> dict[str, Any]:
     pairs = [np.abs(images[i] - images[j]).mean() for i in range(len(images)) for j in range(i)]
     return {
         "score": float(found.scores[0]),
-        "whole": float(whole(wish, found.labels).max()),
+        "whole": float(wish.lesion_dice(found.labels).max()),
         "judged": float(wish.score(judged)[0]),
-        "judged_whole": float(whole(wish, judged)[0]),
+        "judged_whole": float(wish.lesion_dice(judged)[0]),
         "apart": float(np.mean(pairs) / seen.apart) if pairs else float("nan"),
         "percentiles": seen.percentiles(seen.critics(found.latents, found.offsets)).tolist(),
         "seconds": found.seconds,
@@ -136,7 +130,7 @@ def lock(model: Model, bank: Bank, count: int, least: float, clock: Clock, secon
         latent = model.latents([seed])
         have = model.sample(latents=latent).labels
         wish = Wish.of(np.flip(have[0], model.card.grid.sideways or -1), model.card.channels, model.card.grid)
-        if (have > 0).sum() < 2 * least or whole(wish, have)[0] > 0.3:
+        if (have > 0).sum() < 2 * least or wish.lesion_dice(have)[0] > 0.3:
             continue
         changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)
         keep = Keep.of(model, latent, ~changing[None])
@@ -146,10 +140,10 @@ def lock(model: Model, bank: Bank, count: int, least: float, clock: Clock, secon
         assert better.moved is not None
         rows.append(
             {
-                "before": float(whole(wish, have)[0]),
-                "after": float(whole(wish, found.labels)[0]),
+                "before": float(wish.lesion_dice(have)[0]),
+                "after": float(wish.lesion_dice(found.labels)[0]),
                 "moved": float(found.moved[0]),
-                "refined": float(whole(wish, better.labels)[0]),
+                "refined": float(wish.lesion_dice(better.labels)[0]),
                 "refined_moved": float(better.moved[0]),
             }
         )

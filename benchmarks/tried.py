@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runs import samples_of
+from runs import samples_of, with_labels
 
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
@@ -71,7 +71,7 @@ class Bench:
     def row(self, name: str, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         pick = np.arange(len(self.images)) * len(images) // len(self.images)
         channels = [
-            np.concatenate([x, self._onehot(y)], axis=1)
+            with_labels(x, y, self.channels.values)
             for x, y in ((self.images, self.labels), (images[pick], labels[pick]))
         ]
         distance = sliced_wasserstein(channels[0], channels[1], patches=64, projections=256)
@@ -92,9 +92,6 @@ class Bench:
                 every.append(np.nanmean(dices, axis=0)[: len(values)])
             found["dice"] = np.mean(every, axis=0).tolist()
         return found
-
-    def _onehot(self, labels: np.ndarray) -> np.ndarray:
-        return 2 * (labels[:, None] == self.channels.values[None, :, None, None]).astype(np.float32) - 1
 
 
 def table(rows: list[dict[str, Any]], channels: Channels) -> str:

@@ -61,7 +61,12 @@ def stripped_brain(volume: Volume, head: Foreground) -> np.ndarray | None:
     if not head.stripped:
         return None
     mask = without_holes(head.mask)
-    return mask if mask.sum() * np.prod(volume.spacing) / 1000 <= SIZES[1] else None
+    return mask if millilitres_of(mask, volume) <= SIZES[1] else None
+
+
+def millilitres_of(mask: np.ndarray, volume: Volume) -> float:
+    """How much a mask of a volume's voxels covers."""
+    return float(mask.sum() * np.prod(volume.spacing) / 1000)
 
 
 def find_brain(
@@ -92,7 +97,7 @@ def find_brain(
         way = bend(template.pyramid, pyramid, found.matrix)
         share = carried(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
         mask = to_array(filled(to_itk(share > 0.5, volume.affine))) > 0
-    return Brain(mask, found, float(mask.sum() * np.prod(volume.spacing) / 1000))
+    return Brain(mask, found, millilitres_of(mask, volume))
 
 
 def surest_brain(

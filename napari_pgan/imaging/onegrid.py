@@ -14,7 +14,7 @@ from napari_pgan.imaging.alignment import MARKS, Alignment, align
 from napari_pgan.imaging.aside import SetAside
 from napari_pgan.imaging.atlas import Atlas
 from napari_pgan.imaging.bias import correct_bias
-from napari_pgan.imaging.brainmask import stripped_brain, surest_brain
+from napari_pgan.imaging.brainmask import millilitres_of, stripped_brain, surest_brain
 from napari_pgan.imaging.intensity import Foreground, find_foreground
 from napari_pgan.imaging.names import BRAIN
 from napari_pgan.imaging.overlay import Shown, outline, write_picture
@@ -183,14 +183,13 @@ def _own_brain(given: Volume) -> tuple[Volume, dict[str, Any]]:
     mask = given.array > 0
     if not mask.any():
         raise SetAside("its brain mask is empty")
-    millilitres = float(mask.sum() * np.prod(given.spacing) / 1000)
-    return Volume(mask, given.affine), {"given": True, "millilitres": millilitres}
+    return Volume(mask, given.affine), {"given": True, "millilitres": millilitres_of(mask, given)}
 
 
 def _brain_as_it_came(mask: np.ndarray, image: Volume, part: str) -> tuple[Volume, dict[str, Any]]:
     """The foreground of a volume without skull as the brain's mask, and how large it is."""
-    millilitres = float(mask.sum() * np.prod(image.spacing) / 1000)
-    return Volume(mask, image.affine), {"given": False, "stripped": True, "modality": part, "millilitres": millilitres}
+    about = {"given": False, "stripped": True, "modality": part, "millilitres": millilitres_of(mask, image)}
+    return Volume(mask, image.affine), about
 
 
 def _found_brain(

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_pgan.atomic import write_text
 from napari_pgan.latent.steering import Found, Numbers, Wish
+from napari_pgan.latent.steering.numbers import areas_of
 from napari_pgan.model import Model
 from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample
@@ -72,7 +73,7 @@ class Search:
     def asked(self) -> dict[str, Any]:
         """What was asked for, in numbers."""
         if isinstance(self.goal, Wish):
-            return {"areas": areas(self.model, self.goal.labels), "any": int(self.goal.open.sum())}
+            return {"areas": self._areas(self.goal.labels), "any": int(self.goal.open.sum())}
         goal, names = self.goal, {label.value: label.name for label in self.goal.channels.labels}
         return {
             "areas": {names[value]: area for value, area in goal.areas.items()},
@@ -97,10 +98,13 @@ class Search:
             "candidates": [self.candidate(found, row) for row in range(len(found))],
         }
 
+    def _areas(self, labels: np.ndarray) -> dict[str, float]:
+        return areas_of(labels, self.model.card.channels, self.model.card.grid)
+
     def candidate(self, found: Found, row: int) -> dict[str, Any]:
         """One candidate in numbers."""
         labels = found.labels[row]
-        told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": areas(self.model, labels)}
+        told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
         if isinstance(self.goal, Wish):
             dice = self.goal.dice(labels[None])[0]
             names = [label.name for label in self.goal.channels.labels]
@@ -130,12 +134,6 @@ def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
     if isinstance(search.goal, Wish):
         files += sample_files(out, "asked", channels, images=False)
     return report if all(file.is_file() for file in files) else None
-
-
-def areas(model: Model, labels: np.ndarray) -> dict[str, float]:
-    """The area of each label of a map (Y, X), in mm², or in pixels where the model's grid has no spacing."""
-    card = model.card
-    return {label.name: float((labels == label.value).sum()) * card.grid.pixel_area for label in card.channels.labels}
 
 
 def claim_found(search: Search, out: str | Path) -> None:

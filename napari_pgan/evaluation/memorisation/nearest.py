@@ -171,12 +171,9 @@ class Search:
 def _pose_matrices(height: int, width: int) -> tuple[np.ndarray, ...]:
     """For each of `_POSES`, what flat images (n, Y·X) are to be multiplied by to be turned and zoomed."""
     pixels = np.eye(height * width).reshape(-1, height, width)
-    middle = np.array([(height - 1) / 2, (width - 1) / 2])
     matrices = []
     for degrees, zoom in _POSES:
-        angle = np.radians(degrees)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        moved = [affine_transform(one, turn, middle - turn @ middle, order=3, mode="nearest") for one in pixels]
+        moved = [affine_transform(one, *pose(degrees, zoom, one.shape), order=3, mode="nearest") for one in pixels]
         matrices.append(np.stack(moved).reshape(len(pixels), -1).astype(np.float32))
     return tuple(matrices)
 
@@ -184,6 +181,13 @@ def _pose_matrices(height: int, width: int) -> tuple[np.ndarray, ...]:
 def flip(images: np.ndarray, which: int) -> np.ndarray:
     """A view of (…, Y, X) in one of `FLIPS`."""
     return images[..., :: -1 if which & 2 else 1, :: -1 if which & 1 else 1]
+
+
+def pose(degrees: float, zoom: float, shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and offset with which `scipy.ndimage.affine_transform` turns and zooms a picture about its middle."""
+    angle, middle = np.radians(degrees), (np.array(shape) - 1) / 2
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+    return matrix, middle - matrix @ middle
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from napari_pgan.evaluation.memorisation.nearest import FLIPS, flip
+from napari_pgan.evaluation.memorisation.nearest import FLIPS, flip, pose
 
 _SHARE = 1 / 64  # the unit of blur and shift: a pixel of an image of 64 pixels
 
@@ -25,13 +25,11 @@ def _shifted(images: np.ndarray, pixels: float, random: np.random.Generator) -> 
 
 def _posed(images: np.ndarray, degrees: float, share: float, random: np.random.Generator) -> np.ndarray:
     """Turned, and enlarged or made smaller by that share, about the middle, either way at random."""
-    middle = np.array([(n - 1) / 2 for n in images.shape[2:]])
     out = np.empty_like(images)
     for image, moved, side in zip(images, out, random.choice([-1, 1], len(images)), strict=True):
-        angle, zoom = np.radians(side * degrees), (1 + share) ** float(side)
-        matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        matrix, offset = pose(side * degrees, (1 + share) ** float(side), images.shape[2:])
         for channel, target in zip(image, moved, strict=True):
-            affine_transform(channel, matrix, middle - matrix @ middle, output=target, order=1, cval=-1)
+            affine_transform(channel, matrix, offset, output=target, order=1, cval=-1)
     return out
 
 

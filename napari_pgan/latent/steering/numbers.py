@@ -92,9 +92,7 @@ class Numbers:
 
     def found(self, labels: np.ndarray) -> dict[str, float]:
         """What one label map (Y, X) has: areas by label name, of the lesion, shares, and which share is on the left."""
-        found = {
-            label.name: float((labels == label.value).sum()) * self.grid.pixel_area for label in self.channels.labels
-        }
+        found = areas_of(labels, self.channels, self.grid)
         lesion = sum(found.values())
         shares = {f"{name}, share": area / lesion for name, area in found.items() if lesion}
         on_left = (
@@ -153,3 +151,8 @@ class Numbers:
 
     def _index(self, value: int) -> int:
         return self.channels.values.tolist().index(value)
+
+
+def areas_of(labels: np.ndarray, channels: Channels, grid: Grid) -> dict[str, float]:
+    """The area of each label of a map (Y, X) by its name, in mm², or in pixels where the grid has no spacing."""
+    return {label.name: float((labels == label.value).sum()) * grid.pixel_area for label in channels.labels}

@@ -43,10 +43,10 @@ def starts(
         How many are followed.
     """
     factor = 2 ** (model.stages - 1 - bank_stage(model))
-    ranked = bank.rank(goal, factor)
-    near = model.latents([bank.seeds[i] for i in ranked[:count]])
+    taken = max(count, _LOOKED_AT) if isinstance(goal, Numbers) else count
+    near = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:taken]])
     if isinstance(goal, Numbers):
-        near = _looked_at(model, goal, model.latents([bank.seeds[i] for i in ranked[:_LOOKED_AT]]), conditions)[:count]
+        near = _looked_at(model, goal, near, conditions)[:count]
     directions = bank.directions.numpy()
     if keep is not None:
         own = keep.latents[:1]
