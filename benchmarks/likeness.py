@@ -20,7 +20,7 @@ from napari_pgan.evaluation.segmentation.contrast import LesionContrast, lesion_
 from napari_pgan.model import Encoding
 from napari_pgan.samples.sheet import write_sheet
 from napari_pgan.store import Store, open_store
-from napari_pgan.training.run import Run
+from napari_pgan.training.run_folder import Run
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from trial import CHANNELS, Trial
 from napari_pgan.model import Architecture, Critic, Encoding, Generator, Model
 from napari_pgan.model.card import Card
 from napari_pgan.model.layers import Conv, down, leaky
-from napari_pgan.spec import Grid
+from napari_pgan.schema import Grid
 from napari_pgan.training.recipe import read_recipe
 
 AS_TRIALS: dict[str, tuple[str, tuple[str, ...]]] = {

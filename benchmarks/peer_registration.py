@@ -24,9 +24,9 @@ import numpy as np
 import SimpleITK as sitk
 from registration import motions
 
-from napari_pgan.imaging.itk import to_itk, to_matrix
-from napari_pgan.imaging.registration import Pyramid, distance, register
-from napari_pgan.imaging.volume import Volume, read_volume
+from napari_pgan.imaging.io.itk import to_itk, to_matrix
+from napari_pgan.imaging.io.volume import Volume, read_volume
+from napari_pgan.imaging.registration.register import Pyramid, distance, register
 
 Found = tuple[np.ndarray, float]  # from points of the reference to points of the other in RAS millimetres; seconds
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from napari_pgan.imaging.alignment import align
-from napari_pgan.imaging.intensity import find_foreground
-from napari_pgan.imaging.registration import Pyramid, distance, register
-from napari_pgan.imaging.resampling import resample_image
-from napari_pgan.imaging.volume import Volume, read_volume
+from napari_pgan.imaging.io.volume import Volume, read_volume
+from napari_pgan.imaging.normalise.intensity import find_foreground
+from napari_pgan.imaging.registration.align import align
+from napari_pgan.imaging.registration.register import Pyramid, distance, register
+from napari_pgan.imaging.registration.resampling import resample_image
 
 PARTS = ("t1", "t1ce", "t2", "flair")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.material import Samples, Shelf, draw_samples
+from napari_pgan.evaluation.eval_data import Samples, Shelf, draw_samples
 from napari_pgan.store import Slices
-from napari_pgan.training.run import Run
+from napari_pgan.training.run_folder import Run
 
 FIRST_SEED = 10_000  # none that people look at
 

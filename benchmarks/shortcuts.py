@@ -21,7 +21,7 @@ from trial import Trial
 
 from napari_pgan.model import networks
 from napari_pgan.model.layers import Conv
-from napari_pgan.training import loop
+from napari_pgan.training import trainer
 from napari_pgan.training.device import Features
 
 Switch = Callable[[], contextlib.AbstractContextManager[object]]
@@ -103,7 +103,7 @@ def _without_feature(*names: str) -> Iterator[None]:
     def fewer(device: torch.device, precision: str) -> Features:
         return replace(real(device, precision), **dict.fromkeys(names, False))
 
-    with mock.patch.object(loop.Features, "of", fewer):
+    with mock.patch.object(trainer.Features, "of", fewer):
         yield
 
 

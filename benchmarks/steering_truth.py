@@ -30,7 +30,7 @@ from napari_pgan.latent.steering import Bank, Found, Keep, Wish, kept_bank, refi
 from napari_pgan.latent.steering.bank import bank_stage
 from napari_pgan.model import Model
 from napari_pgan.model.model import find_model
-from napari_pgan.model.modelfile import read_critic
+from napari_pgan.model.model_file import read_critic
 from napari_pgan.store import label_map, open_store
 
 _FIRST = 700_000  # of ordinary samples

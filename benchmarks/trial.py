@@ -8,11 +8,11 @@ import torch
 from torch.profiler import record_function
 
 from napari_pgan.model import Architecture, Encoding
-from napari_pgan.spec import Channels, Label
-from napari_pgan.training.loop import Trainer
-from napari_pgan.training.reals import Images
+from napari_pgan.schema import Channels, Label
+from napari_pgan.training.dataset import Images
 from napari_pgan.training.recipe import Recipe, read_recipe
 from napari_pgan.training.schedule import Moment, Phase, Schedule
+from napari_pgan.training.trainer import Trainer
 
 CHANNELS = Channels(
     ("t1", "t1ce", "t2", "flair"),

@@ -24,7 +24,7 @@ from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.segmentation.overlap import by_subject
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 from napari_pgan.store import Store, label_map, open_store
 
 SEEDS = (0, 1)  # of the segmenters

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from napari_pgan.training.growth import read_previews, stages_picture
+from napari_pgan.training.growth_animation import read_previews, stages_picture
 
 IMAGES = Path(__file__).parent / "images"
 

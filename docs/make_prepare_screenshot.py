@@ -26,8 +26,8 @@ def write_exam(folder: Path, seed: int, size: int) -> None:
     import numpy as np
     from scipy.spatial.transform import Rotation
 
-    from napari_pgan.imaging.resampling import resample_image
-    from napari_pgan.imaging.volume import Volume, write_volume
+    from napari_pgan.imaging.io.volume import Volume, write_volume
+    from napari_pgan.imaging.registration.resampling import resample_image
     from napari_pgan.phantom import make_subject
 
     subject = make_subject(seed, size, skull=True)

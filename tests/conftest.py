@@ -27,7 +27,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of six small phantoms with slices of 32 pixels, made the way a user makes one."""
-    from napari_pgan.training.cli import main
+    from napari_pgan.cli.app import main
 
     folder = tmp_path_factory.mktemp("small")
     cohort, store = folder / "cohort", folder / "store.zarr"

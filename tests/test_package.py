@@ -27,7 +27,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_importing_the_command_imports_nothing_heavy() -> None:
-    assert _imports("import napari_pgan.training.cli") <= {"numpy"}
+    assert _imports("import napari_pgan.cli.app") <= {"numpy"}
 
 
 def test_a_trainer_needs_neither_napari_nor_simpleitk() -> None:

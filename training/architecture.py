@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Condition, Encoding
-from napari_pgan.spec import Channels, base_of
+from napari_pgan.schema import Channels, base_of
 from napari_pgan.store import Store
 from napari_pgan.training.recipe import Recipe
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from napari_pgan.training.counts import operations, parameters
-from napari_pgan.training.loop import Trainer
+from napari_pgan.training.dataset import Images
 from napari_pgan.training.memory import micro_batches
-from napari_pgan.training.reals import Images
 from napari_pgan.training.schedule import Moment, Schedule
+from napari_pgan.training.trainer import Trainer
 
 _REPEATS, _WARM = 3, {"cuda": 5}  # steps that are timed, and before them; on CUDA the fourth is captured as a graph
 _PATIENCE = 1.0  # seconds that a step may take: larger batches are measured on a part of them

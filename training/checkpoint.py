@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_pgan.errors import InputError
-from napari_pgan.model.modelfile import save_tensors
-from napari_pgan.training.loop import Trainer
+from napari_pgan.model.model_file import save_tensors
+from napari_pgan.training.trainer import Trainer
 
 _KEY = "napari_pgan_checkpoint"
 _FORMAT = 2

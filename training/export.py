@@ -15,8 +15,8 @@ from napari_pgan import __version__
 from napari_pgan.model import Architecture, Card, Condition, Critic, Encoding, Generator, write_model
 from napari_pgan.model.refit import refit_lower_heads, store_mean_map
 from napari_pgan.store import Store
-from napari_pgan.training.loop import Trainer
 from napari_pgan.training.schedule import Moment
+from napari_pgan.training.trainer import Trainer
 
 Network = TypeVar("Network", Generator, Critic)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from napari_pgan.errors import InputError
 from napari_pgan.training.planning import Planning, Wish, schedule_of, store_of
-from napari_pgan.training.run import Run
-from napari_pgan.training.sitting import Sitting
+from napari_pgan.training.run_folder import Run
+from napari_pgan.training.session import Sitting
 from napari_pgan.training.stopping import Interrupted, Requests
 
 

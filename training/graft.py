@@ -17,7 +17,7 @@ import torch
 from napari_pgan.model import Critic, Generator, read_critic, read_model
 from napari_pgan.model.layers import Conv, Dense
 from napari_pgan.training.init import Start
-from napari_pgan.training.loop import Trainer
+from napari_pgan.training.trainer import Trainer
 
 _BACKGROUND = -1.0
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Condition, Encoding, find_model, read_model
-from napari_pgan.model.modelfile import holds_critic, identity
-from napari_pgan.training.run import Run
+from napari_pgan.model.model_file import holds_critic, identity
+from napari_pgan.training.run_folder import Run
 
 
 @dataclass(frozen=True)

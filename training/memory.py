@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves
 
 from napari_pgan.errors import InputError
 from napari_pgan.training.device import free_bytes
-from napari_pgan.training.loop import Draw, Trainer
 from napari_pgan.training.schedule import Phase
+from napari_pgan.training.trainer import Draw, Trainer
 
 _ROOM = 0.85  # share of what is free that a step may take: libraries need workspace, and others work here too
 _WORKSPACE, LIBRARIES = 1.35, 64 * 2**20  # what convolutions need beside their results, as measured on a CPU

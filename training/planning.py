@@ -13,13 +13,13 @@ from napari_pgan.training.calibrate import Cost, Key, calibrate, images_for
 from napari_pgan.training.checkpoint import newest_checkpoint
 from napari_pgan.training.device import choose_device
 from napari_pgan.training.init import plan_start
-from napari_pgan.training.looks import seconds_of_looks
-from napari_pgan.training.loop import Trainer
+from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.run import Plan, Run, wish_of
+from napari_pgan.training.run_folder import Plan, Run, wish_of
 from napari_pgan.training.schedule import Schedule
-from napari_pgan.training.sides import mirror_axis
-from napari_pgan.training.sitting import make_trainer
+from napari_pgan.training.session import make_trainer
+from napari_pgan.training.snapshots import seconds_of_looks
+from napari_pgan.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class Augment:
 
 @dataclass(frozen=True, config=_STRICT)
 class Mask:
-    """What is done to label channels before the critic sees them; see `napari_pgan.training.masks`.
+    """What is done to label channels before the critic sees them; see `napari_pgan.training.label_noise`.
 
     ``soften``: how often the masks of reals are smoothed. ``noise``: standard deviation of noise on the masks of reals
     and generated images. ``crisp``: whether generated masks are made crisp at the store's own size, once it has faded

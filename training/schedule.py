@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import base_of
+from napari_pgan.schema import base_of
 from napari_pgan.training.recipe import Recipe
 
 

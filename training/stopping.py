@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from napari_pgan.errors import Stopped
-from napari_pgan.training.run import Run
+from napari_pgan.training.run_folder import Run
 
 _BETWEEN = 0.2  # seconds between two looks for the stop file
 

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from napari_pgan.errors import InputError
-from napari_pgan.training.console import Update, say
-from napari_pgan.training.growth import read_previews
+from napari_pgan.progress import Update, say
+from napari_pgan.training.growth_animation import read_previews
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan import __version__
+from napari_pgan.evaluation.context import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.evaluation.extra import check_installed
-from napari_pgan.evaluation.folder import Finished, Folder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
 from napari_pgan.evaluation.report.page import Report, write_report
+from napari_pgan.evaluation.report_folder import Finished, Folder
 from napari_pgan.evaluation.segmentation.segmenter import STEPS
-from napari_pgan.evaluation.work import TRAINED, Candidate, Progress, RunHistory, Work
 from napari_pgan.store import Store
 
 SHEET = 12  # samples on the sheet

@@ -7,7 +7,7 @@ from typing import Literal
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Card
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 from napari_pgan.store import SPLITS, Store
 
 _TOLERANCE = 0.01  # by which the pixels' millimetres may differ

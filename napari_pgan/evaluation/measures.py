@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.context import Work, each_subject
 from napari_pgan.evaluation.memorisation.pairs import write_pairs
-from napari_pgan.evaluation.work import Work, each_subject
 
 QUICK = ("likeness", "memorisation")
 _SECONDS_A_STEP = (0.09, 0.157)  # of a segmenter at 64×64 on two cores: 27,000 took 40 and 71 minutes

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.context import Work
+from napari_pgan.evaluation.eval_data import Samples, crisp
 from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
-from napari_pgan.evaluation.likeness.halves import Beside, Trio, halvings
+from napari_pgan.evaluation.likeness.split_half import Beside, Trio, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
-from napari_pgan.evaluation.material import Samples, crisp
-from napari_pgan.evaluation.work import Work
 from napari_pgan.store import Slices
 
 COUNT = 400  # images of a set at most

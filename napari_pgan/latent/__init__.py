@@ -1,9 +1,9 @@
 """What one can do with a latent."""
 
 from napari_pgan.latent.paths import KeyFrame, Walk, lerp, slerp, via_origin, walk
-from napari_pgan.latent.plan import Plan, read_plan
 from napari_pgan.latent.render import chunks, sample_part, sample_walk
 from napari_pgan.latent.seeds import format_seeds, parse_seeds
+from napari_pgan.latent.walk_plan import Plan, read_plan
 
 __all__ = [
     "KeyFrame",

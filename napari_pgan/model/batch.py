@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_pgan.spec import Grid
+from napari_pgan.schema import Grid
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model.encoders import EncoderShape
 from napari_pgan.model.encoding import Encoding, Kind
 from napari_pgan.model.networks import Architecture
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 
 FORMAT_VERSION = 1
 LIMITS = "Synthetic images, not for diagnosis."

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_pgan.model.networks import Architecture
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 Kind = Literal["onehot", "grey"]
 

@@ -11,13 +11,13 @@ from napari_pgan.errors import InputError
 from napari_pgan.phantom.anatomy import COARSE, FIELD_OF_VIEW, Anatomy, make_anatomy
 from napari_pgan.phantom.content import ENHANCING, NECROSIS, OEDEMA, add_vessels, lesion_shares
 from napari_pgan.phantom.fields import Lattice, follow
-from napari_pgan.phantom.masseffect import midline_shift
+from napari_pgan.phantom.mass_effect import midline_shift
 from napari_pgan.phantom.scanner import scan
 from napari_pgan.phantom.signal import MODALITIES
 from napari_pgan.phantom.skull import head_shares
 from napari_pgan.phantom.template import load_template
 from napari_pgan.phantom.tumour import Tumour, grow
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(
     MODALITIES,

@@ -10,7 +10,7 @@ from scipy.sparse import csgraph
 
 from napari_pgan.phantom.anatomy import COARSE, Anatomy
 from napari_pgan.phantom.fields import Lattice, exponential, random_field
-from napari_pgan.phantom.masseffect import mass_effect
+from napari_pgan.phantom.mass_effect import mass_effect
 from napari_pgan.phantom.template import load_template
 
 # How fast a front runs in (white, grey, fluid). A front of the Fisher-Kolmogorov equation has the speed 2 √(D ρ), so

@@ -15,7 +15,7 @@ import numpy as np
 from napari_pgan.atomic import replacing, write_text
 from napari_pgan.errors import InputError
 from napari_pgan.model.card import LIMITS
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 
 FORMATS = (".nii.gz", ".nrrd")
 _ALIGNED = 2  # NIfTI's code for coordinates that agree with no scanner's
@@ -117,8 +117,8 @@ def write_sample(
 
 
 def _write_nrrd(path: Path, volume: np.ndarray, grid: Grid, channels: Channels) -> None:
-    from napari_pgan.imaging.segmentation import write_segmentation
-    from napari_pgan.imaging.volume import Volume, write_volume
+    from napari_pgan.imaging.io.segmentation import write_segmentation
+    from napari_pgan.imaging.io.volume import Volume, write_volume
 
     placed = Volume(volume[None] if volume.ndim == 2 else volume, grid.affine())
     if path.name.endswith(".seg.nrrd"):

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from napari_pgan.atomic import replacing
 from napari_pgan.model.card import LIMITS
-from napari_pgan.spec import Channels, DisplayGroup
+from napari_pgan.schema import Channels, DisplayGroup
 
 _MIN_SIDE = 128
 _GAP, _MARGIN, _BLOCK_GAP = 2, 12, 20

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_pgan.atomic import write_text
 from napari_pgan.latent.steering import Found, Numbers, Wish
-from napari_pgan.latent.steering.numbers import areas_of
+from napari_pgan.latent.steering.target_areas import areas_of
 from napari_pgan.model import Model
 from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 
 VERSION = "0.5"
 IMAGE_AXES = ("c", "z", "y", "x")

@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 from napari_pgan.store.address import IMAGES, LABELS, Address, is_remote, open_root, reached, subject_attributes
 from napari_pgan.store.digest import digest
 from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below

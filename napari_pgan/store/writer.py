@@ -11,7 +11,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, place, reached, subject_attributes
 from napari_pgan.store.digest import digest
 from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata

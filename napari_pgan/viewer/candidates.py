@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import Numbers, Wish

@@ -10,7 +10,7 @@ import numpy as np
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, placement
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.exam import Together
+    from napari_pgan.imaging.preprocessing.exam import Together
 
 PREVIEW = "preview"
 _BRIGHTEST = 99.5
@@ -27,7 +27,7 @@ class Compared:
     """
 
     def __init__(self, together: Together) -> None:
-        from napari_pgan.imaging.names import ATLAS
+        from napari_pgan.imaging.io.parts import ATLAS
 
         self.together = together
         others = [part for part in together.images if part != together.reference]
@@ -61,7 +61,7 @@ class Compared:
         axis
             Along which it is wiped.
         """
-        from napari_pgan.spec import Grid
+        from napari_pgan.schema import Grid
 
         together = self.together
         volume, shades = together.volumes[together.reference], self._after if after else self._before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.viewer.display import Display, real
 from napari_pgan.viewer.drawing import ANY_COLOR
 from napari_pgan.viewer.layers import METADATA_KEY, SEGMENTATION, LayerTuple, labels_layer

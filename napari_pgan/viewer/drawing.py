@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.viewer.layers import LayerTuple, labels_layer
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def open_in_dock(path: str | list[str]) -> list[Any]:
     """
     from napari import current_viewer
 
-    from napari_pgan.viewer.docks.places import show_dock
+    from napari_pgan.viewer.docks.common.dock_windows import show_dock
 
     file = str(Path(path if isinstance(path, str) else path[0]).resolve())
     viewer = current_viewer()

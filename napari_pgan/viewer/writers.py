@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from napari_pgan.viewer.layers import LayerTuple
-from napari_pgan.viewer.patientspace import save_for_patient
-from napari_pgan.viewer.saving import save_layers
+from napari_pgan.viewer.patient_space import save_for_patient
+from napari_pgan.viewer.save import save_layers
 
 
 def write_layers(path: str, layers: list[LayerTuple]) -> list[str]:

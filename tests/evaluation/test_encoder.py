@@ -14,7 +14,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.contrastive import nt_xent, places
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.features import factor_below, shrink
-from napari_pgan.evaluation.likeness.namedencoder import named_encoder
+from napari_pgan.evaluation.likeness.named_encoder import named_encoder
 
 
 def test_an_image_has_its_features_whatever_its_batch_mates(small_store: Path) -> None:

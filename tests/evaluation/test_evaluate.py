@@ -15,15 +15,15 @@ from PIL import Image
 from small_evaluation import a_card, a_model, a_wish, of_few_steps, silent, take
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import trends, work
-from napari_pgan.evaluation.folder import Folder
+from napari_pgan.evaluation import context, trends
+from napari_pgan.evaluation.context import Candidate
+from napari_pgan.evaluation.eval_data import Shelf, draw_samples
 from napari_pgan.evaluation.matching import match
-from napari_pgan.evaluation.material import Shelf, draw_samples
 from napari_pgan.evaluation.measures import MEASURES as MEASURES_BY_NAME
 from napari_pgan.evaluation.measures import parse_measures
-from napari_pgan.evaluation.work import Candidate
+from napari_pgan.evaluation.report_folder import Folder
 from napari_pgan.model import Condition
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 from napari_pgan.store import open_store
 
 MEASURES = ("likeness", "memorisation", "trends")
@@ -61,7 +61,7 @@ def test_what_is_finished_is_not_done_again(done: Path, small_store: Path, monke
     def none(*args: object, **more: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(work, "train_encoder", none)
+    monkeypatch.setattr(context, "train_encoder", none)
     take(a_wish(small_store, done, MEASURES))
     after = state(done)
     kept = [name for name in before if name.startswith(("measures", "encoder", "samples", "pairs"))]
@@ -273,7 +273,7 @@ def test_labels_of_slices_made_smaller_are_as_crisp_as_a_models(small_store: Pat
         small = replace(card, architecture=architecture, grid=store.grid.at_size((size, size)))
         wish = a_wish(small_store, tmp_path, (), candidate=Candidate(a_model(small), "m"))
         found = match(small, store, "m")
-        some = work.Work(
+        some = context.Work(
             wish.candidate, store, found, Folder(tmp_path, {}), 16, 0, "trained", (), None, silent, lambda *x: None
         )
         assert np.isin(some.crisp_labels, (0, 1)).all()

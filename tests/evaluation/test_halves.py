@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.halves import Beside, beside, halvings, held_out
+from napari_pgan.evaluation.likeness.split_half import Beside, beside, halvings, held_out
 
 SUBJECT = np.repeat(np.arange(9), [3, 8, 5, 1, 9, 4, 4, 7, 2])
 

@@ -11,11 +11,11 @@ import phantom_slices
 import pytest
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
-from napari_pgan.evaluation.likeness.halves import Beside, halvings
 from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
+from napari_pgan.evaluation.likeness.split_half import Beside, halvings
 from napari_pgan.evaluation.report.likeness import likeness_section
-from napari_pgan.evaluation.report.worst import LEAST, light_of, worst_of
+from napari_pgan.evaluation.report.verdict import LEAST, light_of, worst_of
 
 
 @cache

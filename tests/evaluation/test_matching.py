@@ -11,12 +11,12 @@ import pytest
 from small_evaluation import a_card, a_model, a_wish
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.context import Candidate
+from napari_pgan.evaluation.eval_data import Shelf, load_slices
 from napari_pgan.evaluation.evaluate import describe
 from napari_pgan.evaluation.matching import match
-from napari_pgan.evaluation.material import Shelf, load_slices
-from napari_pgan.evaluation.work import Candidate
 from napari_pgan.model import Condition
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import Store, open_store
 
 

@@ -15,7 +15,7 @@ from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, 
 from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 from napari_pgan.evaluation.memorisation.nearest import FLIPS, Likeness, distances, flip, reduced
 from napari_pgan.evaluation.memorisation.planted import KINDS, SAYS, plant
-from napari_pgan.evaluation.memorisation.usual import threshold as threshold_of
+from napari_pgan.evaluation.memorisation.thresholds import threshold as threshold_of
 from napari_pgan.evaluation.report.memorisation import memorisation_section
 from napari_pgan.phantom import CHANNELS, make_subject
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from napari_pgan import load_model
+from napari_pgan.cli.app import main
+from napari_pgan.evaluation.context import each_subject
 from napari_pgan.evaluation.memorisation.memorisation import MANY, NONE, measure_memorisation
-from napari_pgan.evaluation.work import each_subject
 from napari_pgan.phantom import CHANNELS, make_subject
-from napari_pgan.spec import Grid
+from napari_pgan.schema import Grid
 from napari_pgan.store import create_store, open_store
 from napari_pgan.store.slices import box_average
-from napari_pgan.training.cli import main
 
 SIZE = 16
 STEADY = ["--set=augment.probability=0", "--set=augment.target=0", "--set=loss.gamma=0.3", "--set=ema.halflife=500"]

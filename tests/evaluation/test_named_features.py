@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from small_evaluation import a_card, a_wish, model_file, take
 
+from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation import work
-from napari_pgan.evaluation.likeness.namedencoder import named_encoder
+from napari_pgan.evaluation import context
+from napari_pgan.evaluation.likeness.named_encoder import named_encoder
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.store import open_store
-from napari_pgan.training.cli import main
 
 GOOD = """
 import torch
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_written(
     text: str,
     said: str,
 ) -> None:
-    monkeypatch.setattr(work, "draw_samples", None)  # nothing is sampled
+    monkeypatch.setattr(context, "draw_samples", None)  # nothing is sampled
     model = tmp_path / "tiny.safetensors"
     model_file(model, a_card(open_store(small_store)))
     command = ["evaluate", str(model), str(small_store), "--out", str(tmp_path / "r"), "--features", module(text)]

@@ -11,7 +11,7 @@ import pytest
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.halves import Trio, halvings
+from napari_pgan.evaluation.likeness.split_half import Trio, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
 

@@ -14,9 +14,9 @@ import pytest
 from small_evaluation import a_card, a_model
 
 from napari_pgan.evaluation import trends
+from napari_pgan.evaluation.eval_data import Samples
 from napari_pgan.evaluation.likeness.features import shrink
-from napari_pgan.evaluation.likeness.halves import Trio, halvings
-from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.likeness.split_half import Trio, halvings
 from napari_pgan.evaluation.report.trends import trends_section
 from napari_pgan.evaluation.trends import measure_trends
 from napari_pgan.store import label_map, open_store

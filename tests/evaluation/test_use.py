@@ -12,7 +12,7 @@ from napari_pgan.evaluation.segmentation.consistency import Consistency, measure
 from napari_pgan.evaluation.segmentation.labelled import Joined, Labelled
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter, train_segmenter
 from napari_pgan.evaluation.segmentation.use import Group, Use, measure_use
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 
 CHANNELS = Channels(("a", "b"), (Label(1, "left", "#ff0000"), Label(4, "right", "#00ff00")))
 _STEPS = 50

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from small_evaluation import a_card, a_model, a_wish, silent, take
 
+from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.context import Candidate
 from napari_pgan.evaluation.evaluate import Wish, evaluate
-from napari_pgan.evaluation.folder import fingerprint
 from napari_pgan.evaluation.report.page import Report
 from napari_pgan.evaluation.report.use import use_section
+from napari_pgan.evaluation.report_folder import fingerprint
 from napari_pgan.evaluation.segmentation import segmenter, use
-from napari_pgan.evaluation.work import Candidate
 from napari_pgan.store import open_store
-from napari_pgan.training.cli import main
 
 STEPS = 12
 

@@ -9,7 +9,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import Numbers
 from napari_pgan.model.encoding import Encoding
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1",), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00")))
 GRID = Grid((16, 16), (2.0, 3.0), "PL")  # columns grow to the patient's left; a pixel has 6 mm²

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent import KeyFrame, Plan, read_plan, sample_walk, walk
-from napari_pgan.latent.plan import _plan
+from napari_pgan.latent.walk_plan import _plan
 from napari_pgan.model import Architecture, Card, Generator, Model, latents_of_seeds
 from napari_pgan.model.refit import store_mean_map
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 
 
 def _read(tmp_path: Path, text: str, size: int = 4) -> Plan:

@@ -8,7 +8,7 @@ import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import Bank, Found, Keep, Wish, make_bank, moved, refine, steer
-from napari_pgan.latent.steering.keep import total_loss
+from napari_pgan.latent.steering.preserve import total_loss
 from napari_pgan.latent.steering.refine import refined_stages
 from napari_pgan.latent.steering.search import Phase
 from napari_pgan.model import Model, load_model

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as some
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import Wish, any_value
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 
 GLIOMA = Channels(
     ("t1", "flair"), (Label(1, "core", "#ff0000"), Label(2, "oedema", "#00ff00"), Label(4, "rim", "#0000ff"))

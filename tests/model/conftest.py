@@ -7,7 +7,7 @@ import torch
 
 from napari_pgan.model import Architecture, Card, Generator, Model
 from napari_pgan.model.refit import store_mean_map
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 
 BRATS = Channels(
     ("t1", "t1ce", "t2", "flair"),

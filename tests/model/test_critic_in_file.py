@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Card, Critic, Generator, Model, load_model, read_critic, write_model
-from napari_pgan.model.modelfile import METADATA_KEY, holds_critic
+from napari_pgan.model.model_file import METADATA_KEY, holds_critic
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from napari_pgan.model import (
     read_encoders,
     write_model,
 )
-from napari_pgan.model.modelfile import METADATA_KEY
+from napari_pgan.model.model_file import METADATA_KEY
 
 SHAPE = EncoderShape(1, 8, 16)
 

@@ -15,7 +15,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model import Encoding
 from napari_pgan.model.encoding import Kind
 from napari_pgan.model.layers import down
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 
 KINDS = get_args(Kind)
 

@@ -11,7 +11,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Card, Condition, Generator, Model
 from napari_pgan.model.refit import mean_map, store_mean_map
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.schema import Channels, Grid
 
 
 def test_a_batch_holds_what_it_says(small_model: Model) -> None:

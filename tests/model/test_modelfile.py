@@ -28,8 +28,8 @@ from napari_pgan.model import (
     write_model,
 )  # fmt: skip
 from napari_pgan.model.card import LIMITS
-from napari_pgan.model.modelfile import METADATA_KEY, identity
-from napari_pgan.spec import Channels, Grid
+from napari_pgan.model.model_file import METADATA_KEY, identity
+from napari_pgan.schema import Channels, Grid
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 from napari_pgan.errors import InputError
 from napari_pgan.phantom import CHANNELS, PhantomSubject, make_subject
 from napari_pgan.phantom.anatomy import make_anatomy
-from napari_pgan.phantom.masseffect import midline_shift
+from napari_pgan.phantom.mass_effect import midline_shift
 from napari_pgan.phantom.template import load_template
 from napari_pgan.phantom.tumour import grow
 

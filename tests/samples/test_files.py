@@ -13,7 +13,7 @@ from nibabel.orientations import aff2axcodes
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Batch, Card, Generator, Model
 from napari_pgan.samples import sample_files, write_npz, write_sample
-from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
+from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
 
 BRATS = Channels(
     ("t1", "t1ce", "t2", "flair"),
@@ -132,8 +132,8 @@ def test_modalities_whose_files_would_overwrite_each_other_are_refused(tmp_path:
 
 
 def test_nrrd_lies_where_nifti_does_and_names_its_segments(tmp_path: Path) -> None:
-    from napari_pgan.imaging.segmentation import read_segmentation
-    from napari_pgan.imaging.volume import read_volume
+    from napari_pgan.imaging.io.segmentation import read_segmentation
+    from napari_pgan.imaging.io.volume import read_volume
 
     grid = Grid((3, 8, 12), (4.0, 2.0, 1.5), "SPL")
     images, labels = _sample(grid, BRATS)

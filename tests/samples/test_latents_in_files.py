@@ -13,7 +13,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Batch, Card, Condition, Generator, Model
 from napari_pgan.model.refit import store_mean_map
 from napari_pgan.samples import Order, read_latents, write_npz, write_order
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1", "flair"), (Label(1, "core", "#4daf4a"),))
 

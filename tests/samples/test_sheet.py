@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_pgan.samples import grid_sheet, sheet, write_sheet
-from napari_pgan.spec import Channels, DisplayGroup, Label
+from napari_pgan.schema import Channels, DisplayGroup, Label
 
 TWO = Channels(("t1", "flair"), (Label(1, "core", "#ff0000"), Label(4, "rim", "#0000ff")))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
 from napari_pgan.store import open_store
-from napari_pgan.training.cli import main
 
 
 @pytest.fixture

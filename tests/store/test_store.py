@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_store import CHANNELS, add, content, new_store
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import Grid
+from napari_pgan.schema import Grid
 from napari_pgan.store import SplitRule, extend_store, is_free, open_store
 from napari_pgan.store.slices import box_average, label_shares, sizes_below
 

@@ -1,41 +1,5 @@
 """Trainings that several files compare with."""
 
-from __future__ import annotations
+from trainings import forks, quick_start, short_run
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from killing import Forks
-from small_fit import short
-
-from napari_pgan.training import sitting
-from napari_pgan.training.calibrate import Cost
-from napari_pgan.training.cli import main
-
-COST = Cost(0.01, True)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def quick_start() -> Iterator[None]:
-    """Trainings in this process guess their speed: measuring it takes longer than all their steps."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sitting, "calibrate", lambda _, schedule: {(p.stage, p.fading): COST for p in schedule.phases})
-        yield
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Starts trainings as processes of their own."""
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("looks at processes through /proc")
-    with Forks() as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def short_run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `short` training that nothing happened to."""
-    run = tmp_path_factory.mktemp("short") / "run"
-    assert main(short(small_store, run)) == 0
-    return run
+__all__ = ["forks", "quick_start", "short_run"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from napari_pgan.cli.app import main
 from napari_pgan.model import load_model
 from napari_pgan.store import open_store
-from napari_pgan.training.cli import main
-from napari_pgan.training.watch import Watch
+from napari_pgan.training.validation import Watch
 
 SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=8")]
 LENGTHS = ["--set=sizes.8.stable=128", "--set=sizes.16.fade=128", "--set=sizes.16.stable=256"]

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from small_fit import assert_same_end, best_distance, checkpoints, last_checkpoint, note_of, short
 
-from napari_pgan.training import keeper
+from napari_pgan.cli.app import main
+from napari_pgan.training import recovery
 from napari_pgan.training.checkpoint import verified
-from napari_pgan.training.cli import main
 
 
 def test_a_flipped_bit_anywhere_is_noticed(short_run: Path, tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_how_often_a_training_is_looked_at_does_not_change_it(
 def test_a_kill_between_the_best_model_and_its_checkpoint_does_not_part_them(
     short_run: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    run, save = tmp_path / "run", keeper.save_checkpoint
+    run, save = tmp_path / "run", recovery.save_checkpoint
 
     def killed(folder: Path, trainer: Any, extra: dict[str, Any]) -> Path:
         if extra["looked"] == 64:
@@ -58,7 +58,7 @@ def test_a_kill_between_the_best_model_and_its_checkpoint_does_not_part_them(
         return save(folder, trainer, extra)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keeper, "save_checkpoint", killed)
+        patch.setattr(recovery, "save_checkpoint", killed)
         assert main(short(small_store, run)) == 130
     assert note_of(checkpoints(run)[-1])["extra"]["best"] is None
     assert best_distance(run) == best_distance(short_run)

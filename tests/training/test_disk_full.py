@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from small_fit import assert_same_end, checkpoints, leftovers, short, status_of
 
-from napari_pgan.training import run as run_module
+from napari_pgan.cli.app import main
+from napari_pgan.training import run_folder as run_module
 from napari_pgan.training.checkpoint import verified
-from napari_pgan.training.cli import main
-from napari_pgan.training.loop import Trainer
+from napari_pgan.training.trainer import Trainer
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 from small_fit import assert_same_end, checkpoints, fit, leftovers, note_of, rows_of, short, status_of
 
+from napari_pgan.cli.app import main
 from napari_pgan.store import open_store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.checkpoint import NotFinite, save_checkpoint, verified
-from napari_pgan.training.cli import main
-from napari_pgan.training.loop import Trainer
 from napari_pgan.training.recipe import read_recipe
+from napari_pgan.training.trainer import Trainer
 
 BeforeSteps = Callable[[Path, Callable[[Trainer], None]], None]
 

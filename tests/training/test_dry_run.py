@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from napari_pgan.cli.app import main
 from napari_pgan.model import Architecture, Critic, Generator
 from napari_pgan.training import calibrate
-from napari_pgan.training.cli import main
 from napari_pgan.training.counts import operations, parameters
 from napari_pgan.training.recipe import Recipe, Size
 from napari_pgan.training.schedule import Moment, Schedule

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_pgan.cli.app import main
 from napari_pgan.model import load_model
-from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
+from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
 from napari_pgan.store import create_store
-from napari_pgan.training.cli import main
 from napari_pgan.training.recipe import read_recipe, recipe_names
 
 SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=4")]

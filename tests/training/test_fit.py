@@ -13,10 +13,10 @@ import pytest
 import torch
 from small_fit import SMALL, assert_same_end, fit, last_checkpoint, short, status_of
 
+from napari_pgan.cli.app import main
 from napari_pgan.model import load_model
-from napari_pgan.model.modelfile import read_card
+from napari_pgan.model.model_file import read_card
 from napari_pgan.store import open_store
-from napari_pgan.training.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_command_killed_in_the_middle_ends_in_the_same_bytes(
     finished: Path, small_store: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "napari_pgan.training"]
+    command = [sys.executable, "-m", "napari_pgan"]
     process = subprocess.Popen([*command, *fit(small_store, run)], stderr=subprocess.PIPE)
     try:
         wait_for_images(run, 100, process)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from napari_pgan.cli.app import main
 from napari_pgan.samples.sheet import lay_out, write_sheet
-from napari_pgan.spec import Channels, Label
-from napari_pgan.training.cli import main
-from napari_pgan.training.growth import (
+from napari_pgan.schema import Channels, Label
+from napari_pgan.training.growth_animation import (
     caption,
     cut_previews,
     last_of_each_size,
@@ -115,8 +115,8 @@ def test_a_heavy_animation_is_thinned_but_keeps_the_first_and_the_end_of_each_si
     write_growth(tmp_path)
     heavy, frames = (tmp_path / "growth.gif").stat().st_size, frames_of(tmp_path / "growth.gif")
     assert len(frames) == 12
-    monkeypatch.setattr("napari_pgan.training.growth._BYTES", heavy // 2)
-    monkeypatch.setattr("napari_pgan.training.growth._FEWEST", 3)
+    monkeypatch.setattr("napari_pgan.training.growth_animation._BYTES", heavy // 2)
+    monkeypatch.setattr("napari_pgan.training.growth_animation._FEWEST", 3)
     write_growth(tmp_path)
     assert (tmp_path / "growth.gif").stat().st_size < heavy // 2
     fewer = [frame.tobytes() for frame in frames_of(tmp_path / "growth.gif")]

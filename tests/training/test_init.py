@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
 from napari_pgan.model import (
     Architecture,
@@ -26,14 +27,13 @@ from napari_pgan.model import (
     shipped_models,
     write_model,
 )
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import Store, create_store, open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.cli import main
 from napari_pgan.training.graft import start_from
 from napari_pgan.training.init import Start, plan_start
-from napari_pgan.training.loop import Trainer
 from napari_pgan.training.recipe import Network, Recipe, Size, read_recipe
+from napari_pgan.training.trainer import Trainer
 
 RED = "#ff0000"
 HERE = Channels(("t1", "t1ce", "t2", "flair"), (Label(1, "core", RED), Label(2, "oedema", RED), Label(4, "rim", RED)))

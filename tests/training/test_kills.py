@@ -11,7 +11,7 @@ import pytest
 from killing import Command, Forks, kill_and_go_on
 from small_fit import assert_same_end, fit, short
 
-from napari_pgan.training.cli import main
+from napari_pgan.cli.app import main
 
 
 def test_five_kills_at_random_moments_change_nothing(forks: Forks, small_store: Path, tmp_path: Path) -> None:

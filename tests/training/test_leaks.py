@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from napari_pgan.model import Architecture, Encoding
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 from napari_pgan.training.augment import Augmentation
-from napari_pgan.training.loop import Trainer
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.schedule import Moment, Phase
+from napari_pgan.training.trainer import Trainer
 
 ENCODING = Encoding(Channels(("t1",), (Label(1, "lesion", "#ff0000"),)))
 

@@ -12,10 +12,10 @@ from napari_pgan.model import Encoding
 from napari_pgan.model.layers import down
 from napari_pgan.store import open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.loop import Trainer, fade_reals
-from napari_pgan.training.reals import Reals
+from napari_pgan.training.dataset import Reals
 from napari_pgan.training.recipe import Ema, Recipe, read_recipe
 from napari_pgan.training.schedule import Schedule
+from napari_pgan.training.trainer import Trainer, fade_reals
 
 SMALL = [f"sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=4", "fade=40", "stable=40")]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from napari_pgan.model import Encoding
-from napari_pgan.spec import Channels, Label
-from napari_pgan.training.masks import Masks
+from napari_pgan.schema import Channels, Label
+from napari_pgan.training.label_noise import Masks
 from napari_pgan.training.recipe import Mask
 
 ENCODING = Encoding(Channels(("t1", "flair"), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00"))))

@@ -9,12 +9,12 @@ import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Encoding
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 from napari_pgan.training.device import free_bytes
-from napari_pgan.training.loop import Trainer
 from napari_pgan.training.memory import LIBRARIES, ample_bytes, micro_batches, step_bytes
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.schedule import Moment, Phase
+from napari_pgan.training.trainer import Trainer
 
 ENCODING = Encoding(Channels(("t1", "flair"), (Label(1, "lesion", "#ff0000"),)))
 

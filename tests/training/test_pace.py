@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from napari_pgan.training.pace import Pace
+from napari_pgan.training.eta import Pace
 from napari_pgan.training.recipe import Recipe, Size
 from napari_pgan.training.schedule import Schedule
 

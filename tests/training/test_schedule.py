@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
-from napari_pgan.spec import base_of
+from napari_pgan.schema import base_of
 from napari_pgan.training.recipe import Recipe, Size, read_recipe
 from napari_pgan.training.schedule import Schedule
 

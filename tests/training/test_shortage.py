@@ -9,8 +9,8 @@ import pytest
 import torch
 from small_fit import assert_same_end, checkpoints, note_of, rows_of, short, status_of
 
-from napari_pgan.training.cli import main
-from napari_pgan.training.loop import Trainer
+from napari_pgan.cli.app import main
+from napari_pgan.training.trainer import Trainer
 
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, run: Path, halfway: bool, parts: int) -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
 from napari_pgan.model import Encoding, read_card
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import SplitRule, Store, create_store, extend_store, open_store
-from napari_pgan.training.cli import main
-from napari_pgan.training.reals import Reals
+from napari_pgan.training.dataset import Reals
+from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Augment
-from napari_pgan.training.sides import mirror_axis
 
 MIRROR = Augment(mirror=True)
 SHORT = ["--size", "8", "--images", "8", "--set=watch.samples=8", "--set=sizes.4.width=4", "--set=sizes.8.width=4"]

@@ -11,12 +11,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_pgan.model import Architecture, Encoding
-from napari_pgan.spec import Channels, Label
+from napari_pgan.schema import Channels, Label
 from napari_pgan.training.device import Features
-from napari_pgan.training.loop import Draw, Trainer, fade_reals
 from napari_pgan.training.losses import Relativistic
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.schedule import Moment, Phase
+from napari_pgan.training.trainer import Draw, Trainer, fade_reals
 
 ENCODING = Encoding(Channels(("t1", "flair"), (Label(1, "lesion", "#ff0000"),)))
 SMALL = [f"sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=8", "fade=80", "stable=80")]

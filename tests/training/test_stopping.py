@@ -11,11 +11,11 @@ import pytest
 from killing import Forks
 from small_fit import assert_same_end, fit, leftovers, short, status_of
 
-from napari_pgan.model.modelfile import read_card
-from napari_pgan.training import keeper, planning, sitting
-from napari_pgan.training.cli import main
-from napari_pgan.training.loop import Trainer
-from napari_pgan.training.watch import Watch
+from napari_pgan.cli.app import main
+from napari_pgan.model.model_file import read_card
+from napari_pgan.training import planning, recovery, session
+from napari_pgan.training.trainer import Trainer
+from napari_pgan.training.validation import Watch
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 CODES = {TERM: 143, INT: 130}
@@ -41,11 +41,11 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: si
     ("owner", "name", "call", "number", "broken_off"),
     [
         (planning, "open_store", 1, INT, True),
-        (sitting, "calibrate", 1, TERM, True),
-        (sitting, "make_reals", 2, TERM, True),
+        (session, "calibrate", 1, TERM, True),
+        (session, "make_reals", 2, TERM, True),
         (Watch, "distance", 1, TERM, True),
         (Watch, "distance", 2, INT, True),
-        (keeper, "save_checkpoint", 3, TERM, False),
+        (recovery, "save_checkpoint", 3, TERM, False),
         (Trainer, "enter", 3, INT, False),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_signal_ends_what_it_may_and_nothing_else(
 def test_a_stop_leaves_the_model_as_it_stands(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        signal_in(patch, keeper, "save_checkpoint", TERM, 5)  # that of image 48, at the last phase's start
+        signal_in(patch, recovery, "save_checkpoint", TERM, 5)  # that of image 48, at the last phase's start
         assert main(short(small_store, run)) == 143
     assert status_of(run)["images"] == read_card(run / "model.safetensors").training["images"] == 56
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from napari_pgan.training.cli import main
+from napari_pgan.cli.app import main
 
 SMALL = [f"--set=sizes.{s}.{k}" for s in (4, 8) for k in ("width=4", "batch=4", "fade=16", "stable=16")]
 QUICK = [*SMALL, "--set=watch.times=2", "--set=watch.samples=16", "--size=8"]

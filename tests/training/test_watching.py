@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_pgan.training.cli import main
+from napari_pgan.cli.app import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "watch.md"
 KEYS = ("width=4", "batch=4", "stable=40", "learning_rate=0.01")

@@ -10,7 +10,7 @@ import pytest
 from napari_pgan.model import Architecture, Card, Condition, Generator, Model, load_model, write_model
 from napari_pgan.model.encoding import Encoding
 from napari_pgan.phantom import PhantomSubject, make_subject
-from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
+from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
 
 BRATS = Channels(
     ("t1", "t1ce", "t2", "flair"),

@@ -13,7 +13,7 @@ from napari.layers import Labels
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import Wish, any_value
 from napari_pgan.model import Model
-from napari_pgan.spec import Channels, Grid, Label
+from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.viewer.contours import contour_layers, outlines
 from napari_pgan.viewer.drawing import all_but, drawing_layer, drawn_on, lock_layer, locked_on
 

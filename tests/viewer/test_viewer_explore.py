@@ -225,7 +225,7 @@ def test_a_fault_is_reported_and_the_last_result_stays(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("napari_pgan.viewer.docks.explore.batch_layers", broken)
+    monkeypatch.setattr("napari_pgan.viewer.docks.explore.explore.batch_layers", broken)
     opened.sample_button.click()
     qtbot.waitUntil(lambda: len(messages()) == 1, timeout=20000)
     assert "no room" in messages()[0][1]

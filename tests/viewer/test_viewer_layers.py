@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.model import Model, load_model
-from napari_pgan.spec import Channels, DisplayGroup, Grid, Label
+from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
 from napari_pgan.viewer.layers import METADATA_KEY, batch_layers, picture_planes, placement, stack_layers
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Model
-from napari_pgan.spec import Grid
+from napari_pgan.schema import Grid
 from napari_pgan.viewer import models
-from napari_pgan.viewer.cardtext import describe_grid, summary
+from napari_pgan.viewer.card_text import describe_grid, summary
 from napari_pgan.viewer.models import Recent, open_model
 
 

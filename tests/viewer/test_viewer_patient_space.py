@@ -15,19 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.exam import Together, bring_together, read_exam
-from napari_pgan.imaging.examfiles import find_exam
-from napari_pgan.imaging.examgrid import on_grid, way_to_patient
-from napari_pgan.imaging.segmentation import read_segmentation
-from napari_pgan.imaging.steps import Steps
-from napari_pgan.imaging.volume import Volume, read_volume, write_volume
+from napari_pgan.imaging.cohorts.exam_files import find_exam
+from napari_pgan.imaging.io.segmentation import read_segmentation
+from napari_pgan.imaging.io.volume import Volume, read_volume, write_volume
+from napari_pgan.imaging.preprocessing.exam import Together, bring_together, read_exam
+from napari_pgan.imaging.preprocessing.exam_grid import on_grid, way_to_patient
+from napari_pgan.imaging.preprocessing.steps import Steps
 from napari_pgan.model import Model
 from napari_pgan.phantom import CHANNELS, make_subject
-from napari_pgan.spec import Grid
-from napari_pgan.viewer.examlayers import LayerPart, exam_layers, named
+from napari_pgan.schema import Grid
+from napari_pgan.viewer.exam_layers import LayerPart, exam_layers, named
 from napari_pgan.viewer.layers import LayerTuple, batch_layers
-from napari_pgan.viewer.patientspace import save_for_patient
-from napari_pgan.viewer.saving import save_layers
+from napari_pgan.viewer.patient_space import save_for_patient
+from napari_pgan.viewer.save import save_layers
 
 GRID = Grid((96, 96), (2.25, 2.25), "PL", 2.25)
 

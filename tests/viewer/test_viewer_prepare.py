@@ -199,7 +199,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
 
 
 def test_an_atlas_that_is_new_is_what_is_compared_and_a_choice_stays(qtbot: Any) -> None:
-    from napari_pgan.viewer.docks.compare_box import CompareBox
+    from napari_pgan.viewer.docks.prepare.compare_box import CompareBox
 
     box = CompareBox()
     qtbot.addWidget(box)
@@ -252,7 +252,7 @@ def test_cancel_ends_the_work_and_closing_too(
             tell("Registering t2 to t1", len(steps), 10**6)
             time.sleep(0.01)
 
-    monkeypatch.setattr("napari_pgan.imaging.exam.bring_together", slow)
+    monkeypatch.setattr("napari_pgan.imaging.preprocessing.exam.bring_together", slow)
     exam, viewer = dock.exam, dock.viewer
     viewer.add_image(small.images["t1"], name="t1")
     exam.preview_button.click()

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.exam import Together
-from napari_pgan.imaging.intensity import Foreground
-from napari_pgan.imaging.options import Options
-from napari_pgan.imaging.plan import read_plan
-from napari_pgan.imaging.volume import Volume
+from napari_pgan.imaging.cohorts.plan import read_plan
+from napari_pgan.imaging.io.volume import Volume
+from napari_pgan.imaging.normalise.intensity import Foreground
+from napari_pgan.imaging.preparation.options import Options
+from napari_pgan.imaging.preprocessing.exam import Together
 from napari_pgan.phantom import write_cohort
-from napari_pgan.viewer.cohortcommand import Row, Wish, last_sentence, outcome, rows_of, way_said
 from napari_pgan.viewer.compare import Compared, chequered, grey, wiped
+from napari_pgan.viewer.prepare_command import Row, Wish, last_sentence, outcome, rows_of, way_said
 
 _pictures = arrays(np.uint8, (4, 6, 8))
 
@@ -103,7 +103,7 @@ def test_a_plan_with_brain_masks_has_its_quality_page_where_the_command_writes_i
 
 def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
     assert Wish("a", "b.zarr").preparing()[1:] == [
-        "-m", "napari_pgan.training", "prepare", str(Path("a").absolute()), str(Path("b.zarr").absolute()), "--json",
+        "-m", "napari_pgan", "prepare", str(Path("a").absolute()), str(Path("b.zarr").absolute()), "--json",
     ]  # fmt: skip
     wish = Wish("a", "s3://bucket/b.zarr", "p.yaml", register=True, reference="t1", strip=True)
     words = wish.preparing()

@@ -32,7 +32,7 @@ def started(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 @pytest.mark.usefixtures("started")
 def test_a_command_that_is_stopped_puts_its_work_down(qtbot: Any) -> None:
-    from napari_pgan.viewer.docks.process import Process
+    from napari_pgan.viewer.docks.prepare.process import Process
 
     process, lines, ends = Process(), [], []
     process.line.connect(lines.append)

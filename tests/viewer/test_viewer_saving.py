@@ -14,7 +14,7 @@ import pytest
 from napari_pgan.errors import InputError
 from napari_pgan.model import Model, load_model
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
-from napari_pgan.viewer.saving import files_of, save_layers, save_shown, split_path
+from napari_pgan.viewer.save import files_of, save_layers, save_shown, split_path
 from napari_pgan.viewer.session import Place, Request, Settings, Shown
 
 

@@ -16,7 +16,7 @@ from napari_pgan.latent.steering import Bank, Numbers, Wish, any_value, make_ban
 from napari_pgan.model import Model
 from napari_pgan.viewer.candidates import described, drawn_table, follow, numbers_table, pictures, table
 from napari_pgan.viewer.renderer import Overtaken
-from napari_pgan.viewer.saving import save_answer
+from napari_pgan.viewer.save import save_answer
 from napari_pgan.viewer.search import Ask, Hand, Lock, answers
 
 

@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QDockWidget
 
 from napari_pgan.latent.steering import any_value, make_bank
 from napari_pgan.model import Model
-from napari_pgan.spec import Channels, Label
-from napari_pgan.viewer.saving import save_shown
+from napari_pgan.schema import Channels, Label
+from napari_pgan.viewer.save import save_shown
 
 pytestmark = pytest.mark.viewer
 

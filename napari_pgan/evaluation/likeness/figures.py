@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from napari_pgan.evaluation.likeness.halves import Beside
+from napari_pgan.evaluation.likeness.split_half import Beside
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_pgan.evaluation.likeness.halves import Trio
+from napari_pgan.evaluation.likeness.split_half import Trio
 
 _BINS = 200  # of the range from -1 to 1
 _CHUNK = 64  # images at once

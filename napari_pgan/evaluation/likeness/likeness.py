@@ -13,14 +13,14 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness import diversity
+from napari_pgan.evaluation.likeness.descriptions import words
 from napari_pgan.evaluation.likeness.features import FeatureEncoder, factor_below, shrink
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_distance
-from napari_pgan.evaluation.likeness.halves import Beside, Trio, beside, halvings, held_out
 from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
+from napari_pgan.evaluation.likeness.split_half import Beside, Trio, beside, halvings, held_out
 from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
-from napari_pgan.evaluation.likeness.words import words
 
 COUNT = 2000  # images of a set at most, for measures on features
 SWD_COUNT = 1000  # for the sliced Wasserstein distance, where images are large fewer

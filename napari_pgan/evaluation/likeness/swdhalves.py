@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.halves import Beside, Trio
+from napari_pgan.evaluation.likeness.split_half import Beside, Trio
 from napari_pgan.evaluation.likeness.swd import PATCH, can_halve, distances_on_lines, halved
 
 _CHUNK = 64  # images at once

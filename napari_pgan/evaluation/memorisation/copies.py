@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from napari_pgan.evaluation.plain import plain
+from napari_pgan.evaluation.to_json import plain
 
 CANNOT_TELL, NONE, SOME, MANY = "cannot tell", "no copies found", "copies found", "reproduces its training images"
 

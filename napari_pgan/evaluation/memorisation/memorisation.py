@@ -34,7 +34,7 @@ from napari_pgan.evaluation.memorisation.nearest import (
     reduced,
 )
 from napari_pgan.evaluation.memorisation.planted import KINDS, plant
-from napari_pgan.evaluation.memorisation.usual import false_alarms, rule_of, share_nearer, threshold
+from napari_pgan.evaluation.memorisation.thresholds import false_alarms, rule_of, share_nearer, threshold
 
 __all__ = ["CANNOT_TELL", "MANY", "NONE", "SOME", "Memorisation", "Pair", "Rule", "measure_memorisation"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan.atomic import write_text
-from napari_pgan.evaluation.material import Samples
+from napari_pgan.evaluation.eval_data import Samples
 from napari_pgan.evaluation.memorisation.copies import Pair
 from napari_pgan.store import Slices, label_map
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from napari_pgan.evaluation.likeness.descriptions import words
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
-from napari_pgan.evaluation.likeness.halves import Beside
-from napari_pgan.evaluation.likeness.words import words
+from napari_pgan.evaluation.likeness.split_half import Beside
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
 from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
-from napari_pgan.evaluation.report.worst import FAIR, GOOD, LEAST, SQUARES, Judged, light_of, worst_of
+from napari_pgan.evaluation.report.verdict import FAIR, GOOD, LEAST, SQUARES, Judged, light_of, worst_of
 
 TITLE = "Likeness: do its images look real?"
 _BETTER = {"lower": "Smaller is better.", "higher": "Larger is better.", "floor": "As at the floor is best."}

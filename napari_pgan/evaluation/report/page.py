@@ -11,9 +11,9 @@ from importlib import resources
 from typing import Any
 
 from napari_pgan.atomic import replacing, write_text
-from napari_pgan.evaluation.folder import Finished, Folder
 from napari_pgan.evaluation.report.section import Section
 from napari_pgan.evaluation.report.sections import SECTIONS, TITLES
+from napari_pgan.evaluation.report_folder import Finished, Folder
 
 _SHARED = {
     "samples": "generating the samples",

@@ -13,7 +13,7 @@ from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.evaluation.segmentation.overlap import masks_of, region_names
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 _CHUNK = 256  # images at once
 _LEAST = 1 / 500  # of an image's pixels, that a label must fill for its Dice to count

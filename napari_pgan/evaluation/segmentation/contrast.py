@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 _BACKGROUND = -0.9  # brain is where any modality is above
 

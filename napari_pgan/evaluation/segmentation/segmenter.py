@@ -23,7 +23,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.evaluation.extra import check_installed
 from napari_pgan.evaluation.segmentation.labelled import Indexed
 from napari_pgan.model.precision import has_bf16
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 STEPS = 3000
 _BATCH = 16

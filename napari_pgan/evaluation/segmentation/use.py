@@ -19,7 +19,7 @@ from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
 from napari_pgan.evaluation.segmentation.labelled import Indexed, Joined, Labelled
 from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
 from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
-from napari_pgan.spec import Channels
+from napari_pgan.schema import Channels
 
 SOURCES = ("real", "synthetic", "both")
 SEEDS = (0, 1, 2)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.found import FoundCohort, completed, grouped, usual_content
-from napari_pgan.imaging.names import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 
 _FILE = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[a-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)\.nii(?:\.gz)?")
 _MODALITIES = {"T1w": "t1", "T2w": "t2", "FLAIR": "flair", "PDw": "pd", "T2starw": "t2star", "inplaneT1": "inplanet1"}

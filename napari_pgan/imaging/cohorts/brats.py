@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject, Source, completed, said_twice
-from napari_pgan.imaging.names import (
+from napari_pgan.imaging.io.parts import (
     MODALITIES,
     SEGMENTATION,
     FileName,

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_pgan.imaging.dicom import Series
-from napari_pgan.imaging.names import BRAIN, MODALITIES, SEGMENTATION
-from napari_pgan.spec import DisplayGroup, Label
+from napari_pgan.imaging.io.dicom import Series
+from napari_pgan.imaging.io.parts import BRAIN, MODALITIES, SEGMENTATION
+from napari_pgan.schema import DisplayGroup, Label
 
 Source = Path | Series | tuple[Path, ...]
 COLOURS = ("red", "green", "blue")

@@ -12,7 +12,7 @@ from scipy import ndimage
 from napari_pgan.errors import InputError
 from napari_pgan.latent.encode import encode, encoders_of
 from napari_pgan.latent.encoder.refinement import STEPS, refine
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.target_mask import Wish
 from napari_pgan.model import Model
 
 _HELD_OUT = 3_900_000_000  # first seed of the samples that encoders are measured on

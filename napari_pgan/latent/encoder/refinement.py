@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent.encode import image_tensor, label_tensor
-from napari_pgan.latent.steering.goal import Loss
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.target import Loss
+from napari_pgan.latent.steering.target_mask import Wish
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.latent.directions import directions_that_show
-from napari_pgan.latent.steering.goal import Goal
 from napari_pgan.latent.steering.objective import label_logits
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.target import Goal
+from napari_pgan.latent.steering.target_mask import Wish
 from napari_pgan.model import Model
 
 COUNT = 8192

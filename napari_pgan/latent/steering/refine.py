@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from scipy import ndimage
 
-from napari_pgan.latent.steering.found import Best, Found
-from napari_pgan.latent.steering.goal import Goal
-from napari_pgan.latent.steering.keep import Keep, total_loss
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.candidates import Best, Found
+from napari_pgan.latent.steering.preserve import Keep, total_loss
+from napari_pgan.latent.steering.target import Goal
+from napari_pgan.latent.steering.target_mask import Wish
 from napari_pgan.model import Model
 
 LARGEST = 16  # pixels of the largest features that move: those of later stages draw labels apart from the image

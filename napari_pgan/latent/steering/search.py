@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from napari_pgan.latent.steering.bank import Bank
-from napari_pgan.latent.steering.found import Best, Found
-from napari_pgan.latent.steering.goal import Goal, Loss
-from napari_pgan.latent.steering.keep import Keep, total_loss
+from napari_pgan.latent.steering.candidates import Best, Found
+from napari_pgan.latent.steering.preserve import Keep, total_loss
 from napari_pgan.latent.steering.starts import starts
+from napari_pgan.latent.steering.target import Goal, Loss
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from napari_pgan.latent.encode import encode
 from napari_pgan.latent.steering.bank import Bank, bank_stage
-from napari_pgan.latent.steering.goal import Goal
-from napari_pgan.latent.steering.keep import Keep
-from napari_pgan.latent.steering.numbers import Numbers
-from napari_pgan.latent.steering.wish import Wish
+from napari_pgan.latent.steering.preserve import Keep
+from napari_pgan.latent.steering.target import Goal
+from napari_pgan.latent.steering.target_areas import Numbers
+from napari_pgan.latent.steering.target_mask import Wish
 from napari_pgan.model import Model
 
 _TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others

@@ -1,0 +1,209 @@
+"""The command `prepare`: a cohort on disk → a store."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_pgan.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_pgan.imaging.cohorts.found import Source
+    from napari_pgan.imaging.preparation.options import Options
+
+
+def prepare(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder with the subjects: BraTS, BIDS, DICOM, photographs with masks, or as --plan says."),
+    ],
+    store: Annotated[
+        str, typer.Argument(help="The store to make or go on with: cohort.zarr, or s3://bucket/cohort.zarr.")
+    ],
+    plan: Annotated[
+        Path | None, typer.Option(help="YAML file that says which file is which, for a cohort in any other layout.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two; 128 by default.")
+    ] = None,
+    fov: Annotated[
+        float | None,
+        typer.Option(
+            help="Field of view in mm, a square; by default the smallest multiple of 16 that holds every head."
+        ),
+    ] = None,
+    axis: Annotated[
+        str | None, typer.Option(help="Direction of the slices: axial (the default), coronal or sagittal.")
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Subjects to train, validate and test: three shares, or counts, train=18,val=3,test=3; of these test "
+            "and val are filled first, and who is beyond their sum trains."
+        ),
+    ] = "0.75,0.125,0.125",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes of this machine, 0.5 to 0.7 GB each for BraTS; by default one a core, if memory allows.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a dask.distributed scheduler; its workers take the place of processes."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
+    sided: Annotated[
+        bool | None,
+        typer.Option(
+            "--sided/--no-sided",
+            help="Left and right differ: a mirror image is none of this cohort, and no training may make any.",
+        ),
+    ] = None,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register each subject's modalities to one of them, and resample once.")
+    ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="The modality that others are registered to, the brain is sought in and the atlas is fitted to; by "
+            "default the plan's, or the first."
+        ),
+    ] = None,
+    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    atlas: Annotated[
+        str | None,
+        typer.Option(help="A volume that every subject is fitted to (affinely), or 'template' for the shipped brain."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(help="How label maps come onto another grid: nearest (the default) or gaussian (smooth borders)."),
+    ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the page that shows and names registered or stripped subjects, and the transforms."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Prepare a cohort for training: read, orient, scale, crop, reduce, split by subject.
+
+    A subject that cannot be used is set aside with its reason, and the others go on. Run again, the same command does
+    only what is missing. The report is printed, and kept in the store with keys in place of names.
+
+    The options win over what the plan says of size, field of view, axis and side.
+
+    Example: `napari-pgan-train prepare BraTS2021/ brats.zarr --size 128`
+    """
+    from napari_pgan.imaging.cohorts.plan import GridPlan, read_plan
+    from napari_pgan.imaging.preparation.cluster import Cluster
+    from napari_pgan.imaging.preparation.options import Options
+    from napari_pgan.imaging.preparation.prepare import prepare as prepare_cohort
+    from napari_pgan.imaging.preparation.workers import fitting_workers
+    from napari_pgan.progress import emit, say
+    from napari_pgan.store import SplitRule, in_one_process
+
+    if scheduler is not None and workers is not None:
+        raise InputError("give --workers, processes of this machine, or --scheduler, a cluster, not both")
+    read = read_plan(plan) if plan is not None else None
+    grid = read.grid if read is not None else GridPlan()
+    options = Options(
+        size=size if size is not None else grid.size or 128,
+        field_of_view=fov if fov is not None else grid.fov,
+        axis=axis or grid.axis or "axial",
+        split=SplitRule.parse(split),
+        name=name,
+        sided=sided,
+        plan=read,
+        register=register,
+        reference=reference,
+        bias=bias,
+        strip=strip,
+        atlas=atlas,
+        labels=labels,
+        folder=quality,
+    )
+    if dry_run:
+        _list(source, options, as_json)
+        return
+    own = workers or (1 if in_one_process(store) else fitting_workers())
+    with _Stages() as stages:
+        pool = own if scheduler is None else Cluster(scheduler, say)
+        report = prepare_cohort(str(source), store, options, pool, stages)
+    for line in report.lines():
+        say(line)
+    if as_json:
+        emit(report.to_dict(with_names=True))
+    if not report.subjects:
+        raise InputError(f"none of the {report.found} subjects could be used, for the reasons above; {store} is empty")
+
+
+def _list(source: Path, options: Options, as_json: bool) -> None:
+    """Say what is found, subject by subject, and what is missing; refuse the options that `prepare` would refuse."""
+    from napari_pgan.imaging.cohorts.discover import find_cohort
+    from napari_pgan.imaging.cohorts.found import files_of
+    from napari_pgan.imaging.preparation.report import subjects_said
+    from napari_pgan.progress import emit, say
+
+    plan = options.plan
+    cohort = find_cohort(source, plan)
+    if as_json:
+        listed = []
+        for subject in cohort.subjects:
+            files = {
+                part: str(file) if isinstance(file, Path) else [str(path) for path in files_of(file)]
+                for part, file in subject.files.items()
+            }
+            listed.append({"name": subject.name, "files": files, "problem": subject.problem})
+        emit(listed)
+    else:
+        for subject in cohort.subjects:
+            found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
+            say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
+    complete = sum(subject.problem is None for subject in cohort.subjects)
+    say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
+    if left := cohort.unclaimed:
+        naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
+        more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
+        say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
+    options.steps_for(cohort.content)
+    say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
+    if not complete:
+        first = next(subject for subject in cohort.subjects if subject.problem is not None)
+        todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"
+        raise InputError(f"no subject is complete ({first.name}: {first.problem}); {todo}")
+
+
+def _several(part: str, file: Source) -> str:
+    """The part with how many files it is made of, where that is no single one."""
+    from napari_pgan.imaging.cohorts.found import files_of
+
+    files = files_of(file)
+    return part if isinstance(file, Path) else f"{part} ({len(files)} file{'s' * (len(files) > 1)})"
+
+
+class _Stages(contextlib.ExitStack):
+    """Shows one progress after the other, as the work moves from stage to stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._what = ""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        from napari_pgan.progress import progress
+
+        if what != self._what:
+            self.close()
+            self._what = what
+            self._update = self.enter_context(progress(what.capitalize(), total, "subjects")) if total else None
+        if self._update is not None:
+            self._update(done, "")

@@ -1,0 +1,1 @@
+"""Image files to volumes and back, with their geometry."""

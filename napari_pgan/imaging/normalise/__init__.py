@@ -1,0 +1,1 @@
+"""Intensity scaling, bias correction, windows and the field of view."""

@@ -1,0 +1,1 @@
+"""Many subjects into a store, with a quality report."""

@@ -1,0 +1,183 @@
+"""A page that shows how each subject of a cohort was registered and stripped, the worst first; it needs no network."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_pgan.atomic import write_text
+from napari_pgan.imaging.io.parts import ATLAS, BRAIN
+from napari_pgan.imaging.preparation.report import PICTURELESS, Report, subjects_said
+from napari_pgan.imaging.registration.align import MARKED_INSIDE
+from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES
+from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
+
+PAGE = "quality.html"
+
+_STYLE = (
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:#222}"
+    "table{border-collapse:collapse;margin:.5em 0}"
+    "td,th{padding:.2em .6em;text-align:right;border-bottom:1px solid #ddd;vertical-align:bottom}"
+    "th{font-weight:600;font-size:13px}td:first-child,th:first-child{text-align:left}"
+    ".bad{color:#b00020;font-weight:600}section{margin:2.5em 0;border-top:2px solid #ccc}"
+    "figure{margin:1em 0;background:#000;padding:.6em;border-radius:4px}figcaption{color:#ddd;margin:0 0 .4em}"
+    "img{width:100%;display:block}ul.all{columns:3;padding-left:1.2em}"
+)
+_PICTURES = (
+    "Planes are seen as radiologists see them: the patient's right (R) is on the left. In the fields of the board "
+    "stand in turn the reference and the other image, before registration in the upper row and after it in the lower "
+    "one: edges should run on from field to field. The yellow line is the border of the brain that was kept. Click on "
+    "a picture to see it alone."
+)
+_EARLIER = "it was prepared by an earlier run that made none here."
+_COLUMNS = (
+    ("similarity before", "before", "{:.3f}"),
+    ("after", "after", "{:.3f}"),
+    ("moved (mm)", "moved", "{:.1f}"),
+    ("turned (°)", "turned", "{:.1f}"),
+    ("disagreement (mm)", "disagreement", "{:.2f}"),
+    ("overlap of heads", "overlap", "{:.3f}"),
+    ("head covered", "covered", "{:.1%}"),
+    ("mirrored / straight", "mirrored", "{:.2f}"),
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    key: str
+    reason: str | None
+    parts: dict[str, Quality]
+    clipped: dict[str, float]
+    reference: str = ""
+    brain: str = ""
+
+    def badness(self, limits: Limits) -> float:
+        return max((q.badness(ATLAS_LIMITS if p == ATLAS else limits) for p, q in self.parts.items()), default=0.0)
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """What a picture would show → what stands above it."""
+        found = {part: f"{part} on {self.reference}" for part in self.parts}
+        if ATLAS in found:
+            found[ATLAS] = f"{self.reference} on the atlas"
+        return found | ({BRAIN: self.brain} if self.brain else {})
+
+
+def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Path:
+    """Write ``quality.html`` beside the subjects' pictures; subjects set aside come first, then by their worst figure.
+
+    The page names subjects and shows them, for whoever holds the cohort.
+
+    Returns
+    -------
+    path
+        Of the page.
+    """
+    limits = limits or Limits()
+    rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.badness(limits), row.name))
+    lost = [a for a in report.aside if not a.figures]
+    parts = [
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: quality</title>",
+        f"<style>{_STYLE}</style><h1>{_text(report.name)}: quality of the preparation</h1>",
+        f"<p>{subjects_said(len(report.subjects))} taken, {len(report.aside)} set aside of {report.found} found; "
+        "the worst first. This page names subjects and shows them: keep it where the cohort is kept.</p>",
+        f"<p>{_PICTURES}</p>",
+        f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
+        f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
+        f"two volumes are less than {limits.kept:g} times as alike as before, or one of them is more like the mirror "
+        f"image of the other (by more than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and "
+        f"{ATLAS_LIMITS.overlap:g} Dice are allowed, and exchanged sides are only marked.</p>",
+        "<p>A brain that is sought must be found in one modality at least, with fits from either side that end within "
+        f"{DISAGREEMENT:g} mm, and of {SIZES[0]:g} to {SIZES[1]:g} ml. Of a segmentation or brain mask on a grid of "
+        f"its own {MARKED_INSIDE:.0%} must lie in the head.</p>",
+    ]
+    if count := without_pictures(folder, report):
+        parts.append(f"<p>{subjects_said(count)} {PICTURELESS}.</p>")
+    if lost:
+        listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
+        parts.append(f"<h2>Set aside before registration</h2><ul>{listed}</ul>")
+    if len(rows) > 1:
+        bad = {row.key: " class=bad" if row.reason else "" for row in rows}
+        every = "".join(f'<li{bad[row.key]}><a href="#{_text(row.key)}">{_text(row.name)}</a></li>' for row in rows)
+        parts.append(f"<h2>Subjects</h2><ul class=all>{every}</ul>")
+    parts += [_section(row, folder, limits) for row in rows]
+    path = folder / PAGE
+    write_text(path, "\n".join(parts) + "\n")
+    return path
+
+
+def _rows(report: Report) -> Iterator[_Row]:
+    for key, about in report.subjects.items():
+        registration = about.get("registration", {})
+        if registration or "brain_mask" in about:
+            clipped = {part: x["clipped"] for part, x in about.get("normalisation", {}).items()}
+            name, brain = report.names.get(key, key), _brain_said(about.get("brain_mask"))
+            yield _Row(name, key, None, _qualities(registration), clipped, registration.get("reference", ""), brain)
+    for aside in report.aside:
+        if aside.figures:
+            reference = aside.figures["reference"]
+            yield _Row(aside.name, aside.key, aside.reason, _qualities(aside.figures), {}, reference)
+
+
+def _brain_said(mask: Mapping[str, Any] | None) -> str:
+    """Where a brain's mask comes from, and how large it is; empty where skulls stay."""
+    if mask is None:
+        return ""
+    if mask["given"]:
+        source = "the subject's own mask"
+    elif mask.get("stripped"):
+        source = f"as {mask['modality']} came, without its skull"
+    else:
+        source = f"found in {mask['modality']} (fits from either side end {mask['disagreement']:.1f} mm apart)"
+    return f"brain, {source}, {mask['millilitres']:.0f} ml"
+
+
+def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
+    """Part → figures; that of the atlas is called so."""
+    every = registration.get("parts", {}) | ({ATLAS: registration["atlas"]} if "atlas" in registration else {})
+    return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
+
+
+def without_pictures(folder: Path, report: Report) -> int:
+    """How many subjects of the page were taken by an earlier run that drew no pictures here."""
+    return sum(bool(row.captions) and not _pictured(row, folder) for row in _rows(report))
+
+
+def _pictured(row: _Row, folder: Path) -> dict[str, str]:
+    """The pictures that there are, by their files' names, with their captions."""
+    return {part: said for part, said in row.captions.items() if (folder / row.key / f"{part}.png").is_file()}
+
+
+def _section(row: _Row, folder: Path, limits: Limits) -> str:
+    head = "".join(f"<th>{title}</th>" for title, _, _ in _COLUMNS)
+    lines, pictured = [], _pictured(row, folder)
+    for part, quality in row.parts.items():
+        cells = "".join(f"<td>{_cell(quality, name, form)}</td>" for _, name, form in _COLUMNS)
+        clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
+        wrong = quality.problem(ATLAS_LIMITS) if part == ATLAS else quality.problem(limits)
+        bad = " class=bad" if wrong or quality.mirrored > limits.mirrored else ""
+        lines.append(f"<tr{bad}><td>{_text(part)}</td>{cells}<td>{clipped}</td></tr>")
+    reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
+    table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>" if lines else ""
+    pictures = "".join(
+        f"<figure><figcaption>{_text(said)}</figcaption>"
+        f'<a href="{_text(f"{row.key}/{part}.png")}">'
+        f'<img loading=lazy alt="{_text(said)}" src="{_text(f"{row.key}/{part}.png")}"></a></figure>'
+        for part, said in pictured.items()
+    )
+    none = "" if pictured or not row.captions else f"<p>No picture: {_EARLIER}</p>"
+    return f'<section id="{_text(row.key)}"><h2>{_text(row.name)}</h2>{reason}{table}{pictures or none}</section>'
+
+
+def _cell(quality: Quality, name: str, form: str) -> str:
+    if name == "mirrored" and not quality.mirrored:
+        return "–"  # not measured, as for the shipped atlas, whose sides are alike
+    return form.format(getattr(quality, name))
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)

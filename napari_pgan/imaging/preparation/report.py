@@ -1,0 +1,173 @@
+"""How the preparation of a cohort went: who was taken, who was set aside and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_pgan.imaging.registration.quality import Limits
+from napari_pgan.store import SPLITS
+
+PICTURELESS = (
+    "without pictures and transforms, as an earlier run prepared them without this folder; preparing into a new store "
+    "makes them"
+)
+GAP = 0.9  # a modality that covers less of the head than this is pointed out
+
+
+@dataclass(frozen=True)
+class AsideSubject:
+    """A subject that was not taken. The name is for the terminal, the key for the store.
+
+    `figures` are those of a registration that failed.
+    """
+
+    name: str
+    key: str
+    reason: str
+    figures: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `prepare` ends with.
+
+    Parameters
+    ----------
+    name
+        The cohort.
+    found
+        Subjects in the source.
+    new
+        Subjects that this run finished.
+    aside
+        Subjects of the source that were not taken.
+    subjects
+        Attributes of all subjects in the store, by key.
+    names
+        Of the subjects in the source, by key; for the terminal only.
+    field_of_view, size, axis
+        Of the slices: millimetres (0 for photographs), pixels, direction.
+    seconds
+        That this run took.
+    pictureless
+        Subjects on the quality page without a picture.
+    wanted
+        Persons asked for in train, val and test, where counts were given.
+    """
+
+    name: str
+    found: int
+    new: int
+    aside: tuple[AsideSubject, ...]
+    subjects: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
+    field_of_view: float
+    size: int
+    axis: str
+    seconds: float
+    pictureless: int = 0
+    wanted: tuple[int, int, int] | None = None
+
+    def to_dict(self, with_names: bool) -> dict[str, Any]:
+        """For JSON; what goes into the store goes without the names of subjects."""
+        about = list(self.subjects.values())
+        splits = [a.get("split") for a in about]
+        return {
+            "name": self.name,
+            "found": self.found,
+            "taken": len(about),
+            "new": self.new,
+            **({"subjects": [self.names.get(key, key) for key in sorted(self.subjects)]} if with_names else {}),
+            "set_aside": [
+                {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
+            ],
+            "splits": {split: splits.count(split) for split in SPLITS},
+            "slices": sum(len(a["slices"]) for a in about),
+            "size": self.size,
+            "field_of_view": self.field_of_view,
+            "axis": self.axis,
+            "spacings": [list(s) for s in sorted({tuple(round(x, 4) for x in a["spacing"]) for a in about})],
+            "clipped": self._clipped(),
+            "cut": max((a["cut"] for a in about), default=0.0),
+            "gaps": [
+                {**({"name": self.names.get(key)} if with_names else {}), "key": key, "modality": part, "covers": share}
+                for key, a in sorted(self.subjects.items())
+                for part, share in a.get("coverage", {}).items()
+                if a.get("normalisation", {}).get(part, {}).get("stripped") and share < GAP
+            ],
+            "sides": [
+                {**({"name": self.names.get(key)} if with_names else {}), "key": key, "mirrored": mirrored}
+                for key, a in sorted(self.subjects.items())
+                if (mirrored := _mirrored(a)) > Limits().mirrored
+            ],
+            "stripped_before": sum(bool(a.get("brain_mask", {}).get("stripped")) for a in about),
+            "without_pictures": self.pictureless,
+            "seconds": round(self.seconds, 1),
+        }
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        data = self.to_dict(with_names=True)
+        splits = ", ".join(f"{split} {number}" for split, number in data["splits"].items())
+        shown = f"{self.axis} slices" if self.field_of_view else "photographs"
+        over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
+        lines = [
+            f"{self.name}: {subjects_said(data['taken'])} ({splits}), {data['slices']} {shown} of "
+            f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
+        ]
+        if short := self._short():
+            lines.append(f"  too few for --split: {short}")
+        for spacing in data["spacings"] if self.field_of_view else ():
+            lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
+        clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
+        if clipped:
+            lines.append(f"  clipped of the head, on average: {clipped}")
+        if data["cut"] > 0:
+            lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
+        if data["stripped_before"]:
+            lines.append(
+                f"  {subjects_said(data['stripped_before'])} came without a skull, and kept the brain as it was"
+            )
+        for gap in data["gaps"]:
+            who = gap["name"] or gap["key"]
+            lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")
+        for sides in data["sides"]:
+            lines.append(
+                f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
+                "the atlas as itself; left and right may be exchanged"
+            )
+        if self.pictureless:
+            lines.append(f"  the quality page has {subjects_said(self.pictureless)} {PICTURELESS}")
+        if self.aside:
+            lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
+            lines += [f"  {a.name}: {a.reason}" for a in self.aside]
+        return lines
+
+    def _short(self) -> str:
+        """Which splits have fewer persons than were asked for; empty where none has."""
+        persons = Counter({a.get("person", key): a["split"] for key, a in self.subjects.items()}.values())
+        asked = zip(SPLITS, self.wanted or (0, 0, 0), strict=True)
+        return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in asked if persons[split] < n)
+
+    def _clipped(self) -> dict[str, dict[str, float]]:
+        shares: dict[str, list[float]] = {}
+        for about in self.subjects.values():
+            for part, scaling in about.get("normalisation", {}).items():
+                shares.setdefault(part, []).append(scaling["clipped"])
+        return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}
+
+
+def subjects_said(count: int) -> str:
+    """``1 subject``, ``2 subjects``."""
+    return f"{count} subject{'s' * (count != 1)}"
+
+
+def _mirrored(about: Mapping[str, Any]) -> float:
+    """How much more the mirror image of a subject is like the atlas than the subject itself; 0 without an atlas."""
+    quality = about.get("registration", {}).get("atlas", {}).get("quality", {})
+    return float(quality.get("mirrored", 0.0))

@@ -1,0 +1,1 @@
+"""One subject through the preprocessing steps."""

@@ -1,0 +1,1 @@
+"""Rigid and affine registration, resampling, atlas and brain mask."""

@@ -1,0 +1,114 @@
+"""An average head that a cohort is brought onto, so that a voxel is the same place in everyone."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_pgan.errors import InputError
+from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume
+from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
+from napari_pgan.imaging.registration.head_template import AIR, BARE_AIR_COUNTS, Template, shipped_template
+from napari_pgan.imaging.registration.pictures import Shown
+from napari_pgan.imaging.registration.register import Pyramid
+from napari_pgan.imaging.registration.resampling import resample_image
+
+SHIPPED = "template"
+FINE = 1.0  # mm of the grid that subjects get on the shipped template, whose own maps are coarser
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """What subjects are brought onto.
+
+    Parameters
+    ----------
+    identity
+        ``"template"``, or a digest of the file: says whether two are the same, and nothing of where it lay.
+    grid
+        Subjects get its shape and affine.
+    heads
+        The reference of heads with skull, and of brains without.
+    extents
+        bool on the grid: how far those two reach.
+    """
+
+    identity: str
+    grid: Volume
+    heads: tuple[Pyramid, Pyramid]
+    extents: tuple[np.ndarray, np.ndarray]
+
+    def pyramid(self, stripped: bool) -> Pyramid:
+        """The reference for a head, or for a brain whose skull was removed."""
+        return self.heads[stripped]
+
+    def picture(self, stripped: bool) -> Volume:
+        """What it looks like on its grid, as a head or as a brain without skull."""
+        if self.identity != SHIPPED:
+            return self.grid
+        template = shipped_template()
+        shown = np.where(template.brain, template.image.array, AIR) if stripped else template.image.array
+        grid = self.grid
+        return resample_image(Volume(shown, template.image.affine), np.eye(4), grid.array.shape, grid.affine, AIR)
+
+    def shown(self, stripped: bool) -> Shown:
+        """The same for a picture, with what surrounds it black."""
+        volume, extent = self.picture(stripped), self.extents[stripped]
+        return Shown.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
+
+
+@functools.cache
+def load_atlas(name: str, orientation: str) -> Atlas:
+    """Read an atlas: any volume that holds a head or a brain, or the template that comes with the package.
+
+    Parameters
+    ----------
+    name
+        ``"template"``, or a file that `read_volume` reads.
+    orientation
+        Of the grid that subjects get (see `orient`).
+
+    Raises
+    ------
+    InputError
+        The file holds no volume, or no head.
+    """
+    if name == SHIPPED:
+        return _shipped(shipped_template(), orientation)
+    try:
+        return atlas_of(read_volume(name), orientation, name)
+    except VolumeError as error:
+        raise InputError(f"the atlas {error}") from error
+
+
+def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
+    """The same of a volume in memory; `name` is for messages.
+
+    Raises
+    ------
+    InputError
+        It holds no head.
+    """
+    try:
+        volume = orient(volume, orientation)
+        head = find_foreground(volume.array)
+        away = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
+        pyramid = Pyramid(volume, head, region=away <= BARE_AIR_COUNTS if head.stripped else None)
+    except InputError as error:
+        raise InputError(f"the atlas {name} {error}".replace("  ", " ")) from error
+    digest = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes() + volume.affine.tobytes()).hexdigest()[:16]
+    return Atlas(digest, volume, (pyramid, pyramid), (head.mask, head.mask))
+
+
+def _shipped(template: Template, orientation: str) -> Atlas:
+    parts = [orient(Volume(array, template.image.affine), orientation) for array in (template.head, template.brain)]
+    times = round(parts[0].spacing[0] / FINE)
+    finer = np.diag([1 / times, 1 / times, 1 / times, 1.0])
+    finer[:3, 3] = (1 / times - 1) / 2  # the boxes are the same, so the first voxel's centre lies further out
+    masks = [np.kron(part.array, np.ones((times, times, times), bool)) for part in parts]
+    grid = Volume(masks[0], parts[0].affine @ finer)
+    return Atlas(SHIPPED, grid, (template.pyramid, template.brain_pyramid), (masks[0], masks[1]))

@@ -1,7 +1,0 @@
-"""What the numbers of a cohort, a model or a sample mean: channels, labels, grid. Plain data, no torch."""
-
-from napari_pgan.spec.channels import Channels, DisplayGroup, Label
-from napari_pgan.spec.grid import Grid
-from napari_pgan.spec.growth import base_of
-
-__all__ = ["Channels", "DisplayGroup", "Grid", "Label", "base_of"]

@@ -1,0 +1,85 @@
+"""The box that says where in latent space one is: a seed, or latents of a file."""
+
+from __future__ import annotations
+
+import secrets
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QLargeIntSpinBox
+
+from napari_pgan.viewer.docks.common.availability import allow
+from napari_pgan.viewer.session import Place
+
+_RANDOM_BELOW = 1_000_000  # short enough to be typed and told
+
+
+class PlaceBox(QWidget):
+    """A seed that can be typed, drawn by chance and undone; or latents that were found.
+
+    Signals: `moved(seed)` when a seed was typed or stepped to, `random_wanted(seed)`, `undo_wanted()`,
+    `file_chosen(file)`.
+    """
+
+    moved = Signal(object)
+    random_wanted = Signal(object)
+    undo_wanted = Signal()
+    file_chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.seed = QLargeIntSpinBox()
+        self.seed.setRange(0, 2**32 - 1)
+        self.seed.setKeyboardTracking(False)  # else typing 123 would pass by 1 and 12
+        self.random_button = QPushButton("Random seed")
+        self.undo_button = QPushButton("Undo")
+        self.file_button = QPushButton("Latents…")
+        self.note = QLabel("")
+        self.note.setWordWrap(True)
+        self.note.setVisible(False)
+
+        top = QHBoxLayout()
+        top.addWidget(QLabel("Seed"))
+        top.addWidget(self.seed, 1)
+        top.addWidget(self.file_button)
+        bottom = QHBoxLayout()
+        bottom.addWidget(self.random_button, 1)
+        bottom.addWidget(self.undo_button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.note)
+        layout.addLayout(bottom)
+
+        self.seed.valueChanged.connect(lambda value: self.moved.emit(int(value)))
+        self.random_button.clicked.connect(self.draw)
+        self.undo_button.clicked.connect(self.undo_wanted.emit)
+        self.file_button.clicked.connect(self._choose)
+
+    def draw(self) -> None:
+        """Ask for a seed drawn by chance."""
+        if self.random_button.isEnabled():
+            self.random_wanted.emit(secrets.randbelow(_RANDOM_BELOW))
+
+    def show_place(self, place: Place) -> None:
+        """Show a place; latents that have no seed are said to be so."""
+        self.seed.blockSignals(True)
+        self.seed.setValue(place.seed)
+        self.seed.blockSignals(False)
+        self.note.setVisible(place.latents is not None)
+        refined = ", and refined beyond what a latent makes" if place.offsets else ""
+        self.note.setText(f"The present latents were found, not drawn from a seed{refined}.")
+
+    def allow(self, why_not: str, can_undo: bool) -> None:
+        """Enable the controls, or say why they cannot be used."""
+        allow(self.seed, "The same seed gives the same image everywhere", why_not)
+        allow(self.random_button, "Draw a seed by chance and sample it", why_not)
+        allow(
+            self.file_button, "Open latents that steer, encode or sample wrote (.npz); or drop the file here", why_not
+        )
+        allow(self.undo_button, "Back to the seed before", why_not or ("" if can_undo else "No seed to go back to"))
+
+    def _choose(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self, "Open latents", "", "Latents (*.npz);;All files (*)")
+        if file:
+            self.file_chosen.emit(file)

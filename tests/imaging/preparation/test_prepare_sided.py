@@ -1,0 +1,37 @@
+"""`prepare --sided`: what is said of a cohort's sides stays said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from small_cohort import write_cohort
+
+from napari_pgan.cli.app import main
+from napari_pgan.store import open_store
+
+
+def test_side_is_said_once_kept_and_can_be_said_later(tmp_path: Path) -> None:
+    write_cohort(tmp_path / "cohort", 3)
+    store = tmp_path / "a.zarr"
+    words = ["prepare", str(tmp_path / "cohort"), str(store), "--size", "16", "--workers", "1"]
+    assert main(words) == 0
+    unsaid = open_store(store)
+    assert unsaid.grid.sided is None
+    for more, sided in ((["--sided"], True), ([], True), (["--no-sided"], False), ([], False)):
+        assert main([*words, *more]) == 0
+        said = open_store(store)
+        assert said.grid.sided is sided
+        assert said.grid.spacing == unsaid.grid.spacing
+        assert said.fingerprint == unsaid.fingerprint
+    assert main([*words[:2], str(tmp_path / "b.zarr"), *words[3:], "--sided"]) == 0
+    assert open_store(tmp_path / "b.zarr").grid.sided is True
+
+
+def test_the_axis_that_can_be_mirrored_follows_from_the_direction_of_the_slices(tmp_path: Path) -> None:
+    write_cohort(tmp_path / "cohort", 2)
+    found = {}
+    for axis in ("axial", "coronal", "sagittal"):
+        words = ["prepare", str(tmp_path / "cohort"), str(tmp_path / f"{axis}.zarr"), "--size", "16", "--workers", "1"]
+        assert main([*words, "--axis", axis]) == 0
+        found[axis] = open_store(tmp_path / f"{axis}.zarr").grid.sideways
+    assert found == {"axial": -1, "coronal": -1, "sagittal": None}

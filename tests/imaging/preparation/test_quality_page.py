@@ -1,0 +1,91 @@
+"""The quality page: who comes first, and what it says of what was not measured or not drawn."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_pgan.imaging.preparation.quality_page import without_pictures, write_page
+from napari_pgan.imaging.preparation.report import Report
+from napari_pgan.imaging.registration.align import describe
+from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
+
+SOUND = Quality(0.3, 0.5, 4.0, 2.0, 0.2, 0.95, 1.0, 0.7)
+
+
+def _report(**quality: Quality) -> Report:
+    subjects = {
+        f"key-{name}": {
+            "slices": [],
+            "spacing": (1.0, 1, 1),
+            "cut": 0.0,
+            "split": "train",
+            "registration": describe("t1", {}, {"t2": figures}, {"t2": ((1, 1, 1), np.eye(4))}),
+        }
+        for name, figures in quality.items()
+    }
+    names = {key: key.removeprefix("key-") for key in subjects}
+    return Report("cohort", len(names), len(names), (), subjects, names, 192.0, 16, "axial", 1.0)
+
+
+def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_alike(tmp_path: Path) -> None:
+    report = _report(
+        alike=replace(SOUND, mirrored=0.96),
+        apart=replace(SOUND, disagreement=1.5, mirrored=0.65),
+        loose=replace(SOUND, overlap=0.84, mirrored=0.65),
+        sound=SOUND,
+    )
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert re.findall(r"<section.*?<h2>(\w+)</h2>", page) == ["loose", "apart", "alike", "sound"]
+
+
+@pytest.mark.parametrize("mirrored", [0.0, 0.65, 0.99])
+def test_likeness_to_the_mirror_image_counts_only_near_its_limit(mirrored: float) -> None:
+    limits = Limits()
+    assert replace(SOUND, mirrored=mirrored).badness(limits) == SOUND.badness(limits)
+    assert replace(SOUND, mirrored=limits.mirrored).badness(limits) == pytest.approx(1)
+    assert replace(SOUND, mirrored=1.5).badness(ATLAS_LIMITS) == SOUND.badness(ATLAS_LIMITS)
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+    page = write_page(tmp_path, _report(a=replace(SOUND, mirrored=0.0))).read_text(encoding="utf-8")
+    assert "<td>–</td>" in page
+    assert "0.00" not in page
+
+
+def test_who_has_no_picture_is_told_on_the_page_and_in_the_report(tmp_path: Path) -> None:
+    report = _report(drawn=SOUND, early=SOUND)
+    (tmp_path / "key-drawn").mkdir()
+    (tmp_path / "key-drawn" / "t2.png").touch()
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert page.count("<img") == 1
+    assert page.count("No picture: it was prepared by an earlier run") == 1
+    assert "<p>1 subject without pictures and transforms" in page
+    assert without_pictures(tmp_path, report) == 1
+    assert any("1 subject without pictures" in line for line in replace(report, pictureless=1).lines())
+
+
+def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> None:
+    """Of a subject whose skull was taken off, and that was not registered."""
+    report = _report(a=SOUND)
+    (about,) = report.subjects.values()
+    mask = {"given": False, "modality": "t2", "disagreement": 1.0, "millilitres": 1432.4}
+    stripped = {k: v for k, v in about.items() if k != "registration"} | {"brain_mask": mask}
+    report = replace(report, subjects={"key-a": stripped})
+    assert "No picture" in write_page(tmp_path, report).read_text(encoding="utf-8")
+    (tmp_path / "key-a").mkdir()
+    (tmp_path / "key-a" / "brain.png").touch()
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert "brain, found in t2 (fits from either side end 1.0 mm apart), 1432 ml" in page
+    assert "within 6 mm, and of 600 to 2400 ml" in page
+    assert "its own 90% must lie in the head" in page
+    assert 'src="key-a/brain.png"' in page
+    assert without_pictures(tmp_path, report) == 0
+    assert "<table>" not in page  # no registration, no figures of one
+    stripped["brain_mask"] = {"given": False, "stripped": True, "modality": "t2", "millilitres": 1432.4}
+    page = write_page(tmp_path, report).read_text(encoding="utf-8")
+    assert "brain, as t2 came, without its skull, 1432 ml" in page

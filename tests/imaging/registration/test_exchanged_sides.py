@@ -1,0 +1,64 @@
+"""Volumes of one head whose headers have left and right exchanged are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.volume import Volume, orient, read_volume
+from napari_pgan.imaging.normalise.intensity import find_foreground
+from napari_pgan.imaging.registration.align import align
+from napari_pgan.imaging.registration.mirror import Mirror
+from napari_pgan.imaging.registration.register import Pyramid, settle
+from napari_pgan.phantom import make_subject
+
+
+@pytest.fixture(scope="module")
+def head() -> dict[str, Volume]:
+    subject = make_subject(5, 64)
+    spacing = subject.grid.spacing
+    assert spacing is not None
+    affine = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
+    return {part: Volume(subject.images[part], affine) for part in ("t1", "t2", "flair")}
+
+
+def _exchanged(volume: Volume) -> Volume:
+    return Volume(np.ascontiguousarray(volume.array[:, :, ::-1]), volume.affine)
+
+
+def test_a_modality_with_exchanged_sides_sets_its_subject_aside(head: dict[str, Volume]) -> None:
+    heads = {part: find_foreground(volume.array) for part, volume in head.items()}
+    right = align(head, heads, "t1")
+    assert all(0 < quality.mirrored < 0.95 for quality in right.quality.values())
+    given = {**head, "flair": _exchanged(head["flair"])}
+    with pytest.raises(SetAside, match="flair has left and right exchanged against the reference") as caught:
+        align(given, {**heads, "flair": find_foreground(given["flair"].array)}, "t1")
+    assert caught.value.figures is not None
+    assert caught.value.figures["parts"]["t2"]["quality"]["mirrored"] < 0.95
+
+
+def test_where_all_are_exchanged_nothing_can_be_told(head: dict[str, Volume]) -> None:
+    given = {part: _exchanged(volume) for part, volume in head.items()}
+    made = align(given, {part: find_foreground(volume.array) for part, volume in given.items()}, "t1")
+    assert all(quality.mirrored < 0.95 for quality in made.quality.values())
+
+
+def test_a_mirror_image_is_most_like_its_head_when_exchanged(head: dict[str, Volume]) -> None:
+    still = Pyramid(head["t1"])
+    mirror = Mirror(still)
+    straight, other = Pyramid(head["t2"]), Pyramid(_exchanged(head["t2"]))
+    assert mirror.likeness(straight, settle(still, straight)) < 0.9
+    assert mirror.likeness(other, settle(still, other)) > 1.1
+
+
+def test_real_brains_have_two_sides(shared_data: Path) -> None:
+    folder = shared_data / "brats18" / "Brats18_TCIA02_135_1"
+    t1, t2 = (orient(read_volume(folder / f"{folder.name}_{part}.nii.gz")) for part in ("t1", "t2"))
+    still = Pyramid(t1)
+    mirror = Mirror(still)
+    assert mirror.likeness(Pyramid(t2), np.eye(4)) < 0.9
+    other = Pyramid(_exchanged(t2))
+    assert mirror.likeness(other, settle(still, other)) > 1.1

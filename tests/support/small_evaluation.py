@@ -1,0 +1,72 @@
+"""An evaluation of seconds: an untrained model of the small store's channels, and an encoder of few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pgan.evaluation import context
+from napari_pgan.evaluation.context import Candidate, Update
+from napari_pgan.evaluation.evaluate import Wish, evaluate
+from napari_pgan.evaluation.likeness.encoder import train_encoder
+from napari_pgan.evaluation.report.page import Report
+from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model
+from napari_pgan.model.card import LIMITS
+from napari_pgan.samples.sheet import write_sheet
+from napari_pgan.schema import Channels
+from napari_pgan.store import Store, open_store
+
+
+def a_card(
+    store: Store, channels: Channels | None = None, conditions: tuple[Condition, ...] = (), **training: Any
+) -> Card:
+    """Of a model of the store's training subjects."""
+    channels = channels or store.channels
+    a = Architecture((4, 4), (8, 8, 8, 8), Encoding(channels).channel_count, 8, sum(c.size for c in conditions))
+    training = {"subject_hashes": store.keys("train"), "images": 100, **training}
+    return Card("tiny", a, channels, store.grid.at_size((32, 32)), conditions=conditions, training=training)
+
+
+def a_model(card: Card, seed: int = 0) -> Model:
+    """Untrained, so that its images are far from any patient's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Model(card, Generator(card.architecture))
+
+
+def model_file(path: Path, card: Card, seed: int = 0) -> Path:
+    write_model(path, card, a_model(card, seed).generator)
+    return path
+
+
+def of_few_steps(patch: pytest.MonkeyPatch) -> None:
+    """How well the encoder is trained matters to no test that uses this."""
+    patch.setattr(context, "train_encoder", partial(train_encoder, steps=4))
+
+
+@contextmanager
+def silent(what: str, total: int, unit: str = "") -> Iterator[Update]:
+    yield lambda done, note="": None
+
+
+def a_wish(store: Path, out: Path, measures: tuple[str, ...], **changed: Any) -> Wish:
+    opened = open_store(store)
+    wish = Wish(Candidate(a_model(a_card(opened)), "tiny"), opened, out, measures, samples=24)
+    return replace(wish, **changed)
+
+
+def take(wish: Wish) -> Report:
+    def draw(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], *lines: str | None) -> None:
+        write_sheet(
+            path, images, labels, wish.candidate.model.card.channels, rows, title=lines[0], foot=lines[1] or LIMITS
+        )
+
+    return evaluate(wish, silent, lambda line: None, draw)
