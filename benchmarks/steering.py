@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from napari_pgan import load_model
-from napari_pgan.latent.steering import Bank, Wish, make_bank, steer
+from napari_pgan.latent.steering import Bank, TargetMask, make_bank, steer
 from napari_pgan.model import Model
 
 FIRST_SEED = 20_000
@@ -57,22 +57,22 @@ def main() -> None:
         options.out.write_text(json.dumps(curves, indent=1) + "\n", "utf-8")
 
 
-def own_masks(model: Model, count: int) -> list[Wish]:
+def own_masks(model: Model, count: int) -> list[TargetMask]:
     """Of the model's own, one after another, those with a lesion that is large enough."""
     least, found, seed = 50 * np.prod(model.card.grid.shape) / 128**2, [], FIRST_SEED
     while len(found) < count:
         labels = model.sample(seeds=range(seed, seed + 32), batch_size=32).labels
-        found += [Wish.of(x, model.card.channels, model.card.grid) for x in labels if (x > 0).sum() >= least]
+        found += [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels if (x > 0).sum() >= least]
         seed += 32
     return found[:count]
 
 
-def steered(model: Model, wish: Wish, bank: Bank) -> Iterator[float]:
+def steered(model: Model, wish: TargetMask, bank: Bank) -> Iterator[float]:
     for found in steer(model, wish, bank):
         yield float(found.scores[0])
 
 
-def descent(model: Model, wish: Wish, length: float, rate: float, steps: int = 1000) -> Iterator[float]:
+def descent(model: Model, wish: TargetMask, length: float, rate: float, steps: int = 1000) -> Iterator[float]:
     """One latent, at full size, with Adam."""
     objective = wish.objective(model.encoding)
     z = (length * torch.from_numpy(model.latents([0]))).requires_grad_(True)
@@ -87,7 +87,7 @@ def descent(model: Model, wish: Wish, length: float, rate: float, steps: int = 1
         yield best
 
 
-def random_search(model: Model, wish: Wish) -> Iterator[float]:
+def random_search(model: Model, wish: TargetMask) -> Iterator[float]:
     best, seed = 0.0, 10**8
     while True:
         labels = model.sample(seeds=range(seed, seed + 8), batch_size=8).labels

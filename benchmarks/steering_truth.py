@@ -26,7 +26,7 @@ from steering import CLOCKS, Clock, own_masks
 
 from napari_pgan import load_model
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
-from napari_pgan.latent.steering import Bank, Found, Keep, Wish, kept_bank, refine, steer
+from napari_pgan.latent.steering import Bank, Candidates, Preserve, TargetMask, kept_bank, refine, steer
 from napari_pgan.latent.steering.bank import bank_stage
 from napari_pgan.model import Model
 from napari_pgan.model.model import find_model
@@ -47,7 +47,7 @@ class Witnesses:
         half = len(images) // 2
         self.apart = float(np.abs(images[:half] - images[half : 2 * half]).mean())
         self.scores = self.critics(batch.latents[with_lesion])
-        wishes = [Wish.of(x, model.card.channels, model.card.grid) for x in labels]
+        wishes = [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels]
         judged = judge.predict(images)
         self.ordinary = [float(w.score(x[None])[0]) for w, x in zip(wishes, judged, strict=True)]
         self.ordinary_whole = [w.lesion_dice(x[None])[0] for w, x in zip(wishes, judged, strict=True)]
@@ -69,7 +69,7 @@ class Witnesses:
         return (self.scores[None] < scores[:, None]).mean(axis=1)
 
 
-def row(wish: Wish, found: Found, seen: Witnesses) -> dict[str, Any]:
+def row(wish: TargetMask, found: Candidates, seen: Witnesses) -> dict[str, Any]:
     """What is to be known of one search."""
     images = seen.model.sample(latents=found.latents, offsets=found.offsets).images
     judged = seen.judge.predict(images)
@@ -86,7 +86,7 @@ def row(wish: Wish, found: Found, seen: Witnesses) -> dict[str, Any]:
     }
 
 
-def within(search: Iterator[Found], clock: Clock, seconds: float) -> Found:
+def within(search: Iterator[Candidates], clock: Clock, seconds: float) -> Candidates:
     """The best so far when the time is over, or the search."""
     began, best = clock(), next(search)
     while clock() - began <= seconds and (better := next(search, None)) is not None:
@@ -94,7 +94,9 @@ def within(search: Iterator[Found], clock: Clock, seconds: float) -> Found:
     return best
 
 
-def measure(name: str, wishes: list[Wish], seen: Witnesses, bank: Bank, clock: Clock, seconds: float) -> dict[str, Any]:
+def measure(
+    name: str, wishes: list[TargetMask], seen: Witnesses, bank: Bank, clock: Clock, seconds: float
+) -> dict[str, Any]:
     latent, refined, near = [], [], []
     factor = 2 ** (seen.model.stages - 1 - bank_stage(seen.model))
     for wish in wishes:
@@ -129,11 +131,11 @@ def lock(model: Model, bank: Bank, count: int, least: float, clock: Clock, secon
             break
         latent = model.latents([seed])
         have = model.sample(latents=latent).labels
-        wish = Wish.of(np.flip(have[0], model.card.grid.sideways or -1), model.card.channels, model.card.grid)
+        wish = TargetMask.of(np.flip(have[0], model.card.grid.sideways or -1), model.card.channels, model.card.grid)
         if (have > 0).sum() < 2 * least or wish.lesion_dice(have)[0] > 0.3:
             continue
         changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)
-        keep = Keep.of(model, latent, ~changing[None])
+        keep = Preserve.of(model, latent, ~changing[None])
         found = within(steer(model, wish, bank, candidates=2, keep=keep), clock, seconds)
         better = within(refine(model, wish, found, keep=keep), clock, seconds)
         assert found.moved is not None
@@ -179,7 +181,7 @@ def main() -> None:
     maps = label_map(slices.labels, channels.values)
     large = np.flatnonzero((maps > 0).sum(axis=(1, 2)) >= least)
     chosen = np.random.default_rng(0).choice(large, min(options.masks, len(large)), replace=False)
-    held = [Wish.of(maps[i], channels, grid) for i in chosen]
+    held = [TargetMask.of(maps[i], channels, grid) for i in chosen]
     figures: dict[str, Any] = {"judge": said}
     if options.masks:
         figures["own"] = measure("its own masks", own_masks(model, options.masks), seen, bank, clock, options.seconds)

@@ -9,7 +9,7 @@ from torch.profiler import record_function
 
 from napari_pgan.model import Architecture, Encoding
 from napari_pgan.schema import Channels, Label
-from napari_pgan.training.dataset import Images
+from napari_pgan.training.dataset import Dataset
 from napari_pgan.training.recipe import Recipe, read_recipe
 from napari_pgan.training.schedule import Moment, Phase, Schedule
 from napari_pgan.training.trainer import Trainer
@@ -20,7 +20,7 @@ CHANNELS = Channels(
 )
 
 
-class Noise(Images):
+class Noise(Dataset):
     """As many images of noise, (`count`, 7, `size`, `size`), kept and drawn as those of a cohort are."""
 
     def __init__(self, size: int, count: int, device: torch.device | str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from napari_pgan.training.counts import operations, parameters
-from napari_pgan.training.dataset import Images
+from napari_pgan.training.dataset import Dataset
 from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.schedule import Moment, Schedule
 from napari_pgan.training.trainer import Trainer
@@ -98,7 +98,7 @@ def images_for(seconds: float, schedule: Schedule, costs: dict[Key, Cost], looks
     return max(1, int(schedule.images * max(seconds - looks, seconds / 2) / spent))
 
 
-class _Noise(Images):
+class _Noise(Dataset):
     """Stands in for a cohort, which may be large, and slow to read."""
 
     def __init__(self, trainer: Trainer, stage: int, count: int) -> None:
@@ -117,7 +117,7 @@ def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
     return (penalized + (lazy - 1) * plain) / lazy
 
 
-def _median_step(trainer: Trainer, moment: Moment, reals: Images) -> float:
+def _median_step(trainer: Trainer, moment: Moment, reals: Dataset) -> float:
     warm = _WARM.get(trainer.device.type, 1)
     times: list[float] = []
     for done in range(warm + _REPEATS):

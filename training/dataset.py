@@ -14,7 +14,7 @@ from napari_pgan.training.randomness import generator_for
 _SHARE = 0.5  # of a GPU's free memory, that the cohort's images may take
 
 
-class Images:
+class Dataset:
     """Images with what is told beside them, and the order in which they are shown.
 
     Parameters
@@ -60,7 +60,7 @@ class Images:
         return self._orders[key]
 
 
-class Reals(Images):
+class RealDataset(Dataset):
     """All slices of a split at one size, as channels.
 
     Parameters

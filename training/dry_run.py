@@ -11,7 +11,7 @@ from napari_pgan.progress import duration
 from napari_pgan.training.calibrate import Cost
 from napari_pgan.training.counts import parameters
 from napari_pgan.training.memory import free_bytes, micro_batches, step_bytes, weight_bytes
-from napari_pgan.training.planning import Planning, Wish, schedule_of
+from napari_pgan.training.planning import Planning, TrainingRequest, schedule_of
 from napari_pgan.training.run_folder import Run
 from napari_pgan.training.schedule import Phase, Schedule
 from napari_pgan.training.trainer import Trainer
@@ -20,7 +20,7 @@ _WIDTH = 80  # characters of a line for people
 
 
 @dataclass(frozen=True)
-class Row:
+class DryRunRow:
     """One phase of a planned training.
 
     Parameters
@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outline:
+class DryRun:
     """A planned training; `lines` is for people, `to_dict` for machines."""
 
     recipe: str
@@ -71,7 +71,7 @@ class Outline:
     device: str
     precision: str
     free_bytes: int
-    rows: tuple[Row, ...]
+    rows: tuple[DryRunRow, ...]
     look_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Outline:
         return lines
 
     @staticmethod
-    def _cells(row: Row) -> tuple[str, ...]:
+    def _cells(row: DryRunRow) -> tuple[str, ...]:
         batch = str(row.batch) if row.parts in (1, None) else f"{row.parts}x{row.batch // (row.parts or 1)}"
         return (
             str(row.size), row.phase, str(row.width), _short(row.generator), _short(row.critic), f"{row.images:,}",
@@ -123,7 +123,7 @@ class Outline:
         )  # fmt: skip
 
 
-def outline(wish: Wish) -> Outline:
+def outline(wish: TrainingRequest) -> DryRun:
     """Plan a wish without training: networks are made and timed for about half a minute, and nothing is written.
 
     Raises
@@ -145,7 +145,7 @@ def outline(wish: Wish) -> Outline:
     if wish.minutes is not None:
         schedule = schedule_of(planning.timed(plan, costs, looks))
     rows = (_row(phase, trainer, needs[phase.stage], costs[phase.stage, phase.fading]) for phase in schedule.phases)
-    return Outline(
+    return DryRun(
         recipe.name, recipe.description, store.name, store.counts()["train"], store.channels.modalities,
         tuple(label.name for label in trainer.encoding.channels.labels), architecture.channels,
         architecture.shape(architecture.stages - 1), None if start is None else start.line, str(device), precision,
@@ -167,11 +167,11 @@ def _needs(trainer: Trainer, schedule: Schedule, free: int) -> dict[int, tuple[i
     return needs
 
 
-def _row(phase: Phase, trainer: Trainer, need: tuple[int | None, int], cost: Cost) -> Row:
+def _row(phase: Phase, trainer: Trainer, need: tuple[int | None, int], cost: Cost) -> DryRunRow:
     images, architecture = phase.end - phase.start, trainer.architecture
     kind, width = "fade" if phase.fading else "stable", architecture.widths[phase.stage]
     numbers, seconds = parameters(architecture, phase.stage), round(images * cost.seconds, 1)
-    return Row(
+    return DryRunRow(
         phase.size, kind, width, *numbers, images, phase.batch, phase.learning_rate, *need, seconds, cost.measured
     )
 

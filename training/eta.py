@@ -11,7 +11,7 @@ _MEMORY = 60.0  # seconds after which a measured speed counts half
 _TRUSTED = 3.0  # seconds of steps after which a phase's own speed is believed
 
 
-class Pace:
+class Eta:
     """Speeds of all phases: calibrated ones, corrected by how fast it really goes, and measured ones where there are.
 
     A later size can cost a hundred times the present one, so the images seen say little of the time.

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.training.planning import Planning, Wish, schedule_of, store_of
+from napari_pgan.training.planning import Planning, TrainingRequest, schedule_of, store_of
 from napari_pgan.training.run_folder import Run
-from napari_pgan.training.session import Sitting
+from napari_pgan.training.session import Session
 from napari_pgan.training.stopping import Interrupted, Requests
 
 
-def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]) -> Run:
+def train(wish: TrainingRequest, progress: Callable[[int], Any], say: Callable[[str], None]) -> Run:
     """Train, or go on where the same training stopped.
 
     Parameters
@@ -47,7 +47,7 @@ def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]
                         say(f"{wish.minutes:g} minutes are about {plan.images:,} images on this machine")
                     run.write_plan(plan)
             schedule = schedule_of(plan)
-            with Sitting(plan, schedule, planning.store, trainer, run, requests, say) as sitting:
+            with Session(plan, schedule, planning.store, trainer, run, requests, say) as sitting:
                 sitting.begin(planning.start, costs)
                 with progress(schedule.images) as update:
                     sitting.go(update)
@@ -56,7 +56,7 @@ def train(wish: Wish, progress: Callable[[int], Any], say: Callable[[str], None]
     return run
 
 
-def go_on(wish: Wish) -> Wish:
+def go_on(wish: TrainingRequest) -> TrainingRequest:
     """The wish of a run that was begun: its recipe, size and length as they stand in its folder.
 
     Raises

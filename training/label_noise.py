@@ -17,7 +17,7 @@ from napari_pgan.training import recipe
 _BACKGROUND = -1.0
 
 
-class Masks:
+class LabelNoise:
     """The remedies of a recipe.
 
     Parameters

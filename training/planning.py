@@ -15,7 +15,7 @@ from napari_pgan.training.device import choose_device
 from napari_pgan.training.init import plan_start
 from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.run_folder import Plan, Run, wish_of
+from napari_pgan.training.run_folder import Run, RunPlan, wish_of
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.session import make_trainer
 from napari_pgan.training.snapshots import seconds_of_looks
@@ -23,7 +23,7 @@ from napari_pgan.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Wish:
+class TrainingRequest:
     """What a person asks `fit` for.
 
     Parameters
@@ -77,7 +77,7 @@ class Planning:
         The store, device, size or model to start from do not allow it.
     """
 
-    def __init__(self, wish: Wish) -> None:
+    def __init__(self, wish: TrainingRequest) -> None:
         self._began = time.monotonic()
         self.wish, self.recipe = wish, wish.recipe
         self.store, self.device = store_of(wish.store, wish.subjects), choose_device(wish.device)
@@ -92,7 +92,7 @@ class Planning:
         """Fresh networks."""
         return make_trainer(self.recipe, self.store, self.size, self.device)
 
-    def begun(self, run: Run) -> Plan | None:
+    def begun(self, run: Run) -> RunPlan | None:
         """What the run in the folder trains, if one was begun there; raises InputError if that is something else."""
         if not run.begun:
             return None
@@ -115,11 +115,11 @@ class Planning:
             )
         return plan
 
-    def plan(self) -> Plan:
+    def plan(self) -> RunPlan:
         """The plan of a new run, as long as `images` says or the recipe."""
         grown = None if self.start is None else self.start.grown
         images = self.wish.images or Schedule(self.recipe, self.size, None, grown).images
-        return Plan(
+        return RunPlan(
             recipe=self.recipe,
             store=self.wish.store,
             store_fingerprint=self.store.fingerprint,
@@ -132,16 +132,16 @@ class Planning:
             subjects=self.wish.subjects,
         )
 
-    def costs(self, plan: Plan) -> dict[Key, Cost]:
+    def costs(self, plan: RunPlan) -> dict[Key, Cost]:
         """What an image costs in each phase."""
         return calibrate(self.new_trainer(), schedule_of(plan))
 
-    def timed(self, plan: Plan, costs: dict[Key, Cost], looks: float) -> Plan:
+    def timed(self, plan: RunPlan, costs: dict[Key, Cost], looks: float) -> RunPlan:
         """The plan, as long as fits into the `minutes` of the wish, of which planning has used some."""
         left = 60 * (self.wish.minutes or 0.0) - (time.monotonic() - self._began)
         return replace(plan, images=images_for(max(left, 0.0), schedule_of(plan), costs, looks))
 
-    def looks(self, plan: Plan, costs: dict[Key, Cost], trainer: Trainer) -> float:
+    def looks(self, plan: RunPlan, costs: dict[Key, Cost], trainer: Trainer) -> float:
         """Seconds that all looks at the training will take."""
         return seconds_of_looks(plan, schedule_of(plan), self.store, trainer, costs)
 
@@ -162,7 +162,7 @@ def store_of(address: str, subjects: int | None) -> Store:
     return store if subjects is None else store.narrowed(subjects)
 
 
-def schedule_of(plan: Plan) -> Schedule:
+def schedule_of(plan: RunPlan) -> Schedule:
     """When a run trains what."""
     return Schedule(plan.recipe, plan.size, plan.images, plan.grown)
 

@@ -15,19 +15,19 @@ from napari_pgan.training.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from napari_pgan.training.eta import Pace
+from napari_pgan.training.eta import Eta
 from napari_pgan.training.growth_animation import cut_previews
 from napari_pgan.training.out_of_memory import does_not_fit
-from napari_pgan.training.run_folder import Plan, Run
-from napari_pgan.training.running_means import Tally
+from napari_pgan.training.run_folder import Run, RunPlan
+from napari_pgan.training.running_means import RunningMeans
 from napari_pgan.training.schedule import Moment, Schedule
-from napari_pgan.training.snapshots import Looks
+from napari_pgan.training.snapshots import Snapshots
 from napari_pgan.training.trainer import Trainer
 
 _RETREATS = 3  # times that a training which diverged goes back
 
 
-class Keeper:
+class Recovery:
     """What a later sitting needs to come to the same end: the trainer's state, and what is listed in `save`.
 
     Parameters
@@ -45,12 +45,18 @@ class Keeper:
     """
 
     def __init__(
-        self, plan: Plan, schedule: Schedule, trainer: Trainer, run: Run, looks: Looks, say: Callable[[str], None]
+        self,
+        plan: RunPlan,
+        schedule: Schedule,
+        trainer: Trainer,
+        run: Run,
+        looks: Snapshots,
+        say: Callable[[str], None],
     ) -> None:
         self.plan, self.schedule, self.trainer = plan, schedule, trainer
         self.run, self.looks, self.say = run, looks, say
-        self.pace = Pace(schedule, looks.at, plan.recipe.watch.samples, [0.0] * len(schedule.phases))
-        self.tally = Tally()
+        self.pace = Eta(schedule, looks.at, plan.recipe.watch.samples, [0.0] * len(schedule.phases))
+        self.tally = RunningMeans()
         self.looked = 0  # images at the last look
         self.seconds = 0.0  # spent in training, over all sittings
         self.retreats: list[dict[str, Any]] = []  # from divergences: when, where to, why

@@ -25,7 +25,7 @@ _PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """What a run trains: its recipe, data and length, as they stand in its ``recipe.yaml``.
 
     Parameters
@@ -118,15 +118,15 @@ class Run:
         finally:
             lock.release()
 
-    def write_plan(self, plan: Plan) -> None:
+    def write_plan(self, plan: RunPlan) -> None:
         write_text(self._recipe, plan.to_yaml())
 
-    def read_plan(self) -> Plan:
+    def read_plan(self) -> RunPlan:
         """The plan of a run that was begun; raises InputError where it cannot be read."""
         try:
             data = yaml.safe_load(self._recipe.read_text("utf-8"))
             recipe = recipe_from_dict(data.pop("recipe"), str(self._recipe))
-            return Plan(recipe=recipe, **data)
+            return RunPlan(recipe=recipe, **data)
         except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
             raise InputError(f"{self._recipe}: cannot be read, so this run cannot go on; give another --out") from None
 

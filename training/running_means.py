@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 
-class Tally:
+class RunningMeans:
     """Sums of losses since the last row, which a checkpoint holds, so that a row is the same after a resume."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key, calibrate
 from napari_pgan.training.checkpoint import NotFinite
-from napari_pgan.training.dataset import Reals
+from napari_pgan.training.dataset import RealDataset
 from napari_pgan.training.graft import start_from
 from napari_pgan.training.growth_animation import write_growth
 from napari_pgan.training.init import Start
@@ -22,10 +22,10 @@ from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.out_of_memory import does_not_fit, out_of_memory
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.recovery import Keeper
-from napari_pgan.training.run_folder import Plan, Run
+from napari_pgan.training.recovery import Recovery
+from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.schedule import Moment, Schedule
-from napari_pgan.training.snapshots import Looks
+from napari_pgan.training.snapshots import Snapshots
 from napari_pgan.training.stopping import Interrupted, Requests
 from napari_pgan.training.trainer import Trainer
 
@@ -33,7 +33,7 @@ _HEARTBEAT = 5.0  # seconds
 _ROWS = 400  # lines of losses in a whole training
 
 
-class Sitting:
+class Session:
     """A run in progress; a context that leaves a true status behind.
 
     What happens when depends on the images seen alone; looks and checkpoints do not change the training's course.
@@ -54,7 +54,7 @@ class Sitting:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RunPlan,
         schedule: Schedule,
         store: Store,
         trainer: Trainer,
@@ -64,15 +64,15 @@ class Sitting:
     ) -> None:
         self.plan, self.schedule, self.store, self.trainer = plan, schedule, store, trainer
         self.run, self.requests, self.say = run, requests, say
-        self.looks = Looks(plan, schedule, store, run)
-        self.kept = Keeper(plan, schedule, trainer, run, self.looks, say)
-        self.reals: tuple[int, Reals] | None = None
+        self.looks = Snapshots(plan, schedule, store, run)
+        self.kept = Recovery(plan, schedule, trainer, run, self.looks, say)
+        self.reals: tuple[int, RealDataset] | None = None
         self.rate = 0.0  # images a second
         self.augment = 0.0  # its probability at the last row
         self._begun = False
         self._clock, self._since = time.monotonic(), 0  # since when, and how many images, time has not been counted
 
-    def __enter__(self) -> Sitting:
+    def __enter__(self) -> Session:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -185,7 +185,7 @@ class Sitting:
         if self.trainer.split != split:  # memory ran out, and the trainer has helped itself
             self.kept.split(self.trainer.split)
 
-    def _reals_of(self, moment: Moment) -> Reals:
+    def _reals_of(self, moment: Moment) -> RealDataset:
         size = moment.phase.size
         if self.reals is None or self.reals[0] != size:
             self.reals = None  # before the next are loaded, so that both are never in memory
@@ -288,8 +288,8 @@ def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) 
     return Trainer(recipe, architecture, encoding, device)
 
 
-def make_reals(recipe: Recipe, store: Store, last: int, pixels: int, device: torch.device) -> Reals:
+def make_reals(recipe: Recipe, store: Store, last: int, pixels: int, device: torch.device) -> RealDataset:
     _, encoding, conditions = plan_architecture(recipe, store, last)
     height, width = store.grid.shape
     mirror = mirror_axis(recipe.augment, store)
-    return Reals(store, "train", pixels * width // max(height, width), encoding, conditions, device, mirror)
+    return RealDataset(store, "train", pixels * width // max(height, width), encoding, conditions, device, mirror)

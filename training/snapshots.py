@@ -16,15 +16,15 @@ from napari_pgan.training.calibrate import Cost, Key
 from napari_pgan.training.eta import look_guess
 from napari_pgan.training.export import Origin, export_model, shown_stage
 from napari_pgan.training.growth_animation import write_growth
-from napari_pgan.training.run_folder import Plan, Run
+from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.trainer import Trainer
-from napari_pgan.training.validation import Watch
+from napari_pgan.training.validation import Validation
 
 _PATIENCE = 20.0  # seconds that a look may take to be rehearsed
 
 
-class Looks:
+class Snapshots:
     """When a training is looked at, and what is done then; nothing of it changes the training's course.
 
     Parameters
@@ -35,10 +35,10 @@ class Looks:
         Where preview, metrics and models go.
     """
 
-    def __init__(self, plan: Plan, schedule: Schedule, store: Store, run: Run) -> None:
+    def __init__(self, plan: RunPlan, schedule: Schedule, store: Store, run: Run) -> None:
         self.plan, self.schedule, self.store, self.run = plan, schedule, store, run
         _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
-        self.watch = Watch(store, self.encoding, self.conditions, plan.recipe.watch.samples)
+        self.watch = Validation(store, self.encoding, self.conditions, plan.recipe.watch.samples)
         times = plan.recipe.watch.times
         self.at = sorted({round(schedule.images * i / times) for i in range(1, times + 1)} - {0})
         self.best: float | None = None  # the least distance to held-out subjects so far
@@ -91,12 +91,14 @@ class Looks:
         return f"swd_{self.watch.split}"
 
 
-def seconds_of_looks(plan: Plan, schedule: Schedule, store: Store, trainer: Trainer, costs: dict[Key, Cost]) -> float:
+def seconds_of_looks(
+    plan: RunPlan, schedule: Schedule, store: Store, trainer: Trainer, costs: dict[Key, Cost]
+) -> float:
     """How long all looks of a training will take, by one at the last size where that takes seconds; nothing is kept.
 
     Looks at smaller sizes count in proportion to what their steps cost.
     """
-    looks = Looks(plan, schedule, store, Run(plan.store))
+    looks = Snapshots(plan, schedule, store, Run(plan.store))
     phases = [schedule.reached(at).phase for at in looks.at]
     each = [costs[phase.stage, phase.fading].seconds for phase in phases]
     last = look_guess(plan.recipe.watch.samples, each[-1])
@@ -105,7 +107,7 @@ def seconds_of_looks(plan: Plan, schedule: Schedule, store: Store, trainer: Trai
     return sum(last * min(cost / each[-1], 1.0) for cost in each)
 
 
-def _rehearse(looks: Looks, trainer: Trainer) -> float:
+def _rehearse(looks: Snapshots, trainer: Trainer) -> float:
     """Seconds of a look at the end of a training, into a folder that goes."""
     with tempfile.TemporaryDirectory() as folder:
         looks.run = Run(folder)

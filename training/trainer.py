@@ -15,9 +15,9 @@ from napari_pgan.model.layers import blend, down, up
 from napari_pgan.model.networks import fades
 from napari_pgan.training.augment import Augmentation, adapted
 from napari_pgan.training.cuda_graphs import Graphs
-from napari_pgan.training.dataset import Images
+from napari_pgan.training.dataset import Dataset
 from napari_pgan.training.device import Features, sent
-from napari_pgan.training.label_noise import Masks
+from napari_pgan.training.label_noise import LabelNoise
 from napari_pgan.training.losses import full, make_loss
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.recipe import Recipe
@@ -108,7 +108,7 @@ class Trainer:
         self.mean.requires_grad_(False)
         self.loss = make_loss(recipe.loss)
         self.augment = Augmentation(recipe.augment, encoding.modality_count, architecture.dimensions)
-        self.masks = Masks(recipe.mask, encoding)
+        self.masks = LabelNoise(recipe.mask, encoding)
         self.probability = torch.tensor(float(recipe.augment.probability), device=self.device)
         self.graphs = Graphs(self.device)
         self.seen = 0
@@ -138,7 +138,7 @@ class Trainer:
         self._sound.fill_(True)
         return sound
 
-    def enter(self, phase: Phase, reals: Images) -> None:
+    def enter(self, phase: Phase, reals: Dataset) -> None:
         """Make ready for a phase, before its first step; the same each time it is done."""
         if phase.fading and self.recipe.network.growth == "preserving":
             random = generator_for(self.recipe.seed, "growth", phase.start)
@@ -148,7 +148,7 @@ class Trainer:
                 grow_generator(network, phase.stage, z, told)
             grow_critic(self.critic, phase.stage)
 
-    def step(self, moment: Moment, reals: Images) -> Said:
+    def step(self, moment: Moment, reals: Dataset) -> Said:
         """One step of the critic, one of the generator, on the batch that follows; returns losses, without waiting.
 
         The numbers drawn depend on the recipe's seed and `seen` alone. Nothing has changed when it raises in the
@@ -303,7 +303,7 @@ class Trainer:
         every = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
         self._sound &= torch.isfinite(every).all()
 
-    def _draw(self, n: int, reals: Images) -> Draw:
+    def _draw(self, n: int, reals: Dataset) -> Draw:
         seed, random = self.recipe.seed, generator_for(self.recipe.seed, "step", self.seen)
         real, told = reals.batch(self.seen, n, seed)
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))

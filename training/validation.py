@@ -20,7 +20,7 @@ _CELL = (128, 512)  # pixels of a side that an image takes on a preview, at leas
 _DISTANCE_SEED = 2**30  # far from the seeds that people look at
 
 
-class Watch:
+class Validation:
     """Renders the running mean of a training.
 
     Parameters

@@ -181,10 +181,10 @@ def _dice(wanted: np.ndarray, found: np.ndarray, model: Model) -> dict[str, floa
     """Of each label by its name; None for one that is in neither."""
     import math
 
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
 
     channels = model.card.channels
-    every = Wish.of(wanted, channels, model.card.grid).dice(found[None])[0].tolist()
+    every = TargetMask.of(wanted, channels, model.card.grid).dice(found[None])[0].tolist()
     return {label.name: None if math.isnan(x) else x for label, x in zip(channels.labels, every, strict=True)}
 
 

@@ -12,7 +12,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.discover import find_cohort
 from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, Frame, PreparedSubject, prepare_subject
 from napari_pgan.latent import parse_seeds
 from napari_pgan.model import Card
@@ -60,7 +60,7 @@ class Wanted:
     subjects
         Keys of a store's subjects; none stands for all that are held out.
     register, bias, strip
-        What is done to volumes first, as in `Steps`; ``brain=file`` among the sources strips, too.
+        What is done to volumes first, as in `PreprocessingSteps`; ``brain=file`` among the sources strips, too.
     """
 
     slices: str = AUTO
@@ -178,7 +178,7 @@ def _frame(card: Card, where: str, wanted: Wanted) -> Frame:
             "prepared store"
         )
     reference = card.channels.modalities[0] if wanted.register or wanted.strip else None
-    steps = Steps(reference=reference, register=wanted.register, bias=wanted.bias, strip=wanted.strip)
+    steps = PreprocessingSteps(reference=reference, register=wanted.register, bias=wanted.bias, strip=wanted.strip)
     return Frame(grid.shape[0], grid.spacing[0] * grid.shape[0], axis, may_cut=True, steps=steps)
 
 

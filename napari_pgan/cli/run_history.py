@@ -18,7 +18,7 @@ from napari_pgan.model.model_file import read_card
 from napari_pgan.training.checkpoint import verified
 from napari_pgan.training.export import grown_to, shown_stage
 from napari_pgan.training.planning import schedule_of
-from napari_pgan.training.run_folder import Plan, Run
+from napari_pgan.training.run_folder import Run, RunPlan
 
 _MEAN = "mean."  # before the names of the running mean's tensors in a checkpoint
 
@@ -53,7 +53,7 @@ def history_of(run: Run) -> RunHistory:
     return RunHistory(tuple(_distances(run)), tuple(found[seen] for seen in sorted(found)))
 
 
-def model_of_checkpoint(path: Path, card: Card, plan: Plan) -> Model:
+def model_of_checkpoint(path: Path, card: Card, plan: RunPlan) -> Model:
     """The running mean of a checkpoint, at the size that was worth showing then.
 
     Parameters

@@ -13,9 +13,9 @@ from napari_pgan.cli.options import Device, require_finite
 from napari_pgan.errors import InputError, Stopped
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
+    from napari_pgan.latent.steering import Bank, Candidates, TargetAreas, TargetMask
     from napari_pgan.model import Card, Model
-    from napari_pgan.samples import Search
+    from napari_pgan.samples import SteeringSearch
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff", ".gif", ".bmp")
 
@@ -61,11 +61,11 @@ def steer(
         raise InputError("give a mask or a folder of masks, or --ask in place of it")
     require_finite(seconds=seconds, refine=refine)
     from napari_pgan.cli.sample import conditions_of
-    from napari_pgan.latent.steering import Wish, kept_bank
+    from napari_pgan.latent.steering import TargetMask, kept_bank
     from napari_pgan.latent.steering.bank import COUNT
     from napari_pgan.model import load_model
     from napari_pgan.progress import emit, progress, say
-    from napari_pgan.samples import Search
+    from napari_pgan.samples import SteeringSearch
     from napari_pgan.training.device import choose_device
 
     loaded = load_model(model, choose_device(device))
@@ -73,7 +73,7 @@ def steer(
         raise InputError(f"{model} makes no segmentation, so nothing can be asked of it; give a model with labels")
     settings = {"candidates": candidates, "seconds": seconds, "refine": refine, "slice": position}
     conditions = conditions_of(condition or [], loaded.card)
-    goals: list[tuple[str, Path, Path | Numbers]]
+    goals: list[tuple[str, Path, Path | TargetAreas]]
     if mask is None:
         goals = [("numbers", out, numbers_of(ask or [], loaded.card))]
     elif mask.is_dir():
@@ -95,9 +95,9 @@ def steer(
             if bank is None:
                 with progress("getting to know the model", COUNT, "latents") as update:
                     bank = kept_bank(loaded, progress=lambda done, _: update(done, ""))
-            if isinstance(wish, Wish):
+            if isinstance(wish, TargetMask):
                 wish = replace(wish, told=(*wish.told, *bank.warnings(wish)))
-            report = _one(Search(loaded, wish, settings, conditions, source=source), bank, folder)
+            report = _one(SteeringSearch(loaded, wish, settings, conditions, source=source), bank, folder)
         except InputError as error:
             if not several:
                 raise
@@ -119,7 +119,7 @@ def steer(
         say(f"{used} of {len(goals)} masks were used, and what was found is in {out}{others}")
 
 
-def _one(search: Search, bank: Bank, out: Path) -> dict[str, Any]:
+def _one(search: SteeringSearch, bank: Bank, out: Path) -> dict[str, Any]:
     """Search, write, and give the report."""
     from napari_pgan.latent.steering import refine, steer
     from napari_pgan.progress import progress
@@ -128,12 +128,12 @@ def _one(search: Search, bank: Bank, out: Path) -> dict[str, Any]:
     if (done := found_report(search, out)) is not None:
         return done
     seconds, strength = search.settings["seconds"], search.settings["refine"]
-    found: Found | None = None
+    found: Candidates | None = None
     claim_found(search, out)
     try:
         with progress("searching", 100, "%") as update:
 
-            def tell(best: Found) -> Found:
+            def tell(best: Candidates) -> Candidates:
                 update(min(99, int(100 * best.seconds / max(seconds, 1e-9))), f"best {best.scores[0]:.2f}")
                 return best
 
@@ -157,22 +157,22 @@ def _one(search: Search, bank: Bank, out: Path) -> dict[str, Any]:
     return search.report(found)
 
 
-def _read(path: Path, model: Model, position: int | None) -> tuple[Wish, dict[str, Any]]:
+def _read(path: Path, model: Model, position: int | None) -> tuple[TargetMask, dict[str, Any]]:
     """What a file asks for, and which file it was: by its content, since its name may be a patient's."""
     from napari_pgan.imaging.preprocessing.drawing import read_drawing
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
 
     card = model.card
     drawing = read_drawing(path, card.grid, position)
-    wish = Wish.of(drawing.labels, card.channels, card.grid, drawing.affine)
+    wish = TargetMask.of(drawing.labels, card.channels, card.grid, drawing.affine)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return replace(wish, told=(*drawing.told, *wish.told)), {"sha256": digest, "slice": drawing.position}
 
 
-def numbers_of(texts: list[str], card: Card) -> Numbers:
+def numbers_of(texts: list[str], card: Card) -> TargetAreas:
     """What ``--ask name=value`` asks for."""
-    from napari_pgan.latent.steering import Numbers
+    from napari_pgan.latent.steering import TargetAreas
 
     values = {label.name: label.value for label in card.channels.labels}
     areas: dict[int, float] = {}
@@ -202,7 +202,7 @@ def numbers_of(texts: list[str], card: Card) -> Numbers:
         else:
             known = ", ".join(["lesion", "side", *values, *(f"{label} share" for label in values)])
             raise InputError(f"--ask {name!r} is unknown; there are {known}")
-    return Numbers(card.channels, card.grid, areas, shares=shares, **whole)
+    return TargetAreas(card.channels, card.grid, areas, shares=shares, **whole)
 
 
 def _stem(path: Path) -> str:

@@ -74,7 +74,7 @@ class RunHistory:
     models: tuple[RunModel, ...]
 
 
-class Work:
+class EvaluationContext:
     """The model, the store, and what is drawn and read of them.
 
     Parameters

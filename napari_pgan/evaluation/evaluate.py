@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan import __version__
-from napari_pgan.evaluation.context import TRAINED, Candidate, Progress, RunHistory, Work
+from napari_pgan.evaluation.context import TRAINED, Candidate, EvaluationContext, Progress, RunHistory
 from napari_pgan.evaluation.extra import check_installed
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
-from napari_pgan.evaluation.report.page import Report, write_report
+from napari_pgan.evaluation.report.page import EvaluationReport, write_report
 from napari_pgan.evaluation.report_folder import Finished, Folder
 from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.store import Store
@@ -27,7 +27,7 @@ _PACKAGES = ("torch", "numpy", "torchmetrics", "monai")
 
 
 @dataclass(frozen=True)
-class Wish:
+class EvaluationRequest:
     """What an evaluation is asked to find out.
 
     Parameters
@@ -64,7 +64,9 @@ class Wish:
     steps: int = STEPS
 
 
-def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sheet: DrawSheet) -> Report:
+def evaluate(
+    wish: EvaluationRequest, progress: Progress, say: Callable[[str], None], draw_sheet: DrawSheet
+) -> EvaluationReport:
     """Take the measures that are asked for, and write the report of all that the folder has.
 
     Parameters
@@ -97,7 +99,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
         **({} if wish.steps == STEPS else {"steps": wish.steps}),  # evaluations of before had no choice
     }
     folder = Folder(wish.out, facts)
-    work = Work(
+    work = EvaluationContext(
         wish.candidate, wish.store, found, folder, wish.samples, wish.seed, wish.features, wish.low_data, wish.run,
         progress, draw_sheet, wish.steps,
     )  # fmt: skip
@@ -116,7 +118,7 @@ def evaluate(wish: Wish, progress: Progress, say: Callable[[str], None], draw_sh
     return write_report(folder, about, {name: one for name, one in kept.items() if one is not None})
 
 
-def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
+def _take(name: str, work: EvaluationContext, say: Callable[[str], None]) -> None:
     measure = MEASURES[name]
     if _kept(name, work) is not None:
         say(f"{measure.title}: taken before, kept")
@@ -137,21 +139,21 @@ def _take(name: str, work: Work, say: Callable[[str], None]) -> None:
     work.folder.write(name, _of(name, work, measure.version), finished)
 
 
-def _kept(name: str, work: Work) -> Finished | None:
+def _kept(name: str, work: EvaluationContext) -> Finished | None:
     """What a measure found before, if it stands."""
     measure = MEASURES[name]
     every = (work.folder.read(name, _of(name, work, version)) for version in (measure.version, *measure.readable))
     return next((found for found in every if found is not None), None)
 
 
-def _of(name: str, work: Work, version: int) -> list[Any]:
+def _of(name: str, work: EvaluationContext, version: int) -> list[Any]:
     """What a measure's result is of, beside the facts of the evaluation."""
     measure = MEASURES[name]
     digest = work.named.digest if measure.on_features and work.named is not None else ""
     return [version, measure.options(work), *([digest] if digest else [])]
 
 
-def describe(wish: Wish, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:
+def describe(wish: EvaluationRequest, found: Match, kept: dict[str, Finished | None]) -> dict[str, Any]:
     """What an evaluation is of, for the report."""
     model, store, card = wish.candidate.model, wish.store, wish.candidate.model.card
     counts = store.counts()

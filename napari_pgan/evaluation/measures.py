@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.context import Work, each_subject
+from napari_pgan.evaluation.context import EvaluationContext, each_subject
 from napari_pgan.evaluation.memorisation.pairs import write_pairs
 
 QUICK = ("likeness", "memorisation")
@@ -41,10 +41,10 @@ class Measure:
 
     title: str
     version: int
-    take: Callable[[Work], dict[str, Any]]
-    refuse: Callable[[Work], None] = lambda work: None
-    options: Callable[[Work], Any] = lambda work: None
-    announce: Callable[[Work], str] = lambda work: ""
+    take: Callable[[EvaluationContext], dict[str, Any]]
+    refuse: Callable[[EvaluationContext], None] = lambda work: None
+    options: Callable[[EvaluationContext], Any] = lambda work: None
+    announce: Callable[[EvaluationContext], str] = lambda work: ""
     readable: tuple[int, ...] = ()
     on_features: bool = False
 
@@ -67,11 +67,11 @@ def parse_measures(text: str) -> tuple[str, ...]:
     return tuple(name for name in MEASURES if name in names or ("quick" in names and name in QUICK))
 
 
-def _likeness(work: Work) -> dict[str, Any]:
-    from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
+def _likeness(work: EvaluationContext) -> dict[str, Any]:
+    from napari_pgan.evaluation.likeness.likeness import ImageSet, measure_likeness
 
     cohort, made, encoder = work.cohort, work.samples, work.encoder
-    real, generated = Images(cohort.images, work.crisp_labels), Images(made.images, made.fractions)
+    real, generated = ImageSet(cohort.images, work.crisp_labels), ImageSet(made.images, made.fractions)
     names = work.model.card.channels.modalities
     with work.step("likeness", "%") as step:
         found = measure_likeness(
@@ -80,7 +80,7 @@ def _likeness(work: Work) -> dict[str, Any]:
     return found.to_dict()
 
 
-def _memorisation(work: Work) -> dict[str, Any]:
+def _memorisation(work: EvaluationContext) -> dict[str, Any]:
     from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
 
     known, learnt, made, encoder = work.match.known, work.learnt, work.samples, work.encoder
@@ -99,7 +99,7 @@ def _memorisation(work: Work) -> dict[str, Any]:
     return found.to_dict()
 
 
-def _use(work: Work) -> dict[str, Any]:
+def _use(work: EvaluationContext) -> dict[str, Any]:
     from napari_pgan.evaluation.segmentation.labelled import Labelled
     from napari_pgan.evaluation.segmentation.use import Group, measure_use
 
@@ -116,7 +116,7 @@ def _use(work: Work) -> dict[str, Any]:
         ).to_dict()  # fmt: skip
 
 
-def _consistency(work: Work) -> dict[str, Any]:
+def _consistency(work: EvaluationContext) -> dict[str, Any]:
     from napari_pgan.evaluation.segmentation.consistency import measure_consistency
     from napari_pgan.evaluation.segmentation.labelled import Labelled
     from napari_pgan.evaluation.segmentation.use import kept_segmenter
@@ -130,14 +130,14 @@ def _consistency(work: Work) -> dict[str, Any]:
     return measure_consistency(judge, Labelled(made.images, made.labels), unseen, channels).to_dict()
 
 
-def _judge_path(work: Work) -> Path:
+def _judge_path(work: EvaluationContext) -> Path:
     """One of the segmenters of use is the judge of consistency."""
     from napari_pgan.evaluation.segmentation.use import segmenter_path
 
     return segmenter_path(work.segmenters, 0, "real", 0)
 
 
-def _time_of_use(work: Work) -> str:
+def _time_of_use(work: EvaluationContext) -> str:
     from napari_pgan.evaluation.segmentation.use import SEEDS, SOURCES, segmenter_path
 
     models = 1 + len(work.low_data)
@@ -145,7 +145,7 @@ def _time_of_use(work: Work) -> str:
     return _time_of(sum(not path.is_file() for path in paths), work.steps)
 
 
-def _time_of_judge(work: Work) -> str:
+def _time_of_judge(work: EvaluationContext) -> str:
     return _time_of(int(not _judge_path(work).is_file()), work.steps)
 
 
@@ -161,36 +161,36 @@ def _time_of(segmenters: int, steps: int) -> str:
     )
 
 
-def _trends(work: Work) -> dict[str, Any]:
+def _trends(work: EvaluationContext) -> dict[str, Any]:
     from napari_pgan.evaluation.trends import measure_trends
 
     return measure_trends(work)
 
 
-def _shrunk(work: Work) -> str | None:
+def _shrunk(work: EvaluationContext) -> str | None:
     return None if work.match.size == work.store.grid.shape[-1] else "labels of real images are crisp"
 
 
-def _known(work: Work) -> str | None:
+def _known(work: EvaluationContext) -> str | None:
     return None if work.match.known == "all" else work.match.known
 
 
-def _history(work: Work) -> Any:
+def _history(work: EvaluationContext) -> Any:
     return None if work.run is None else [list(work.run.distances), [model.identity for model in work.run.models]]
 
 
-def _others(work: Work) -> list[str]:
+def _others(work: EvaluationContext) -> list[str]:
     return [candidate.model.identity for candidate, _ in work.low_data]
 
 
-def _refuse_unlabelled(work: Work) -> None:
+def _refuse_unlabelled(work: EvaluationContext) -> None:
     if not work.model.card.channels.labels:
         raise InputError(
             f"{work.where}: makes no labels, so use and consistency have nothing to look at; leave them out"
         )
 
 
-def _refuse_seen(work: Work) -> None:
+def _refuse_seen(work: EvaluationContext) -> None:
     _refuse_unlabelled(work)
     for candidate, found in ((work.candidate, work.match), *work.low_data):
         if found.seen_in_test:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.context import Work
+from napari_pgan.evaluation.context import EvaluationContext
 from napari_pgan.evaluation.eval_data import Samples, crisp
 from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
-from napari_pgan.evaluation.likeness.split_half import Beside, Trio, halvings
+from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.store import Slices
 
@@ -30,7 +30,7 @@ _CHUNK = 128
 _LEAST = 2  # images that a normal distribution is fitted to
 
 
-def measure_trends(work: Work) -> dict[str, Any]:
+def measure_trends(work: EvaluationContext) -> dict[str, Any]:
     """Distances of every stage, and of every model that the run has kept.
 
     Parameters
@@ -41,9 +41,9 @@ def measure_trends(work: Work) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``stages``: a list of size, ``swd`` and ``frechet`` (each a `Beside`); ``run``: ``distances`` as the run noted
-        them and ``models``, the same as of the stages by name and images seen, or None without a run; ``images`` and
-        ``halvings``: how many a set had, and how often subjects were parted; ``crisp``: True, since real labels are.
+        ``stages``: a list of size, ``swd`` and ``frechet`` (each a `WithBaseline`); ``run``: ``distances`` as the run
+        noted them and ``models``, the same as of the stages by name and images seen, or None without a run; ``images``
+        and ``halvings``: how many a set had, and how often subjects were parted; ``crisp``: True, as real labels are.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def measure_trends(work: Work) -> dict[str, Any]:
 class _Reals:
     """Real images at one size, with their features and floors, which serve all models of that size."""
 
-    def __init__(self, cohort: Slices, encoder: FeatureEncoder, factor: int, trios: list[Trio]) -> None:
+    def __init__(self, cohort: Slices, encoder: FeatureEncoder, factor: int, trios: list[Comparison]) -> None:
         self.encoder, self.factor, self.trios = encoder, factor, trios
         rows = np.unique(np.concatenate([part for trio in trios for part in (trio.other, trio.reference)]))
         images = shrink(cohort.images[rows], factor)
@@ -97,11 +97,11 @@ class _Reals:
         features = self._features(samples.images)
         models = [self._distances(joint[t.generated], features[t.generated], t) for t in self.trios]
         return {
-            name: Beside.of([m[name] for m in models], [f[name] for f in self.floors]).to_dict()
+            name: WithBaseline.of([m[name] for m in models], [f[name] for f in self.floors]).to_dict()
             for name in ("swd", "frechet")
         }
 
-    def _distances(self, joint: np.ndarray, features: np.ndarray, trio: Trio) -> dict[str, float]:
+    def _distances(self, joint: np.ndarray, features: np.ndarray, trio: Comparison) -> dict[str, float]:
         reference, expected = self._of(trio.reference)
         swd = sliced_wasserstein(reference, joint, patches=_PATCHES, projections=_PROJECTIONS)["mean"]
         return {"swd": swd, "frechet": frechet_distance(features, expected)}

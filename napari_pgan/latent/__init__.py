@@ -3,12 +3,12 @@
 from napari_pgan.latent.paths import KeyFrame, Walk, lerp, slerp, via_origin, walk
 from napari_pgan.latent.render import chunks, sample_part, sample_walk
 from napari_pgan.latent.seeds import format_seeds, parse_seeds
-from napari_pgan.latent.walk_plan import Plan, read_plan
+from napari_pgan.latent.walk_plan import WalkPlan, read_plan
 
 __all__ = [
     "KeyFrame",
-    "Plan",
     "Walk",
+    "WalkPlan",
     "chunks",
     "format_seeds",
     "lerp",

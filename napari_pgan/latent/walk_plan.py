@@ -18,7 +18,7 @@ _KNOWN = ("keys", "between", "path", "easing", "truncation", "loop")
 
 
 @dataclass(frozen=True)
-class Plan:
+class WalkPlan:
     """A walk as it is planned; `walk` makes its frames."""
 
     keys: tuple[KeyFrame, ...]
@@ -31,7 +31,7 @@ class Plan:
         return walk(self.keys, self.between, self.path, self.easing, self.loop)
 
 
-def read_plan(path: str | Path, latent_size: int) -> Plan:
+def read_plan(path: str | Path, latent_size: int) -> WalkPlan:
     """Read a walk plan.
 
     Its keys: ``keys``, a list of ``{seed: 3}`` or ``{latent: [numbers]}``, each with a ``truncation`` of its own if
@@ -67,7 +67,7 @@ def read_plan(path: str | Path, latent_size: int) -> Plan:
         raise InputError(f"{path}: {error}") from None
 
 
-def _plan(data: Any, latent_size: int) -> Plan:
+def _plan(data: Any, latent_size: int) -> WalkPlan:
     if not isinstance(data, Mapping) or "keys" not in data:
         raise InputError("a walk plan needs 'keys', a list such as [{seed: 3}, {seed: 8}]")
     for name in data:
@@ -88,7 +88,7 @@ def _plan(data: Any, latent_size: int) -> Plan:
         raise InputError(f"'path' is {kind!r}; it is one of {', '.join(PATHS)}")
     if easing not in list(EASINGS):
         raise InputError(f"'easing' is {easing!r}; it is one of {', '.join(EASINGS)}")
-    return Plan(keys, between, kind, easing, loop)
+    return WalkPlan(keys, between, kind, easing, loop)
 
 
 def _key(data: Any, where: str, truncation: float, latent_size: int) -> KeyFrame:

@@ -5,12 +5,12 @@ from napari_pgan.samples.npz import Latents, read_latents, write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
-from napari_pgan.samples.steered import Search, claim_found, found_report, write_found
+from napari_pgan.samples.steered import SteeringSearch, claim_found, found_report, write_found
 
 __all__ = [
     "Latents",
     "Order",
-    "Search",
+    "SteeringSearch",
     "claim_found",
     "found_report",
     "grid_sheet",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.atomic import write_text
-from napari_pgan.latent.steering import Found, Numbers, Wish
+from napari_pgan.latent.steering import Candidates, TargetAreas, TargetMask
 from napari_pgan.latent.steering.target_areas import areas_of
 from napari_pgan.model import Model
 from napari_pgan.samples.claim import claim
@@ -25,7 +25,7 @@ NOTE, REPORT = "steer.json", "report.json"
 
 
 @dataclass(frozen=True)
-class Search:
+class SteeringSearch:
     """What was asked of a model, and how.
 
     Parameters
@@ -45,7 +45,7 @@ class Search:
     """
 
     model: Model
-    goal: Wish | Numbers
+    goal: TargetMask | TargetAreas
     settings: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, str | float] = field(default_factory=dict)
     stays: np.ndarray | None = None
@@ -54,7 +54,7 @@ class Search:
     @property
     def told(self) -> list[str]:
         """What was done to the drawing, one sentence each."""
-        return list(self.goal.told) if isinstance(self.goal, Wish) else []
+        return list(self.goal.told) if isinstance(self.goal, TargetMask) else []
 
     @property
     def fingerprint(self) -> str:
@@ -63,7 +63,7 @@ class Search:
             self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items()), self.told,
             dict(self.source),
         ]  # fmt: skip
-        if isinstance(self.goal, Wish):
+        if isinstance(self.goal, TargetMask):
             drawn = np.where(self.goal.open, -1, self.goal.labels.astype(np.int16))
             asked.append(hashlib.sha256(np.ascontiguousarray(drawn, "<i2").tobytes()).hexdigest())
         if self.stays is not None:
@@ -72,7 +72,7 @@ class Search:
 
     def asked(self) -> dict[str, Any]:
         """What was asked for, in numbers."""
-        if isinstance(self.goal, Wish):
+        if isinstance(self.goal, TargetMask):
             return {"areas": self._areas(self.goal.labels), "any": int(self.goal.open.sum())}
         goal, names = self.goal, {label.value: label.name for label in self.goal.channels.labels}
         return {
@@ -82,7 +82,7 @@ class Search:
             "side": goal.side,
         }
 
-    def report(self, found: Found) -> dict[str, Any]:
+    def report(self, found: Candidates) -> dict[str, Any]:
         """What was asked and what was found, as JSON values."""
         card = self.model.card
         return {
@@ -101,11 +101,11 @@ class Search:
     def _areas(self, labels: np.ndarray) -> dict[str, float]:
         return areas_of(labels, self.model.card.channels, self.model.card.grid)
 
-    def candidate(self, found: Found, row: int) -> dict[str, Any]:
+    def candidate(self, found: Candidates, row: int) -> dict[str, Any]:
         """One candidate in numbers."""
         labels = found.labels[row]
         told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
-        if isinstance(self.goal, Wish):
+        if isinstance(self.goal, TargetMask):
             dice = self.goal.dice(labels[None])[0]
             names = [label.name for label in self.goal.channels.labels]
             told["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
@@ -118,7 +118,7 @@ class Search:
         return told
 
 
-def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
+def found_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | None:
     """The report of the same search, where a folder holds it already, whole and not stopped before its end."""
     try:
         noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
@@ -131,19 +131,19 @@ def found_report(search: Search, out: str | Path) -> dict[str, Any] | None:
     files = [Path(out) / name for name in ("sheet.png", "candidates.npz")]
     for row in range(1, len(report.get("candidates", [])) + 1):
         files += sample_files(out, f"candidate-{row}", channels)
-    if isinstance(search.goal, Wish):
+    if isinstance(search.goal, TargetMask):
         files += sample_files(out, "asked", channels, images=False)
     return report if all(file.is_file() for file in files) else None
 
 
-def claim_found(search: Search, out: str | Path) -> None:
+def claim_found(search: SteeringSearch, out: str | Path) -> None:
     """Make a folder this search's, before it begins; raises InputError where it holds something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
 
 
-def write_found(search: Search, found: Found, out: str | Path, stopped: bool = False) -> list[Path]:
+def write_found(search: SteeringSearch, found: Candidates, out: str | Path, stopped: bool = False) -> list[Path]:
     """Write candidates and what was asked into a folder that is this search's (`claim_found`).
 
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
@@ -171,7 +171,7 @@ def write_found(search: Search, found: Found, out: str | Path, stopped: bool = F
             out, f"candidate-{row + 1}", batch.images[row], batch.labels[row], batch.grid, card.channels,
             made_by(row), card.intensity, card.limits,
         )  # fmt: skip
-    if isinstance(search.goal, Wish):
+    if isinstance(search.goal, TargetMask):
         drawn = {"software": provenance(card, model.identity, None, found.latents[0])["software"], "synthetic": False}
         written += write_sample(
             out, "asked", None, search.goal.labels, batch.grid, card.channels, drawn, None, card.limits

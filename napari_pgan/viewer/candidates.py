@@ -10,14 +10,14 @@ import numpy as np
 from napari_pgan.schema import Channels, Grid
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Numbers, Wish
+    from napari_pgan.latent.steering import TargetAreas, TargetMask
     from napari_pgan.viewer.search import Answer
 
 LESION = "all together"
 
 
 @dataclass(frozen=True)
-class Row:
+class CandidateRow:
     """A row of the table.
 
     Parameters
@@ -45,12 +45,12 @@ def pictures(answer: Answer) -> list[np.ndarray]:
     return [thumbnail(i, x, channels) for i, x in zip(answer.batch.images, answer.batch.labels, strict=True)]
 
 
-def table(answer: Answer, index: int) -> list[Row]:
+def table(answer: Answer, index: int) -> list[CandidateRow]:
     """What was asked and what one candidate has."""
     card, labels, wish = answer.ask.model.card, answer.found.labels[index], answer.ask.wish
     if wish is not None:
         return drawn_table(wish, labels, card.channels, card.grid)
-    return numbers_table(cast("Numbers", answer.ask.goal), labels)
+    return numbers_table(cast("TargetAreas", answer.ask.goal), labels)
 
 
 def described(answer: Answer) -> str:
@@ -62,7 +62,7 @@ def described(answer: Answer) -> str:
     return f"{found.steps} steps{refined}: the best has {best}{moved}"
 
 
-def drawn_table(wish: Wish, labels: np.ndarray, channels: Channels, grid: Grid) -> list[Row]:
+def drawn_table(wish: TargetMask, labels: np.ndarray, channels: Channels, grid: Grid) -> list[CandidateRow]:
     """A row a label with its areas, and one for all together.
 
     Parameters
@@ -83,31 +83,31 @@ def drawn_table(wish: Wish, labels: np.ndarray, channels: Channels, grid: Grid) 
     return rows
 
 
-def numbers_table(numbers: Numbers, labels: np.ndarray) -> list[Row]:
+def numbers_table(numbers: TargetAreas, labels: np.ndarray) -> list[CandidateRow]:
     """A row for each label, for the lesion, and for what else was asked of label map (Y, X)."""
     found, unit = numbers.found(labels), numbers.grid.area_unit
     rows = []
     for label in numbers.channels.labels:
         area = numbers.areas.get(label.value)
         asked = "" if area is None else f"{area:,.0f} {unit}"
-        rows.append(Row(label.name, label.color, asked, f"{found[label.name]:,.0f} {unit}"))
+        rows.append(CandidateRow(label.name, label.color, asked, f"{found[label.name]:,.0f} {unit}"))
     asked = "" if numbers.lesion is None else f"{numbers.lesion:,.0f} {unit}"
-    rows.append(Row(LESION, "", asked, f"{found['lesion']:,.0f} {unit}"))
+    rows.append(CandidateRow(LESION, "", asked, f"{found['lesion']:,.0f} {unit}"))
     for label in numbers.channels.labels:
         if label.value in numbers.shares:
             share = found.get(f"{label.name}, share", 0.0)
-            rows.append(Row(f"{label.name}, share", "", f"{numbers.shares[label.value]:.0%}", f"{share:.0%}"))
+            rows.append(CandidateRow(f"{label.name}, share", "", f"{numbers.shares[label.value]:.0%}", f"{share:.0%}"))
     if numbers.side is not None:
         left = found.get("left")
         here = "" if left is None else f"{left if numbers.side == 'left' else 1 - left:.0%}"
-        rows.append(Row("on that side", "", numbers.side, here))
+        rows.append(CandidateRow("on that side", "", numbers.side, here))
     return rows
 
 
-def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float) -> Row:
+def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float) -> CandidateRow:
     unit, size = grid.area_unit, grid.pixel_area
     areas = (f"{mask.sum() * size:,.0f} {unit}" for mask in (asked, found))
-    return Row(name, color, *areas, None if np.isnan(dice) else float(dice))
+    return CandidateRow(name, color, *areas, None if np.isnan(dice) else float(dice))
 
 
 def follow(latent: np.ndarray, latents: np.ndarray) -> int:

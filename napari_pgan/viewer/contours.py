@@ -13,7 +13,7 @@ from napari_pgan.viewer.drawing import ANY_COLOR
 from napari_pgan.viewer.layers import METADATA_KEY, SEGMENTATION, LayerTuple, labels_layer
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
 
 _FINE = 128  # pixels a side, or more: lines of a small model's own pixels would hide what they go around
 _PREFIX = "asked for, on "
@@ -40,7 +40,7 @@ def outlines(labels: np.ndarray, finer: int = 1) -> np.ndarray:
     return np.where(np.any([side != fine for side in around], axis=0), fine, 0)
 
 
-def contour_layers(wish: Wish, grid: Grid) -> list[LayerTuple]:
+def contour_layers(wish: TargetMask, grid: Grid) -> list[LayerTuple]:
     """A Labels layer of outlines for each picture that a model makes, the segmentation last.
 
     Parameters
@@ -72,7 +72,7 @@ class Contours:
     def __init__(self) -> None:
         self._display = Display()
 
-    def steps(self, viewer: Any, wish: Wish, grid: Grid) -> Iterator[None]:
+    def steps(self, viewer: Any, wish: TargetMask, grid: Grid) -> Iterator[None]:
         """Show what was asked for, as `Display.steps` does; the layer that is selected stays so."""
         viewer = real(viewer)
         chosen = set(viewer.layers.selection)

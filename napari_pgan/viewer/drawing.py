@@ -130,11 +130,11 @@ def drawn_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence
 
 def locked_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> np.ndarray:
     """(Y, X) bool on the model's grid: where a Labels layer has any label; as for `drawn_on`."""
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
 
     drawn = drawn_on(layer, grid, point, displayed)
     stays = Channels(("image",), (Label(1, "stays", LOCK_COLOR),))
-    return Wish.of((drawn.labels > 0).astype(np.uint8), stays, grid, drawn.affine).labels > 0
+    return TargetMask.of((drawn.labels > 0).astype(np.uint8), stays, grid, drawn.affine).labels > 0
 
 
 def _affine(layer: Any, where: np.ndarray, axes: list[int], grid: Grid) -> np.ndarray | None:

@@ -16,7 +16,7 @@ _WAY = re.compile(r"(?P<what>[^:]+): (?P<done>[\d,]+)/(?P<all>[\d,]+) subjects? 
 
 
 @dataclass(frozen=True)
-class Wish:
+class PreparationRequest:
     """A cohort, where it goes and how; empty texts and None leave it to the plan or the command.
 
     Parameters
@@ -118,7 +118,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Row:
+class SubjectRow:
     """A subject in the table: what was found of it, and what is wrong or became of it."""
 
     name: str
@@ -126,9 +126,9 @@ class Row:
     said: str = ""
 
 
-def rows_of(listed: str) -> list[Row]:
+def rows_of(listed: str) -> list[SubjectRow]:
     """The subjects that a dry run listed."""
-    return [Row(x["name"], ", ".join(sorted(x["files"])), x["problem"] or "") for x in json.loads(listed)]
+    return [SubjectRow(x["name"], ", ".join(sorted(x["files"])), x["problem"] or "") for x in json.loads(listed)]
 
 
 def way_said(line: str) -> tuple[str, int, int] | None:
@@ -140,7 +140,7 @@ def way_said(line: str) -> tuple[str, int, int] | None:
     return match["what"] + match["more"], done, every
 
 
-def outcome(report: str, rows: list[Row]) -> tuple[str, list[Row]]:
+def outcome(report: str, rows: list[SubjectRow]) -> tuple[str, list[SubjectRow]]:
     """One sentence of what a preparation took and set aside, and a row with what became of each subject.
 
     Parameters
@@ -154,7 +154,7 @@ def outcome(report: str, rows: list[Row]) -> tuple[str, list[Row]]:
     aside = {x["name"]: x["reason"] for x in data["set_aside"]}
     found = {row.name: row.found for row in rows}
     became = dict.fromkeys(data["subjects"], "taken") | {name: f"set aside: {why}" for name, why in aside.items()}
-    shown = [Row(name, found.get(name, ""), said) for name, said in sorted(became.items())]
+    shown = [SubjectRow(name, found.get(name, ""), said) for name, said in sorted(became.items())]
     splits = ", ".join(f"{split} {n}" for split, n in data["splits"].items())
     text = f"{data['taken']} of {data['found']} subjects are in the store ({splits}), {data['new']} of them new"
     return f"{text}; {len(aside)} set aside" + (", for the reasons in the table." if aside else "."), shown

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Bank, Found, Numbers, Wish
+    from napari_pgan.latent.steering import Bank, Candidates, TargetAreas, TargetMask
     from napari_pgan.model import Batch, Model
-    from napari_pgan.samples import Search
+    from napari_pgan.samples import SteeringSearch
 
 _RESTS_AT_MOST = 30.0  # seconds; a hand that was never seen to be lifted stops nothing for ever
 
@@ -121,18 +121,18 @@ class Ask:
     """
 
     model: Model
-    goal: Wish | Numbers
+    goal: TargetMask | TargetAreas
     candidates: int = 6
     conditions: Mapping[str, str | float] = field(default_factory=dict)
     lock: Lock | None = None
     strength: float | None = None
 
     @property
-    def wish(self) -> Wish | None:
+    def wish(self) -> TargetMask | None:
         """What is drawn; None where numbers are asked for."""
-        from napari_pgan.latent.steering import Wish
+        from napari_pgan.latent.steering import TargetMask
 
-        return self.goal if isinstance(self.goal, Wish) else None
+        return self.goal if isinstance(self.goal, TargetMask) else None
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -140,9 +140,9 @@ class Ask:
         return () if self.wish is None else self.wish.told
 
     @property
-    def search(self) -> Search:
+    def search(self) -> SteeringSearch:
         """As files have it."""
-        from napari_pgan.samples import Search
+        from napari_pgan.samples import SteeringSearch
 
         settings: dict[str, Any] = {"candidates": self.candidates, "refine": self.strength}
         if self.lock is not None:
@@ -152,7 +152,7 @@ class Ask:
                 "latent": [float(x) for x in self.lock.latent],
             }
         stays = None if self.lock is None else self.lock.where
-        return Search(self.model, self.goal, settings, self.conditions, stays)
+        return SteeringSearch(self.model, self.goal, settings, self.conditions, stays)
 
     def same(self, other: Ask | None) -> bool:
         """Whether both ask for the same."""
@@ -172,7 +172,7 @@ class Answer:
     """The best so far: what was found, and its images in the same order."""
 
     ask: Ask
-    found: Found
+    found: Candidates
     batch: Batch
 
     def origin(self, index: int) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Answer:
         return {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
 
 
-def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found | None = None) -> Iterator[Answer]:
+def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Candidates | None = None) -> Iterator[Answer]:
     """Search, and tell the best so far, over and over.
 
     Parameters
@@ -197,7 +197,7 @@ def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found |
     start
         What a refinement begins with.
     """
-    from napari_pgan.latent.steering import Keep, refine, steer
+    from napari_pgan.latent.steering import Preserve, refine, steer
 
     leave_a_core()
     steps = _Steps(progress, hand)
@@ -205,7 +205,7 @@ def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Found |
     keep = None
     if lock is not None:
         modalities = None if lock.modality is None else [lock.modality]
-        keep = Keep.of(ask.model, lock.latent[None], lock.where[None], modalities, ask.conditions)
+        keep = Preserve.of(ask.model, lock.latent[None], lock.where[None], modalities, ask.conditions)
     how: dict[str, Any] = {"conditions": ask.conditions, "keep": keep}
     if ask.strength is not None and start is not None:
         told = refine(model, ask.goal, start, strength=ask.strength, **how)
@@ -225,10 +225,10 @@ def leave_a_core() -> None:
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
 
 
-def _same_goal(one: Wish | Numbers, other: Wish | Numbers) -> bool:
-    from napari_pgan.latent.steering import Wish
+def _same_goal(one: TargetMask | TargetAreas, other: TargetMask | TargetAreas) -> bool:
+    from napari_pgan.latent.steering import TargetMask
 
-    if isinstance(one, Wish) and isinstance(other, Wish):
+    if isinstance(one, TargetMask) and isinstance(other, TargetMask):
         return np.array_equal(one.labels, other.labels) and np.array_equal(one.open, other.open)
     return type(one) is type(other) and one == other
 

@@ -63,10 +63,10 @@ def test_a_critic_in_the_file_is_told(model: Path, capsys: pytest.CaptureFixture
 
 def test_a_run_is_described_while_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from napari_pgan.training.recipe import read_recipe
-    from napari_pgan.training.run_folder import Plan, Run
+    from napari_pgan.training.run_folder import Run, RunPlan
 
     run = Run(tmp_path / "run")
-    run.write_plan(Plan(read_recipe("default"), "cohort.zarr", "ab12", 64, 1000, "w"))
+    run.write_plan(RunPlan(read_recipe("default"), "cohort.zarr", "ab12", 64, 1000, "w"))
     assert main(["info", str(run.folder)]) == 0
     assert "none yet" in capsys.readouterr().out
     told = {

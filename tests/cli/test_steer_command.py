@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from napari_pgan.cli.app import main
-from napari_pgan.latent.steering import Found, Wish
+from napari_pgan.latent.steering import Candidates, TargetMask
 from napari_pgan.model import load_model
-from napari_pgan.samples import Search, claim_found, found_report, write_found
+from napari_pgan.samples import SteeringSearch, claim_found, found_report, write_found
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_candidates_are_written_with_what_was_asked_and_found(
     assert main([*command, "--refine", "0.2"]) == 0
     report = json.loads(capsys.readouterr().out)
     model, asked = load_model("default"), np.asarray(nib.load(out / "asked_seg.nii.gz").dataobj)[..., 0].T
-    wish = Wish.of(asked, model.card.channels, model.card.grid)
+    wish = TargetMask.of(asked, model.card.channels, model.card.grid)
     arrays = np.load(out / "candidates.npz")
     for row, told in enumerate(report["candidates"]):
         drawn = np.asarray(nib.load(out / f"candidate-{row + 1}_seg.nii.gz").dataobj)[..., 0].T
@@ -100,20 +100,23 @@ def test_candidates_are_written_with_what_was_asked_and_found(
 def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_path: Path) -> None:
     """A drawing may be reached in several ways, each of which is told in the report of its own folder."""
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
-    wish = Wish.of(labels, model.card.channels, model.card.grid)
-    one, same = Search(model, wish, source={"slice": 3}), Search(model, wish, source={"slice": 3})
+    wish = TargetMask.of(labels, model.card.channels, model.card.grid)
+    one, same = SteeringSearch(model, wish, source={"slice": 3}), SteeringSearch(model, wish, source={"slice": 3})
     assert one.fingerprint == same.fingerprint
-    others = Search(model, wish, source={"slice": 4}), Search(model, replace(wish, told=("Moved.",)), source=one.source)
+    others = (
+        SteeringSearch(model, wish, source={"slice": 4}),
+        SteeringSearch(model, replace(wish, told=("Moved.",)), source=one.source),
+    )
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 3
 
 
 def test_of_an_earlier_try_that_found_more_nothing_is_left(mask: Path, tmp_path: Path) -> None:
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
-    search = Search(model, Wish.of(labels, model.card.channels, model.card.grid), {"candidates": 2})
+    search = SteeringSearch(model, TargetMask.of(labels, model.card.channels, model.card.grid), {"candidates": 2})
     claim_found(search, tmp_path)
     for count in (2, 1):
         batch = model.sample(seeds=range(count))
-        found = Found(batch.latents, batch.labels, search.goal.score(batch.labels), 0, 0.0)
+        found = Candidates(batch.latents, batch.labels, search.goal.score(batch.labels), 0, 0.0)
         written = write_found(search, found, tmp_path, stopped=count == 2)
         assert {*tmp_path.iterdir()} == {*written, tmp_path / "steer.json"}
         assert (found_report(search, tmp_path) is None) == (count == 2)

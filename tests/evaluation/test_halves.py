@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.split_half import Beside, beside, halvings, held_out
+from napari_pgan.evaluation.likeness.split_half import WithBaseline, beside, halvings, held_out
 
 SUBJECT = np.repeat(np.arange(9), [3, 8, 5, 1, 9, 4, 4, 7, 2])
 
@@ -67,10 +67,10 @@ def test_a_model_that_is_off_stands_out_from_its_floor() -> None:
 
 
 def test_an_interval_holds_nine_of_ten_halvings() -> None:
-    figure = Beside.of(list(range(101)), [3.0])
+    figure = WithBaseline.of(list(range(101)), [3.0])
     assert (figure.value, figure.low, figure.high) == (50, 5, 95)
     assert (figure.floor, figure.floor_low, figure.floor_high) == (3, 3, 3)
-    assert Beside.from_dict(json.loads(json.dumps(figure.to_dict()))) == figure
+    assert WithBaseline.from_dict(json.loads(json.dumps(figure.to_dict()))) == figure
 
 
 def test_too_few_are_refused_in_a_sentence() -> None:

@@ -13,7 +13,7 @@ from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.figures import Likeness
-from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness, spread
+from napari_pgan.evaluation.likeness.likeness import ImageSet, measure_likeness, spread
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2))}
@@ -31,7 +31,7 @@ def _measured(store: Path, damage: str = "", strength: float = 0.0, held: bool =
     elif damage:
         images = DAMAGE[damage][0](images, strength)
     subjects = real.subject >= 4 if held else np.zeros(len(real.subject), bool)
-    whole, made = Images(real.images, real.fractions), Images(images, fractions)
+    whole, made = ImageSet(real.images, real.fractions), ImageSet(images, fractions)
     return measure_likeness(whole, real.subject, subjects, made, MODALITIES, phantom_slices.encoder(store), times=2)
 
 
@@ -84,7 +84,7 @@ def test_the_order_of_images_does_not_matter(small_store: Path) -> None:
     count = len(real.subject) // 2 - 10
     found = [
         measure_likeness(
-            Images(real.images, real.fractions), real.subject, held, Images(worse[rows], real.fractions[rows]),
+            ImageSet(real.images, real.fractions), real.subject, held, ImageSet(worse[rows], real.fractions[rows]),
             MODALITIES, encoder, times=2,
         )
         for rows in (np.arange(count), mixed[mixed < count])
@@ -112,7 +112,7 @@ def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
 
 def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
     real, told = phantom_slices.reals(small_store), []
-    images = Images(real.images, real.fractions)
+    images = ImageSet(real.images, real.fractions)
     encoder, held = phantom_slices.encoder(small_store), real.subject >= 4
     measure_likeness(
         images, real.subject, held, images, MODALITIES, encoder, times=1, progress=lambda *x: told.append(x)
@@ -143,7 +143,7 @@ def test_chosen_real_images_are_like_the_rest() -> None:
 
 def test_too_few_images_or_others_are_refused(small_store: Path) -> None:
     real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
-    whole, held = Images(real.images, real.fractions), np.zeros(len(real.subject), bool)
+    whole, held = ImageSet(real.images, real.fractions), np.zeros(len(real.subject), bool)
     few = whole.rows(np.arange(4))
     with pytest.raises(InputError, match="too few to compare"):
         measure_likeness(whole, real.subject, held, few, MODALITIES, encoder)

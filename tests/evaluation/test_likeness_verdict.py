@@ -12,8 +12,8 @@ import pytest
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.intensities import within_labels
-from napari_pgan.evaluation.likeness.likeness import Images, measure_likeness
-from napari_pgan.evaluation.likeness.split_half import Beside, halvings
+from napari_pgan.evaluation.likeness.likeness import ImageSet, measure_likeness
+from napari_pgan.evaluation.likeness.split_half import WithBaseline, halvings
 from napari_pgan.evaluation.report.likeness import likeness_section
 from napari_pgan.evaluation.report.verdict import LEAST, light_of, worst_of
 
@@ -22,9 +22,9 @@ from napari_pgan.evaluation.report.verdict import LEAST, light_of, worst_of
 def _measured(store: Path, how: str) -> Likeness:
     """Real images of phantoms as if a model had made them, some with masks of other images or one grey everywhere."""
     real = phantom_slices.reals(store)
-    whole, rows = Images(real.images, real.fractions), np.arange(len(real.subject))
+    whole, rows = ImageSet(real.images, real.fractions), np.arange(len(real.subject))
     exchanged = np.random.default_rng(1).permutation(rows) if how == "exchanged" else rows
-    made = Images(real.images, real.fractions[exchanged])
+    made = ImageSet(real.images, real.fractions[exchanged])
     encoder, held = phantom_slices.encoder(store), real.subject >= 4
     return measure_likeness(whole, real.subject, held, made, ("t1", "t1ce", "t2", "flair"), encoder, times=3)
 
@@ -67,7 +67,7 @@ def test_any_figure_alone_decides_and_is_named(measure: str) -> None:
 
 def test_unseen_subjects_count_as_much_as_halves() -> None:
     found = _of({})
-    worse = Beside(0.2, 0.2, 0.2, 0.9, 0.9, 0.9)
+    worse = WithBaseline(0.2, 0.2, 0.2, 0.9, 0.9, 0.9)
     figures = [replace(one, held=worse) if one.measure == "coverage" else one for one in found.figures]
     assert light_of(found) == "good"
     assert light_of(replace(found, figures=tuple(figures))) == "poor"
@@ -77,7 +77,7 @@ def test_unseen_subjects_count_as_much_as_halves() -> None:
 def test_a_floor_of_nothing_is_as_large_as_it_scatters() -> None:
     """The kernel distance of equal sets is 0 on average, and now and then below."""
     found = _of({})
-    scatter = Beside(0.5, 0.1, 0.9, -0.01, -1.0, 1.0)
+    scatter = WithBaseline(0.5, 0.1, 0.9, -0.01, -1.0, 1.0)
     figures = [replace(one, halves=scatter) if one.measure == "kernel" else one for one in found.figures]
     assert light_of(replace(found, figures=tuple(figures))) == "good"
 
@@ -107,7 +107,7 @@ def _of(times: dict[str, float], images: int = 1000) -> Likeness:
         floor = _FLOORS.get(measure, 13.0)
         value = floor * times.get(measure, 1.0)
         measure, channels, level = (*_KEYS.get(measure, (measure, "images")), "")[:3]
-        beside = Beside(value, value, value, floor, floor, floor)
+        beside = WithBaseline(value, value, value, floor, floor, floor)
         figures.append(Figure(measure, channels, level, f"the {measure}", "lower", "It says.", beside, None))
     return Likeness(tuple(figures), images, images, images, images, 20, 5, 5, {}, "scales")
 

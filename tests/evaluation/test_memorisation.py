@@ -13,7 +13,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.evaluation.matching import Known
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation
 from napari_pgan.evaluation.memorisation.memorisation import measure_memorisation
-from napari_pgan.evaluation.memorisation.nearest import FLIPS, Likeness, distances, flip, reduced
+from napari_pgan.evaluation.memorisation.nearest import FLIPS, PixelSimilarity, distances, flip, reduced
 from napari_pgan.evaluation.memorisation.planted import KINDS, SAYS, plant
 from napari_pgan.evaluation.memorisation.thresholds import threshold as threshold_of
 from napari_pgan.evaluation.report.memorisation import memorisation_section
@@ -191,7 +191,7 @@ def test_a_kind_of_copies_that_is_missed_wholly_keeps_it_from_acquitting(
 
 def test_an_image_turned_or_zoomed_is_nearer_to_itself_for_its_poses(train: Subjects) -> None:
     images, random = train[0][0], np.random.default_rng(0)
-    likeness = Likeness(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
+    likeness = PixelSimilarity(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
     poses = likeness.poses(likeness.kept(images))
     np.testing.assert_allclose(poses[0], likeness(images), atol=1e-6)
     for kind in ("turned", "zoomed"):
@@ -225,7 +225,7 @@ def test_the_more_images_are_judged_the_lower_is_the_threshold() -> None:
 
 def test_a_shifted_and_a_brighter_image_stay_where_they_were(train: Subjects) -> None:
     images = train[0][0]
-    likeness = Likeness(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
+    likeness = PixelSimilarity(reduced(np.concatenate([x for x, _ in train])).mean(axis=0))
     start = likeness(images)
     apart = np.median(distances(start @ likeness(train[1][0]).T))
     for changed in (np.roll(images, (2, -1), (2, 3)), (images + 1) * 0.8 - 1):

@@ -11,16 +11,16 @@ import pytest
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.split_half import Trio, halvings
+from napari_pgan.evaluation.likeness.split_half import Comparison, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
 
 JOINT = {"joint": range(7), "t1": [0], "flair": [3], "labels": [4, 5, 6]}
 
 
-def _trio(count: int) -> list[Trio]:
+def _trio(count: int) -> list[Comparison]:
     rows = np.arange(count)
-    return [Trio(rows, rows, rows)]
+    return [Comparison(rows, rows, rows)]
 
 
 def _model(real: list[np.ndarray], generated: list[np.ndarray], **options: int) -> dict[str, dict[str, float]]:
@@ -50,7 +50,7 @@ def test_rows_are_those_of_the_arrays(small_store: Path) -> None:
         rows = [[x[some] for x in arrays] for some in (trio.other, trio.reference)]
         made = [x[trio.generated] for x in worse]
         n = len(trio)
-        alone = Trio(np.arange(n), np.arange(n), np.arange(n, 2 * n))
+        alone = Comparison(np.arange(n), np.arange(n), np.arange(n, 2 * n))
         joined = [np.concatenate(pair) for pair in zip(*rows, strict=True)]
         (by_itself,) = swd_beside(joined, made, [alone], JOINT)
         for group in JOINT:

@@ -16,7 +16,7 @@ from small_evaluation import a_card, a_model
 from napari_pgan.evaluation import trends
 from napari_pgan.evaluation.eval_data import Samples
 from napari_pgan.evaluation.likeness.features import shrink
-from napari_pgan.evaluation.likeness.split_half import Trio, halvings
+from napari_pgan.evaluation.likeness.split_half import Comparison, halvings
 from napari_pgan.evaluation.report.trends import trends_section
 from napari_pgan.evaluation.trends import measure_trends
 from napari_pgan.store import label_map, open_store
@@ -59,8 +59,8 @@ def test_a_model_of_the_very_images_is_at_no_distance_at_any_size(
 ) -> None:
     """So real images are made smaller, labels and all, as a model makes them."""
 
-    def same(*given: Any, **more: Any) -> list[Trio]:
-        return [Trio(trio.reference, trio.other, trio.reference) for trio in halvings(*given, **more)]
+    def same(*given: Any, **more: Any) -> list[Comparison]:
+        return [Comparison(trio.reference, trio.other, trio.reference) for trio in halvings(*given, **more)]
 
     monkeypatch.setattr(trends, "halvings", same)
     found = _of_real_images(small_store, {})

@@ -14,8 +14,8 @@ from small_evaluation import a_card, a_model, a_wish, silent, take
 from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.context import Candidate
-from napari_pgan.evaluation.evaluate import Wish, evaluate
-from napari_pgan.evaluation.report.page import Report
+from napari_pgan.evaluation.evaluate import EvaluationRequest, evaluate
+from napari_pgan.evaluation.report.page import EvaluationReport
 from napari_pgan.evaluation.report.use import use_section
 from napari_pgan.evaluation.report_folder import fingerprint
 from napari_pgan.evaluation.segmentation import segmenter, use
@@ -31,18 +31,18 @@ def few(store: Path, seed: int, count: int = 2) -> Candidate:
     return Candidate(a_model(card, seed), f"few{seed}")
 
 
-def wish(store: Path, out: Path, **changed: Any) -> Wish:
+def wish(store: Path, out: Path, **changed: Any) -> EvaluationRequest:
     low_data = (few(store, 1), few(store, 2))
     return a_wish(store, out, ("use", "consistency"), low_data=low_data, steps=STEPS, **changed)
 
 
 @pytest.fixture(scope="module")
-def done(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+def done(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluationReport, Path]:
     out = tmp_path_factory.mktemp("used") / "report"
     return take(wish(small_store, out)), out
 
 
-def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[Report, Path]) -> None:
+def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[EvaluationReport, Path]) -> None:
     report, _ = done
     section = report.sections[0]
     rows = [row.name for table in section.tables if table.title == "With few subjects" for row in table.rows]
@@ -55,7 +55,7 @@ def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[
     assert json.loads((report.folder.path / "evaluation.json").read_text())["steps"] == STEPS
 
 
-def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[Report, Path]) -> None:
+def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[EvaluationReport, Path]) -> None:
     report, out = done
     use_rows, judged = (report.data["measures"][name]["result"] for name in ("use", "consistency"))
     assert all(0 <= row["dice"] <= 1 for row in use_rows["scores"] if row["tested"])
@@ -68,7 +68,7 @@ def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[
 
 
 def test_what_is_finished_is_kept_and_what_is_not_goes_on_with_the_segmenters_that_are(
-    done: tuple[Report, Path], small_store: Path, monkeypatch: pytest.MonkeyPatch
+    done: tuple[EvaluationReport, Path], small_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report, out = done
 
@@ -82,7 +82,7 @@ def test_what_is_finished_is_kept_and_what_is_not_goes_on_with_the_segmenters_th
     assert again == report.data["measures"]["consistency"]["result"]
 
 
-def test_figures_of_other_steps_are_not_mixed(done: tuple[Report, Path], small_store: Path) -> None:
+def test_figures_of_other_steps_are_not_mixed(done: tuple[EvaluationReport, Path], small_store: Path) -> None:
     with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
         take(replace(wish(small_store, done[1]), steps=segmenter.STEPS))
     with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
@@ -100,7 +100,7 @@ def test_with_the_usual_steps_a_folder_is_what_it_was_before_there_was_a_choice(
     assert note == {"format": 1, "fingerprint": fingerprint(facts), **facts}
 
 
-def test_kept_figures_that_do_not_name_models_tell_them_by_their_subjects(done: tuple[Report, Path]) -> None:
+def test_kept_figures_that_do_not_name_models_tell_them_by_their_subjects(done: tuple[EvaluationReport, Path]) -> None:
     """As evaluations of before wrote them, whose models were all of other numbers of subjects."""
     report, _ = done
     found = report.data["measures"]["use"]["result"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.steering import Numbers
+from napari_pgan.latent.steering import TargetAreas
 from napari_pgan.model.encoding import Encoding
 from napari_pgan.schema import Channels, Grid, Label
 
@@ -24,7 +24,7 @@ def picture(core: int, rim: int, left: bool) -> np.ndarray:
 
 
 def test_what_meets_all_numbers_has_the_full_score() -> None:
-    asked = Numbers(CHANNELS, GRID, {1: 60}, lesion=240, shares={4: 0.75}, side="left")
+    asked = TargetAreas(CHANNELS, GRID, {1: 60}, lesion=240, shares={4: 0.75}, side="left")
     labels = np.stack([picture(10, 30, True), picture(10, 30, False), picture(20, 20, True), np.zeros((16, 16), int)])
     scores = asked.score(labels)
     assert scores[0] == pytest.approx(1)
@@ -39,15 +39,15 @@ def test_what_meets_all_numbers_has_the_full_score() -> None:
 def test_the_side_is_the_patients_where_the_grid_knows_it() -> None:
     as_photographed = Grid((16, 16))
     for side, on_right_columns in (("left", False), ("right", True)):
-        asked = Numbers(CHANNELS, as_photographed, side=side)  # type: ignore[arg-type]
+        asked = TargetAreas(CHANNELS, as_photographed, side=side)  # type: ignore[arg-type]
         assert asked.score(picture(10, 10, left=on_right_columns)[None]) == 1
     with pytest.raises(InputError, match="one side"):
-        Numbers(CHANNELS, Grid((16, 16), (1, 1), "SP"), side="left")
+        TargetAreas(CHANNELS, Grid((16, 16), (1, 1), "SP"), side="left")
 
 
 def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
     """At full size and smaller, images that encode what is asked have the least loss and the greatest nearness."""
-    asked, encoding = Numbers(CHANNELS, GRID, lesion=240, shares={4: 0.75}, side="left"), Encoding(CHANNELS)
+    asked, encoding = TargetAreas(CHANNELS, GRID, lesion=240, shares={4: 0.75}, side="left"), Encoding(CHANNELS)
     labels = np.stack([picture(10, 30, True), picture(30, 30, True), picture(40, 0, True), picture(10, 30, False)])
     fractions = encoding.fractions(torch.from_numpy(labels))
     for factor in (1, 2):
@@ -75,4 +75,4 @@ def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
 )
 def test_impossible_numbers_are_refused(wrong: dict, said: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(InputError, match=said):
-        Numbers(CHANNELS, GRID, **wrong)
+        TargetAreas(CHANNELS, GRID, **wrong)

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent import KeyFrame, Plan, read_plan, sample_walk, walk
+from napari_pgan.latent import KeyFrame, WalkPlan, read_plan, sample_walk, walk
 from napari_pgan.latent.walk_plan import _plan
 from napari_pgan.model import Architecture, Card, Generator, Model, latents_of_seeds
 from napari_pgan.model.refit import store_mean_map
 from napari_pgan.schema import Channels, Grid
 
 
-def _read(tmp_path: Path, text: str, size: int = 4) -> Plan:
+def _read(tmp_path: Path, text: str, size: int = 4) -> WalkPlan:
     path = tmp_path / "walk.yaml"
     path.write_text(text, encoding="utf-8")
     return read_plan(path, size)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.steering import Bank, Found, Keep, Wish, make_bank, moved, refine, steer
+from napari_pgan.latent.steering import Bank, Candidates, Preserve, TargetMask, make_bank, moved, refine, steer
 from napari_pgan.latent.steering.preserve import total_loss
 from napari_pgan.latent.steering.refine import refined_stages
 from napari_pgan.latent.steering.search import Phase
@@ -33,12 +33,12 @@ def seed(model: Model) -> int:
     return int(np.argmax([min((one == v).sum() for v in model.card.channels.values) for one in labels]))
 
 
-def shifted(model: Model, seed: int) -> Wish:
+def shifted(model: Model, seed: int) -> TargetMask:
     labels = model.sample(seeds=[seed]).labels[0]
-    return Wish.of(moved(labels, 6, 0), model.card.channels, model.card.grid)
+    return TargetMask.of(moved(labels, 6, 0), model.card.channels, model.card.grid)
 
 
-def largest_share(model: Model, found: Found) -> float:
+def largest_share(model: Model, found: Candidates) -> float:
     """Of offsets, beside the features that they are added to."""
     features = model.features(torch.from_numpy(found.latents), len(found.offsets) - 1)
     pairs = zip(found.offsets, features, strict=True)
@@ -92,7 +92,7 @@ def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model,
     wish, latent = shifted(model, seed), model.latents([seed])
     before = model.sample(latents=latent)
     where = (before.labels == 0) & (wish.labels == 0)
-    keep = Keep.of(model, latent, where)
+    keep = Preserve.of(model, latent, where)
     *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=keep)
     *_, free = steer(model, wish, bank, candidates=2, phases=SHORT)
     assert locked.moved is not None
@@ -111,10 +111,10 @@ def test_locked_a_lesion_gets_to_where_no_gradient_leads(model: Model, bank: Ban
     lopsided = [abs(int(x[:, :32].sum()) - int(x[:, 32:].sum())) for x in lesions]
     latent = model.latents([int(np.argmax(lopsided))])
     before = model.sample(latents=latent).labels
-    wish = Wish.of(before[0][:, ::-1], model.card.channels, model.card.grid)  # in the other hemisphere
+    wish = TargetMask.of(before[0][:, ::-1], model.card.channels, model.card.grid)  # in the other hemisphere
     assert wish.score(before)[0] < 0.3
     where = (before == 0) & (wish.labels == 0)
-    *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=Keep.of(model, latent, where))
+    *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=Preserve.of(model, latent, where))
     assert locked.scores[0] > 0.4
 
 
@@ -122,7 +122,7 @@ def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model,
     latent = model.latents([seed])
     where = np.zeros((1, *model.card.grid.shape), bool)
     where[:, 20:40, 20:40] = True
-    keep = Keep.of(model, latent, where, ["t1"])
+    keep = Preserve.of(model, latent, where, ["t1"])
     x = model.generate(torch.from_numpy(latent)).clamp(-1, 1)
     stay = keep.objective(model.encoding)
     assert float(stay(x)) == pytest.approx(0, abs=1e-6)
@@ -132,8 +132,8 @@ def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model,
     assert float(stay(x + 0.5)) > 0.05
     np.testing.assert_allclose(keep.moved(x[:, :4].numpy() + 0.5), 0.25, atol=1e-3)
     with pytest.raises(InputError, match="nothing is to be kept"):
-        Keep.of(model, latent, np.zeros_like(where))
+        Preserve.of(model, latent, np.zeros_like(where))
     with pytest.raises(InputError, match="no modality 'ct'"):
-        Keep.of(model, latent, where, ["ct"])
+        Preserve.of(model, latent, where, ["ct"])
     wish = shifted(model, seed)
     assert total_loss(model, wish, keep, model.stages - 1)(x) == pytest.approx(float(wish.objective(model.encoding)(x)))

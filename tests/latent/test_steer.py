@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pgan.latent.steering import Bank, Numbers, Wish, any_value, kept_bank, make_bank, refine, steer
+from napari_pgan.latent.steering import Bank, TargetAreas, TargetMask, any_value, kept_bank, make_bank, refine, steer
 from napari_pgan.latent.steering import bank as steering_bank
 from napari_pgan.latent.steering.bank import bank_path, bank_stage
 from napari_pgan.latent.steering.search import Phase
@@ -38,8 +38,8 @@ def drawn(model: Model) -> np.ndarray:
     return labels[sizes.argmax()]
 
 
-def wish_of(model: Model, labels: np.ndarray) -> Wish:
-    return Wish.of(labels, model.card.channels, model.card.grid)
+def wish_of(model: Model, labels: np.ndarray) -> TargetMask:
+    return TargetMask.of(labels, model.card.channels, model.card.grid)
 
 
 def test_the_bank_finds_its_own_entries(model: Model, bank: Bank) -> None:
@@ -154,7 +154,7 @@ def test_the_banks_pictures_are_of_sixteen_pixels(model: Model) -> None:
 @pytest.mark.parametrize("area", [100, 400, 1600])
 def test_lesions_of_any_size_can_be_asked_for(model: Model, bank: Bank, area: float) -> None:
     """In mm²; the smallest is 11 pixels. As near as the best of two hundred samples comes, or nearer."""
-    asked = Numbers(model.card.channels, model.card.grid, lesion=area)
+    asked = TargetAreas(model.card.channels, model.card.grid, lesion=area)
     samples = model.sample(seeds=range(900_000, 900_200), batch_size=32).labels
     *_, found = itertools.islice(steer(model, asked, bank, candidates=3), 8)
     assert found.scores[0] > 0.85

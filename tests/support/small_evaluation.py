@@ -15,9 +15,9 @@ import torch
 
 from napari_pgan.evaluation import context
 from napari_pgan.evaluation.context import Candidate, Update
-from napari_pgan.evaluation.evaluate import Wish, evaluate
+from napari_pgan.evaluation.evaluate import EvaluationRequest, evaluate
 from napari_pgan.evaluation.likeness.encoder import train_encoder
-from napari_pgan.evaluation.report.page import Report
+from napari_pgan.evaluation.report.page import EvaluationReport
 from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model
 from napari_pgan.model.card import LIMITS
 from napari_pgan.samples.sheet import write_sheet
@@ -57,13 +57,13 @@ def silent(what: str, total: int, unit: str = "") -> Iterator[Update]:
     yield lambda done, note="": None
 
 
-def a_wish(store: Path, out: Path, measures: tuple[str, ...], **changed: Any) -> Wish:
+def a_wish(store: Path, out: Path, measures: tuple[str, ...], **changed: Any) -> EvaluationRequest:
     opened = open_store(store)
-    wish = Wish(Candidate(a_model(a_card(opened)), "tiny"), opened, out, measures, samples=24)
+    wish = EvaluationRequest(Candidate(a_model(a_card(opened)), "tiny"), opened, out, measures, samples=24)
     return replace(wish, **changed)
 
 
-def take(wish: Wish) -> Report:
+def take(wish: EvaluationRequest) -> EvaluationReport:
     def draw(path: Path, images: np.ndarray, labels: np.ndarray, rows: Sequence[str], *lines: str | None) -> None:
         write_sheet(
             path, images, labels, wish.candidate.model.card.channels, rows, title=lines[0], foot=lines[1] or LIMITS

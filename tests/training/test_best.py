@@ -12,7 +12,7 @@ import pytest
 from napari_pgan.cli.app import main
 from napari_pgan.model import load_model
 from napari_pgan.store import open_store
-from napari_pgan.training.validation import Watch
+from napari_pgan.training.validation import Validation
 
 SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=8")]
 LENGTHS = ["--set=sizes.8.stable=128", "--set=sizes.16.fade=128", "--set=sizes.16.stable=256"]
@@ -62,7 +62,7 @@ def test_the_file_holds_the_model_that_was_measured(
     which: str, small_store: Path, request: pytest.FixtureRequest
 ) -> None:
     model = load_model(request.getfixturevalue(which) / "best.safetensors")
-    watch = Watch(open_store(small_store), model.encoding, (), SAMPLES)
+    watch = Validation(open_store(small_store), model.encoding, (), SAMPLES)
     again = watch.distance(model.generator, 2, 1.0, 16)
     assert again == pytest.approx(model.card.training["measures"]["swd_val"], rel=1e-3)
 

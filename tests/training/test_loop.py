@@ -12,7 +12,7 @@ from napari_pgan.model import Encoding
 from napari_pgan.model.layers import down
 from napari_pgan.store import open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.dataset import Reals
+from napari_pgan.training.dataset import RealDataset
 from napari_pgan.training.recipe import Ema, Recipe, read_recipe
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.trainer import Trainer, fade_reals
@@ -20,11 +20,11 @@ from napari_pgan.training.trainer import Trainer, fade_reals
 SMALL = [f"sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=4", "fade=40", "stable=40")]
 
 
-def setting(store_path: Path, name: str = "default", *more: str) -> tuple[Recipe, Trainer, Reals, Schedule]:
+def setting(store_path: Path, name: str = "default", *more: str) -> tuple[Recipe, Trainer, RealDataset, Schedule]:
     recipe = read_recipe(name, [*SMALL, "precision=float32", *more])
     store = open_store(str(store_path))
     architecture, encoding, conditions = plan_architecture(recipe, store, 16)
-    reals = Reals(store, "train", 16, encoding, conditions)
+    reals = RealDataset(store, "train", 16, encoding, conditions)
     return recipe, Trainer(recipe, architecture, encoding, "cpu"), reals, Schedule(recipe, 16)
 
 
@@ -56,7 +56,7 @@ def test_reals_are_the_stores_slices_as_channels(small_store: Path) -> None:
 def test_mirrored_reals_are_there_once_more_the_other_way_round(small_store: Path) -> None:
     _, _, reals, _ = setting(small_store)
     store = open_store(str(small_store))
-    both = Reals(store, "train", 16, Encoding(store.channels), mirror=-1)
+    both = RealDataset(store, "train", 16, Encoding(store.channels), mirror=-1)
     assert len(both) == 2 * len(reals)
     assert torch.equal(both.images[len(reals) :], reals.images.flip(-1))
 
@@ -76,7 +76,7 @@ def test_only_the_parts_in_use_are_trained(small_store: Path) -> None:
     first = schedule.at(0)
     assert first.phase.size == 4
     store = open_store(str(small_store))
-    trainer.step(first, Reals(store, "train", 4, Encoding(store.channels)))
+    trainer.step(first, RealDataset(store, "train", 4, Encoding(store.channels)))
     after = trainer.generator.state_dict()
     assert not torch.equal(before["dense.weight"], after["dense.weight"])
     assert not torch.equal(before["heads.0.weight"], after["heads.0.weight"])
@@ -123,7 +123,7 @@ def test_every_recipe_trains_through_every_phase(name: str, small_store: Path) -
     architecture, encoding, conditions = plan_architecture(recipe, store, 16)
     trainer, schedule = Trainer(recipe, architecture, encoding, "cpu"), Schedule(recipe, 16)
     for phase in schedule.phases:
-        reals = Reals(store, "train", phase.size, encoding, conditions)
+        reals = RealDataset(store, "train", phase.size, encoding, conditions)
         for images in (phase.start, phase.start + phase.batch):
             losses = trainer.step(schedule.at(images), reals)
             assert all(torch.isfinite(value) for value in losses.values())
@@ -135,7 +135,7 @@ def test_a_condition_reaches_both_networks(small_store: Path) -> None:
     store = open_store(str(small_store))
     architecture, encoding, conditions = plan_architecture(recipe, store, 16)
     trainer = Trainer(recipe, architecture, encoding, "cpu")
-    reals = Reals(store, "train", 16, encoding, conditions)
+    reals = RealDataset(store, "train", 16, encoding, conditions)
     assert reals.conditions.min() >= -1
     assert reals.conditions.std() > 0.3
     z, x = torch.zeros(2, architecture.latent), torch.rand(1, architecture.channels, 16, 16).repeat(2, 1, 1, 1)

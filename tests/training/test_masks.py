@@ -7,7 +7,7 @@ import torch
 
 from napari_pgan.model import Encoding
 from napari_pgan.schema import Channels, Label
-from napari_pgan.training.label_noise import Masks
+from napari_pgan.training.label_noise import LabelNoise
 from napari_pgan.training.recipe import Mask
 
 ENCODING = Encoding(Channels(("t1", "flair"), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00"))))
@@ -21,24 +21,24 @@ def crisp() -> torch.Tensor:
 
 
 def test_nothing_is_done_where_nothing_is_asked(crisp: torch.Tensor) -> None:
-    masks = Masks(Mask(), ENCODING)
+    masks = LabelNoise(Mask(), ENCODING)
     for changed in (masks.soften(crisp), masks.noisy(crisp, torch.randn(3, 0, 16, 16)), masks.crisp(crisp)):
         assert changed is crisp
 
 
 def test_softened_masks_keep_their_place_and_size(crisp: torch.Tensor) -> None:
     for times in (1, 3):
-        soft = Masks(Mask(soften=times), ENCODING).soften(crisp)
+        soft = LabelNoise(Mask(soften=times), ENCODING).soften(crisp)
         assert torch.equal(soft[:, :2], crisp[:, :2])
         assert len(soft[:, 2:].unique()) > len(crisp[:, 2:].unique())
         assert soft[:, 2:].abs().max() <= 1
         torch.testing.assert_close(soft[:, 2:].sum((2, 3)), crisp[:, 2:].sum((2, 3)))  # as many pixels, spread out
-    once = ENCODING.decode(Masks(Mask(soften=1), ENCODING).soften(crisp))
+    once = ENCODING.decode(LabelNoise(Mask(soften=1), ENCODING).soften(crisp))
     assert (once != ENCODING.decode(crisp)).float().mean() < 0.05
 
 
 def test_noise_is_on_the_masks_alone_and_as_strong_as_asked(crisp: torch.Tensor) -> None:
-    masks = Masks(Mask(noise=0.5), ENCODING)
+    masks = LabelNoise(Mask(noise=0.5), ENCODING)
     noise = torch.randn(3, masks.noisy_channels, 16, 16)
     noisy = masks.noisy(crisp, noise)
     assert torch.equal(noisy[:, :2], crisp[:, :2])
@@ -46,7 +46,7 @@ def test_noise_is_on_the_masks_alone_and_as_strong_as_asked(crisp: torch.Tensor)
 
 
 def test_crisp_masks_decode_alike_and_hand_their_gradient_through(crisp: torch.Tensor) -> None:
-    masks = Masks(Mask(crisp=True), ENCODING)
+    masks = LabelNoise(Mask(crisp=True), ENCODING)
     vague = (crisp + 0.4 * torch.randn_like(crisp)).requires_grad_(True)
     hard = masks.crisp(vague)
     assert torch.equal(ENCODING.decode(hard), ENCODING.decode(vague))
@@ -57,4 +57,4 @@ def test_crisp_masks_decode_alike_and_hand_their_gradient_through(crisp: torch.T
 
 
 def test_real_masks_are_crisp_already(crisp: torch.Tensor) -> None:
-    torch.testing.assert_close(Masks(Mask(crisp=True), ENCODING).crisp(crisp), crisp)
+    torch.testing.assert_close(LabelNoise(Mask(crisp=True), ENCODING).crisp(crisp), crisp)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from napari_pgan.training.eta import Pace
+from napari_pgan.training.eta import Eta
 from napari_pgan.training.recipe import Recipe, Size
 from napari_pgan.training.schedule import Schedule
 
@@ -18,7 +18,7 @@ LOOKS = [600, 1200, 1800, 2400]
 LOOK = {4: 1.0, 8: 2.0, 16: 6.0, 32: 20.0}  # seconds
 
 
-def trained(pace: Pace, slower: float) -> list[tuple[int, float, float]]:
+def trained(pace: Eta, slower: float) -> list[tuple[int, float, float]]:
     """For every row of a training that is so much slower than was measured: images, seconds left, and those said."""
     clock, looked, told = 0.0, 0, []
     for seen in range(BATCH, SCHEDULE.images + 1, BATCH):
@@ -36,7 +36,7 @@ def trained(pace: Pace, slower: float) -> list[tuple[int, float, float]]:
 
 @pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
 def test_the_time_left_is_about_right_from_the_first_row_on(slower: float) -> None:
-    rows = trained(Pace(SCHEDULE, LOOKS, 0, COSTS), slower)
+    rows = trained(Eta(SCHEDULE, LOOKS, 0, COSTS), slower)
     for seen, left, said in rows:
         looks = sum(LOOK[SCHEDULE.reached(at).phase.size] for at in LOOKS if at > seen)
         # steps are known by their calibration, corrected by what they really take; looks as they have been
@@ -50,7 +50,7 @@ def test_the_time_left_is_about_right_from_the_first_row_on(slower: float) -> No
 
 
 def test_a_machine_that_becomes_slower_is_noticed() -> None:
-    pace = Pace(SCHEDULE, [], 0, COSTS)
+    pace = Eta(SCHEDULE, [], 0, COSTS)
     stable = SCHEDULE.phases[0]
     for _ in range(100):
         pace.stepped(stable, BATCH, BATCH * COSTS[0])
@@ -61,7 +61,7 @@ def test_a_machine_that_becomes_slower_is_noticed() -> None:
 
 
 def test_what_was_measured_goes_through_a_checkpoint() -> None:
-    pace, again = (Pace(SCHEDULE, LOOKS, 64, costs) for costs in (COSTS, [0.0] * len(COSTS)))
+    pace, again = (Eta(SCHEDULE, LOOKS, 64, costs) for costs in (COSTS, [0.0] * len(COSTS)))
     pace.stepped(SCHEDULE.phases[1], 40, 9.0)
     pace.looked(8, 2.5)
     again.load(json.loads(json.dumps(pace.state())))

@@ -14,7 +14,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model import Encoding, read_card
 from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import SplitRule, Store, create_store, extend_store, open_store
-from napari_pgan.training.dataset import Reals
+from napari_pgan.training.dataset import RealDataset
 from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Augment
 
@@ -43,8 +43,8 @@ def one_bright_pixel(
 @pytest.mark.parametrize("orientation", ["PL", "AR", "LP", "RS", "IL", "LI"])
 def test_a_mirrored_slice_shows_the_other_side_at_the_same_height_and_depth(orientation: str, tmp_path: Path) -> None:
     store = one_bright_pixel(tmp_path, orientation)
-    reals = Reals(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
-    assert len(reals) == 2 * len(Reals(store, "train", 8, Encoding(store.channels)))
+    reals = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
+    assert len(reals) == 2 * len(RealDataset(store, "train", 8, Encoding(store.channels)))
     places = []
     for image in (reals.images[0, 0], reals.images[-1, 0]):
         row, column = (int(i) for i in torch.nonzero(image > 0)[0])
@@ -57,7 +57,7 @@ def test_a_mirrored_slice_shows_the_other_side_at_the_same_height_and_depth(orie
 
 def test_a_photograph_is_mirrored_as_one_turns_it(tmp_path: Path) -> None:
     store = one_bright_pixel(tmp_path, None)
-    reals = Reals(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
+    reals = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
     assert torch.nonzero(reals.images[-1, 0] > 0).tolist() == [[1, 5]]
 
 

@@ -15,7 +15,7 @@ from napari_pgan.cli.app import main
 from napari_pgan.model.model_file import read_card
 from napari_pgan.training import planning, recovery, session
 from napari_pgan.training.trainer import Trainer
-from napari_pgan.training.validation import Watch
+from napari_pgan.training.validation import Validation
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 CODES = {TERM: 143, INT: 130}
@@ -43,8 +43,8 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: si
         (planning, "open_store", 1, INT, True),
         (session, "calibrate", 1, TERM, True),
         (session, "make_reals", 2, TERM, True),
-        (Watch, "distance", 1, TERM, True),
-        (Watch, "distance", 2, INT, True),
+        (Validation, "distance", 1, TERM, True),
+        (Validation, "distance", 2, INT, True),
         (recovery, "save_checkpoint", 3, TERM, False),
         (Trainer, "enter", 3, INT, False),
     ],

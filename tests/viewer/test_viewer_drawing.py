@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from napari.layers import Labels
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.steering import Wish, any_value
+from napari_pgan.latent.steering import TargetMask, any_value
 from napari_pgan.model import Model
 from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.viewer.contours import contour_layers, outlines
@@ -36,7 +36,7 @@ def test_what_is_drawn_stays_where_it_is_in_millimetres(y: int, x: int, step: fl
     data = np.zeros((count, count), np.uint8)
     data[np.ix_(abs(places - centre[0]) <= 3.1, abs(places - centre[1]) <= 2.1)] = 2
     drawn = drawn_on(Labels(data, scale=(step, step), translate=(first, first), **MM), GRID, (0, 0), (0, 1))
-    wish = Wish.of(drawn.labels, BRATS, GRID, drawn.affine)
+    wish = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
     assert wish.labels[y, x] == 2
     assert np.abs(np.argwhere(wish.labels) - (y, x)).max() <= 1
 
@@ -71,7 +71,7 @@ def test_a_layer_without_millimetres_covers_the_same_field_of_view() -> None:
     drawn = drawn_on(Labels(np.eye(32, dtype=np.uint8)), GRID, (0, 0), (0, 1))
     assert drawn.affine is None
     assert "same field of view" in drawn.told[0]
-    wish = Wish.of(drawn.labels, BRATS, GRID, drawn.affine)
+    wish = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
     np.testing.assert_array_equal(np.argwhere(wish.labels).T[0], np.argwhere(wish.labels).T[1])
 
 
@@ -79,10 +79,10 @@ def test_a_layer_that_lies_elsewhere_is_refused_or_said() -> None:
     far = Labels(np.ones((4, 4), np.uint8), translate=(500, 0), name="far", **MM)
     drawn = drawn_on(far, GRID, (0, 0), (0, 1))
     with pytest.raises(InputError, match="lies outside of the model's field of view"):
-        Wish.of(drawn.labels, BRATS, GRID, drawn.affine)
+        TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
     half = Labels(np.ones((10, 10), np.uint8), scale=(3, 2), translate=(-22.5 - 15, -15), **MM)
     drawn = drawn_on(half, GRID, (0, 0), (0, 1))
-    assert any("50 % of it lie outside" in said for said in Wish.of(drawn.labels, BRATS, GRID, drawn.affine).told)
+    assert any("50 % of it lie outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).told)
 
 
 def test_a_drawing_has_the_models_labels_and_one_for_any(model: Model) -> None:
@@ -127,7 +127,7 @@ def test_outlines_are_the_edges_of_regions(finer: int, seed: int) -> None:
 def test_lines_lie_over_every_picture() -> None:
     drawing = np.zeros((16, 16), np.uint8)
     drawing[4:8, 4:8], drawing[10, 10] = 2, any_value(BRATS)
-    layers = contour_layers(Wish.of(drawing, BRATS, GRID), GRID)
+    layers = contour_layers(TargetMask.of(drawing, BRATS, GRID), GRID)
     assert [options["name"] for _, options, _ in layers] == ["asked for, on t1", "asked for, on segmentation"]
     data, options, _ = layers[0]
     assert set(np.unique(data)) == {0, 2, 255}

@@ -20,7 +20,7 @@ from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, read_volume, write_volume
 from napari_pgan.imaging.preprocessing.exam import Together, bring_together, read_exam
 from napari_pgan.imaging.preprocessing.exam_grid import on_grid, way_to_patient
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.model import Model
 from napari_pgan.phantom import CHANNELS, make_subject
 from napari_pgan.schema import Grid
@@ -45,7 +45,7 @@ def truth(folder: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def together(folder: Path, truth: dict[str, np.ndarray]) -> Together:
     return bring_together(
-        read_exam({x.part: x for x in find_exam(folder) if x.part}), Steps(reference="t1", register=True)
+        read_exam({x.part: x for x in find_exam(folder) if x.part}), PreprocessingSteps(reference="t1", register=True)
     )
 
 

@@ -22,7 +22,7 @@ from napari_pgan.imaging.preparation.options import Options
 from napari_pgan.imaging.preprocessing.exam import Together
 from napari_pgan.phantom import write_cohort
 from napari_pgan.viewer.compare import Compared, chequered, grey, wiped
-from napari_pgan.viewer.prepare_command import Row, Wish, last_sentence, outcome, rows_of, way_said
+from napari_pgan.viewer.prepare_command import PreparationRequest, SubjectRow, last_sentence, outcome, rows_of, way_said
 
 _pictures = arrays(np.uint8, (4, 6, 8))
 
@@ -66,7 +66,7 @@ def test_what_the_command_lists_and_takes_is_what_the_table_shows(
     monkeypatch.setenv("NAPARI_PGAN_SALT", "a salt for tests")
     write_cohort(tmp_path / "cohort", 2, seed=1, size=32)
     next(tmp_path.glob("cohort/phantom_0001/*flair*")).unlink()
-    wish = Wish(
+    wish = PreparationRequest(
         str(tmp_path / "cohort"), str(tmp_path / "c.zarr"), size=32, field_of_view=224.0, axis="coronal", bias=True
     )
     listed = subprocess.run(wish.listing(), capture_output=True, text=True, check=True)
@@ -80,9 +80,10 @@ def test_what_the_command_lists_and_takes_is_what_the_table_shows(
     text, shown = outcome(made.stdout, rows)
     assert text.startswith("1 of 2 subjects are in the store (")
     assert shown == [
-        Row("phantom_0001", rows[0].found, "set aside: flair is missing"), Row("phantom_0002", rows[1].found, "taken"),
-    ]  # fmt: skip
-    assert outcome(made.stdout, [Row("of another cohort", "t1")])[1] == [replace(row, found="") for row in shown]
+        SubjectRow("phantom_0001", rows[0].found, "set aside: flair is missing"),
+        SubjectRow("phantom_0002", rows[1].found, "taken"),
+    ]
+    assert outcome(made.stdout, [SubjectRow("of another cohort", "t1")])[1] == [replace(row, found="") for row in shown]
 
 
 def test_a_plan_with_brain_masks_has_its_quality_page_where_the_command_writes_it(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_a_plan_with_brain_masks_has_its_quality_page_where_the_command_writes_i
     modalities = {"modalities": {"t1": "{subject}/t1.nii"}}
     for about, there in ((modalities, False), (modalities | {"brain_mask": "{subject}/brain.nii"}, True)):
         plan.write_text(json.dumps(about))  # JSON is YAML
-        wish = Wish("a", str(tmp_path / "b.zarr"), str(plan), reference="t1")
+        wish = PreparationRequest("a", str(tmp_path / "b.zarr"), str(plan), reference="t1")
         assert wish.page() == (tmp_path / "b-quality" / "quality.html" if there else None)
         assert ("--quality" in wish.preparing()) is there
         assert "--reference" not in wish.preparing()  # the dock offers it with its own steps alone
@@ -102,26 +103,33 @@ def test_a_plan_with_brain_masks_has_its_quality_page_where_the_command_writes_i
 
 
 def test_only_what_was_chosen_is_asked(tmp_path: Path) -> None:
-    assert Wish("a", "b.zarr").preparing()[1:] == [
-        "-m", "napari_pgan", "prepare", str(Path("a").absolute()), str(Path("b.zarr").absolute()), "--json",
-    ]  # fmt: skip
-    wish = Wish("a", "s3://bucket/b.zarr", "p.yaml", register=True, reference="t1", strip=True)
+    assert PreparationRequest("a", "b.zarr").preparing()[1:] == [
+        "-m",
+        "napari_pgan",
+        "prepare",
+        str(Path("a").absolute()),
+        str(Path("b.zarr").absolute()),
+        "--json",
+    ]
+    wish = PreparationRequest("a", "s3://bucket/b.zarr", "p.yaml", register=True, reference="t1", strip=True)
     words = wish.preparing()
     assert words[5] == "s3://bucket/b.zarr"
     assert words[6:] == ["--plan", "p.yaml", "--reference", "t1", "--register", "--strip", "--json"]
     assert wish.page() is None
-    words = Wish("a", "b.zarr", reference="t2", strip=True).preparing()
+    words = PreparationRequest("a", "b.zarr", reference="t2", strip=True).preparing()
     assert words[6:] == ["--reference", "t2", "--quality", "b-quality", "--strip", "--json"]
-    assert "--reference" not in Wish("a", "b.zarr", reference="t2", bias=True).preparing()
-    words = Wish("a", "b.zarr", reference="t2", atlas="template", labels="gaussian", scheduler="tcp://n:1").preparing()
+    assert "--reference" not in PreparationRequest("a", "b.zarr", reference="t2", bias=True).preparing()
+    words = PreparationRequest(
+        "a", "b.zarr", reference="t2", atlas="template", labels="gaussian", scheduler="tcp://n:1"
+    ).preparing()
     asked = ["--scheduler", "tcp://n:1", "--reference", "t2", "--quality", "b-quality"]
     assert words[6:] == [*asked, "--atlas", "template", "--labels", "gaussian", "--json"]
-    page = Wish("a", str(tmp_path / "b.zarr"), register=True).page()
+    page = PreparationRequest("a", str(tmp_path / "b.zarr"), register=True).page()
     assert page == tmp_path / "b-quality" / "quality.html"
     with pytest.raises(InputError, match="name the store"):
-        Wish("a").preparing()
+        PreparationRequest("a").preparing()
     with pytest.raises(InputError, match="choose the folder"):
-        Wish("").listing()
+        PreparationRequest("").listing()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +160,7 @@ def test_the_store_goes_on_after_an_interrupt(tmp_path: Path, monkeypatch: pytes
     if sys.platform == "win32":
         pytest.skip("Windows has no SIGINT for other processes")
     write_cohort(tmp_path / "cohort", 6, seed=1, size=32)
-    wish = Wish(str(tmp_path / "cohort"), str(tmp_path / "c.zarr"), size=32)
+    wish = PreparationRequest(str(tmp_path / "cohort"), str(tmp_path / "c.zarr"), size=32)
     process = subprocess.Popen(wish.preparing(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:

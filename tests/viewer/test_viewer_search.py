@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.steering import Bank, Numbers, Wish, any_value, make_bank
+from napari_pgan.latent.steering import Bank, TargetAreas, TargetMask, any_value, make_bank
 from napari_pgan.model import Model
 from napari_pgan.viewer.candidates import described, drawn_table, follow, numbers_table, pictures, table
 from napari_pgan.viewer.renderer import Overtaken
@@ -29,8 +29,8 @@ def never(_done: int, _total: int) -> None:
     """Somebody goes on waiting."""
 
 
-def wish_of(model: Model, labels: np.ndarray) -> Wish:
-    return Wish.of(labels, model.card.channels, model.card.grid)
+def wish_of(model: Model, labels: np.ndarray) -> TargetMask:
+    return TargetMask.of(labels, model.card.channels, model.card.grid)
 
 
 def test_answers_are_what_the_latents_make(model: Model, bank: Bank) -> None:
@@ -103,9 +103,9 @@ def test_the_same_question_is_not_asked_twice(model: Model) -> None:
     assert not one.same(Ask(model, one.goal, candidates=7))
     assert not one.same(Ask(model, one.goal, lock=Lock(model.latents([1])[0], labels == 0)))
     card = model.card
-    numbers = Ask(model, Numbers(card.channels, card.grid, {1: 60.0}))
-    assert numbers.same(Ask(model, Numbers(card.channels, card.grid, {1: 60.0})))
-    assert not numbers.same(Ask(model, Numbers(card.channels, card.grid, {1: 90.0})))
+    numbers = Ask(model, TargetAreas(card.channels, card.grid, {1: 60.0}))
+    assert numbers.same(Ask(model, TargetAreas(card.channels, card.grid, {1: 60.0})))
+    assert not numbers.same(Ask(model, TargetAreas(card.channels, card.grid, {1: 90.0})))
     assert not numbers.same(one)
 
 
@@ -126,7 +126,7 @@ def test_the_table_has_areas_in_millimetres_and_dice(model: Model) -> None:
 def test_the_table_of_numbers_has_what_was_asked(model: Model) -> None:
     found = np.zeros((16, 16), np.uint8)
     found[:2, :4], found[2:4, :4] = 1, 4  # x grows to the patient's left, so this is on the right
-    numbers = Numbers(model.card.channels, model.card.grid, {1: 60.0}, shares={4: 0.4}, side="right")
+    numbers = TargetAreas(model.card.channels, model.card.grid, {1: 60.0}, shares={4: 0.4}, side="right")
     rows = {row.name: (row.asked, row.found) for row in numbers_table(numbers, found)}
     assert rows["necrotic core"] == ("60 mm²", "48 mm²")
     assert rows["all together"] == ("", "96 mm²")

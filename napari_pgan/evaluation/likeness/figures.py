@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from napari_pgan.evaluation.likeness.split_half import Beside
+from napari_pgan.evaluation.likeness.split_half import WithBaseline
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Figure:
     name: str
     better: Literal["lower", "higher", "floor"]
     says: str
-    halves: Beside
-    held: Beside | None
+    halves: WithBaseline
+    held: WithBaseline | None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -50,7 +50,7 @@ class Figure:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Figure:
         """The inverse of `to_dict`."""
-        both = {name: values[name] and Beside.from_dict(values[name]) for name in ("halves", "held")}
+        both = {name: values[name] and WithBaseline.from_dict(values[name]) for name in ("halves", "held")}
         return cls(**{**values, **both})
 
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_pgan.evaluation.likeness.split_half import Trio
+from napari_pgan.evaluation.likeness.split_half import Comparison
 
 _BINS = 200  # of the range from -1 to 1
 _CHUNK = 64  # images at once
 
 
 def within_labels(
-    real: tuple[np.ndarray, np.ndarray], generated: tuple[np.ndarray, np.ndarray], trios: Sequence[Trio]
+    real: tuple[np.ndarray, np.ndarray], generated: tuple[np.ndarray, np.ndarray], trios: Sequence[Comparison]
 ) -> list[tuple[float, float]]:
     """The model's distance and the floor's, × 10³, of each trio.
 

@@ -19,7 +19,7 @@ from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_distance
 from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
-from napari_pgan.evaluation.likeness.split_half import Beside, Trio, beside, halvings, held_out
+from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline, beside, halvings, held_out
 from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
 
 COUNT = 2000  # images of a set at most, for measures on features
@@ -33,11 +33,11 @@ _FEATURE_CHUNK = 512
 _SHARES = {"features": 15, "feature measures": 15, "labels": 3, "ms-ssim": 20, "swd": 47}  # of the time, in hundredths
 
 Progress = Callable[[int, int], None]
-_Found = tuple[str, str, str, Beside, Beside | None]  # measure, channels, level, halves, held
+_Found = tuple[str, str, str, WithBaseline, WithBaseline | None]  # measure, channels, level, halves, held
 
 
 @dataclass(frozen=True)
-class Images:
+class ImageSet:
     """Images with their segmentation.
 
     Parameters
@@ -54,16 +54,16 @@ class Images:
     def __len__(self) -> int:
         return len(self.images)
 
-    def rows(self, rows: np.ndarray) -> Images:
+    def rows(self, rows: np.ndarray) -> ImageSet:
         """Some of them."""
-        return Images(self.images[rows], self.fractions[rows])
+        return ImageSet(self.images[rows], self.fractions[rows])
 
 
 def measure_likeness(
-    real: Images,
+    real: ImageSet,
     subject: np.ndarray,
     held: np.ndarray,
-    generated: Images,
+    generated: ImageSet,
     modalities: Sequence[str],
     encoder: FeatureEncoder,
     *,
@@ -162,7 +162,7 @@ def spread(subject: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
     return np.unique(order[drawn])  # where runs meet in the middle of an image, it may be drawn twice
 
 
-def _swd_count(real: Images) -> int:
+def _swd_count(real: ImageSet) -> int:
     """Images of a set, so that two halves and as many generated ones fit the memory that is meant for them."""
     channels = real.images.shape[1] + real.fractions.shape[1]
     one = 2 * channels * real.images.shape[2] * real.images.shape[3]
@@ -177,7 +177,9 @@ def _features(encoder: FeatureEncoder, images: np.ndarray, rows: np.ndarray, ste
     return np.concatenate(parts)
 
 
-def _on_features(real: np.ndarray, generated: np.ndarray, trios: Sequence[Trio], seed: int) -> dict[str, Beside]:
+def _on_features(
+    real: np.ndarray, generated: np.ndarray, trios: Sequence[Comparison], seed: int
+) -> dict[str, WithBaseline]:
     if not trios:
         return {}
 
@@ -188,33 +190,33 @@ def _on_features(real: np.ndarray, generated: np.ndarray, trios: Sequence[Trio],
 
 
 def _within_labels(
-    real: Images, rows: np.ndarray, generated: Images, trios: Sequence[Trio], held: Sequence[Trio]
+    real: ImageSet, rows: np.ndarray, generated: ImageSet, trios: Sequence[Comparison], held: Sequence[Comparison]
 ) -> list[_Found]:
     """None where a set has no label at all."""
     pair = [(x.images, x.fractions) for x in (real, generated)]
     every = [within_labels(pair[0], pair[1], _moved(some, rows)) for some in (trios, held)]
     if not real.fractions.shape[1] or not np.isfinite(every[0]).all():
         return []
-    halves, others = (Beside.of(*zip(*some, strict=True)) if some else None for some in every)
+    halves, others = (WithBaseline.of(*zip(*some, strict=True)) if some else None for some in every)
     if others is not None and not np.isfinite(every[1]).all():
         others = None
     assert halves is not None
     return [("intensity", "labels", "", halves, others)]
 
 
-def _moved(trios: Sequence[Trio], rows: np.ndarray) -> list[Trio]:
+def _moved(trios: Sequence[Comparison], rows: np.ndarray) -> list[Comparison]:
     """Trios of `rows` as trios of all real images."""
-    return [Trio(t.generated, rows[t.other], rows[t.reference]) for t in trios]
+    return [Comparison(t.generated, rows[t.other], rows[t.reference]) for t in trios]
 
 
 def _ssim(
     real: np.ndarray,
     rows: np.ndarray,
     generated: np.ndarray,
-    every: Sequence[Sequence[Trio]],
+    every: Sequence[Sequence[Comparison]],
     seed: int,
     step: Progress,
-) -> tuple[list[Beside | None], str]:
+) -> tuple[list[WithBaseline | None], str]:
     """Figures for halves and for held-out subjects, and through what they are seen.
 
     Real pairs are of one image of each half, so of different subjects.
@@ -223,7 +225,7 @@ def _ssim(
     shape = real.shape[2] // factor, real.shape[3] // factor
     through = f"{shape[0]}×{shape[1]} pixels, {diversity.scales(shape)}"
     random = np.random.default_rng([seed, 2])
-    result: list[Beside | None] = []
+    result: list[WithBaseline | None] = []
     done, total = 0, sum(len(trios) for trios in every)
     for trios in every:
         alike: tuple[list[float], list[float]] = ([], [])
@@ -234,17 +236,17 @@ def _ssim(
                 out.append(float(diversity.similarities(*(shrink(images[x], factor) for x in (first, second))).mean()))
             done += 1
             step(done, total)
-        result.append(Beside.of(*alike) if trios else None)
+        result.append(WithBaseline.of(*alike) if trios else None)
     return result, through
 
 
 def _swd(
-    real: Images,
+    real: ImageSet,
     rows: np.ndarray,
-    generated: Images,
+    generated: ImageSet,
     modalities: Sequence[str],
-    trios: Sequence[Trio],
-    held: Sequence[Trio],
+    trios: Sequence[Comparison],
+    held: Sequence[Comparison],
     seed: int,
     step: Progress,
 ) -> list[_Found]:
@@ -273,7 +275,7 @@ def _swd(
     ]
 
 
-def _figure(measure: str, channels: str, level: str, halves: Beside, held: Beside | None) -> Figure:
+def _figure(measure: str, channels: str, level: str, halves: WithBaseline, held: WithBaseline | None) -> Figure:
     told = words(measure, channels, level)
     return Figure(measure, channels, level, told.name, told.better, told.says, halves, held)
 

@@ -20,7 +20,7 @@ LOW, HIGH = 5, 95  # percentiles over halvings
 
 
 @dataclass(frozen=True)
-class Beside:
+class WithBaseline:
     """A model's figure and its floor, each the mean over halvings with an interval.
 
     Parameters
@@ -43,18 +43,18 @@ class Beside:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Beside:
+    def from_dict(cls, values: Mapping[str, Any]) -> WithBaseline:
         """The inverse of `to_dict`."""
         return cls(**{name: float(values[name]) for name in cls.__dataclass_fields__})
 
     @classmethod
-    def of(cls, values: Sequence[float], floors: Sequence[float]) -> Beside:
+    def of(cls, values: Sequence[float], floors: Sequence[float]) -> WithBaseline:
         """Of one value and one floor a halving."""
         return cls(*_summary(values), *_summary(floors))
 
 
 @dataclass(frozen=True)
-class Trio:
+class Comparison:
     """Rows of three sets with as many images each, to be compared as generated ↔ reference and other ↔ reference.
 
     Parameters
@@ -77,7 +77,7 @@ class Trio:
 
 def halvings(
     subject: np.ndarray, generated: int, *, times: int = 5, count: int | None = None, seed: int = 0
-) -> list[Trio]:
+) -> list[Comparison]:
     """Part the subjects into halves at random, again and again.
 
     Parameters
@@ -96,8 +96,8 @@ def halvings(
     Returns
     -------
     list
-        One `Trio` a halving: rows of generated images among them, rows of real ones among the real. All have one count:
-        the least that any halving, or the generated images, can give.
+        One `Comparison` a halving: rows of generated images among them, rows of real ones among the real. All have one
+        count: the least that any halving, or the generated images, can give.
 
     Raises
     ------
@@ -121,12 +121,12 @@ def halvings(
         parts.append((rng.permutation(generated), *halves))
     n = min(len(rows) for part in parts for rows in part)
     n = min(n, count) if count is not None else n
-    return [Trio(*(np.sort(rows[:n]) for rows in part)) for part in parts]
+    return [Comparison(*(np.sort(rows[:n]) for rows in part)) for part in parts]
 
 
 def held_out(
     held: np.ndarray, generated: int, *, times: int = 5, count: int | None = None, seed: int = 0
-) -> list[Trio]:
+) -> list[Comparison]:
     """Generated images and training images against held-out ones, drawn at random several times, as many of each.
 
     Parameters
@@ -139,7 +139,7 @@ def held_out(
     Returns
     -------
     list
-        One `Trio` a draw; empty where no subject is held out, or all are.
+        One `Comparison` a draw; empty where no subject is held out, or all are.
     """
     reference, other = np.flatnonzero(held), np.flatnonzero(~held)
     n = min(len(reference), len(other), generated, *([] if count is None else [count]))
@@ -147,7 +147,7 @@ def held_out(
         return []
     rng = np.random.default_rng([seed, 1])
     return [
-        Trio(*(np.sort(rng.permutation(rows)[:n]) for rows in (np.arange(generated), other, reference)))
+        Comparison(*(np.sort(rng.permutation(rows)[:n]) for rows in (np.arange(generated), other, reference)))
         for _ in range(times)
     ]
 
@@ -155,7 +155,9 @@ def held_out(
 Distances = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 
 
-def beside(distances: Distances, real: np.ndarray, generated: np.ndarray, trios: Sequence[Trio]) -> dict[str, Beside]:
+def beside(
+    distances: Distances, real: np.ndarray, generated: np.ndarray, trios: Sequence[Comparison]
+) -> dict[str, WithBaseline]:
     """Measure rows of two arrays, trio by trio.
 
     Parameters
@@ -177,7 +179,7 @@ def beside(distances: Distances, real: np.ndarray, generated: np.ndarray, trios:
         reference = real[trio.reference]
         models.append(distances(generated[trio.generated], reference))
         floors.append(distances(real[trio.other], reference))
-    return {name: Beside.of([m[name] for m in models], [f[name] for f in floors]) for name in models[0]}
+    return {name: WithBaseline.of([m[name] for m in models], [f[name] for f in floors]) for name in models[0]}
 
 
 def _summary(values: Sequence[float]) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.split_half import Beside, Trio
+from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline
 from napari_pgan.evaluation.likeness.swd import PATCH, can_halve, distances_on_lines, halved
 
 _CHUNK = 64  # images at once
@@ -22,7 +22,7 @@ _COMPARED = ((0, 2), (1, 2))  # generated and other, each to reference
 def swd_beside(
     real: Sequence[np.ndarray],
     generated: Sequence[np.ndarray],
-    trios: Sequence[Trio],
+    trios: Sequence[Comparison],
     groups: Mapping[str, Sequence[int]],
     *,
     patches: int = 32,
@@ -95,11 +95,11 @@ def swd_beside(
     return found
 
 
-def summary(found: Sequence[Mapping[str, Mapping[str, tuple[float, float]]]]) -> dict[str, dict[str, Beside]]:
+def summary(found: Sequence[Mapping[str, Mapping[str, tuple[float, float]]]]) -> dict[str, dict[str, WithBaseline]]:
     """Group → level → figure over all trios."""
     return {
         group: {
-            level: Beside.of([one[group][level][0] for one in found], [one[group][level][1] for one in found])
+            level: WithBaseline.of([one[group][level][0] for one in found], [one[group][level][1] for one in found])
             for level in levels
         }
         for group, levels in found[0].items()

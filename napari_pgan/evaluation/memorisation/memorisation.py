@@ -24,11 +24,11 @@ from napari_pgan.evaluation.matching import Known
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, MANY, NONE, SOME, Memorisation, Pair, Rule
 from napari_pgan.evaluation.memorisation.nearest import (
     FLIPS,
-    FeatureLikeness,
     Features,
-    Likeness,
+    FeatureSimilarity,
     Nearest,
-    Search,
+    NearestSearch,
+    PixelSimilarity,
     SubjectImages,
     distances,
     reduced,
@@ -57,8 +57,8 @@ class _View:
     """One way of looking at images, and what it says of every query: samples, then held-out, then planted."""
 
     name: str
-    likeness: Likeness | FeatureLikeness
-    search: Search
+    likeness: PixelSimilarity | FeatureSimilarity
+    search: NearestSearch
     nearest: Nearest = field(init=False)
     distance: np.ndarray = field(init=False)  # (queries,)
     ratio: np.ndarray | None = None  # (queries,); None with too few subjects
@@ -113,9 +113,9 @@ def measure_memorisation(
     if samples.ndim != 4 or not len(samples):
         raise InputError(f"generated images of shape {samples.shape} cannot be searched for copies; give (N, M, Y, X)")
     mean, drawn, counts = _survey(train, samples.shape[1:], random)
-    likenesses: dict[str, Likeness | FeatureLikeness] = {"pixels": Likeness(mean)}
+    likenesses: dict[str, PixelSimilarity | FeatureSimilarity] = {"pixels": PixelSimilarity(mean)}
     if features is not None:
-        likenesses["features"] = FeatureLikeness(features, drawn)
+        likenesses["features"] = FeatureSimilarity(features, drawn)
 
     held_keys, held_kept, judged, judged_subject = _hold_out(held_out, samples.shape[1:], likenesses, random)
     if both := sorted(set(held_keys) & set(counts)):
@@ -125,7 +125,7 @@ def measure_memorisation(
     views = []
     for name, likeness in likenesses.items():
         queries = [likeness.flipped(part) for part in (samples, judged, planted) if len(part)]
-        views.append(_View(name, likeness, Search(np.concatenate(queries, axis=1))))
+        views.append(_View(name, likeness, NearestSearch(np.concatenate(queries, axis=1))))
     for done, (images, _) in enumerate(train, 1):
         for view in views:
             view.search.show(view.likeness.poses(view.likeness.kept(images)))
@@ -209,7 +209,7 @@ def _survey(
 def _hold_out(
     held_out: SubjectImages,
     shape: tuple[int, ...],
-    likenesses: Mapping[str, Likeness | FeatureLikeness],
+    likenesses: Mapping[str, PixelSimilarity | FeatureSimilarity],
     random: np.random.Generator,
 ) -> tuple[list[str], dict[str, list[np.ndarray]], np.ndarray, np.ndarray]:
     """Keys, what each view keeps of every subject, the images that are judged, and whose they are."""

@@ -1,6 +1,6 @@
 """The nearest training image of every image, subject by subject, with flips: the search behind `memorisation`.
 
-Images are first made comparable (`Likeness`), so that a copy stays near its original when it was moved, blurred,
+Images are first made comparable (`PixelSimilarity`), so that a copy stays near its original when it was moved, blurred,
 flipped or changed in gain, and what all images share counts for nothing.
 """
 
@@ -24,7 +24,7 @@ _CHUNK = 1024
 _POSES = ((6.0, 1.0), (-6.0, 1.0), (0.0, 1.06), (0.0, 1 / 1.06))  # degrees and zoom: half as much costs little likeness
 
 
-class Likeness:
+class PixelSimilarity:
     """Turns images into unit vectors whose products are correlations of what sets an image apart.
 
     The picture is averaged down to about 32 pixels, moved so that the centre of what is brighter than air lies in the
@@ -69,7 +69,7 @@ class Likeness:
         return unit((rows - np.einsum("nmb,mpb->nmp", weights, self._bases)).reshape(len(rows), -1))
 
 
-class FeatureLikeness:
+class FeatureSimilarity:
     """The same for features, each brought to mean 0 and variance 1 over some training images.
 
     Parameters
@@ -124,13 +124,13 @@ class Nearest:
     flip: np.ndarray
 
 
-class Search:
+class NearestSearch:
     """Collects the nearest images of queries while subjects pass by.
 
     Parameters
     ----------
     queries
-        Unit vectors (4, N, D), as `Likeness.flipped` makes them.
+        Unit vectors (4, N, D), as `PixelSimilarity.flipped` makes them.
     """
 
     def __init__(self, queries: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
-from napari_pgan.evaluation.report.section import Light, Row, Section, Table, figure, number, span
+from napari_pgan.evaluation.report.section import Light, ReportRow, Section, Table, figure, number, span
 
 TITLE = "Consistency: does the mask fit the image?"
 _GOOD, _FAIR = 0.9, 0.7  # of the floor, or the floor of it
@@ -34,7 +34,7 @@ def consistency_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> 
         Table(
             "How far a judge of real images agrees with the masks (Dice)",
             tuple(
-                Row(row["label"], figure(row["dice"]), span(row["low"], row["high"]), figure(row["floor"]),
+                ReportRow(row["label"], figure(row["dice"]), span(row["low"], row["high"]), figure(row["floor"]),
                     span(row["floor_low"], row["floor_high"]),
                     f"Over {row['images']:,} generated and {row['floor_images']:,} real images that show it. As at the "
                     "floor is best: below, mask and image disagree; above, lesions are easier than real ones.")
@@ -45,7 +45,7 @@ def consistency_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> 
         Table(
             "Rims: finer detail on borders of labels than elsewhere",
             tuple(
-                Row(row["modality"], figure(row["generated"]), "", figure(row["real"]), "",
+                ReportRow(row["modality"], figure(row["generated"]), "", figure(row["real"]), "",
                     "Well above real images, outlines of the mask show in the image as rings. As at the floor is best.")
                 for row in result["rims"]
             ),

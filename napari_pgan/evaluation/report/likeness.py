@@ -7,10 +7,10 @@ from typing import Any
 
 from napari_pgan.evaluation.likeness.descriptions import words
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
-from napari_pgan.evaluation.likeness.split_half import Beside
+from napari_pgan.evaluation.likeness.split_half import WithBaseline
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside
-from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
-from napari_pgan.evaluation.report.verdict import FAIR, GOOD, LEAST, SQUARES, Judged, light_of, worst_of
+from napari_pgan.evaluation.report.section import Chart, ReportRow, Section, Table, figure, span
+from napari_pgan.evaluation.report.verdict import FAIR, GOOD, LEAST, SQUARES, Verdict, light_of, worst_of
 
 TITLE = "Likeness: do its images look real?"
 _BETTER = {"lower": "Smaller is better.", "higher": "Larger is better.", "floor": "As at the floor is best."}
@@ -88,7 +88,7 @@ def _sentence(found: Likeness) -> str:
     return says
 
 
-def _square(worst: Judged) -> str:
+def _square(worst: Verdict) -> str:
     return (
         f"; it is a square, so they are {figure(worst.times)} times as far" if worst.figure.measure in SQUARES else ""
     )
@@ -101,16 +101,16 @@ def _plain(one: Figure) -> str:
     return f"{_PLAIN[one.measure]} ({one.name})"
 
 
-def _times(b: Beside) -> float:
+def _times(b: WithBaseline) -> float:
     return b.value / max(b.floor, 1e-9)
 
 
-def _rows(figures: Sequence[Figure], which: str, in_full: bool = True) -> tuple[Row, ...]:
+def _rows(figures: Sequence[Figure], which: str, in_full: bool = True) -> tuple[ReportRow, ...]:
     rows = []
     for one in figures:
-        b: Beside = getattr(one, which)
+        b: WithBaseline = getattr(one, which)
         rows.append(
-            Row(one.name, figure(b.value), span(b.low, b.high), figure(b.floor), span(b.floor_low, b.floor_high),
+            ReportRow(one.name, figure(b.value), span(b.low, b.high), figure(b.floor), span(b.floor_low, b.floor_high),
                 f"{words(one.measure, one.channels, one.level).says if in_full else ''} {_BETTER[one.better]}".strip())
         )  # fmt: skip
     return tuple(rows)

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
 from napari_pgan.evaluation.memorisation.planted import SAYS
 from napari_pgan.evaluation.report.charts import histogram
-from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, span
+from napari_pgan.evaluation.report.section import Chart, Light, ReportRow, Section, Table, figure, span
 
 TITLE = "Memorisation: does it give its subjects away?"
 _QUANTITIES = {
@@ -67,7 +67,7 @@ def _light(found: Memorisation) -> Light:
     return "fair" if found.verdict == SOME and found.copies <= expected + 2 * math.sqrt(expected) else "poor"
 
 
-def _rows(rule: Rule) -> list[Row]:
+def _rows(rule: Rule) -> list[ReportRow]:
     name = f"{rule.view}: {_QUANTITIES[rule.quantity]}"
     limit = figure(rule.threshold)
     told = (
@@ -75,24 +75,26 @@ def _rows(rule: Rule) -> list[Row]:
     )
     below = f"{rule.copies:,} below {limit}" if rule.decides else ""
     return [
-        Row(f"{name}, closest", figure(rule.smallest), below, figure(rule.held_out_smallest), "",
+        ReportRow(f"{name}, closest", figure(rule.smallest), below, figure(rule.held_out_smallest), "",
             f"{told} {_SAYS[rule.quantity]}"),
-        Row(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
+        ReportRow(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
             "As for held-out subjects is best; well below, the model hugs its training images."),
     ]  # fmt: skip
 
 
-def _trials(found: Memorisation) -> list[Row]:
+def _trials(found: Memorisation) -> list[ReportRow]:
     rows = [
-        Row(f"planted: {kind}", f"{hits} of {of}", "", "", "", f"Copies of training images, flipped and {SAYS[kind]}.")
+        ReportRow(
+            f"planted: {kind}", f"{hits} of {of}", "", "", "", f"Copies of training images, flipped and {SAYS[kind]}."
+        )
         for kind, (hits, of) in found.found.items()
     ]
     alarms, of = found.false_alarms
     if of:
-        rows.append(Row("false alarms", f"{alarms} of {of:,}", "", "", "",
+        rows.append(ReportRow("false alarms", f"{alarms} of {of:,}", "", "", "",
                         "Held-out images taken for copies, when others of them set the threshold."))  # fmt: skip
     if np.isfinite(found.nearer):
-        rows.append(Row("nearer than usual", f"{100 * found.nearer:.0f} %",
+        rows.append(ReportRow("nearer than usual", f"{100 * found.nearer:.0f} %",
                         f"{span(100 * found.nearer_low, 100 * found.nearer_high)} %", "", "",
                         "Samples that are nearer to training images than the median held-out image is: 50 % for new "
                         "subjects, 100 % for a model that hugs its training images. The interval is over draws of "

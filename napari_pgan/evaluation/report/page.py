@@ -23,7 +23,7 @@ _SHARED = {
 
 
 @dataclass(frozen=True)
-class Report:
+class EvaluationReport:
     """What was written.
 
     Parameters
@@ -41,7 +41,7 @@ class Report:
     folder: Folder
 
 
-def write_report(folder: Folder, about: Mapping[str, Any], kept: Mapping[str, Finished]) -> Report:
+def write_report(folder: Folder, about: Mapping[str, Any], kept: Mapping[str, Finished]) -> EvaluationReport:
     """Write page, charts and JSON of the measures that were taken.
 
     Parameters
@@ -75,7 +75,7 @@ def write_report(folder: Folder, about: Mapping[str, Any], kept: Mapping[str, Fi
             with replacing(folder.charts / f"{chart.name}.png") as temporary:
                 temporary.write_bytes(chart.png)
     write_text(folder.page, render(folder, data, sections, kept))
-    return Report(data, sections, folder)
+    return EvaluationReport(data, sections, folder)
 
 
 def render(folder: Folder, data: Mapping[str, Any], sections: tuple[Section, ...], kept: Mapping[str, Finished]) -> str:

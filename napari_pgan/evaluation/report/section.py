@@ -18,7 +18,7 @@ LIGHTS: Mapping[Light, str] = {
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """A figure beside its floor.
 
     Parameters
@@ -48,7 +48,7 @@ class Table:
     """Rows under a heading; `value` and `floor` head the two columns of figures; a folded one is opened by a click."""
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     value: str = "this model"
     floor: str = "real images (floor)"
     folded: bool = False

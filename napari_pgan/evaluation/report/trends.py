@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_pgan.evaluation.report.charts import curve
-from napari_pgan.evaluation.report.section import Chart, Row, Section, Table, figure, span
+from napari_pgan.evaluation.report.section import Chart, ReportRow, Section, Table, figure, span
 
 TITLE = "Trends: where it got this far, and whether more would help"
 _ALIKE = 1.25  # times another figure, up to which nothing is made of a difference
@@ -38,15 +38,25 @@ def trends_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Secti
             f"Sets of {result['images']} images, {result['halvings']} halvings of the subjects; intervals are from the "
             "5th to the 95th percentile over these. Likeness compares all images that there are: in larger sets a "
             "model's multiple of the floor comes out larger.",
-            *(() if result.get("crisp") else (
-                "Here labels of real images are soft at lower sizes and those of generated ones crisp, so the smaller "
-                "images are, the farther they look.",
-            )),
+            *(
+                ()
+                if result.get("crisp")
+                else (
+                    "Here labels of real images are soft at lower sizes and those of generated ones crisp, so the "
+                    "smaller images are, the farther they look.",
+                )
+            ),
             "For the Fréchet distance, images of lower sizes are enlarged to the size that the encoder knows.",
-            *(() if run is None else ("The curve is of the distances that the training noted itself, to its validation "
-                                      "subjects, at the size that it had then; a new size brings a jump.",)),
+            *(
+                ()
+                if run is None
+                else (
+                    "The curve is of the distances that the training noted itself, to its validation "
+                    "subjects, at the size that it had then; a new size brings a jump.",
+                )
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _of_stages(stages: list[dict[str, Any]]) -> str:
@@ -81,7 +91,7 @@ def _of_run(distances: list[dict[str, float]]) -> str:
     return f"The distance has levelled off ({figure(best['swd'])} at best, {figure(now)} at the end)."
 
 
-def _rows(found: list[dict[str, Any]], name: Any) -> list[Row]:
+def _rows(found: list[dict[str, Any]], name: Any) -> list[ReportRow]:
     rows = []
     for one in found:
         for key, what, says in (
@@ -89,8 +99,16 @@ def _rows(found: list[dict[str, Any]], name: Any) -> list[Row]:
             ("frechet", "Fréchet distance", "distance of features; smaller is better"),
         ):
             b = one[key]
-            rows.append(Row(f"{name(one)}, {what}", figure(b["value"]), span(b["low"], b["high"]), figure(b["floor"]),
-                            span(b["floor_low"], b["floor_high"]), says))  # fmt: skip
+            rows.append(
+                ReportRow(
+                    f"{name(one)}, {what}",
+                    figure(b["value"]),
+                    span(b["low"], b["high"]),
+                    figure(b["floor"]),
+                    span(b["floor_low"], b["floor_high"]),
+                    says,
+                )
+            )
     return rows
 
 
@@ -109,9 +127,14 @@ def _stages_chart(stages: list[dict[str, Any]]) -> Chart:
         for key, what in (("swd", "SWD"), ("frechet", "Fréchet distance"))
     ]
     return curve(
-        "trends-sizes", "Distance from real images at each size, in multiples of the floor", series, "size of an image",
-        "× floor (smaller is better)", (0, 1), [_size(one) for one in stages],
-    )  # fmt: skip
+        "trends-sizes",
+        "Distance from real images at each size, in multiples of the floor",
+        series,
+        "size of an image",
+        "× floor (smaller is better)",
+        (0, 1),
+        [_size(one) for one in stages],
+    )
 
 
 def _run_chart(distances: list[dict[str, float]]) -> list[Chart]:

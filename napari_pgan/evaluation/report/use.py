@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_pgan.evaluation.report.charts import Mark, Panel, beside, curve
-from napari_pgan.evaluation.report.section import Chart, Light, Row, Section, Table, figure, number, span
+from napari_pgan.evaluation.report.section import Chart, Light, ReportRow, Section, Table, figure, number, span
 from napari_pgan.evaluation.segmentation.use import by_model
 
 TITLE = "Use: can one learn from its images?"
@@ -140,9 +140,9 @@ def _dice(scores: _Rows) -> Table:
     return Table("Dice on unseen subjects", tuple(rows), "trained on …", "real images alone", folded=True)
 
 
-def _dice_row(name: str, one: Mapping[str, Any], real: Mapping[str, Any], told: str) -> Row:
+def _dice_row(name: str, one: Mapping[str, Any], real: Mapping[str, Any], told: str) -> ReportRow:
     about, floor = (span(x["low"], x["high"]) for x in (one, real))
-    return Row(name, figure(one["dice"]), about, figure(real["dice"]), floor, told)
+    return ReportRow(name, figure(one["dice"]), about, figure(real["dice"]), floor, told)
 
 
 def _hausdorff(scores: _Rows, unit: str) -> Table:
@@ -152,9 +152,15 @@ def _hausdorff(scores: _Rows, unit: str) -> Table:
         for source in ("synthetic", "both"):
             one = _of(scores, source, label)
             rows.append(
-                Row(f"{label}: {_SOURCES[source]}", figure(one["hausdorff"]), _missed(one), figure(real["hausdorff"]),
-                    _missed(real), "How far apart the outlines are, but for the worst 5 %. Smaller is better.")
-            )  # fmt: skip
+                ReportRow(
+                    f"{label}: {_SOURCES[source]}",
+                    figure(one["hausdorff"]),
+                    _missed(one),
+                    figure(real["hausdorff"]),
+                    _missed(real),
+                    "How far apart the outlines are, but for the worst 5 %. Smaller is better.",
+                )
+            )
     return Table(f"95 % Hausdorff distance in {unit}, median", tuple(rows), "trained on …", "real images alone")
 
 
@@ -165,11 +171,17 @@ def _missed(one: Mapping[str, Any]) -> str:
 
 def _shares(ratios: _Rows) -> Table:
     rows = [
-        Row(_SOURCES[source].capitalize(), f"{100 * number(one['value']):.0f} %",
-            span(_hundred(one["low"]), _hundred(one["high"])), "100 %", "",
-            "Mean Dice over labels as a share of the real-trained one's. Larger is better.")
-        for source in ("synthetic", "both") for one in (_ratio(ratios, source),)
-    ]  # fmt: skip
+        ReportRow(
+            _SOURCES[source].capitalize(),
+            f"{100 * number(one['value']):.0f} %",
+            span(_hundred(one["low"]), _hundred(one["high"])),
+            "100 %",
+            "",
+            "Mean Dice over labels as a share of the real-trained one's. Larger is better.",
+        )
+        for source in ("synthetic", "both")
+        for one in (_ratio(ratios, source),)
+    ]
     return Table("Share of the real-trained Dice", tuple(rows), "trained on …", "real images alone")
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
-from napari_pgan.evaluation.likeness.split_half import Beside
+from napari_pgan.evaluation.likeness.split_half import WithBaseline
 from napari_pgan.evaluation.report.section import Light
 
 GOOD, FAIR = 2.0, 4.0  # times as far as real images are from each other, or a share as many times smaller than theirs
@@ -16,7 +16,7 @@ _SHARES = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdict:
     """A figure that counts.
 
     Parameters
@@ -32,12 +32,12 @@ class Judged:
     """
 
     figure: Figure
-    beside: Beside
+    beside: WithBaseline
     unseen: bool
     times: float
 
 
-def worst_of(found: Likeness) -> Judged:
+def worst_of(found: Likeness) -> Verdict:
     """The figure that decides."""
     every = []
     for one in found.figures:
@@ -45,7 +45,7 @@ def worst_of(found: Likeness) -> Judged:
             continue
         for beside, unseen, images in ((one.halves, False, found.images), (one.held, True, found.held_images)):
             if beside is not None:
-                every.append(Judged(one, beside, unseen, _times(one.measure, beside, images)))
+                every.append(Verdict(one, beside, unseen, _times(one.measure, beside, images)))
     return max(every, key=lambda judged: judged.times)
 
 
@@ -59,7 +59,7 @@ def light_of(found: Likeness) -> Light:
     return "good" if times <= GOOD else "fair"
 
 
-def _times(measure: str, b: Beside, images: int) -> float:
+def _times(measure: str, b: WithBaseline, images: int) -> float:
     if measure in _SHARES:
         least = 1 / images  # a share of so many images says no more
         return (b.floor + least) / (b.value + least)

@@ -10,7 +10,7 @@ from pathlib import Path
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import bids, brats, dicom_tree, pairs
 from napari_pgan.imaging.cohorts.found import FoundCohort, FoundSubject, files_of, walk
-from napari_pgan.imaging.cohorts.plan import Plan
+from napari_pgan.imaging.cohorts.plan import CohortPlan
 from napari_pgan.imaging.io.metaimage import SUFFIXES
 
 _VOLUMES = (".nii", ".nii.gz", ".dcm", *SUFFIXES)
@@ -18,7 +18,7 @@ _VOLUMES = (".nii", ".nii.gz", ".dcm", *SUFFIXES)
 __all__ = ["FoundCohort", "FoundSubject", "find_cohort"]
 
 
-def find_cohort(source: str | os.PathLike[str], plan: Plan | None = None) -> FoundCohort:
+def find_cohort(source: str | os.PathLike[str], plan: CohortPlan | None = None) -> FoundCohort:
     """The subjects below a folder, sorted by name, those that cannot be used included.
 
     Without a plan the layout is the first that fits of BIDS, BraTS (2012 to 2023), folders of photographs and masks,

@@ -92,7 +92,7 @@ class NamedLabel(_Strict):
 _Value = Annotated[int, Field(ge=1, le=255)]
 
 
-class Plan(_Strict):
+class CohortPlan(_Strict):
     """A plan file as it was read.
 
     Parameters
@@ -131,7 +131,7 @@ class Plan(_Strict):
     label_interpolation: Literal["nearest", "gaussian"] | None = None
 
     @model_validator(mode="after")
-    def _agrees(self) -> Plan:
+    def _agrees(self) -> CohortPlan:
         if bool(self.modalities) == (self.photograph is not None):
             raise ValueError("name either modalities or a photograph")
         if self.reference is not None and self.reference not in self.modalities:
@@ -217,7 +217,7 @@ _LEVELS: dict[Any, type[BaseModel]] = {
 _BRANCHES = ("SeriesRule", "NamedLabel", "str", "int", "float")
 
 
-def read_plan(path: str | os.PathLike[str]) -> Plan:
+def read_plan(path: str | os.PathLike[str]) -> CohortPlan:
     """Read a plan file.
 
     Raises
@@ -238,7 +238,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     if not isinstance(data, dict):
         raise InputError(f"{path} is no plan; it says nothing of modalities")
     try:
-        return Plan.model_validate(data)
+        return CohortPlan.model_validate(data)
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from error
 
@@ -251,7 +251,7 @@ def _sentence(error: ValidationError) -> str:
     # pydantic adds the branches of a union to the keys, and "[key]"
     keys = [str(part) for part in first["loc"] if part not in _BRANCHES and not str(part).endswith("]")]
     if unknown is not None:
-        level = next((_LEVELS[part] for part in reversed(first["loc"][:-1]) if part in _LEVELS), Plan)
+        level = next((_LEVELS[part] for part in reversed(first["loc"][:-1]) if part in _LEVELS), CohortPlan)
         known = list(level.model_fields)
         close = get_close_matches(keys[-1], known, 1)
         mean = f"did you mean {close[0]!r}? " if close else ""

@@ -8,7 +8,7 @@ from typing import Any
 from napari_pgan.errors import InputError
 
 
-class SetAside(InputError):
+class SubjectRejected(InputError):
     """A subject that cannot be used.
 
     Attributes

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.found import Content
-from napari_pgan.imaging.cohorts.plan import Plan
-from napari_pgan.imaging.preprocessing.steps import LABELS, Steps
+from napari_pgan.imaging.cohorts.plan import CohortPlan
+from napari_pgan.imaging.preprocessing.steps import LABELS, PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import base_of
@@ -60,7 +60,7 @@ class Options:
     split: SplitRule = field(default_factory=SplitRule)
     name: str | None = None
     sided: bool | None = None
-    plan: Plan | None = None
+    plan: CohortPlan | None = None
     register: bool = False
     reference: str | None = None
     bias: bool = False
@@ -101,7 +101,7 @@ class Options:
     def _labels(self) -> str | None:
         return self.labels or (self.plan.label_interpolation if self.plan is not None else None)
 
-    def steps_for(self, content: Content) -> Steps:
+    def steps_for(self, content: Content) -> PreprocessingSteps:
         """What is done to each subject of a cohort before it is scaled.
 
         Raises
@@ -120,7 +120,7 @@ class Options:
                 f"--reference {reference!r} is no modality of this cohort; give {', '.join(content.modalities)}"
             )
         atlas = load_atlas(self.atlas, ORIENTATIONS[self.axis]).identity if self.atlas is not None else None
-        return Steps(
+        return PreprocessingSteps(
             reference=reference,
             register=self.register,
             bias=self.bias,

@@ -12,17 +12,17 @@ from typing import Any
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.discover import FoundCohort, FoundSubject, find_cohort
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.normalise import intensity
 from napari_pgan.imaging.preparation.cluster import Cluster
 from napari_pgan.imaging.preparation.options import Options
 from napari_pgan.imaging.preparation.quality_page import without_pictures, write_page
-from napari_pgan.imaging.preparation.report import AsideSubject, Report
+from napari_pgan.imaging.preparation.report import PreparationReport, RejectedSubject
 from napari_pgan.imaging.preparation.survey import conclude, look
 from napari_pgan.imaging.preparation.workers import Workers
 from napari_pgan.imaging.preprocessing import photographs
 from napari_pgan.imaging.preprocessing.photographs import prepare_photographs
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
 from napari_pgan.imaging.registration.atlas import SHIPPED
 from napari_pgan.schema import Channels, Grid
@@ -47,7 +47,7 @@ Progress = Callable[[str, int, int], None]
 
 def prepare(
     source: str, address: Address, options: Options, workers: int | Cluster = 1, progress: Progress | None = None
-) -> Report:
+) -> PreparationReport:
     """Bring a cohort into a store; what is finished there already stays as it is.
 
     Parameters
@@ -79,7 +79,7 @@ def prepare(
     cohort = find_cohort(source, options.plan)
     found = cohort.subjects
     keys = {subject.name: subject_key(subject.name, secret) for subject in found}
-    aside = [AsideSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
+    aside = [RejectedSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
     usable = [subject for subject in found if not subject.problem]
     with workers if isinstance(workers, Cluster) else Workers(max(1, min(workers, len(usable)))) as pool:
         if isinstance(pool, Cluster):
@@ -114,7 +114,7 @@ def prepare(
             tell("subjects", done, len(tasks))
     splits = writer.assign_splits(options.split)
     subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
-    report = Report(
+    report = PreparationReport(
         name=writer.attributes["name"],
         found=len(found),
         new=len(subjects) - len(finished),
@@ -153,7 +153,7 @@ class _Task:
     folder: Path | None
 
 
-def _do(task: _Task) -> AsideSubject | None:
+def _do(task: _Task) -> RejectedSubject | None:
     """Prepare one subject into the store; its reason when it is to be set aside."""
     try:
         if task.photographs:
@@ -170,13 +170,13 @@ def _do(task: _Task) -> AsideSubject | None:
             brain_slices=made.brain_slices,
             attributes={**made.attributes, "person": task.person},
         )
-    except SetAside as error:
-        return AsideSubject(task.subject.name, task.key, error.problem, error.figures)
+    except SubjectRejected as error:
+        return RejectedSubject(task.subject.name, task.key, error.problem, error.figures)
     except (OSError, UnreachableStore):
         raise  # the store cannot be written; no other subject would fare better
     except Exception as error:  # the message may hold names, so only its kind goes into the store
         reason = f"it met a fault of this program ({type(error).__name__}); please report it"
-        return AsideSubject(task.subject.name, task.key, reason)
+        return RejectedSubject(task.subject.name, task.key, reason)
     return None
 
 
@@ -252,7 +252,7 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
     if have is None:
         raise InputError(f"{address} was not made by `prepare`; name a new store")
     asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
-    now, before = options.steps_for(cohort.content), Steps.from_dict(have.get("steps", {}))
+    now, before = options.steps_for(cohort.content), PreprocessingSteps.from_dict(have.get("steps", {}))
     asked["--register"] = (now.register, before.register)
     asked["--bias"] = (now.bias, before.bias)
     asked["--strip"] = (now.strip, before.strip)
@@ -298,7 +298,7 @@ def _frame(writer: StoreWriter, atlas: str | None) -> Frame:
         have["axis"],
         have["field_of_view_given"],
         tuple(have.get("ignored", ())),
-        Steps.from_dict(have.get("steps", {})),
+        PreprocessingSteps.from_dict(have.get("steps", {})),
         atlas,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_pgan.atomic import write_text
 from napari_pgan.imaging.io.parts import ATLAS, BRAIN
-from napari_pgan.imaging.preparation.report import PICTURELESS, Report, subjects_said
+from napari_pgan.imaging.preparation.report import PICTURELESS, PreparationReport, subjects_said
 from napari_pgan.imaging.registration.align import MARKED_INSIDE
 from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
@@ -67,7 +67,7 @@ class _Row:
         return found | ({BRAIN: self.brain} if self.brain else {})
 
 
-def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Path:
+def write_page(folder: Path, report: PreparationReport, limits: Limits | None = None) -> Path:
     """Write ``quality.html`` beside the subjects' pictures; subjects set aside come first, then by their worst figure.
 
     The page names subjects and shows them, for whoever holds the cohort.
@@ -110,7 +110,7 @@ def write_page(folder: Path, report: Report, limits: Limits | None = None) -> Pa
     return path
 
 
-def _rows(report: Report) -> Iterator[_Row]:
+def _rows(report: PreparationReport) -> Iterator[_Row]:
     for key, about in report.subjects.items():
         registration = about.get("registration", {})
         if registration or "brain_mask" in about:
@@ -142,7 +142,7 @@ def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
     return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
 
 
-def without_pictures(folder: Path, report: Report) -> int:
+def without_pictures(folder: Path, report: PreparationReport) -> int:
     """How many subjects of the page were taken by an earlier run that drew no pictures here."""
     return sum(bool(row.captions) and not _pictured(row, folder) for row in _rows(report))
 

@@ -20,7 +20,7 @@ GAP = 0.9  # a modality that covers less of the head than this is pointed out
 
 
 @dataclass(frozen=True)
-class AsideSubject:
+class RejectedSubject:
     """A subject that was not taken. The name is for the terminal, the key for the store.
 
     `figures` are those of a registration that failed.
@@ -33,7 +33,7 @@ class AsideSubject:
 
 
 @dataclass(frozen=True)
-class Report:
+class PreparationReport:
     """What `prepare` ends with.
 
     Parameters
@@ -63,7 +63,7 @@ class Report:
     name: str
     found: int
     new: int
-    aside: tuple[AsideSubject, ...]
+    aside: tuple[RejectedSubject, ...]
     subjects: Mapping[str, Mapping[str, Any]] = field(repr=False)
     names: Mapping[str, str] = field(repr=False)
     field_of_view: float

@@ -13,7 +13,7 @@ from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
 from napari_pgan.imaging.normalise.intensity import find_foreground
 from napari_pgan.imaging.preprocessing.photographs import mask_values
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, label_values, read_parts
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import Channels
@@ -45,7 +45,7 @@ class Look:
     problem: str | None = None
 
 
-def look(task: tuple[FoundSubject, str, Content, Steps, str | None]) -> Look:
+def look(task: tuple[FoundSubject, str, Content, PreprocessingSteps, str | None]) -> Look:
     """Read what says how large a subject is, and its segmentation; never raises for a bad one.
 
     Parameters

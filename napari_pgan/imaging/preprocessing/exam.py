@@ -18,8 +18,8 @@ from napari_pgan.imaging.io.parts import ATLAS, BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.preprocessing.pipeline import OnOneGrid, Told, strays, to_one_grid
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.pipeline import PipelineResult, Told, strays, to_one_grid
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, label_values
 from napari_pgan.imaging.registration.align import MARKS, describe
 from napari_pgan.imaging.registration.atlas import Atlas, atlas_of, load_atlas
@@ -143,7 +143,7 @@ def read_exam(
     return Exam(volumes, labels, found)
 
 
-def bring_together(exam: Exam, steps: Steps, tell: Told = lambda what, done, tasks: None) -> Together:
+def bring_together(exam: Exam, steps: PreprocessingSteps, tell: Told = lambda what, done, tasks: None) -> Together:
     """Correct, register and resample the parts of an exam, each as `steps` says, as `prepare_subject` does.
 
     Parameters
@@ -199,7 +199,7 @@ def said(part: str) -> str:
     return f"the {MARKS[part]}" if part in MARKS else part
 
 
-def _before(volumes: Mapping[str, Volume], made: OnOneGrid) -> dict[str, Volume]:
+def _before(volumes: Mapping[str, Volume], made: PipelineResult) -> dict[str, Volume]:
     """The images where their headers place them."""
     aligned, images = made.alignment, [part for part in made.volumes if part not in MARKS]
     if aligned is None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from napari_pgan.imaging.cohorts.found import COLOURS, FIELD, PHOTOGRAPH, Source
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.parts import SEGMENTATION
 from napari_pgan.imaging.io.volume import VolumeError
 from napari_pgan.imaging.normalise.field_of_view import (
@@ -94,7 +94,7 @@ def find_field(photograph: np.ndarray) -> np.ndarray:
     """
     bright = ndimage.median_filter(photograph.max(axis=0), 5)
     if not bright.max() > bright.min():
-        raise SetAside("its photograph is of one colour; it holds no image")
+        raise SubjectRejected("its photograph is of one colour; it holds no image")
     above = bright > DARK * np.percentile(bright, 99)
     parts, count = ndimage.label(above)
     largest = parts == 1 + np.bincount(parts.ravel(), minlength=count + 1)[1:].argmax()
@@ -153,7 +153,7 @@ def prepare_photographs(
         seen = find_field(photograph) if field is None else _read(read_mask, field, "its field of view") > 0
         _refuse_other_shape(photograph, seen, "field of view")
         if not seen.any():
-            raise SetAside("its field of view is empty; nothing is marked in it")
+            raise SubjectRejected("its field of view is empty; nothing is marked in it")
         weights = _window(seen, size)
         images[:, z] = area_averages(photograph * seen, weights)
         if mask is not None:
@@ -194,7 +194,7 @@ def _read(read: Any, path: Path, what: str) -> np.ndarray:
     try:
         array: np.ndarray = read(path)
     except VolumeError as error:
-        raise SetAside(f"{what} {error.problem}") from error
+        raise SubjectRejected(f"{what} {error.problem}") from error
     return array
 
 
@@ -206,7 +206,7 @@ def _paths(source: Source) -> tuple[Path, ...]:
 def _refuse_other_shape(photograph: np.ndarray, other: np.ndarray, what: str) -> None:
     if photograph.shape[1:] != other.shape:
         ours, theirs = (" x ".join(map(str, shape[::-1])) for shape in (photograph.shape[1:], other.shape))
-        raise SetAside(f"its {what} is {theirs} pixels and its photograph {ours}; they must be of one size")
+        raise SubjectRejected(f"its {what} is {theirs} pixels and its photograph {ours}; they must be of one size")
 
 
 def _window(field: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

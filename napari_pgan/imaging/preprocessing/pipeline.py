@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.parts import BRAIN
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.bias import correct_bias
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.align import MARKS, Alignment, align
 from napari_pgan.imaging.registration.atlas import Atlas
 from napari_pgan.imaging.registration.brain_mask import millilitres_of, stripped_brain, surest_brain
@@ -25,7 +25,7 @@ Told = Callable[[str, int, int], None]  # what is being done, steps done, steps 
 
 
 @dataclass(frozen=True)
-class OnOneGrid:
+class PipelineResult:
     """What `to_one_grid` made.
 
     Parameters
@@ -60,13 +60,13 @@ class OnOneGrid:
 
 def to_one_grid(
     volumes: Mapping[str, Volume],
-    steps: Steps,
+    steps: PreprocessingSteps,
     atlas: Atlas | None = None,
     folder: Path | None = None,
     tell: Told = lambda what, done, tasks: None,
     *,
     lenient: bool = False,
-) -> OnOneGrid:
+) -> PipelineResult:
     """Correct shading, find the brain, register and resample, each as `steps` says and in that order.
 
     Parameters
@@ -128,7 +128,7 @@ def to_one_grid(
                 images, foregrounds, reference, lambda part: tell(f"Looking for the brain in {part}", at, tasks)
             )
             homes[BRAIN] = brain_mask["modality"]
-        except SetAside as error:
+        except SubjectRejected as error:
             if not lenient:
                 raise
             problems.append(f"{error}, so the skull stays")
@@ -152,7 +152,7 @@ def to_one_grid(
     if brain is not None:
         mask = brain.array > 0
         if not mask.any():
-            raise SetAside("its brain mask is empty")
+            raise SubjectRejected("its brain mask is empty")
         whole = bare.keys() if reference in bare else ()  # these stay as they came
         foregrounds = {
             part: head
@@ -163,7 +163,7 @@ def to_one_grid(
         if folder is not None:
             picture = outline(Shown.of(parts[reference], foregrounds[reference]), mask)
             write_picture(folder / f"{BRAIN}.png", picture)
-    return OnOneGrid(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
+    return PipelineResult(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
 
 
 def strays(volumes: Mapping[str, Volume], reference: str) -> list[str]:
@@ -175,14 +175,14 @@ def _foreground(part: str, array: np.ndarray) -> Foreground:
     try:
         return find_foreground(array)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+        raise SubjectRejected(f"{part} {error}") from error
 
 
 def _own_brain(given: Volume) -> tuple[Volume, dict[str, Any]]:
     """The subject's own mask, and how large it is."""
     mask = given.array > 0
     if not mask.any():
-        raise SetAside("its brain mask is empty")
+        raise SubjectRejected("its brain mask is empty")
     return Volume(mask, given.affine), {"given": True, "millilitres": millilitres_of(mask, given)}
 
 
@@ -199,7 +199,7 @@ def _found_brain(
     try:
         part, brain = surest_brain(images, foregrounds, reference, tell)
     except InputError as error:
-        raise SetAside(str(error)) from error
+        raise SubjectRejected(str(error)) from error
     return Volume(brain.mask, images[part].affine), {
         "given": False,
         "stripped": False,

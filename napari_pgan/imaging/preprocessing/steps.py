@@ -10,7 +10,7 @@ LABELS = ("nearest", "gaussian")  # how label maps come onto another grid
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steps:
+class PreprocessingSteps:
     """What is done to each subject after it is read.
 
     Parameters
@@ -41,9 +41,9 @@ class Steps:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Steps:
+    def from_dict(cls, data: Mapping[str, Any]) -> PreprocessingSteps:
         """From what `to_dict` gave."""
         return cls(**data)
 
 
-NONE = Steps()
+NONE = PreprocessingSteps()

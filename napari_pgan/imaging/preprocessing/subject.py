@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.found import Source
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume
@@ -20,7 +20,7 @@ from napari_pgan.imaging.normalise.field_of_view import head_extent
 from napari_pgan.imaging.normalise.intensity import Foreground, Scaling, scale
 from napari_pgan.imaging.normalise.window import Window, window_on
 from napari_pgan.imaging.preprocessing.pipeline import strays, to_one_grid
-from napari_pgan.imaging.preprocessing.steps import NONE, Steps
+from napari_pgan.imaging.preprocessing.steps import NONE, PreprocessingSteps
 from napari_pgan.imaging.registration.align import MARKS
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import Channels
@@ -59,7 +59,7 @@ class Frame:
     axis: str
     may_cut: bool = False
     ignored: tuple[int, ...] = ()
-    steps: Steps = NONE
+    steps: PreprocessingSteps = NONE
     atlas: str | None = None
 
     @property
@@ -142,7 +142,7 @@ def prepare_subject(
     # a field of view is chosen to hold the references; what another modality shows beyond is cut, and counted as `cut`
     length = head_extent(foregrounds[together.reference].mask, segmentation.spacing).in_plane
     if length > frame.field_of_view and not frame.may_cut:
-        raise SetAside(
+        raise SubjectRejected(
             f"its head is {length:.0f} mm long, more than the store's field of view of "
             f"{frame.field_of_view:g} mm; prepare a new store with a larger --fov"
         )
@@ -175,7 +175,7 @@ def prepare_subject(
 
 
 def read_parts(
-    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: Steps = NONE
+    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: PreprocessingSteps = NONE
 ) -> dict[str, Volume]:
     """Read some of a subject's files, oriented alike; unless all get another grid, they must lie on one.
 
@@ -189,13 +189,13 @@ def read_parts(
         try:
             volumes[part] = orient(_read(part, files[part]), orientation)
         except VolumeError as error:
-            raise SetAside(f"{_said(part)} {error.problem}") from error
+            raise SubjectRejected(f"{_said(part)} {error.problem}") from error
     if steps.register or steps.atlas is not None:
         return volumes
     first = next(iter(volumes))
     if different := strays(volumes, first):
         where = ", ".join(map(_said, different))
-        raise SetAside(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
+        raise SubjectRejected(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
     return volumes
 
 
@@ -228,9 +228,9 @@ def label_values(segmentation: np.ndarray) -> list[int]:
     """
     values = np.unique(segmentation[segmentation != 0])
     if (values != np.rint(values)).any():
-        raise SetAside("its segmentation holds fractions; label values are whole numbers")
+        raise SubjectRejected("its segmentation holds fractions; label values are whole numbers")
     if values.size and values[0] < 0:
-        raise SetAside(f"its segmentation holds the value {values[0]:g}; label values start at 0")
+        raise SubjectRejected(f"its segmentation holds the value {values[0]:g}; label values start at 0")
     return [int(value) for value in values]
 
 
@@ -244,10 +244,10 @@ def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
     """
     values = label_values(segmentation)
     if not values:
-        raise SetAside("its segmentation is empty; nothing is marked in it")
+        raise SubjectRejected("its segmentation is empty; nothing is marked in it")
     declared = [label.value for label in channels.labels]
     if undeclared := [value for value in values if value not in declared]:
-        raise SetAside(
+        raise SubjectRejected(
             f"its segmentation holds the value {undeclared[0]}, which no label has; "
             f"declared are {', '.join(map(str, declared))}"
         )
@@ -264,7 +264,7 @@ def scaled_on(window: Window, part: str, array: np.ndarray, foreground: Foregrou
     try:
         scaled, scaling = scale(array, foreground)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+        raise SubjectRejected(f"{part} {error}") from error
     image = window.images(scaled, -1.0)
     return np.clip(image, -1, 1, out=image), scaling
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
@@ -153,7 +153,7 @@ def align(
 
     def failed(problem: str, fitted: tuple[str, Quality] | None = None) -> None:
         if not lenient:
-            raise SetAside(problem, describe(reference, matrices, quality, grids, fitted))
+            raise SubjectRejected(problem, describe(reference, matrices, quality, grids, fitted))
         problems.append(problem)
 
     for part in images:
@@ -221,7 +221,7 @@ def _to_atlas(
     try:
         found = register(fixed, reference, affine=True, threads=threads)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+        raise SubjectRejected(f"{part} {error}") from error
     if folder is not None:
         write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
     return found.matrix, judge(fixed, reference, found, mirror, affine=True)
@@ -268,7 +268,7 @@ def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
     try:
         return Pyramid(volume, head)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+        raise SubjectRejected(f"{part} {error}") from error
 
 
 def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str) -> tuple[Registered, bool]:
@@ -281,7 +281,7 @@ def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, p
     try:
         found = register(reference, moving, threads=threads)
     except InputError as error:
-        raise SetAside(f"{part} {error}") from error
+        raise SubjectRejected(f"{part} {error}") from error
     if found.after <= found.before and distance(found.matrix, np.eye(4), reference.points) < ALIGNED:
         return Registered(np.eye(4), found.before, found.before, found.disagreement), False
     return found, False

@@ -12,7 +12,7 @@ from scipy import ndimage
 from napari_pgan.errors import InputError
 from napari_pgan.latent.encode import encode, encoders_of
 from napari_pgan.latent.encoder.refinement import STEPS, refine
-from napari_pgan.latent.steering.target_mask import Wish
+from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
 _HELD_OUT = 3_900_000_000  # first seed of the samples that encoders are measured on
@@ -168,7 +168,7 @@ def own_fidelity(
     overlaps = np.empty(0)
     if channels.labels:
         pairs = zip(batch.labels, np.concatenate(labels), strict=True)
-        overlaps = np.concatenate([Wish.of(a, channels, model.card.grid).dice(b[None])[0] for a, b in pairs])
+        overlaps = np.concatenate([TargetMask.of(a, channels, model.card.grid).dice(b[None])[0] for a, b in pairs])
     return {
         "images": _MEASURED,
         "steps": steps,

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from napari_pgan.errors import InputError
 from napari_pgan.latent.encode import image_tensor, label_tensor
 from napari_pgan.latent.steering.target import Loss
-from napari_pgan.latent.steering.target_mask import Wish
+from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 
@@ -137,7 +137,7 @@ class _Descent:
         self.objectives: list[Loss] = []
         if labels is not None:
             for row in label_tensor(model, labels).cpu().numpy():
-                wish = Wish.of(row, model.card.channels, model.card.grid)
+                wish = TargetMask.of(row, model.card.channels, model.card.grid)
                 self.objectives.append(wish.objective(model.encoding))
         self.best: Refined | None = None
 

@@ -1,22 +1,22 @@
 """From a segmentation to latents that would draw it."""
 
 from napari_pgan.latent.steering.bank import Bank, kept_bank, make_bank
-from napari_pgan.latent.steering.candidates import Found
+from napari_pgan.latent.steering.candidates import Candidates
 from napari_pgan.latent.steering.edits import grown, moved, removed
-from napari_pgan.latent.steering.preserve import Keep
+from napari_pgan.latent.steering.preserve import Preserve
 from napari_pgan.latent.steering.refine import refine
 from napari_pgan.latent.steering.search import steer
-from napari_pgan.latent.steering.target import Goal
-from napari_pgan.latent.steering.target_areas import Numbers
-from napari_pgan.latent.steering.target_mask import Wish, any_value
+from napari_pgan.latent.steering.target import Target
+from napari_pgan.latent.steering.target_areas import TargetAreas
+from napari_pgan.latent.steering.target_mask import TargetMask, any_value
 
 __all__ = [
     "Bank",
-    "Found",
-    "Goal",
-    "Keep",
-    "Numbers",
-    "Wish",
+    "Candidates",
+    "Preserve",
+    "Target",
+    "TargetAreas",
+    "TargetMask",
     "any_value",
     "grown",
     "kept_bank",

@@ -16,8 +16,8 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.latent.directions import directions_that_show
 from napari_pgan.latent.steering.objective import label_logits
-from napari_pgan.latent.steering.target import Goal
-from napari_pgan.latent.steering.target_mask import Wish
+from napari_pgan.latent.steering.target import Target
+from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
 COUNT = 8192
@@ -58,7 +58,7 @@ class Bank:
         """Of the latents, in the order of `shares`."""
         return range(FIRST_SEED, FIRST_SEED + len(self))
 
-    def rank(self, goal: Goal, factor: int) -> np.ndarray:
+    def rank(self, goal: Target, factor: int) -> np.ndarray:
         """All entries, those that meet the goal best first: (N,) indices.
 
         Parameters
@@ -70,12 +70,12 @@ class Bank:
         """
         return goal.nearness(self.shares, factor).argsort(descending=True, stable=True).numpy()
 
-    def outside(self, wish: Wish) -> float:
+    def outside(self, wish: TargetMask) -> float:
         """Which share of what is drawn lies where images of the model are hardly ever anything but air."""
         drawn = wish.labels > 0
         return float((self.heads.numpy()[drawn] < _SELDOM).mean()) if drawn.any() else 0.0
 
-    def warnings(self, wish: Wish) -> tuple[str, ...]:
+    def warnings(self, wish: TargetMask) -> tuple[str, ...]:
         """What is to be said of a drawing that is tried all the same, one sentence each."""
         share = self.outside(wish)
         if share <= 0.5:

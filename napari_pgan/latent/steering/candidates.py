@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from napari_pgan.latent.steering.preserve import Keep
-from napari_pgan.latent.steering.target import Goal
+from napari_pgan.latent.steering.preserve import Preserve
+from napari_pgan.latent.steering.target import Target
 from napari_pgan.model import refined_rows
 
 _APART = 0.9  # the largest cosine between latents of two candidates
@@ -18,7 +18,7 @@ _MOVED = 1.0  # what a move of all of the image by its whole range costs of a sc
 
 
 @dataclass(frozen=True)
-class Found:
+class Candidates:
     """The best so far, the best first.
 
     Parameters
@@ -34,7 +34,7 @@ class Found:
     seconds
         Since the search began.
     moved
-        (N,): how far what was to stay has moved (`Keep.moved`); None if nothing was to stay.
+        (N,): how far what was to stay has moved (`Preserve.moved`); None if nothing was to stay.
     offsets
         (N, W, y, x) for each of the first stages, of candidates that were refined; none of others.
     """
@@ -79,7 +79,7 @@ class Best:
         What was to stay; what it moved counts against a candidate.
     """
 
-    def __init__(self, goal: Goal, keep: Keep | None) -> None:
+    def __init__(self, goal: Target, keep: Preserve | None) -> None:
         self.goal, self.keep = goal, keep
         self._lines: dict[int, _Line] = {}
 
@@ -103,7 +103,7 @@ class Best:
                 seen = (latents[row].copy(), labels[row].copy(), tuple(part[row].clone() for part in offsets))
                 self._lines[name] = _Line(value, float(scores[row]), float(moved[row]), *seen)
 
-    def found(self, count: int, steps: int, began: float) -> Found:
+    def found(self, count: int, steps: int, began: float) -> Candidates:
         """The best so many, kept apart unless something is to stay, which keeps candidates alike."""
         lines = sorted(self._lines.values(), key=lambda line: -line.value)
         apart = 1.1 if self.keep is not None else _APART
@@ -111,7 +111,7 @@ class Best:
         for line in lines:
             if len(kept) < count and all(_cosine(line.latent, other.latent) <= apart for other in kept):
                 kept.append(line)
-        return Found(
+        return Candidates(
             np.stack([line.latent for line in kept]),
             np.stack([line.labels for line in kept]),
             np.array([line.score for line in kept]),

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.steering.target import Goal, Loss
+from napari_pgan.latent.steering.target import Loss, Target
 from napari_pgan.model import Model
 from napari_pgan.model.encoding import Encoding
 
@@ -19,7 +19,7 @@ _HEAD = 0.05  # above the darkest, in [-1, 1]: less is air
 
 
 @dataclass(frozen=True)
-class Keep:
+class Preserve:
     """Images, and which part of them is to stay: one for all candidates, or one for each.
 
     Parameters
@@ -47,7 +47,7 @@ class Keep:
         where: np.ndarray,
         modalities: Sequence[str] | None = None,
         conditions: Mapping[str, str | float] | None = None,
-    ) -> Keep:
+    ) -> Preserve:
         """Of what latents show.
 
         Parameters
@@ -109,7 +109,7 @@ class Keep:
         return far
 
 
-def total_loss(model: Model, goal: Goal, keep: Keep | None, stage: int) -> Loss:
+def total_loss(model: Model, goal: Target, keep: Preserve | None, stage: int) -> Loss:
     """How far channels of a stage are from the goal, and from what shall stay."""
     factor = 2 ** (model.stages - 1 - stage)
     asked = goal.objective(model.encoding, factor)

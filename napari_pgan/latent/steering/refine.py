@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 import torch
 from scipy import ndimage
 
-from napari_pgan.latent.steering.candidates import Best, Found
-from napari_pgan.latent.steering.preserve import Keep, total_loss
-from napari_pgan.latent.steering.target import Goal
-from napari_pgan.latent.steering.target_mask import Wish
+from napari_pgan.latent.steering.candidates import Best, Candidates
+from napari_pgan.latent.steering.preserve import Preserve, total_loss
+from napari_pgan.latent.steering.target import Target
+from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
 LARGEST = 16  # pixels of the largest features that move: those of later stages draw labels apart from the image
@@ -36,15 +36,15 @@ def refined_stages(model: Model) -> range:
 
 def refine(
     model: Model,
-    goal: Goal,
-    found: Found,
+    goal: Target,
+    found: Candidates,
     *,
     strength: float = STRENGTH,
     steps: int = 150,
     seconds: float | None = None,
     conditions: Mapping[str, str | float] | None = None,
-    keep: Keep | None = None,
-) -> Iterator[Found]:
+    keep: Preserve | None = None,
+) -> Iterator[Candidates]:
     """Go on from what was found with offsets of features, and tell the best so far.
 
     Parameters
@@ -79,7 +79,7 @@ def refine(
             for part, limit in zip(offsets, limits, strict=True):
                 part.mul_((limit / _rms(part).clamp(min=1e-12)).clamp(max=1))
 
-    def look(done: int) -> Found:
+    def look(done: int) -> Candidates:
         with torch.inference_mode():
             x = model.generate(z, offsets=offsets, conditions=conditions)
         labels = model.encoding.decode(x).cpu().numpy()
@@ -103,17 +103,19 @@ def refine(
         yield look(done)
 
 
-def _elsewhere(model: Model, goal: Goal, found: Found, conditions: Mapping[str, str | float] | None) -> Keep | None:
+def _elsewhere(
+    model: Model, goal: Target, found: Candidates, conditions: Mapping[str, str | float] | None
+) -> Preserve | None:
     changing = found.labels > 0
-    if isinstance(goal, Wish):
+    if isinstance(goal, TargetMask):
         changing = changing | (goal.labels > 0) | goal.open
     near = ndimage.binary_dilation(changing, ndimage.generate_binary_structure(3, 1)[1:2], iterations=_MARGIN)
     if near.all():
         return None
-    return Keep.of(model, found.latents, ~near, conditions=conditions)
+    return Preserve.of(model, found.latents, ~near, conditions=conditions)
 
 
-def _begin(model: Model, found: Found) -> list[torch.Tensor]:
+def _begin(model: Model, found: Candidates) -> list[torch.Tensor]:
     """Offsets to go on from."""
     if found.offsets:
         return [part.to(model.device) for part in found.offsets]

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from napari_pgan.latent.steering.bank import Bank
-from napari_pgan.latent.steering.candidates import Best, Found
-from napari_pgan.latent.steering.preserve import Keep, total_loss
+from napari_pgan.latent.steering.candidates import Best, Candidates
+from napari_pgan.latent.steering.preserve import Preserve, total_loss
 from napari_pgan.latent.steering.starts import starts
-from napari_pgan.latent.steering.target import Goal, Loss
+from napari_pgan.latent.steering.target import Loss, Target
 from napari_pgan.model import Model
 from napari_pgan.model.precision import has_bf16
 
@@ -52,15 +52,15 @@ PHASES = (Phase(1, 10, 4 / 3), Phase(0, 60, 1 / 3), Phase(0, 100, 1))
 
 def steer(
     model: Model,
-    goal: Goal,
+    goal: Target,
     bank: Bank,
     *,
     candidates: int = 6,
     seconds: float | None = None,
     phases: tuple[Phase, ...] = PHASES,
     conditions: Mapping[str, str | float] | None = None,
-    keep: Keep | None = None,
-) -> Iterator[Found]:
+    keep: Preserve | None = None,
+) -> Iterator[Candidates]:
     """Search, and tell the best so far: first of the bank alone, then after every few steps at full size.
 
     Whoever has seen enough stops asking; what was told last is the best there is.
@@ -70,7 +70,7 @@ def steer(
     model
         It needs labels.
     goal
-        What its segmentation shall be: a `Wish` or `Numbers`.
+        What its segmentation shall be: a `TargetMask` or `TargetAreas`.
     bank
         Of this model.
     candidates
@@ -160,9 +160,9 @@ class _Descent:
     def __init__(
         self,
         model: Model,
-        goal: Goal,
+        goal: Target,
         conditions: Mapping[str, str | float] | None,
-        keep: Keep | None,
+        keep: Preserve | None,
         began: float,
     ) -> None:
         self.model, self.goal, self.conditions, self.keep, self.began = model, goal, conditions, keep, began

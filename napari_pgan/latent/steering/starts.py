@@ -8,10 +8,10 @@ import numpy as np
 
 from napari_pgan.latent.encode import encode
 from napari_pgan.latent.steering.bank import Bank, bank_stage
-from napari_pgan.latent.steering.preserve import Keep
-from napari_pgan.latent.steering.target import Goal
-from napari_pgan.latent.steering.target_areas import Numbers
-from napari_pgan.latent.steering.target_mask import Wish
+from napari_pgan.latent.steering.preserve import Preserve
+from napari_pgan.latent.steering.target import Target
+from napari_pgan.latent.steering.target_areas import TargetAreas
+from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
 _TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
@@ -22,9 +22,9 @@ _TOLD = 32  # directions that the segmentation tells: of the rest, an encoding k
 
 def starts(
     model: Model,
-    goal: Goal,
+    goal: Target,
     bank: Bank,
-    keep: Keep | None,
+    keep: Preserve | None,
     count: int,
     conditions: Mapping[str, str | float] | None = None,
 ) -> np.ndarray:
@@ -43,9 +43,9 @@ def starts(
         How many are followed.
     """
     factor = 2 ** (model.stages - 1 - bank_stage(model))
-    taken = max(count, _LOOKED_AT) if isinstance(goal, Numbers) else count
+    taken = max(count, _LOOKED_AT) if isinstance(goal, TargetAreas) else count
     near = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:taken]])
-    if isinstance(goal, Numbers):
+    if isinstance(goal, TargetAreas):
         near = _looked_at(model, goal, near, conditions)[:count]
     directions = bank.directions.numpy()
     if keep is not None:
@@ -58,7 +58,7 @@ def starts(
 
 
 def _looked_at(
-    model: Model, goal: Numbers, latents: np.ndarray, conditions: Mapping[str, str | float] | None
+    model: Model, goal: TargetAreas, latents: np.ndarray, conditions: Mapping[str, str | float] | None
 ) -> np.ndarray:
     """Latents whose segmentations at full size meet the goal best first."""
     labels = model.sample(latents=latents, conditions=conditions, batch_size=16).labels
@@ -66,9 +66,9 @@ def _looked_at(
     return ordered
 
 
-def _encoded(model: Model, goal: Goal) -> np.ndarray | None:
+def _encoded(model: Model, goal: Target) -> np.ndarray | None:
     """What the encoder makes of a drawing, (1, L); None where it cannot be asked."""
-    if not isinstance(goal, Wish) or goal.open.any() or not goal.present.any():
+    if not isinstance(goal, TargetMask) or goal.open.any() or not goal.present.any():
         return None
     if model.encoders is None or model.encoders.labels is None:
         return None

@@ -13,7 +13,7 @@ from napari_pgan.model.encoding import Encoding
 Loss = Callable[[torch.Tensor], torch.Tensor]  # channels (N, C, y, x) → (N,)
 
 
-class Goal(Protocol):
+class Target(Protocol):
     """Something that is asked of a segmentation, at any size."""
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Loss:

@@ -23,7 +23,7 @@ Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
-class Numbers:
+class TargetAreas:
     """What is asked of all labels together, the lesion, and of each.
 
     Parameters
@@ -70,7 +70,7 @@ class Numbers:
             raise InputError("these slices show one side only; ask for areas instead")
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Loss:
-        """As `Goal` has it: squared errors of logarithms of areas, of shares, and of what lies on the other side."""
+        """As `Target` has it: squared errors of logarithms of areas, of shares, and of what lies on the other side."""
 
         def loss(x: torch.Tensor) -> torch.Tensor:
             return self._far((_SHARPER * label_logits(x, encoding)).softmax(dim=1)[:, 1:], factor)
@@ -78,7 +78,7 @@ class Numbers:
         return loss
 
     def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
-        """As `Goal` has it."""
+        """As `Target` has it."""
         parts = [self._far(part.where(part >= _NONE, 0).float() / 255, factor) for part in shares.split(1024)]
         return -torch.cat(parts)
 

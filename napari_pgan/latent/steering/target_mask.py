@@ -21,7 +21,7 @@ def any_value(channels: Channels) -> int:
 
 
 @dataclass(frozen=True)
-class Wish:
+class TargetMask:
     """A segmentation that is asked for, on a model's grid.
 
     Parameters
@@ -42,7 +42,7 @@ class Wish:
     told: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, drawing: np.ndarray, channels: Channels, grid: Grid, affine: np.ndarray | None = None) -> Wish:
+    def of(cls, drawing: np.ndarray, channels: Channels, grid: Grid, affine: np.ndarray | None = None) -> TargetMask:
         """Of a drawn label map.
 
         Parameters
@@ -108,12 +108,12 @@ class Wish:
         return np.stack(each) / np.maximum(asked, 1e-6), asked
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Objective:
-        """As `Goal` has it: soft Dice and cross entropy."""
+        """As `Target` has it: soft Dice and cross entropy."""
         shares, asked = (torch.from_numpy(x) for x in self.shares(factor))
         return Objective(shares, asked, torch.from_numpy(self.present), encoding)
 
     def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
-        """As `Goal` has it: soft Dice, averaged over the labels that are asked for, less the area of others."""
+        """As `Target` has it: soft Dice, averaged over the labels that are asked for, less the area of others."""
         asked, weight = (torch.from_numpy(x) for x in self.shares(factor))
         target = (asked * weight).flatten(1)  # (K, pixels)
         score, present = torch.zeros(len(shares)), torch.from_numpy(self.present)

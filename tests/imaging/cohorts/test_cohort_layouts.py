@@ -16,7 +16,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import bids, pairs
 from napari_pgan.imaging.cohorts.dicom_tree import modality_of
 from napari_pgan.imaging.cohorts.discover import find_cohort
-from napari_pgan.imaging.cohorts.plan import Plan, read_plan
+from napari_pgan.imaging.cohorts.plan import CohortPlan, read_plan
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 from napari_pgan.store import SplitRule, open_store
 
@@ -194,7 +194,7 @@ def test_a_plan_says_which_file_is_which(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_one_file_for_two_modalities_would_be_one_channel_twice() -> None:
-    plan = Plan(modalities={"t1": "{subject}/*T1*.nii", "t1ce": "{subject}/*T1C*.nii", "t2": "{subject}/T2.nii"})
+    plan = CohortPlan(modalities={"t1": "{subject}/*T1*.nii", "t1ce": "{subject}/*T1C*.nii", "t2": "{subject}/T2.nii"})
     paths = _paths("A/T1.nii", "A/T1C.nii", "A/T2.nii", "B/T1C.nii", "B/T2.nii", "C/T1_.nii", "C/T2.nii")
     assert {s.name: s.problem for s in plan.find(Path("/x"), paths).subjects} == {
         "A": "t1 is there twice; remove the one that is not meant, or say in a plan file which is",
@@ -205,7 +205,7 @@ def test_one_file_for_two_modalities_would_be_one_channel_twice() -> None:
 
 def test_a_plan_for_dicom(tmp_path: Path) -> None:
     _write_exam(tmp_path / "A")
-    plan = Plan.model_validate({"modalities": {"a": {"series": "T1 AX POST*"}, "b": {"series": "t1*"}}})
+    plan = CohortPlan.model_validate({"modalities": {"a": {"series": "T1 AX POST*"}, "b": {"series": "t1*"}}})
     (subject,) = plan.find(tmp_path, [p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file()]).subjects
     assert (subject.name, set(subject.files), subject.problem) == ("A", {"a", "b"}, None)
 
@@ -260,7 +260,7 @@ def test_a_plan_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, text: s
 @given(st.text(max_size=60))
 def test_any_text_is_a_plan_or_is_refused(text: str) -> None:
     try:
-        Plan.model_validate({"modalities": {"t1": text}})
+        CohortPlan.model_validate({"modalities": {"t1": text}})
     except ValueError:
         return
     assert "{subject" in text

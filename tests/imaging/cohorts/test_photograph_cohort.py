@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.volume import VolumeError
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 from napari_pgan.imaging.preprocessing.photographs import find_field, prepare_photographs, read_mask, read_photograph
@@ -99,7 +99,7 @@ def test_bad_pictures_are_said(tmp_path: Path) -> None:
     Image.fromarray(np.full((60, 80, 3), 9, np.uint8)).save(tmp_path / "flat.png")
 
     def reason(photograph: str, seg: str) -> str:
-        with pytest.raises(SetAside) as caught:
+        with pytest.raises(SubjectRejected) as caught:
             prepare_photographs({"photograph": (tmp_path / photograph,), "seg": (tmp_path / seg,)}, CHANNELS, 16)
         assert str(tmp_path) not in caught.value.problem
         return caught.value.problem

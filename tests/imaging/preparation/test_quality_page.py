@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from napari_pgan.imaging.preparation.quality_page import without_pictures, write_page
-from napari_pgan.imaging.preparation.report import Report
+from napari_pgan.imaging.preparation.report import PreparationReport
 from napari_pgan.imaging.registration.align import describe
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
 
 SOUND = Quality(0.3, 0.5, 4.0, 2.0, 0.2, 0.95, 1.0, 0.7)
 
 
-def _report(**quality: Quality) -> Report:
+def _report(**quality: Quality) -> PreparationReport:
     subjects = {
         f"key-{name}": {
             "slices": [],
@@ -29,7 +29,7 @@ def _report(**quality: Quality) -> Report:
         for name, figures in quality.items()
     }
     names = {key: key.removeprefix("key-") for key in subjects}
-    return Report("cohort", len(names), len(names), (), subjects, names, 192.0, 16, "axial", 1.0)
+    return PreparationReport("cohort", len(names), len(names), (), subjects, names, 192.0, 16, "axial", 1.0)
 
 
 def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_alike(tmp_path: Path) -> None:

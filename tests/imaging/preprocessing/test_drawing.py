@@ -13,7 +13,7 @@ from PIL import Image
 
 from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, write_volume
 from napari_pgan.imaging.preprocessing.drawing import read_drawing
-from napari_pgan.latent.steering import Wish
+from napari_pgan.latent.steering import TargetMask
 from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1",), (Label(1, "lesion", "#ff0000"),))
@@ -30,9 +30,9 @@ def volume() -> Volume:
     return Volume(array, affine)
 
 
-def wish_of(path: Path, position: int | None = None) -> tuple[Wish, tuple[str, ...]]:
+def wish_of(path: Path, position: int | None = None) -> tuple[TargetMask, tuple[str, ...]]:
     drawing = read_drawing(path, GRID, position)
-    return Wish.of(drawing.labels, CHANNELS, GRID, drawing.affine), drawing.told
+    return TargetMask.of(drawing.labels, CHANNELS, GRID, drawing.affine), drawing.told
 
 
 @pytest.mark.parametrize("orientation", ["SPL", "SAR", "RSA", "PIR", "LAS"])

@@ -18,7 +18,7 @@ from napari_pgan.imaging.cohorts.exam_files import find_exam, part_of_name, told
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume, write_volume
 from napari_pgan.imaging.preprocessing.exam import Exam, Together, bring_together, read_exam
 from napari_pgan.imaging.preprocessing.exam_grid import centred, grid_of, on_grid, to_patient, way_to_patient
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import Frame, prepare_subject
 from napari_pgan.imaging.registration.quality import Limits
 from napari_pgan.imaging.registration.resampling import resample_image
@@ -63,7 +63,7 @@ def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def together(folder: Path) -> Together:
     found = {one.part: one for one in find_exam(folder) if one.part is not None}
-    return bring_together(read_exam(found), Steps(reference="t1", register=True))
+    return bring_together(read_exam(found), PreprocessingSteps(reference="t1", register=True))
 
 
 def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file(
@@ -111,7 +111,7 @@ def test_a_cohorts_subject_is_the_same_in_a_store_and_here(tmp_path: Path) -> No
     parts = {part: files / f"Brats18_X_1_{part}.nii.gz" for part in (*CHANNELS.modalities, "seg")}
     stored = prepare_subject(parts, CHANNELS, Frame(32, 224.0, "axial"))
     exam = read_exam({one.part: one for one in find_exam(files) if one.part})
-    made = on_grid(bring_together(exam, Steps()), Grid((32, 32), (7.0, 7.0), "PL"))
+    made = on_grid(bring_together(exam, PreprocessingSteps()), Grid((32, 32), (7.0, 7.0), "PL"))
     np.testing.assert_allclose(np.stack([made.images[m] for m in CHANNELS.modalities]), stored.images, atol=1e-6)
     np.testing.assert_array_equal(made.labels, stored.labels)
     np.testing.assert_allclose(made.affine, stored.attributes["affine"])
@@ -137,7 +137,7 @@ def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: 
         Volume(np.where(head, 300 + random.normal(0, 20, head.shape), 0).astype(np.float32), affine), given_axes
     )
     seg = orient(Volume(marked, affine), given_axes)
-    together = bring_together(Exam({"flair": image, "seg": seg}), Steps())
+    together = bring_together(Exam({"flair": image, "seg": seg}), PreprocessingSteps())
     grid = Grid((48, 64, 64), (4.0, 3.0, 3.0), "SPL") if volume_model else Grid((64, 64), (3.0, 3.0), "PL")
     made = on_grid(together, grid)
     assert made.labels is not None
@@ -165,12 +165,16 @@ def test_bad_exams_are_one_sentence(together: Together) -> None:
     t1 = together.volumes["t1"]
     smaller = Volume(t1.array[1:], t1.affine)
     for parts, steps, sentence in [
-        ({}, Steps(), "no image is among the parts"),
-        ({"seg": t1}, Steps(reference="t1", register=True), "no image is among the parts"),
-        ({"t1": t1}, Steps(reference="t2"), "no t2 in this exam"),
-        ({"t1": t1, "t2": smaller}, Steps(), "t2 lies on another grid than t1; tick Register"),
-        ({"t1": Volume(t1.array * 0, t1.affine)}, Steps(), "t1 is constant"),
-        ({"t1": t1, "seg": Volume(t1.array + 0.5, t1.affine)}, Steps(reference="t1", register=True), "fractions"),
+        ({}, PreprocessingSteps(), "no image is among the parts"),
+        ({"seg": t1}, PreprocessingSteps(reference="t1", register=True), "no image is among the parts"),
+        ({"t1": t1}, PreprocessingSteps(reference="t2"), "no t2 in this exam"),
+        ({"t1": t1, "t2": smaller}, PreprocessingSteps(), "t2 lies on another grid than t1; tick Register"),
+        ({"t1": Volume(t1.array * 0, t1.affine)}, PreprocessingSteps(), "t1 is constant"),
+        (
+            {"t1": t1, "seg": Volume(t1.array + 0.5, t1.affine)},
+            PreprocessingSteps(reference="t1", register=True),
+            "fractions",
+        ),
     ]:
         with pytest.raises(InputError, match=sentence):
             bring_together(Exam(parts), steps)
@@ -186,7 +190,7 @@ def test_a_registration_that_fails_is_shown_and_named() -> None:
     brain = template()["t1"]
     t1 = Volume(brain.array[::3, ::3, ::3], brain.affine @ np.diag([3.0, 3, 3, 1]))
     noise = Volume(random.normal(50, 10, (20, 24, 24)).astype(np.float32), t1.affine)
-    made = bring_together(Exam({"t1": t1, "t2": noise}), Steps(reference="t1", register=True))
+    made = bring_together(Exam({"t1": t1, "t2": noise}), PreprocessingSteps(reference="t1", register=True))
     (problem,) = made.problems
     assert problem.startswith("t2 could not be registered")
     assert made.volumes["t2"].same_grid(t1)
@@ -205,7 +209,9 @@ def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
 
     with pytest.raises(Enough):
         bring_together(
-            Exam({"t1": together.volumes["t1"]}), Steps(reference="t1", register=True, bias=True, strip=True), tell
+            Exam({"t1": together.volumes["t1"]}),
+            PreprocessingSteps(reference="t1", register=True, bias=True, strip=True),
+            tell,
         )
     assert said == [("Taking the shading out of t1", 0, 1)]  # it came without its skull: no brain is sought
 

@@ -13,7 +13,7 @@ from napari_pgan.imaging.cohorts.exam_files import FoundVolume
 from napari_pgan.imaging.io.volume import Volume, write_volume
 from napari_pgan.imaging.preprocessing.exam import bring_together, read_exam
 from napari_pgan.imaging.preprocessing.exam_grid import on_grid
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import Frame, PreparedSubject, prepare_subject
 from napari_pgan.imaging.registration.resampling import resample_image, resample_labels
 from napari_pgan.phantom import CHANNELS, make_subject
@@ -45,7 +45,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {part: where / f"{part}.nii.gz" for part in made}
 
 
-def _both(files: Mapping[str, Path], steps: Steps, atlas: str | None, axis: str = "axial") -> PreparedSubject:
+def _both(
+    files: Mapping[str, Path], steps: PreprocessingSteps, atlas: str | None, axis: str = "axial"
+) -> PreparedSubject:
     """Prepare both ways, compare, and give what the store would hold."""
     stored = prepare_subject(files, ASKED, Frame(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas))
     exam = read_exam({part: FoundVolume(part, file, part) for part, file in files.items()}, atlas=atlas)
@@ -68,7 +70,7 @@ def _both(files: Mapping[str, Path], steps: Steps, atlas: str | None, axis: str 
 
 @pytest.mark.parametrize("axis", ["axial", pytest.param("coronal", marks=pytest.mark.slow)])
 def test_registered_within_its_own_brain_mask_and_with_smooth_labels(files: dict[str, Path], axis: str) -> None:
-    steps = Steps(reference="t1", register=True, strip=True, labels="gaussian")
+    steps = PreprocessingSteps(reference="t1", register=True, strip=True, labels="gaussian")
     stored = _both(files, steps, None, axis)
     assert stored.attributes["brain_mask"]["given"]
     assert {about["stripped"] for about in stored.attributes["normalisation"].values()} == {True}
@@ -77,7 +79,7 @@ def test_registered_within_its_own_brain_mask_and_with_smooth_labels(files: dict
 @pytest.mark.slow
 def test_a_brain_that_is_found_and_an_atlas(files: dict[str, Path]) -> None:
     without = {part: file for part, file in files.items() if part != "brain"}
-    steps = Steps(reference="t1", strip=True, atlas="template")
+    steps = PreprocessingSteps(reference="t1", strip=True, atlas="template")
     stored = _both(without, steps, "template")
     assert not stored.attributes["brain_mask"]["given"]
     assert stored.attributes["registration"]["atlas"]["identity"] == "template"

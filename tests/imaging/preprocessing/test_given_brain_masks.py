@@ -12,16 +12,16 @@ from small_cohort import AFFINE, SHAPE, arrays, write
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.discover import find_cohort
 from napari_pgan.imaging.cohorts.exam_files import FoundVolume
-from napari_pgan.imaging.cohorts.plan import Plan
+from napari_pgan.imaging.cohorts.plan import CohortPlan
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 from napari_pgan.imaging.preprocessing.exam import bring_together, read_exam
 from napari_pgan.imaging.preprocessing.exam_grid import grid_of
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.pictures import LINE
 from napari_pgan.store import SplitRule, open_store
 
 RULE = SplitRule.parse("train=1,val=0,test=0")
-PLAN = Plan(
+PLAN = CohortPlan(
     modalities={"t1": "{subject}_t1.nii.gz", "t2": "{subject}_t2.nii.gz"},
     segmentation="{subject}_seg.nii.gz",
     brain_mask="{subject}_mask.nii.gz",
@@ -67,7 +67,7 @@ def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_pat
     grid = open_store(tmp_path / "a.zarr").grid
     parts = {part: FoundVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
     parts["brain"] = FoundVolume("brain", source / "a_mask.nii.gz", "brain")
-    together = bring_together(read_exam(parts), Steps(reference="t1"))
+    together = bring_together(read_exam(parts), PreprocessingSteps(reference="t1"))
     assert grid.spacing == (9.0, 9.0) == grid_of(together, 16, None, "axial").spacing
 
 
@@ -110,7 +110,7 @@ def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
 
 def test_a_plan_that_cannot_mean_it_is_refused() -> None:
     with pytest.raises(ValueError, match="'brain' is the brain mask's name"):
-        Plan(modalities={"brain": "{subject}.nii.gz"})
+        CohortPlan(modalities={"brain": "{subject}.nii.gz"})
     with pytest.raises(InputError, match="give --register or --atlas"):
         Options(labels="gaussian")
     with pytest.raises(InputError, match="--labels 'soft' is unknown; give nearest or gaussian"):

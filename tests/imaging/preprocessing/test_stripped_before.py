@@ -12,12 +12,12 @@ from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 from napari_pgan.imaging.preprocessing.exam import Exam, bring_together
 from napari_pgan.imaging.preprocessing.pipeline import to_one_grid
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.brain_mask import stripped_brain
 from napari_pgan.phantom import make_subject
 from napari_pgan.store import SplitRule, open_store
 
-STRIP = Steps(strip=True, reference="t1")
+STRIP = PreprocessingSteps(strip=True, reference="t1")
 
 
 def _of_brats(shared_data: Path) -> dict[str, Volume]:

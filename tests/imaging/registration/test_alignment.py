@@ -13,8 +13,8 @@ from PIL import Image
 from small_cohort import write
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.plan import Photograph, Plan
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.cohorts.plan import CohortPlan, Photograph
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.preparation.prepare import Options, prepare
@@ -106,7 +106,7 @@ def test_a_segmentation_outside_the_head_is_told(subject: dict[str, Volume]) -> 
     far[0, 3] = 150
     seg = subject["truth"]
     given = {"t1": subject["t1"], "t1ce": subject["t1ce"], "seg": Volume(seg.array, far @ seg.affine)}
-    with pytest.raises(SetAside, match="only 0% of what it marks lies in the head") as caught:
+    with pytest.raises(SubjectRejected, match="only 0% of what it marks lies in the head") as caught:
         align(given, {part: find_foreground(given[part].array) for part in ("t1", "t1ce")}, "t1")
     assert caught.value.figures is not None
 
@@ -157,7 +157,7 @@ def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) ->
 def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[str, Volume], tmp_path: Path) -> None:
     for part in ("t1", "t2"):
         write(tmp_path / "in" / f"a_{part}.nii.gz", subject[part].array.T, subject[part].affine)
-    plan = Plan(modalities={"t1": "{subject}_t1.nii.gz", "t2": "{subject}_t2.nii.gz"}, reference="t2")
+    plan = CohortPlan(modalities={"t1": "{subject}_t1.nii.gz", "t2": "{subject}_t2.nii.gz"}, reference="t2")
     rule = SplitRule.parse("train=1,val=0,test=0")
     options = Options(size=32, split=rule, plan=plan, register=True)
     report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", options)
@@ -172,7 +172,7 @@ def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[s
 @pytest.mark.parametrize("given", ["register", "bias", "strip"])
 def test_photographs_are_not_registered(tmp_path: Path, given: str) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
-    plan = Plan(photograph=Photograph(image="{subject}.png"))
+    plan = CohortPlan(photograph=Photograph(image="{subject}.png"))
     with pytest.raises(InputError, match="these are photographs"):
         prepare(str(tmp_path), tmp_path / "a.zarr", Options(size=16, plan=plan, **{given: True}))  # type: ignore[arg-type]
 
@@ -210,7 +210,7 @@ def test_a_clinical_exam_returns_from_a_small_store(shared_data: Path, tmp_path:
         "t2": "*T2_AX_OtherEXample{subject}_Si_*_t2.nii.gz",
     }
     rule = SplitRule.parse("train=1,val=0,test=0")
-    options = Options(size=64, split=rule, plan=Plan(modalities=names), register=True)
+    options = Options(size=64, split=rule, plan=CohortPlan(modalities=names), register=True)
     folder = shared_data / "clinical_FG6692"
     report = prepare(str(folder), tmp_path / "a.zarr", options)
     ((key, about),) = report.subjects.items()

@@ -10,12 +10,12 @@ from displaced import motion, template
 from small_cohort import write
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.plan import Plan
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.cohorts.plan import CohortPlan
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.volume import Volume, read_volume, write_volume
 from napari_pgan.imaging.normalise.intensity import find_foreground
 from napari_pgan.imaging.preparation.prepare import Options, prepare
-from napari_pgan.imaging.preprocessing.steps import Steps
+from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import read_parts
 from napari_pgan.imaging.registration.align import align, back_to
 from napari_pgan.imaging.registration.atlas import load_atlas
@@ -135,7 +135,7 @@ def test_a_store_on_an_atlas_knows_which_and_nothing_of_where_it_lay(
     given, _ = subject
     for part in ("t1", "seg"):
         write(tmp_path / "in" / f"a_{part}.nii.gz", given[part].array.T, given[part].affine)
-    plan = Plan(modalities={"t1": "{subject}_t1.nii.gz"}, segmentation="{subject}_seg.nii.gz")
+    plan = CohortPlan(modalities={"t1": "{subject}_t1.nii.gz"}, segmentation="{subject}_seg.nii.gz")
     rule = SplitRule.parse("train=1,val=0,test=0")
     options = Options(size=32, split=rule, plan=plan, atlas=str(atlas_file), labels="gaussian")
     report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", options)
@@ -162,13 +162,13 @@ def test_without_registration_modalities_come_from_their_own_grids_as_their_head
     t1 = given["t1"]
     shape = tuple(int(n / step) for n, step in zip(t1.array.shape, (1.3, 1.1, 1.2), strict=True))
     other = resample_image(t1, np.eye(4), shape, t1.affine @ np.diag([1.2, 1.1, 1.3, 1.0]))  # the same brain
-    steps = Steps(reference="t1", atlas="its identity")
+    steps = PreprocessingSteps(reference="t1", atlas="its identity")
     written = {"t1": atlas_file.with_name("t1.nii.gz"), "t2": atlas_file.with_name("t2.nii.gz")}
     for path, volume in zip(written.values(), (t1, other), strict=True):
         write_volume(path, volume)
     read = read_parts(written, ("t1", "t2"), "SPL", steps)
     assert not read["t1"].same_grid(read["t2"])
-    with pytest.raises(SetAside, match="different grids"):
+    with pytest.raises(SubjectRejected, match="different grids"):
         read_parts(written, ("t1", "t2"), "SPL")
     heads = {part: find_foreground(volume.array) for part, volume in read.items()}
     atlas = load_atlas(str(atlas_file), "SPL")

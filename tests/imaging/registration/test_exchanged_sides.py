@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pgan.imaging.io.errors import SetAside
+from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import find_foreground
 from napari_pgan.imaging.registration.align import align
@@ -34,7 +34,7 @@ def test_a_modality_with_exchanged_sides_sets_its_subject_aside(head: dict[str, 
     right = align(head, heads, "t1")
     assert all(0 < quality.mirrored < 0.95 for quality in right.quality.values())
     given = {**head, "flair": _exchanged(head["flair"])}
-    with pytest.raises(SetAside, match="flair has left and right exchanged against the reference") as caught:
+    with pytest.raises(SubjectRejected, match="flair has left and right exchanged against the reference") as caught:
         align(given, {**heads, "flair": find_foreground(given["flair"].array)}, "t1")
     assert caught.value.figures is not None
     assert caught.value.figures["parts"]["t2"]["quality"]["mirrored"] < 0.95

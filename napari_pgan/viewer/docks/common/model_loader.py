@@ -12,7 +12,7 @@ from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.session import Session
 
 
-class Opening(QObject):
+class ModelLoader(QObject):
     """Opens what is chosen in a box, and gives it to the session.
 
     Signals: `said(text)`, `failed(exception)`; the present model stays where one cannot be opened.

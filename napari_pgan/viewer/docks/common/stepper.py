@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from qtpy.QtCore import QObject, QTimer
 
 
-class Steps(QObject):
+class Stepper(QObject):
     """Drives one iterator at a time, a step a turn of the event loop; of those that wait, only the newest counts."""
 
     def __init__(self, parent: QObject | None = None) -> None:

@@ -18,9 +18,9 @@ from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.model_box import ModelBox
 from napari_pgan.viewer.docks.common.save_button import SaveButton
 from napari_pgan.viewer.docks.common.status import Status
-from napari_pgan.viewer.docks.common.stepper import Steps
+from napari_pgan.viewer.docks.common.stepper import Stepper
 from napari_pgan.viewer.docks.explore.file_drop import FileDrop
-from napari_pgan.viewer.docks.explore.latent_box import PlaceBox
+from napari_pgan.viewer.docks.explore.latent_box import LatentBox
 from napari_pgan.viewer.docks.explore.settings_box import MOST_SAMPLES, SettingsBox
 from napari_pgan.viewer.docks.explore.shortcuts import Shortcuts, printed
 from napari_pgan.viewer.layers import LayerTuple, batch_layers
@@ -54,12 +54,12 @@ class Explore(QWidget):
         self._display = display_of(napari_viewer)
         self._recent = Recent()
         self._renderer = Renderer(self)
-        self._steps = Steps(self)
+        self._steps = Stepper(self)
         self._shortcuts = Shortcuts(napari_viewer)
         self._loading = False
 
         self.models = ModelBox()
-        self.place = PlaceBox()
+        self.place = LatentBox()
         self.settings = SettingsBox()
         self.sample_button = QPushButton()
         self.side_by_side = QCheckBox("Side by side")

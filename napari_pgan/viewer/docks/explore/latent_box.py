@@ -14,7 +14,7 @@ from napari_pgan.viewer.session import Place
 _RANDOM_BELOW = 1_000_000  # short enough to be typed and told
 
 
-class PlaceBox(QWidget):
+class LatentBox(QWidget):
     """A seed that can be typed, drawn by chance and undone; or latents that were found.
 
     Signals: `moved(seed)` when a seed was typed or stepped to, `random_wanted(seed)`, `undo_wanted()`,

@@ -30,7 +30,7 @@ from napari_pgan.viewer.docks.common.tables import fit_rows
 from napari_pgan.viewer.docks.prepare.grid_box import GridBox
 from napari_pgan.viewer.docks.prepare.process import Process
 from napari_pgan.viewer.docks.prepare.steps_box import StepsBox
-from napari_pgan.viewer.prepare_command import Row, Wish, last_sentence, outcome, rows_of, way_said
+from napari_pgan.viewer.prepare_command import PreparationRequest, SubjectRow, last_sentence, outcome, rows_of, way_said
 
 _STOPPED = 130
 _COLUMNS = (80, 60)  # pixels; the last column takes what is left
@@ -55,7 +55,7 @@ class CohortTab(QWidget):
         self.bar = QProgressBar()
         self.bar.hide()
         self.subjects = QTableWidget(0, 3)
-        self._rows: list[Row] = []
+        self._rows: list[SubjectRow] = []
         self._listed: tuple[str, str] | None = None  # the cohort that the rows are of
         self._asked = self.wish()  # that the command is about, whatever the fields say by now
         self._asked_page: Path | None = None
@@ -66,10 +66,10 @@ class CohortTab(QWidget):
         self._connect()
         self._allow()
 
-    def wish(self) -> Wish:
+    def wish(self) -> PreparationRequest:
         """What is chosen now."""
         size, field, axis = self.grid.values
-        return Wish(
+        return PreparationRequest(
             source=self.source.text().strip(),
             store=self.store.text().strip(),
             plan=self.plan.text().strip(),
@@ -190,7 +190,9 @@ class CohortTab(QWidget):
         if file:
             self.store.setText(file if file.endswith(".zarr") else f"{file}.zarr")
 
-    def _start(self, wish: Wish, command: Callable[[], list[str]], done: Callable[[str], None], saying: str) -> None:
+    def _start(
+        self, wish: PreparationRequest, command: Callable[[], list[str]], done: Callable[[str], None], saying: str
+    ) -> None:
         try:
             words, page = command(), wish.page()
         except InputError as error:

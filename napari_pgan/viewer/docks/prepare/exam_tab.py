@@ -23,7 +23,7 @@ from napari_pgan.viewer.compare import PREVIEW, Compared
 from napari_pgan.viewer.display import Display
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.sections import heading
-from napari_pgan.viewer.docks.common.stepper import Steps
+from napari_pgan.viewer.docks.common.stepper import Stepper
 from napari_pgan.viewer.docks.prepare.comparison import Comparison, look_at_middle
 from napari_pgan.viewer.docks.prepare.figures_table import FiguresTable
 from napari_pgan.viewer.docks.prepare.grid_box import GridBox
@@ -38,7 +38,7 @@ from napari_pgan.viewer.session import session_of
 if TYPE_CHECKING:
     from napari_pgan.imaging.preprocessing.exam import Together
     from napari_pgan.imaging.preprocessing.exam_grid import OnGrid
-    from napari_pgan.imaging.preprocessing.steps import Steps as PrepareSteps
+    from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
     from napari_pgan.schema import Grid
 
 _DRAWN = (SEGMENTATION, BRAIN)  # not images, but drawn on one
@@ -64,7 +64,7 @@ class ExamTab(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._session = session_of(viewer)
-        self._renderer, self._steps, self._sent = Renderer(self), Steps(self), Display()
+        self._renderer, self._steps, self._sent = Renderer(self), Stepper(self), Display()
         self._files: list[tuple[str, Any, str | None]] | None = None  # None: the viewer's layers
         self._preview: Together | None = None
         self._previewed: object = None  # what was asked for it
@@ -297,12 +297,11 @@ class ExamTab(QWidget):
         self.grid.allow(why_not, describe_grid(model.card.grid) if model is not None else "")
         self._fill()
 
-    def _wanted(self) -> PrepareSteps:
-        from napari_pgan.imaging.preprocessing.steps import LABELS
-        from napari_pgan.imaging.preprocessing.steps import Steps as PrepareSteps
+    def _wanted(self) -> PreprocessingSteps:
+        from napari_pgan.imaging.preprocessing.steps import LABELS, PreprocessingSteps
 
         chosen = self.steps.values()
-        return PrepareSteps(**chosen | {"labels": chosen["labels"] or LABELS[0]})
+        return PreprocessingSteps(**chosen | {"labels": chosen["labels"] or LABELS[0]})
 
     def _watch(self, layers: list[Any]) -> None:
         """Hear of changes in these layers, and in no others."""
@@ -318,7 +317,7 @@ class ExamTab(QWidget):
         if self._preview is not None:
             self._soon.start()
 
-    def _asked(self) -> tuple[dict[str, Any], PrepareSteps, Any]:
+    def _asked(self) -> tuple[dict[str, Any], PreprocessingSteps, Any]:
         """What a preview would be of: parts, steps, atlas; when they differ from the last one's, that is out of date.
 
         Raises

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pgan.viewer.candidates import Row, follow, pictures, table
+from napari_pgan.viewer.candidates import CandidateRow, follow, pictures, table
 from napari_pgan.viewer.search import Answer
 
 _SIDE = 82  # screen pixels of a picture
@@ -90,7 +90,11 @@ class CandidatesBox(QWidget):
         self._grid.setSpacing(4)
 
     def show_pictures(
-        self, pictures: Sequence[np.ndarray], rows: Sequence[Sequence[Row]], scores: Sequence[float], chosen: int
+        self,
+        pictures: Sequence[np.ndarray],
+        rows: Sequence[Sequence[CandidateRow]],
+        scores: Sequence[float],
+        chosen: int,
     ) -> None:
         """Show candidates.
 
@@ -155,7 +159,7 @@ class FoundTable(QTableWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.show_rows([])
 
-    def show_rows(self, rows: Sequence[Row]) -> None:
+    def show_rows(self, rows: Sequence[CandidateRow]) -> None:
         """Show a table; without rows it is hidden."""
         self.setVisible(bool(rows))
         self.setHorizontalHeaderLabels(["", "asked", "found", "Dice"])
@@ -188,7 +192,7 @@ def _pixmap(picture: np.ndarray) -> QPixmap:
     return QPixmap.fromImage(image).scaled(_SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio, smooth)
 
 
-def _dice_text(rows: Sequence[Row], score: float) -> str:
+def _dice_text(rows: Sequence[CandidateRow], score: float) -> str:
     dice = [
         f'<span style="color:{escape(row.color)}">■</span>{f"{row.dice:.2f}".removeprefix("0")}'
         for row in rows

@@ -17,13 +17,13 @@ from napari_pgan.viewer.search import Hand, Lock
 from napari_pgan.viewer.session import Shown
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
     from napari_pgan.model import Model
 
 _BRUSH = 0.08  # of the image
 
 
-class Asking(QObject):
+class DrawingLayers(QObject):
     """The two layers, and what is on them.
 
     Signals: `changed()`, a moment after a hand has drawn on one of them.
@@ -84,7 +84,7 @@ class Asking(QObject):
             self.keep(None, None)
         return before != (self.drawing, self.lock)
 
-    def wish(self, model: Model) -> Wish | None:
+    def wish(self, model: Model) -> TargetMask | None:
         """What is drawn; None as long as nothing was.
 
         Raises
@@ -92,13 +92,13 @@ class Asking(QObject):
         InputError
             It is no drawing for this model.
         """
-        from napari_pgan.latent.steering import Wish
+        from napari_pgan.latent.steering import TargetMask
 
         if self.drawing is None:
             return None
         dims, card = self._viewer.dims, model.card
         drawn = drawn_on(self.drawing, card.grid, dims.point, dims.displayed)
-        wish = Wish.of(drawn.labels, card.channels, card.grid, drawn.affine)
+        wish = TargetMask.of(drawn.labels, card.channels, card.grid, drawn.affine)
         told = [*drawn.told, *wish.told]
         if wish.present.any() or wish.open.any():
             self._touched = True
@@ -124,10 +124,10 @@ class Asking(QObject):
 
     def new_lock(self, model: Model, base: Shown) -> None:
         """Add a layer that keeps a sample but for its lesion and the one that is drawn."""
-        from napari_pgan.latent.steering import Wish
+        from napari_pgan.latent.steering import TargetMask
 
         wish = self.wish(model)
-        lesions = Wish.of(base.batch.labels[0], model.card.channels, model.card.grid).labels > 0
+        lesions = TargetMask.of(base.batch.labels[0], model.card.channels, model.card.grid).labels > 0
         if wish is not None:
             lesions = lesions | (wish.labels > 0) | wish.open
         _, options, _ = lock_layer(model)

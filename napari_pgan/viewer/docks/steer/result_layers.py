@@ -13,17 +13,17 @@ from qtpy.QtCore import QObject
 
 from napari_pgan.viewer.contours import Contours
 from napari_pgan.viewer.display import arrange, display_of
-from napari_pgan.viewer.docks.common.stepper import Steps
+from napari_pgan.viewer.docks.common.stepper import Stepper
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
 from napari_pgan.viewer.search import Answer
 from napari_pgan.viewer.session import Place, Request, Settings, Shown
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Wish
+    from napari_pgan.latent.steering import TargetMask
     from napari_pgan.model import Model
 
 
-class Showing(QObject):
+class ResultLayers(QObject):
     """The layers of what is shown.
 
     Parameters
@@ -39,7 +39,7 @@ class Showing(QObject):
         self._viewer = viewer
         self._display = display_of(viewer)
         self._contours = Contours()
-        self._steps = Steps(self)
+        self._steps = Stepper(self)
         self.lines = True  # whether what was asked for is shown over every picture
         self.top: list[Any] = []  # the layers that are drawn on
         viewer.canvas.grid.events.enabled.connect(self._on_grid)
@@ -83,7 +83,7 @@ class Showing(QObject):
         chosen = set(self._viewer.layers.selection)
         self._steps.take(steps, partial(self._on_placed, chosen, lambda: done(shown)))
 
-    def asked(self, wish: Wish, model: Model, done: Callable[[], None]) -> None:
+    def asked(self, wish: TargetMask, model: Model, done: Callable[[], None]) -> None:
         """Show the lines alone."""
         if not self.lines:
             done()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pgan.viewer.docks.steer.result_layers import Showing, in_view
+from napari_pgan.viewer.docks.steer.result_layers import ResultLayers, in_view
 from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.session import Session, Shown
@@ -36,7 +36,7 @@ class Sampling(QObject):
 
     failed = Signal(object)
 
-    def __init__(self, viewer: Any, session: Session, showing: Showing, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, session: Session, showing: ResultLayers, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer, self._session, self._showing = viewer, session, showing
         self.renderer = Renderer(self)

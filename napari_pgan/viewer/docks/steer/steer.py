@@ -24,17 +24,17 @@ from napari_pgan.viewer.display import real
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.dock_windows import show_dock
 from napari_pgan.viewer.docks.common.model_box import ModelBox
-from napari_pgan.viewer.docks.common.model_loader import Opening
+from napari_pgan.viewer.docks.common.model_loader import ModelLoader
 from napari_pgan.viewer.docks.common.save_button import SaveButton
 from napari_pgan.viewer.docks.common.sections import Tall
 from napari_pgan.viewer.docks.common.status import Status
 from napari_pgan.viewer.docks.steer.candidates_box import FoundBox
 from napari_pgan.viewer.docks.steer.drawing_box import Change, DrawingBox
-from napari_pgan.viewer.docks.steer.drawing_layers import Asking
-from napari_pgan.viewer.docks.steer.result_layers import Showing, shown_of
+from napari_pgan.viewer.docks.steer.drawing_layers import DrawingLayers
+from napari_pgan.viewer.docks.steer.result_layers import ResultLayers, shown_of
 from napari_pgan.viewer.docks.steer.sampling import Sampling
 from napari_pgan.viewer.docks.steer.search_box import SearchBox
-from napari_pgan.viewer.docks.steer.target_box import NumbersBox
+from napari_pgan.viewer.docks.steer.target_box import TargetBox
 from napari_pgan.viewer.drawing import require_slices
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.save import save_answer
@@ -63,16 +63,16 @@ class Steer(QWidget):
         self._session = session_of(napari_viewer)
         self._preparer, self._searcher = Renderer(self), Renderer(self)
         self._hand = Hand()
-        self._asking = Asking(self._viewer, self._hand, self)
-        self._showing = Showing(self._viewer, self)
+        self._asking = DrawingLayers(self._viewer, self._hand, self)
+        self._showing = ResultLayers(self._viewer, self)
         self._sampling = Sampling(self._viewer, self._session, self._showing, self)
         self._bank: Bank | None = None  # of the present model
         self._asked: Ask | None = None  # the last that was asked
         self._waiting: Ask | None = None  # until the bank is there
         self.answer: Answer | None = None  # the best so far
 
-        self.models, self.drawing, self.numbers, self.how = ModelBox(), DrawingBox(), NumbersBox(), SearchBox()
-        self._opening = Opening(self.models, self._session, self)
+        self.models, self.drawing, self.numbers, self.how = ModelBox(), DrawingBox(), TargetBox(), SearchBox()
+        self._opening = ModelLoader(self.models, self._session, self)
         self.tabs = QTabWidget()
         self.progress = QProgressBar()
         self.status, self.told = Status(), QLabel("")
@@ -244,10 +244,10 @@ class Steer(QWidget):
             self._request(ask, bank)
 
     def _begin(self, model: Model, labels: np.ndarray | None = None) -> None:
-        from napari_pgan.latent.steering import Wish
+        from napari_pgan.latent.steering import TargetMask
 
         channels, grid = model.card.channels, model.card.grid
-        wish = Wish.of(np.zeros(grid.shape, np.uint8) if labels is None else labels, channels, grid)
+        wish = TargetMask.of(np.zeros(grid.shape, np.uint8) if labels is None else labels, channels, grid)
 
         def ready() -> None:
             self._asking.new_drawing(model, wish.labels)

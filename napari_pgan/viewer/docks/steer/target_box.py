@@ -8,14 +8,14 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 if TYPE_CHECKING:
-    from napari_pgan.latent.steering import Numbers
+    from napari_pgan.latent.steering import TargetAreas
     from napari_pgan.model import Model
 
 _ANY = "any"
 _SIDES = ("left", "right")
 
 
-class NumbersBox(QWidget):
+class TargetBox(QWidget):
     """A row for each label and for the lesion; what is left at "any" is not asked for.
 
     Signals: `changed()`.
@@ -64,7 +64,7 @@ class NumbersBox(QWidget):
             spin.valueChanged.connect(lambda _: self.changed.emit())
         self.side.activated.connect(lambda _: self.changed.emit())
 
-    def asked(self) -> Numbers:
+    def asked(self) -> TargetAreas:
         """What is asked for.
 
         Raises
@@ -72,11 +72,11 @@ class NumbersBox(QWidget):
         InputError
             Nothing, or what cannot be.
         """
-        from napari_pgan.latent.steering import Numbers
+        from napari_pgan.latent.steering import TargetAreas
 
         assert self._model is not None
         card = self._model.card
-        return Numbers(
+        return TargetAreas(
             card.channels,
             card.grid,
             {value: spin.value() for value, spin in self.areas.items() if spin.value() >= 0},
