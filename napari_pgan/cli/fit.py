@@ -64,7 +64,8 @@ def fit(
     if resume and changed:
         raise InputError(f"--resume goes on with the run as it was begun; leave out {', '.join(changed)}")
     from napari_pgan.training.dry_run import outline
-    from napari_pgan.training.fit import Wish, go_on, train
+    from napari_pgan.training.fit import go_on, train
+    from napari_pgan.training.planning import TrainingRequest
     from napari_pgan.training.recipe import read_recipe
     from napari_pgan.training.tensorboard import check_installed, mirrored
 
@@ -72,7 +73,7 @@ def fit(
         check_installed()
     changes = [*(set_ or []), *([] if seed is None else [f"seed={seed}"])]
     planned = read_recipe(recipe or "default", changes)
-    wish = Wish(
+    wish = TrainingRequest(
         store, planned, out, size, images, minutes, device, init, licence=licence or "not stated", subjects=subjects
     )
     if resume:
