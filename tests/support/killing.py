@@ -22,9 +22,9 @@ _PATIENCE = 120.0  # seconds in which a training must have done something
 _SERVER = """
 import json, os, sys
 from napari_pgan.cli.app import main
-from napari_pgan.training import sitting
+from napari_pgan.training import session
 from napari_pgan.training.calibrate import Cost
-sitting.calibrate = lambda _, schedule: {(p.stage, p.fading): Cost(0.01, True) for p in schedule.phases}
+session.calibrate = lambda _, schedule: {(p.stage, p.fading): Cost(0.01, True) for p in schedule.phases}
 for line in sys.stdin:
     what, argument = json.loads(line)
     if what == "wait":
