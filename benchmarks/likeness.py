@@ -13,10 +13,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from contrast import LesionContrast, lesion_contrast
+from swd_baseline import swd_baseline
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.likeness.swd import floor
-from napari_pgan.evaluation.segmentation.contrast import LesionContrast, lesion_contrast
 from napari_pgan.model import Encoding
 from napari_pgan.samples.sheet import write_sheet
 from napari_pgan.store import Store, open_store
@@ -83,7 +83,7 @@ def floors(store: Store, encoding: Encoding, sizes: list[int], count: int) -> di
     for size in sizes:
         slices = store.load_slices(None, size)
         channels = encoding.encode(torch.from_numpy(slices.images), torch.from_numpy(slices.labels)).numpy()
-        found = floor(channels, slices.subject, count=min(count, 512))
+        found = swd_baseline(channels, slices.subject, count=min(count, 512))
         lowest[str(size)] = {k: round(found[k], 2) for k in ("mean", "low", "high")}
     return lowest
 

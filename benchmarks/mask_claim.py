@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contrast import lesion_contrast
 from runs import samples_of
 from scipy.stats import wasserstein_distance
 
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
-from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
 from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
 from napari_pgan.store import label_map, open_store
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from contrast import lesion_contrast
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.segmentation.contrast import lesion_contrast
 from napari_pgan.model import Model, shipped_models
 from napari_pgan.model.layers import down
 

@@ -20,7 +20,7 @@ from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_dis
 from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
 from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline, beside, halvings, held_out
-from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
+from napari_pgan.evaluation.likeness.swd import summarise, swd_with_baseline
 
 COUNT = 2000  # images of a set at most, for measures on features
 SWD_COUNT = 1000  # for the sliced Wasserstein distance, where images are large fewer
@@ -257,7 +257,7 @@ def _swd(
         groups["labels"] = range(count, count + labels)
     # trios of different counts stand beside each other: each is measured by itself, all by one pyramid
     moved = _moved([*trios, *held], rows)
-    found = swd_beside(
+    found = swd_with_baseline(
         [real.images, real.fractions],
         [generated.images, generated.fractions],
         moved,
@@ -267,7 +267,7 @@ def _swd(
         seed=seed,
         progress=step,
     )
-    halves, others = summary(found[: len(trios)]), summary(found[len(trios) :]) if held else None
+    halves, others = summarise(found[: len(trios)]), summarise(found[len(trios) :]) if held else None
     return [
         ("swd", group, level, figure, others[group][level] if others else None)
         for group, levels in halves.items()

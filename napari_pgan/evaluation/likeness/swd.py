@@ -1,24 +1,26 @@
-"""Sliced Wasserstein distance between two sets of images of any number of channels.
+"""Sliced Wasserstein distance (SWD) between sets of images with any number of channels.
 
-After Karras et al. 2017 (arXiv:1710.10196, section 5): patches of 7×7 from every level of a Laplacian pyramid (Burt and
-Adelson 1983) are points in a space of C·49 dimensions; the two clouds are compared by the mean distance of their sorted
-projections on random directions (Rabin et al. 2011). A small distance at a level says that the images are alike in
-structure of that size, variety included.
+After Karras et al. 2017 (arXiv:1710.10196, section 5): patches of 7×7 pixels from every level of a Laplacian pyramid
+(Burt and Adelson 1983) are points in a space of C·49 dimensions. Two sets of points are compared by the mean
+Wasserstein distance of their projections on random directions (Rabin et al. 2011). A small distance at a level means
+that the images are alike in structures of that size, and equally varied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline
 
 PATCH = 7
 SMALLEST = 16
-_CHUNK = 4096  # descriptors at once
-_KEPT_BYTES = 256 * 2**20
+_IMAGES = 64  # images per chunk
+_POINTS = 4096  # patches per chunk
+_KEPT_BYTES = 256 * 2**20  # patches of one set that stay in memory; larger sets are cut anew at each use
 _SORTED_BYTES = 64 * 2**20
 
 Standardisation = Literal["each", "pooled"]
@@ -33,211 +35,277 @@ def sliced_wasserstein(
     standardise: Standardisation = "each",
     seed: int = 0,
 ) -> dict[str, float]:
-    """Compare two sets of images, level by level.
+    """Return the distance between two sets of images at each level.
 
     Parameters
     ----------
     real, fake
-        (N, C, Y, X) and (N′, C, Y, X), label channels included where they shall count. Of volumes, give slices.
+        (N, C, Y, X) and (N′, C, Y, X), including the label channels that should count. Pass volumes as slices.
     patches
-        Patches an image. When the sets differ in number, each gives as many patches in all as the smaller one has,
-        spread evenly over its images.
+        Patches per image. If the sets differ in size, both give as many patches as the smaller one, spread evenly over
+        their images.
     projections
-        Random directions.
+        Number of random directions.
     standardise
-        ``"each"``: a channel's patches are brought to mean 0 and variance 1 in each set by itself, as Karras et al. do;
-        figures compare with the literature's, but a set that is merely brighter or flatter than the other shows no
-        distance. ``"pooled"``: by the mean and variance of both sets together, which sees brightness and contrast.
+        ``"each"``: scale each channel to mean 0 and variance 1 within each set, as Karras et al. do. The results can be
+        compared with published ones, but a mere change of brightness or contrast gives no distance. ``"pooled"``: use
+        the mean and variance of both sets together, which detects brightness and contrast.
     seed
-        Decides patches and directions; equal input and seed give equal figures.
+        Seed of patches and directions. The same input and seed give the same result.
 
     Returns
     -------
     dict
-        Level, such as ``"64x64"``, → distance × 10³, finest first; and their ``"mean"``. Levels halve down to 16 pixels
-        on the shorter side (or as long as both sides are even); smaller images have one level.
+        Level (for example ``"64x64"``) → distance × 10³, finest first, then their ``"mean"``. Levels halve down to 16
+        pixels on the shorter side, as long as both sides are even.
 
     Raises
     ------
     InputError
-        The sets do not have the same channels and size, one is empty, or holds NaN or Inf.
+        The sets differ in channels or size, a set is empty, or an image contains NaN or Inf.
     """
-    _refuse(real, fake)
-    result: dict[str, float] = {}
+    if real.ndim != 4 or fake.ndim != 4 or real.shape[1:] != fake.shape[1:]:
+        raise InputError(f"cannot compare images of shapes {real.shape} and {fake.shape}; pass (N, C, Y, X) for both")
+    for name, images in (("real", real), ("generated", fake)):
+        if not len(images):
+            raise InputError(f"there are no {name} images to compare; pass at least one")
     count = patches * min(len(real), len(fake))
-    for level, (a, b) in enumerate(zip(_laplacian_pyramid(real), _laplacian_pyramid(fake), strict=True)):
-        # both sets are looked at in the same places and directions, so equal sets are at distance 0
-        clouds = [_Cloud(images, count, np.random.default_rng([seed, level, 0])) for images in (a, b)]
-        scales = [cloud.moments() for cloud in clouds]
+    index = [np.arange(count) * len(real) // count, len(real) + np.arange(count) * len(fake) // count]
+    result: dict[str, float] = {}
+    parts = ([real], np.arange(len(real))), ([fake], np.arange(len(fake)))
+    for level, images in enumerate(_pyramid(_read(*parts), len(real) + len(fake), real.shape[1:], np.float32)):
+        clouds = [_Cloud(images, rows, seed, level) for rows in index]
         if standardise == "pooled":
-            scales = [_pooled(scales)] * 2
-        directions = np.random.default_rng([seed, level, 1]).standard_normal((projections, clouds[0].dimensions))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        at_once = max(1, _SORTED_BYTES // (4 * count))
-        total = 0.0
-        for start in range(0, projections, at_once):
-            some = directions[start : start + at_once]
-            total += float(_line_distances(*(c.project(some, *s) for c, s in zip(clouds, scales, strict=True))).sum())
-        result[f"{a.shape[2]}x{a.shape[3]}"] = 1000 * total / projections
+            _pool(clouds)
+        distances = _distances(clouds, range(real.shape[1]), [(0, 1)], projections, [seed, level, 1])
+        result[_level_name(images)] = float(distances[0])
     result["mean"] = float(np.mean(list(result.values())))
     return result
 
 
-def floor(
-    images: np.ndarray,
-    subjects: np.ndarray,
+def swd_with_baseline(
+    real: Sequence[np.ndarray],
+    generated: Sequence[np.ndarray],
+    comparisons: Sequence[Comparison],
+    groups: Mapping[str, Sequence[int]],
     *,
-    halvings: int = 5,
-    count: int | None = None,
+    patches: int = 32,
+    projections: int = 128,
     seed: int = 0,
-    **options: Any,
-) -> dict[str, Any]:
-    """The distance between real images of some subjects and real images of others: what a perfect model would reach.
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, dict[str, tuple[float, float]]]]:
+    """Return the distances of generated images and of the baseline for several groups of channels.
+
+    The pyramid is built once for all comparisons, and the patches of a set are cut once for all groups. Channels are
+    standardised within each set. Details are kept in half precision, far finer than the distances of interest.
 
     Parameters
     ----------
-    images
-        (N, C, Y, X).
-    subjects
-        (N,), whose image it is; a subject's images all fall into one half.
-    halvings
-        Into how many random pairs of halves the subjects are parted, one after another.
-    count
-        Images taken from a half at most. The distance falls with the number of images, so compare a model's only
-        with a floor at the same number.
-    seed, options
-        As in `sliced_wasserstein`.
+    real, generated
+        Arrays (R, Cᵢ, Y, X) and (F, Cᵢ, Y, X) whose channels are concatenated, such as images and label fractions.
+        They are read a few images at a time and may be memory-mapped.
+    comparisons
+        Rows to compare. Needs 1.5 times the memory of their images in half precision.
+    groups
+        Name → channels.
+    patches
+        Patches per image and level.
+    projections
+        Number of random directions per group.
+    seed
+        Seed of patches and directions.
+    progress
+        Called with (done, total).
 
     Returns
     -------
-    dict
-        ``mean`` over the halvings, ``low`` and ``high`` (their 5th and 95th percentile), ``levels`` (level → mean),
-        ``halvings`` and ``images`` (the smaller half's number of images, averaged).
+    list
+        For each comparison: group → level (for example ``"64x64"``), finest first, and ``"mean"`` → (distance of the
+        model, distance of the baseline) × 10³. See `summarise`.
 
     Raises
     ------
     InputError
-        There are fewer than two subjects.
+        The sets differ in channels or size, or an image contains NaN or Inf.
     """
-    names = np.unique(subjects)
-    if len(names) < 2:
-        raise InputError(f"{len(names)} subject cannot be parted into halves; the floor needs two subjects at least")
-    rng = np.random.default_rng(seed)
-    every, sizes = [], []
-    for halving in range(halvings):
-        first = np.isin(subjects, rng.permutation(names)[: len(names) // 2])
-        halves = [rng.permutation(np.flatnonzero(chosen))[:count] for chosen in (first, ~first)]
-        sizes.append(min(len(half) for half in halves))
-        a, b = (images[np.sort(half)] for half in halves)
-        every.append(sliced_wasserstein(a, b, seed=seed + halving, **options))
-    means = [one["mean"] for one in every]
+    if [x.shape[1:] for x in real] != [x.shape[1:] for x in generated]:
+        shapes = ", ".join(str(x.shape) for x in (*real, *generated))
+        raise InputError(f"cannot compare images of shapes {shapes}; real and generated ones must be alike")
+    real_rows = np.unique(np.concatenate([rows for c in comparisons for rows in (c.other, c.reference)]))
+    made_rows = np.unique(np.concatenate([c.generated for c in comparisons]))
+    shape = (sum(x.shape[1] for x in real), *real[0].shape[2:])
+    found: list[dict[str, dict[str, tuple[float, float]]]] = [{name: {} for name in groups} for _ in comparisons]
+    total = len(_level_shapes(*shape[1:])) * len(comparisons)
+    chunks = _read((real, real_rows), (generated, made_rows))
+    for level, images in enumerate(_pyramid(chunks, len(real_rows) + len(made_rows), shape, np.float16)):
+        for done, (comparison, result) in enumerate(zip(comparisons, found, strict=True), 1):
+            sets = [
+                len(real_rows) + np.searchsorted(made_rows, comparison.generated),
+                np.searchsorted(real_rows, comparison.other),
+                np.searchsorted(real_rows, comparison.reference),
+            ]
+            clouds = [_Cloud(images, rows.repeat(patches), seed, level) for rows in sets]
+            for number, (group, channels) in enumerate(groups.items()):
+                pairs = _distances(clouds, channels, [(0, 2), (1, 2)], projections, [seed, level, 1, number])
+                result[group][_level_name(images)] = (float(pairs[0]), float(pairs[1]))
+            if progress:
+                progress(level * len(comparisons) + done, total)
+    for result in found:
+        for levels in result.values():
+            levels["mean"] = tuple(np.mean(list(levels.values()), axis=0).tolist())
+    return found
+
+
+def summarise(found: Sequence[Mapping[str, Mapping[str, tuple[float, float]]]]) -> dict[str, dict[str, WithBaseline]]:
+    """Summarise the result of `swd_with_baseline` over comparisons: group → level → metric."""
     return {
-        "mean": float(np.mean(means)),
-        "low": float(np.percentile(means, 5)),
-        "high": float(np.percentile(means, 95)),
-        "levels": {level: float(np.mean([one[level] for one in every])) for level in every[0] if level != "mean"},
-        "halvings": halvings,
-        "images": float(np.mean(sizes)),
+        group: {level: WithBaseline.of(*zip(*(one[group][level] for one in found), strict=True)) for level in levels}
+        for group, levels in found[0].items()
     }
 
 
 class _Cloud:
-    """Patches of one level as points: kept in memory while they are few, cut out anew at each use when many."""
+    """The patches of one set at one level, as points.
 
-    def __init__(self, images: np.ndarray, count: int, rng: np.random.Generator) -> None:
-        n, channels, height, width = images.shape
-        self.patch = (min(PATCH, height), min(PATCH, width))
-        self.windows = np.lib.stride_tricks.sliding_window_view(images, self.patch, axis=(2, 3))
-        self.index = np.arange(count) * n // count
-        self.rows = rng.integers(0, height - self.patch[0] + 1, count)
-        self.columns = rng.integers(0, width - self.patch[1] + 1, count)
-        self.channels, self.dimensions = channels, channels * self.patch[0] * self.patch[1]
+    Every set of a level uses the same positions and directions, so the distance between equal sets is 0.
+    """
+
+    def __init__(self, images: np.ndarray, index: np.ndarray, seed: int, level: int) -> None:
+        _, self.channels, height, width = images.shape
+        sides = min(PATCH, height), min(PATCH, width)
+        random = np.random.default_rng([seed, level, 0])
+        self.pixels, self.index = sides[0] * sides[1], index
+        self.rows = random.integers(0, height - sides[0] + 1, len(index))
+        self.columns = random.integers(0, width - sides[1] + 1, len(index))
+        self.windows = np.lib.stride_tricks.sliding_window_view(images, sides, axis=(2, 3))
         self._kept: list[np.ndarray] | None = None
-        if 4 * count * self.dimensions <= _KEPT_BYTES:
+        if 4 * len(index) * self.channels * self.pixels <= _KEPT_BYTES:
             self._kept = list(self._cut())
+        self.mean, self.deviation = self._moments()
 
     def _cut(self) -> Iterator[np.ndarray]:
-        """Points in chunks of (n, C·7·7)."""
-        for start in range(0, len(self.index), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        """Yield float32 points in chunks (n, C, pixels)."""
+        for start in range(0, len(self.index), _POINTS):
+            part = slice(start, start + _POINTS)
             points = self.windows[self.index[part], :, self.rows[part], self.columns[part]]
-            yield points.reshape(len(points), -1)
+            yield points.reshape(len(points), self.channels, self.pixels).astype(np.float32, copy=False)
 
-    def _chunks(self) -> Iterator[np.ndarray]:
-        return iter(self._kept) if self._kept is not None else self._cut()
+    def _chunks(self) -> Iterable[np.ndarray]:
+        return self._cut() if self._kept is None else self._kept
 
-    def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over all points, (C,) float64."""
-        sums, squares, count = np.zeros(self.channels), np.zeros(self.channels), 0
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel, (C,) float64."""
+        sums, squares = np.zeros(self.channels), np.zeros(self.channels)
         for points in self._chunks():
-            pixels = points.reshape(len(points), self.channels, -1)
-            sums += pixels.sum(axis=(0, 2), dtype=np.float64)
-            squares += np.einsum("ncp,ncp->c", pixels, pixels, dtype=np.float64)
-            count += len(points) * pixels.shape[2]
-        mean = sums / count
-        return mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
+            sums += points.sum(axis=(0, 2), dtype=np.float64)
+            squares += np.einsum("ncp,ncp->c", points, points, dtype=np.float64)
+        count = len(self.index) * self.pixels
+        return sums / count, np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0))
 
-    def project(self, directions: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-        """Standardised points on directions (D, dimensions): (D, points) float32."""
-        pixels = self.patch[0] * self.patch[1]
-        step = np.where(deviation > 1e-6, deviation, 1.0)  # a channel that is constant says nothing
-        scaled = directions / step.repeat(pixels)
-        shift = scaled @ mean.repeat(pixels)
-        scaled, out = scaled.astype(np.float32), np.empty((len(directions), len(self.index)), np.float32)
-        start = 0
+    def project(self, directions: np.ndarray, channels: Sequence[int]) -> np.ndarray:
+        """Project standardised points on directions (D, channels, pixels): (D, points) float32."""
+        chosen = list(channels)
+        step = np.where(self.deviation > 1e-6, self.deviation, 1.0)  # constant channels carry no information
+        scaled = directions / step[chosen][:, None]
+        shift = (scaled * self.mean[chosen][:, None]).sum(axis=(1, 2)).astype(np.float32)
+        flat = scaled.reshape(len(directions), -1).astype(np.float32)
+        every = chosen == list(range(self.channels))
+        out, start = np.empty((len(directions), len(self.index)), np.float32), 0
         for points in self._chunks():
-            out[:, start : start + len(points)] = scaled @ points.T
+            some = points if every else points[:, chosen]
+            out[:, start : start + len(points)] = flat @ some.reshape(len(points), -1).T
             start += len(points)
-        return out - shift[:, None].astype(np.float32)
+        return out - shift[:, None]
 
 
-def _line_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Wasserstein-1 distances of rows (D, n) of numbers on a line: (D,) float64.
+def _pool(clouds: list[_Cloud]) -> None:
+    """Give two sets of equal size the mean and standard deviation of their union."""
+    a, b = clouds
+    mean = (a.mean + b.mean) / 2
+    variance = (a.deviation**2 + b.deviation**2) / 2 + ((a.mean - b.mean) / 2) ** 2
+    for cloud in clouds:
+        cloud.mean, cloud.deviation = mean, np.sqrt(variance)
 
-    Numbers are rounded to 1/65535 of their range, far below the distances of interest, since NumPy sorts 16-bit numbers
-    by radix, five times as fast as floats.
+
+def _distances(
+    clouds: Sequence[_Cloud], channels: Sequence[int], pairs: Sequence[tuple[int, int]], count: int, seed: list[int]
+) -> np.ndarray:
+    """Mean distance × 10³ of pairs of clouds over `count` random directions, (pairs,)."""
+    directions = np.random.default_rng(seed).standard_normal((count, len(channels), clouds[0].pixels))
+    directions /= np.linalg.norm(directions.reshape(count, -1), axis=1)[:, None, None]
+    at_once = max(1, _SORTED_BYTES // (4 * len(clouds[0].index)))
+    total = np.zeros(len(pairs))
+    for start in range(0, count, at_once):
+        projected = [cloud.project(directions[start : start + at_once], channels) for cloud in clouds]
+        total += _line_distances(projected, pairs).sum(axis=1)
+    return 1000 * total / count
+
+
+def _line_distances(sets: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Wasserstein-1 distances between the rows of pairs of sets (D, n): (pairs, D) float64.
+
+    Numbers are rounded to 1/65535 of their range, far below the distances of interest: NumPy sorts 16-bit numbers by
+    radix, five times as fast as floats.
     """
-    return distances_on_lines([a, b], [(0, 1)])[0]
-
-
-def distances_on_lines(sets: Sequence[np.ndarray], compared: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The same of some pairs of several sets (D, n), each of which is sorted once: (pairs, D) float64."""
-    distances = np.empty((len(compared), len(sets[0])))
-    for row, lines in enumerate(zip(*sets, strict=True)):  # a row at a time stays in the processor's cache
+    distances = np.empty((len(pairs), len(sets[0])))
+    for row, lines in enumerate(zip(*sets, strict=True)):  # one row at a time stays in the processor's cache
         low = min(x.min() for x in lines)
         span = float(max(x.max() for x in lines) - low) or 1.0
-        places = [((x - low) * np.float32(65535 / span) + np.float32(0.5)).astype(np.uint16) for x in lines]
-        ranked = [np.sort(x, kind="stable") for x in places]
-        for pair, (a, b) in enumerate(compared):
+        rounded = [((x - low) * np.float32(65535 / span) + np.float32(0.5)).astype(np.uint16) for x in lines]
+        ranked = [np.sort(x, kind="stable") for x in rounded]
+        for pair, (a, b) in enumerate(pairs):
             apart = np.abs(np.subtract(ranked[a], ranked[b], dtype=np.int32)).sum(dtype=np.int64)
             distances[pair, row] = apart * (span / 65535)
     return distances / sets[0].shape[1]
 
 
-def _pooled(scales: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    (mean_a, deviation_a), (mean_b, deviation_b) = scales
-    variance = (deviation_a**2 + deviation_b**2) / 2 + ((mean_a - mean_b) / 2) ** 2
-    return (mean_a + mean_b) / 2, np.sqrt(variance)
+def _read(*parts: tuple[Sequence[np.ndarray], np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield rows of real, then of generated images as float32 (n, C, Y, X), the channels of all arrays joined."""
+    for name, (arrays, rows) in zip(("real", "generated"), parts, strict=True):
+        for start in range(0, len(rows), _IMAGES):
+            some = rows[start : start + _IMAGES]
+            images = np.concatenate([x[some].astype(np.float32, copy=False) for x in arrays], axis=1)
+            if not np.isfinite(images).all():
+                raise InputError(f"the {name} images contain NaN or Inf; leave those images out")
+            yield images
 
 
-def _laplacian_pyramid(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Levels (N, C, Y/2ˢ, X/2ˢ), finest first; the last is the low-pass rest. One is in memory at a time."""
-    images = np.asarray(images, np.float32)
-    while can_halve(images.shape):
-        detail, images = halved(images)
+def _level_name(images: np.ndarray) -> str:
+    return f"{images.shape[2]}x{images.shape[3]}"
+
+
+def _level_shapes(height: int, width: int) -> list[tuple[int, int]]:
+    shapes = [(height, width)]
+    while min(height, width) >= 2 * SMALLEST and not height % 2 and not width % 2:
+        height, width = height // 2, width // 2
+        shapes.append((height, width))
+    return shapes
+
+
+def _pyramid(
+    chunks: Iterable[np.ndarray], count: int, shape: tuple[int, ...], dtype: type[np.floating]
+) -> Iterator[np.ndarray]:
+    """Yield the levels (N, C, Y/2ˢ, X/2ˢ) of the Laplacian pyramid, finest first, one in memory at a time.
+
+    Details have the given `dtype`; the low-pass residual, which comes last, is float32.
+    """
+    *finer, last = _level_shapes(*shape[1:])
+    for height, width in finer:
+        detail = np.empty((count, shape[0], height, width), dtype)
+        smaller = np.empty((count, shape[0], height // 2, width // 2), np.float32)
+        start = 0
+        for images in chunks:
+            part = slice(start, start + len(images))
+            smaller[part] = _halve(_halve(images, 2), 3)
+            detail[part] = images - _double(_double(smaller[part], 2), 3)
+            start = part.stop
         yield detail
-    yield images
-
-
-def can_halve(shape: tuple[int, ...]) -> bool:
-    """Whether images (N, C, Y, X) have a level below them."""
-    return min(shape[2:]) >= 2 * SMALLEST and not shape[2] % 2 and not shape[3] % 2
-
-
-def halved(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The detail that float32 images (N, C, Y, X) lose when they are halved, and the halves."""
-    smaller = _halve(_halve(images, 2), 3)
-    return images - _double(_double(smaller, 2), 3), smaller
+        chunks = [smaller[start : start + _IMAGES] for start in range(0, count, _IMAGES)]
+    rest, start = np.empty((count, shape[0], *last), np.float32), 0
+    for images in chunks:
+        rest[start : start + len(images)] = images
+        start += len(images)
+    yield rest
 
 
 def _halve(x: np.ndarray, axis: int) -> np.ndarray:
@@ -250,7 +318,7 @@ def _halve(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _double(x: np.ndarray, axis: int) -> np.ndarray:
-    """Zeros between the samples, then the same filter times two."""
+    """Insert zeros between the samples, then apply the same filter times two."""
     x = np.moveaxis(x, axis, -1)
     before = np.concatenate([x[..., 1:2], x[..., :-1]], axis=-1)
     after = np.concatenate([x[..., 1:], x[..., -1:]], axis=-1)
@@ -258,13 +326,3 @@ def _double(x: np.ndarray, axis: int) -> np.ndarray:
     out[..., 0::2] = (before + 6 * x + after) / np.float32(8)
     out[..., 1::2] = (x + after) / np.float32(2)
     return np.moveaxis(out, -1, axis)
-
-
-def _refuse(real: np.ndarray, fake: np.ndarray) -> None:
-    if real.ndim != 4 or fake.ndim != 4 or real.shape[1:] != fake.shape[1:]:
-        raise InputError(f"images of shape {real.shape} and {fake.shape} cannot be compared; give (N, C, Y, X) alike")
-    for name, images in (("real", real), ("generated", fake)):
-        if len(images) == 0:
-            raise InputError(f"there are no {name} images to compare; give one at least")
-        if not np.isfinite(images).all():
-            raise InputError(f"the {name} images hold NaN or Inf; leave those images out")

@@ -12,8 +12,7 @@ from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.split_half import Comparison, halvings
-from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
-from napari_pgan.evaluation.likeness.swdhalves import summary, swd_beside
+from napari_pgan.evaluation.likeness.swd import sliced_wasserstein, summarise, swd_with_baseline
 
 JOINT = {"joint": range(7), "t1": [0], "flair": [3], "labels": [4, 5, 6]}
 
@@ -25,7 +24,7 @@ def _trio(count: int) -> list[Comparison]:
 
 def _model(real: list[np.ndarray], generated: list[np.ndarray], **options: int) -> dict[str, dict[str, float]]:
     """Distances of generated images to all real ones."""
-    found = summary(swd_beside(real, generated, _trio(len(real[0])), JOINT, **options))
+    found = summarise(swd_with_baseline(real, generated, _trio(len(real[0])), JOINT, **options))
     return {group: {level: x.value for level, x in levels.items()} for group, levels in found.items()}
 
 
@@ -45,14 +44,14 @@ def test_rows_are_those_of_the_arrays(small_store: Path) -> None:
     arrays = [real.images, real.fractions]
     trios = halvings(real.subject, 30, times=3)
     worse = [noisier(real.images[:30], 0.1), real.fractions[:30]]
-    together = swd_beside(arrays, worse, trios, JOINT)
+    together = swd_with_baseline(arrays, worse, trios, JOINT)
     for trio, found in zip(trios, together, strict=True):
         rows = [[x[some] for x in arrays] for some in (trio.other, trio.reference)]
         made = [x[trio.generated] for x in worse]
         n = len(trio)
         alone = Comparison(np.arange(n), np.arange(n), np.arange(n, 2 * n))
         joined = [np.concatenate(pair) for pair in zip(*rows, strict=True)]
-        (by_itself,) = swd_beside(joined, made, [alone], JOINT)
+        (by_itself,) = swd_with_baseline(joined, made, [alone], JOINT)
         for group in JOINT:
             for level, pair in found[group].items():
                 assert pair == pytest.approx(by_itself[group][level], rel=1e-6)
@@ -92,16 +91,16 @@ def test_labels_that_lie_elsewhere_than_the_images_show_them_are_seen_jointly_al
 
 def test_what_cannot_be_compared_is_refused(small_store: Path) -> None:
     real = phantom_slices.reals(small_store)
-    with pytest.raises(InputError, match="cannot be compared"):
-        swd_beside([real.images], [real.images[:, :2]], _trio(5), {"t1": [0]})
+    with pytest.raises(InputError, match="cannot compare images of shapes"):
+        swd_with_baseline([real.images], [real.images[:, :2]], _trio(5), {"t1": [0]})
     bad = real.images.copy()
     bad[2, 0, 3, 3] = np.nan
-    with pytest.raises(InputError, match="generated images hold NaN"):
-        swd_beside([real.images], [bad], _trio(5), {"t1": [0]})
+    with pytest.raises(InputError, match="generated images contain NaN"):
+        swd_with_baseline([real.images], [bad], _trio(5), {"t1": [0]})
 
 
 def test_progress_counts_to_the_end(small_store: Path) -> None:
     real, told = phantom_slices.reals(small_store), []
     trios = halvings(real.subject, 10, times=2)
-    swd_beside([real.images], [real.images], trios, {"t1": [0]}, progress=lambda *x: told.append(x))
+    swd_with_baseline([real.images], [real.images], trios, {"t1": [0]}, progress=lambda *x: told.append(x))
     assert json.dumps(told) == "[[1, 4], [2, 4], [3, 4], [4, 4]]"
