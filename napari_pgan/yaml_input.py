@@ -82,27 +82,27 @@ def validate(model: type[T], data: Any, source: str) -> T:
         raise InputError(f"{source}: {_sentence(model, data, first)}") from None
 
 
-def suggest(model: Any, key: str, data: Any = None) -> str:
-    """Return a hint at the known keys of `model` for an unknown dotted `key`.
+def suggest(model: Any, loc: tuple[int | str, ...], data: Any = None) -> str:
+    """Return a hint at the known keys of `model` for an unknown key at `loc`, such as ``("loss", "gama")``.
 
     The nearest key of the same section, else the key of the same name in another section, else the most similar dotted
-    key; without any, the keys of the section. `data` provides the keys of sections that are dictionaries.
+    key; without any, all keys of the section. `data` provides the keys of sections that are dictionaries.
     """
     keys = _dotted_keys(model, data)
-    section, _, name = key.rpartition(".")
-    inside = [k.removeprefix(f"{section}.") for k in keys if not section or k.startswith(f"{section}.")]
-    siblings = list(dict.fromkeys(k.split(".")[0] for k in inside))
-    prefix = f"{section}." if section else ""
-    near = [prefix + k for k in difflib.get_close_matches(name.lower(), siblings, 1)]
-    near = near or [k for k in keys if k.rpartition(".")[2] == name] or difflib.get_close_matches(key, keys, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(siblings or keys)}"
+    section, level = _locate(model, loc[:-1])
+    name = str(loc[-1])
+    siblings = list(_children(level))
+    near = [f"{section}.{k}" if section else k for k in difflib.get_close_matches(name.lower(), siblings, 1)]
+    near = near or [k for k in keys if k.rpartition(".")[2] == name]
+    near = near or difflib.get_close_matches(".".join(map(str, loc)), keys, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(siblings or _children(model))}"
 
 
 def _sentence(model: Any, data: Any, error: Any) -> str:
     kind, value, message = error["type"], error["input"], error["msg"]
     key, level = _locate(model, error["loc"])
     if kind in _UNKNOWN:
-        return f"there is no key {key!r}; {suggest(model, key, data)}"
+        return f"there is no key {key!r}; {suggest(model, error['loc'], data)}"
     if kind in _MISSING:
         return f"the key {key!r} is missing"
     shown = "" if isinstance(value, dict | list) else f" is {value!r:.80}"

@@ -1,25 +1,27 @@
-"""A walk written down as YAML."""
+"""A walk described in a YAML file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
-import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.paths import EASINGS, PATHS, KeyFrame, Walk, walk
+from napari_pgan.latent.paths import EasingKind, KeyFrame, PathKind, Walk, walk
 from napari_pgan.model import latents_of_seeds
+from napari_pgan.yaml_input import read_yaml
 
-_KNOWN = ("keys", "between", "path", "easing", "truncation", "loop")
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True)
+_Truncation = Annotated[float, Field(ge=0, le=1)]
+_Number = Annotated[float, Field(gt=-1e30, lt=1e30)]
 
 
 @dataclass(frozen=True)
 class WalkPlan:
-    """A walk as it is planned; `walk` makes its frames."""
+    """A walk before its frames are computed; `walk` computes them."""
 
     keys: tuple[KeyFrame, ...]
     between: int
@@ -31,95 +33,61 @@ class WalkPlan:
         return walk(self.keys, self.between, self.path, self.easing, self.loop)
 
 
+class _Key(BaseModel):
+    model_config = _STRICT
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+    latent: list[_Number] | None = None
+    truncation: _Truncation | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> _Key:
+        if (self.seed is None) == (self.latent is None):
+            raise ValueError("a key frame needs either a seed or a latent; write it as {seed: 3}")
+        return self
+
+
+class _Plan(BaseModel):
+    model_config = _STRICT
+
+    keys: Annotated[list[_Key], Field(min_length=1)]
+    between: Annotated[int, Field(ge=0)] = 14
+    path: PathKind = "slerp"
+    easing: EasingKind = "linear"
+    truncation: _Truncation = 1.0
+    loop: bool = False
+
+
 def read_plan(path: str | Path, latent_size: int) -> WalkPlan:
     """Read a walk plan.
 
-    Its keys: ``keys``, a list of ``{seed: 3}`` or ``{latent: [numbers]}``, each with a ``truncation`` of its own if
-    wanted; ``between``, the frames between two of them (default 14); ``path``: slerp, lerp or via-origin; ``easing``:
-    linear, smooth, in or out; ``truncation`` for keys without their own (default 1); ``loop``: true or false.
+    Its keys: ``keys``, a list of ``{seed: 3}`` or ``{latent: [numbers]}``, each with its own ``truncation`` if
+    needed; ``between``, the number of frames between two keys (default 14); ``path``: slerp, lerp or via-origin;
+    ``easing``: linear, smooth, in or out; ``truncation`` for keys without their own (default 1); ``loop``: true or
+    false.
 
     Parameters
     ----------
     path
         The YAML file.
     latent_size
-        Numbers in a latent of the model that will walk.
+        Length of the model's latent vectors.
 
     Raises
     ------
     InputError
-        The file is missing or not such a plan; the sentence names the place.
+        The file is missing or is not a walk plan; the message names the key.
     """
-    path = Path(path)
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a walk plan") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is no text file; give a walk plan in YAML") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}: is no YAML{where}; a plan begins with 'keys:' and a list of seeds") from None
-    try:
-        return _plan(data, latent_size)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _plan(data: Any, latent_size: int) -> WalkPlan:
-    if not isinstance(data, Mapping) or "keys" not in data:
-        raise InputError("a walk plan needs 'keys', a list such as [{seed: 3}, {seed: 8}]")
-    for name in data:
-        if name not in _KNOWN:
-            raise InputError(f"a walk plan has no {name!r}; it has {', '.join(_KNOWN)}")
-    if not isinstance(data["keys"], list) or not data["keys"]:
-        raise InputError("'keys' is no list of key frames; write it as [{seed: 3}, {seed: 8}]")
-    truncation = _truncation(data.get("truncation", 1.0), "truncation")
-    keys = tuple(_key(key, f"key {n}", truncation, latent_size) for n, key in enumerate(data["keys"], 1))
-    between = data.get("between", 14)
-    if not _is_whole(between) or between < 0:
-        raise InputError(f"'between' is {between!r}; it is the number of frames between two keys, 0 or more")
-    loop = data.get("loop", False)
-    if not isinstance(loop, bool):
-        raise InputError(f"'loop' is {loop!r}; write true or false")
-    kind, easing = data.get("path", "slerp"), data.get("easing", "linear")
-    if kind not in PATHS:
-        raise InputError(f"'path' is {kind!r}; it is one of {', '.join(PATHS)}")
-    if easing not in list(EASINGS):
-        raise InputError(f"'easing' is {easing!r}; it is one of {', '.join(EASINGS)}")
-    return WalkPlan(keys, between, kind, easing, loop)
-
-
-def _key(data: Any, where: str, truncation: float, latent_size: int) -> KeyFrame:
-    if not isinstance(data, Mapping) or ("seed" in data) == ("latent" in data):
-        raise InputError(f"{where} names neither or both of seed and latent; write it as {{seed: 3}}")
-    for name in data:
-        if name not in ("seed", "latent", "truncation"):
-            raise InputError(f"{where} has no {name!r}; it has seed or latent, and truncation")
-    truncation = _truncation(data.get("truncation", truncation), f"truncation of {where}")
-    if "seed" in data:
-        seed = data["seed"]
-        if not _is_whole(seed):
-            raise InputError(f"the seed of {where} is {seed!r}; a seed is a whole number")
-        return KeyFrame(latents_of_seeds([seed], latent_size)[0], truncation, seed)
-    numbers = data["latent"]
-    if not isinstance(numbers, list) or not all(_is_number(x) for x in numbers):
-        raise InputError(f"the latent of {where} is no list of finite numbers; write [0.3, -1.2, …]")
-    if len(numbers) != latent_size:
-        raise InputError(f"the latent of {where} has {len(numbers)} numbers; this model takes {latent_size}")
-    return KeyFrame(np.array(numbers, np.float32), truncation)
-
-
-def _truncation(value: Any, name: str) -> float:
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise InputError(f"the {name} is {value!r}; it is a number from 0 to 1")
-    return float(value)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+    plan = read_yaml(path, _Plan, "give a walk plan in YAML, which starts with 'keys: [{seed: 3}, {seed: 8}]'")
+    keys = []
+    for index, key in enumerate(plan.keys):
+        truncation = plan.truncation if key.truncation is None else key.truncation
+        if key.latent is None:
+            keys.append(KeyFrame(latents_of_seeds([key.seed or 0], latent_size)[0], truncation, key.seed))
+        elif len(key.latent) == latent_size:
+            keys.append(KeyFrame(np.array(key.latent, np.float32), truncation))
+        else:
+            raise InputError(
+                f"{path}: keys[{index}].latent has {len(key.latent)} numbers; this model's latents have {latent_size}"
+            )
+    return WalkPlan(tuple(keys), plan.between, plan.path, plan.easing, plan.loop)
