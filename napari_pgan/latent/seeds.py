@@ -15,7 +15,7 @@ def parse_seeds(text: str) -> list[int]:
     Raises
     ------
     InputError
-        It is no such list, a range runs backwards, a seed stands twice, or there are more than a million.
+        The text is not such a list, a range runs backwards, a seed is given twice, or there are more than a million.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -31,9 +31,11 @@ def parse_seeds(text: str) -> list[int]:
         if len(seeds) + last - first >= _MOST:
             raise InputError(f"{text!r} names more than {_MOST} seeds; sample them in parts")
         seeds.extend(range(first, last + 1))
-    if len(set(seeds)) < len(seeds):
-        twice = next(seed for seed in seeds if seeds.count(seed) > 1)
-        raise InputError(f"seed {twice} stands twice in {text!r}; name each once")
+    seen: set[int] = set()
+    for seed in seeds:
+        if seed in seen:
+            raise InputError(f"seed {seed} is given twice in {text!r}; name each seed once")
+        seen.add(seed)
     return seeds
 
 

@@ -102,7 +102,8 @@ class Store:
                 f"{self.address} has {len(train)} subjects to train on, not {count}; ask for 1 to that many"
             )
         view = copy.copy(self)
-        view._subjects = {key: about for key, about in self._subjects.items() if key not in train[count:]}
+        left_out = set(train[count:])
+        view._subjects = {key: about for key, about in self._subjects.items() if key not in left_out}
         return view
 
     def counts(self) -> dict[str, int]:

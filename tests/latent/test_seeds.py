@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_pgan.errors import InputError
+from napari_pgan.latent import seeds as seeds_module
 from napari_pgan.latent.seeds import format_seeds, parse_seeds
 
 
@@ -29,9 +30,29 @@ def test_what_is_written_is_read_back(seeds: list[int]) -> None:
         ("", "no list of seeds"), ("a", "no list of seeds"), ("1,,2", "no list of seeds"), ("-3", "no list of seeds"),
         ("1-2-3", "no list of seeds"), ("1.5", "no list of seeds"), ("9-3", "write 3-9"),
         ("4294967296", "out of range"),
-        ("1,2,1", "stands twice"), ("0-5,3", "seed 3 stands twice"), ("0-4000000000", "more than 1000000"),
+        ("1,2,1", "seed 1 is given twice"), ("0-5,3", "seed 3 is given twice"), ("0-4000000000", "more than 1000000"),
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         parse_seeds(text)
+
+
+def test_a_repeated_seed_is_found_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = 0
+
+    class CountingInt(int):
+        """An int that counts how often it is compared."""
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return int(self) == other
+
+        __hash__ = int.__hash__
+
+    monkeypatch.setattr(seeds_module, "range", lambda *ends: map(CountingInt, range(*ends)), raising=False)
+    count = 100_000
+    with pytest.raises(InputError, match=f"seed {count - 1} is given twice"):
+        parse_seeds(f"0-{count - 1},{count - 1}")
+    assert compared < 2 * count
