@@ -131,7 +131,7 @@ def lock(model: Model, bank: Bank, count: int, least: float, clock: Clock, secon
             break
         latent = model.latents([seed])
         have = model.sample(latents=latent).labels
-        wish = TargetMask.of(np.flip(have[0], model.card.grid.sideways or -1), model.card.channels, model.card.grid)
+        wish = TargetMask.of(np.flip(have[0], model.card.grid.lateral_axis or -1), model.card.channels, model.card.grid)
         if (have > 0).sum() < 2 * least or wish.lesion_dice(have)[0] > 0.3:
             continue
         changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)

@@ -90,7 +90,7 @@ class RealDataset(Dataset):
         mirror: int | None = None,
     ) -> None:
         channels, told, subjects = [], [], []
-        for part in store.each_slices(split, size):  # one subject in float32 at a time
+        for part in store.iter_slices(split, size):  # one subject in float32 at a time
             images, fractions = torch.from_numpy(part.images), torch.from_numpy(part.labels)
             channels.append(encoding.encode(images, fractions).half())
             told.append(_told(part, conditions))

@@ -28,7 +28,7 @@ def mirror_axis(plan: Augment, store: Store) -> int | None:
     for label in store.channels.labels:
         if re.search(r"(?<![a-z])(left|right)(?![a-z])", label.name.lower()):
             raise InputError(f"{store.address}: a mirror image would put {label.name!r} on the other side; {_OFF}")
-    axis = store.grid.sideways
+    axis = store.grid.lateral_axis
     if axis is None:
         raise InputError(f"{store.address}: a mirror image of its sagittal slices would swap front and back; {_OFF}")
     return axis

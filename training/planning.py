@@ -159,7 +159,7 @@ class Planning:
 def store_of(address: str, subjects: int | None) -> Store:
     """The store, with as many training subjects as are shown."""
     store = open_store(address)
-    return store if subjects is None else store.narrowed(subjects)
+    return store if subjects is None else store.limit_training(subjects)
 
 
 def schedule_of(plan: RunPlan) -> Schedule:

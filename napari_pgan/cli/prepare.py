@@ -108,9 +108,9 @@ def prepare(
     from napari_pgan.imaging.preparation.cluster import Cluster
     from napari_pgan.imaging.preparation.options import Options
     from napari_pgan.imaging.preparation.prepare import prepare as prepare_cohort
-    from napari_pgan.imaging.preparation.workers import fitting_workers
+    from napari_pgan.imaging.preparation.workers import default_worker_count
     from napari_pgan.progress import emit, say
-    from napari_pgan.store import SplitRule, in_one_process
+    from napari_pgan.store import SplitRule, is_in_memory
 
     if scheduler is not None and workers is not None:
         raise InputError("give --workers, processes of this machine, or --scheduler, a cluster, not both")
@@ -135,7 +135,7 @@ def prepare(
     if dry_run:
         _list(source, options, as_json)
         return
-    own = workers or (1 if in_one_process(store) else fitting_workers())
+    own = workers or (1 if is_in_memory(store) else default_worker_count())
     with _Stages() as stages:
         pool = own if scheduler is None else Cluster(scheduler, say)
         report = prepare_cohort(str(source), store, options, pool, stages)
@@ -151,7 +151,7 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
     """Say what is found, subject by subject, and what is missing; refuse the options that `prepare` would refuse."""
     from napari_pgan.imaging.cohorts.discover import find_cohort
     from napari_pgan.imaging.cohorts.found import files_of
-    from napari_pgan.imaging.preparation.report import subjects_said
+    from napari_pgan.imaging.preparation.report import count_subjects
     from napari_pgan.progress import emit, say
 
     plan = options.plan
@@ -176,7 +176,7 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
         more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
         say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
     options.steps_for(cohort.content)
-    say(f"{subjects_said(len(cohort.subjects))} found, {complete} of them complete; nothing written")
+    say(f"{count_subjects(len(cohort.subjects))} found, {complete} of them complete; nothing written")
     if not complete:
         first = next(subject for subject in cohort.subjects if subject.problem is not None)
         todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"

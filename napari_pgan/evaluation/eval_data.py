@@ -154,7 +154,7 @@ def load_slices(store: Store, match: Match, shelf: Shelf, keys: Sequence[str], s
     for split in SPLITS:
         if not set(store.keys(split)) & set(wanted):
             continue
-        for part in store.each_slices(split, size):
+        for part in store.iter_slices(split, size):
             key = part.keys[int(part.subject[0])]
             if key not in wanted:
                 continue

@@ -19,7 +19,7 @@ import numpy as np
 from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.phantom.signal import MODALITIES
-from napari_pgan.phantom.subject import LARGEST, SMALLEST, PhantomSubject, make_subject
+from napari_pgan.phantom.subject import MAX_SIZE, MIN_SIZE, PhantomSubject, make_subject
 
 VERSION = 1  # rises when the same seed gives other voxels
 COHORT_FILE = "cohort.json"
@@ -107,8 +107,8 @@ def _check(subjects: int, seed: int, size: int, workers: int) -> None:
         raise InputError(f"{subjects} subjects were asked for; give 1 to 9999")
     if seed < 0:
         raise InputError(f"the seed {seed} is negative; give a whole number from 0")
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"the size {size} is not between {SMALLEST} and {LARGEST}; 64 and 128 are usual")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise InputError(f"the size {size} is not between {MIN_SIZE} and {MAX_SIZE}; 64 and 128 are usual")
     if workers < 1:
         raise InputError(f"{workers} workers cannot work; give 1 or more")
 

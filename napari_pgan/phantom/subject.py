@@ -27,7 +27,7 @@ CHANNELS = Channels(
         Label(ENHANCING, "enhancing tumour", "#e41a1c"),
     ),
 )
-SMALLEST, LARGEST = 32, 256
+MIN_SIZE, MAX_SIZE = 32, 256
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def make_subject(seed: int, size: int = 128, skull: bool = False, *, core_ml: fl
     """
     if seed < 0:
         raise InputError(f"the seed {seed} is negative; give a whole number from 0")
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"the size {size} is not between {SMALLEST} and {LARGEST}; 64 and 128 are usual")
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise InputError(f"the size {size} is not between {MIN_SIZE} and {MAX_SIZE}; 64 and 128 are usual")
     if core_ml is not None and not 0.5 <= core_ml <= 120:
         raise InputError(f"a tumour core of {core_ml} ml is not between 0.5 and 120 ml")
     anatomy = make_anatomy(seed)

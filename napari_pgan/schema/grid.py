@@ -81,7 +81,7 @@ class Grid:
         return Grid(tuple(shape), spacing, self.orientation, self.slice_spacing, self.sided)
 
     @property
-    def sideways(self) -> int | None:
+    def lateral_axis(self) -> int | None:
         """The axis from one side of the patient to the other, counted from the last (-1: columns).
 
         In a picture without orientation it is the columns; None where the image has no such axis (sagittal slices).

@@ -1,6 +1,6 @@
 """The prepared cohort on disk: OME-Zarr volumes of every subject, keyed, split, and served as slices of any size."""
 
-from napari_pgan.store.address import UnreachableStore, in_one_process, is_free, is_remote
+from napari_pgan.store.address import UnreachableStore, is_free, is_in_memory, is_remote
 from napari_pgan.store.keys import salt, salt_check, subject_key
 from napari_pgan.store.slices import Slices, label_map
 from napari_pgan.store.splits import SPLITS, SplitRule
@@ -17,8 +17,8 @@ __all__ = [
     "UnreachableStore",
     "create_store",
     "extend_store",
-    "in_one_process",
     "is_free",
+    "is_in_memory",
     "is_remote",
     "label_map",
     "open_store",

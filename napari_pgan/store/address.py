@@ -32,7 +32,7 @@ class UnreachableStore(InputError):
     """What lies behind a store's address does not answer, so that no subject would fare better than another."""
 
 
-def place(address: Address) -> str:
+def zarr_path(address: Address) -> str:
     """What zarr is given: a path where the address is one, ``file://`` included, or else the address."""
     text = os.fspath(address)
     if text.startswith(("file://", "local://")):
@@ -42,16 +42,16 @@ def place(address: Address) -> str:
 
 def is_remote(address: Address) -> bool:
     """Whether fsspec reads and writes the store, as at ``s3://bucket/cohort.zarr``."""
-    return "://" in place(address)
+    return "://" in zarr_path(address)
 
 
-def in_one_process(address: Address) -> bool:
+def is_in_memory(address: Address) -> bool:
     """Whether the store lives in the memory of one process, where no other one finds it."""
-    return place(address).startswith("memory://")
+    return zarr_path(address).startswith("memory://")
 
 
 @contextlib.contextmanager
-def reached(address: Address) -> Iterator[None]:
+def translate_errors(address: Address) -> Iterator[None]:
     """Say in one sentence what keeps from a remote store, or that a disk is full; else a path's errors go through.
 
     Raises
@@ -75,7 +75,7 @@ def reached(address: Address) -> Iterator[None]:
         if isinstance(error, ImportError):
             raise UnreachableStore(f"{address} needs another package: {_sentence(error)}") from error
         if isinstance(error, ValueError) and "rotocol" in str(error):
-            protocol = place(address).partition("://")[0]
+            protocol = zarr_path(address).partition("://")[0]
             raise UnreachableStore(
                 f"{address}: no protocol {protocol!r} is known; give a folder, or an address such as s3://bucket/a.zarr"
             ) from error
@@ -99,10 +99,10 @@ def open_root(address: Address, mode: str) -> tuple[zarr.Group, dict[str, Any]]:
     InputError
         Nothing is there, or it is no store, or one of a newer format, or it cannot be reached.
     """
-    with reached(address):
+    with translate_errors(address):
         _look(address)
         try:
-            group = zarr.open_group(place(address), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
+            group = zarr.open_group(zarr_path(address), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
         except _ABSENT as error:
             raise InputError(f"{address} is no prepared cohort; make one with `napari-pgan-train prepare`") from error
         except ValueError as error:
@@ -126,8 +126,8 @@ def is_free(address: Address) -> bool:
     InputError
         A file is there, or a folder with something else in it, or it cannot be reached.
     """
-    where = place(address)
-    with reached(address):
+    where = zarr_path(address)
+    with translate_errors(address):
         there = _look(address)
         try:
             zarr.open_group(where, mode="r", use_consolidated=False)
@@ -148,7 +148,7 @@ def _look(address: Address) -> bool:
     """
     if not is_remote(address):
         return False
-    system, path = url_to_fs(place(address))
+    system, path = url_to_fs(zarr_path(address))
     system.invalidate_cache()
     try:
         return bool(system.ls(path, detail=False))
@@ -159,7 +159,7 @@ def _look(address: Address) -> bool:
 def subject_attributes(address: Address, root: zarr.Group) -> dict[str, dict[str, Any]]:
     """Every subject's attributes by key, of those that are finished; a torn or foreign group is not one."""
     found: dict[str, dict[str, Any]] = {}
-    with reached(address):
+    with translate_errors(address):
         if isinstance(root.store, FsspecStore):
             root.store.fs.invalidate_cache()  # some protocols remember what they listed; other processes wrote since
         with warnings.catch_warnings():

@@ -14,7 +14,15 @@ import zarr
 
 from napari_pgan.errors import InputError
 from napari_pgan.schema import Channels, Grid
-from napari_pgan.store.address import IMAGES, LABELS, Address, is_remote, open_root, reached, subject_attributes
+from napari_pgan.store.address import (
+    IMAGES,
+    LABELS,
+    Address,
+    is_remote,
+    open_root,
+    subject_attributes,
+    translate_errors,
+)
 from napari_pgan.store.digest import digest
 from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below
 from napari_pgan.store.splits import SPLITS
@@ -86,7 +94,7 @@ class Store:
             raise InputError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
         return sorted(key for key, about in self._subjects.items() if split is None or about["split"] == split)
 
-    def narrowed(self, count: int) -> Store:
+    def limit_training(self, count: int) -> Store:
         """The same store with the first `count` training subjects alone, and all of the other splits.
 
         Subjects are sorted by their hashes, so the first few are as good as drawn by lot, and fewer are among more.
@@ -139,7 +147,7 @@ class Store:
         if key not in self._subjects:
             raise InputError(f"{self.address} holds no finished subject {key!r}; Store.keys() lists those it holds")
         about = self._subjects[key]
-        with reached(self.address):
+        with translate_errors(self.address):
             try:
                 images, labels = self._root[f"{key}/{IMAGES}"], self._root[f"{key}/{LABELS}"]
             except (KeyError, ValueError) as error:
@@ -166,7 +174,7 @@ class Store:
         InputError
             There is no such split, nothing in it, a subject is damaged, or the size cannot be had.
         """
-        parts = list(self.each_slices(split, size))
+        parts = list(self.iter_slices(split, size))
         if not parts:
             raise InputError(f"{self.address} has no slices in the split {split!r}; prepare it with another --split")
         images, labels, subject, position = (
@@ -175,7 +183,7 @@ class Store:
         )
         return Slices(images, labels, subject, position, tuple(self.keys(split)))
 
-    def each_slices(self, split: str | None, size: int | None = None) -> Iterator[Slices]:
+    def iter_slices(self, split: str | None, size: int | None = None) -> Iterator[Slices]:
         """The same subject by subject, so that no more than one is in memory; subjects are counted as in `keys`."""
         keys = self.keys(split)
         if not keys:
@@ -195,7 +203,7 @@ class Store:
 
     def _arrays(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
         """A subject's images (c, z, y, x) and labels (z, y, x), whole and as they were written."""
-        with reached(self.address):
+        with translate_errors(self.address):
             try:
                 images, labels = np.asarray(subject.images[:]), np.asarray(subject.labels[:])
             except Exception as error:  # zarr and its codecs raise what they like on damaged files

@@ -12,7 +12,15 @@ from zarr.codecs import ZstdCodec
 
 from napari_pgan.errors import InputError
 from napari_pgan.schema import Channels, Grid
-from napari_pgan.store.address import ATTRIBUTE, FORMAT_VERSION, Address, open_root, place, reached, subject_attributes
+from napari_pgan.store.address import (
+    ATTRIBUTE,
+    FORMAT_VERSION,
+    Address,
+    open_root,
+    subject_attributes,
+    translate_errors,
+    zarr_path,
+)
 from napari_pgan.store.digest import digest
 from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata
 from napari_pgan.store.splits import SplitRule, assign
@@ -22,7 +30,7 @@ class StoreWriter:
     """Adds subjects to a store; made by `create_store` or `extend_store`.
 
     Several processes may hold one for the same store, as long as each subject is written by one of them and
-    `assign_splits` and `note` are called by one alone.
+    `assign_splits` and `update_attributes` are called by one alone.
     """
 
     def __init__(self, address: Address, root: zarr.Group, attributes: dict[str, Any]) -> None:
@@ -91,7 +99,7 @@ class StoreWriter:
             "finished": True,
         }
         ome = image_metadata(self.channels, spacing), label_metadata(self.channels.labels, spacing)
-        with reached(self.address):
+        with translate_errors(self.address):
             group = self._root.create_group(key, overwrite=True, attributes={"ome": ome[0]})
             _array(group, stored, IMAGE_AXES, fill_value=-1.0)
             maps = group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["segmentation"]}})
@@ -109,21 +117,21 @@ class StoreWriter:
         existing = {person[key]: about["split"] for key, about in finished.items() if about.get("split")}
         by_person = assign(person.values(), rule, existing)
         splits = {key: by_person[person[key]] for key in finished}
-        with reached(self.address):
+        with translate_errors(self.address):
             for key, about in finished.items():
                 if about.get("split") != splits[key]:
                     self._root[key].update_attributes({ATTRIBUTE: {**about, "split": splits[key]}})
         return splits
 
-    def say_sided(self, sided: bool) -> None:
+    def set_sided(self, sided: bool) -> None:
         """Write down whether left and right matter in this cohort (see `Grid`)."""
         self.grid = replace(self.grid, sided=sided)
-        self.note(grid=self.grid.to_dict())
+        self.update_attributes(grid=self.grid.to_dict())
 
-    def note(self, **attributes: Any) -> None:
+    def update_attributes(self, **attributes: Any) -> None:
         """Set attributes of the root, such as the last report."""
         self.attributes = {**self.attributes, **attributes}
-        with reached(self.address):
+        with translate_errors(self.address):
             self._root.update_attributes({ATTRIBUTE: self.attributes})
 
 
@@ -170,9 +178,9 @@ def create_store(
         "volume_orientation": volume_orientation,
         **attributes,
     }
-    with reached(address):
+    with translate_errors(address):
         try:
-            root = zarr.create_group(place(address), zarr_format=3, attributes={ATTRIBUTE: about})
+            root = zarr.create_group(zarr_path(address), zarr_format=3, attributes={ATTRIBUTE: about})
         except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
             raise InputError(f"{address} exists already; name a new store") from error
         except (FileExistsError, NotADirectoryError) as error:

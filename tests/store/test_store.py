@@ -89,7 +89,7 @@ def test_the_fingerprint_follows_the_content(make_store: Callable[..., Path], tm
     first = open_store(make_store()).fingerprint
     assert open_store(make_store(name="b.zarr")).fingerprint == first
     writer = extend_store(tmp_path / "b.zarr")
-    writer.note(report={"seconds": 1})
+    writer.update_attributes(report={"seconds": 1})
     assert open_store(tmp_path / "b.zarr").fingerprint == first
     add(writer, "0003", seed=99)
     writer.assign_splits(SplitRule())
@@ -100,16 +100,16 @@ def test_fewer_training_subjects_are_among_more_and_the_other_splits_stay(small_
     store = open_store(small_store)
     train = store.keys("train")
     assert len(train) > 2
-    two, one = store.narrowed(2), store.narrowed(1)
+    two, one = store.limit_training(2), store.limit_training(1)
     assert (two.keys("train"), one.keys("train")) == (train[:2], train[:1])
     assert one.keys("val") + one.keys("test") == store.keys("val") + store.keys("test")
-    assert store.narrowed(len(train)).fingerprint == store.fingerprint
+    assert store.limit_training(len(train)).fingerprint == store.fingerprint
     assert len({store.fingerprint, two.fingerprint, one.fingerprint}) == 3
     assert len(one.load_slices("train").images) == len(store.subject(train[0]).slices)
     assert store.keys("train") == train
     for count in (0, len(train) + 1):
         with pytest.raises(InputError, match=f"{len(train)} subjects to train on, not {count}"):
-            store.narrowed(count)
+            store.limit_training(count)
 
 
 def test_a_subject_without_its_mark_is_not_there(make_store: Callable[..., Path]) -> None:

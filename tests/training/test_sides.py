@@ -116,7 +116,7 @@ def test_a_run_that_mirrors_stops_once_somebody_says_that_side_matters(
     store = one_bright_pixel(tmp_path, "PL")
     command = ["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), *SHORT]
     assert main([*command, "--set", "augment.mirror=true", "--set=sizes.8.batch=4"]) == 0
-    extend_store(tmp_path / "one.zarr").say_sided(True)
+    extend_store(tmp_path / "one.zarr").set_sided(True)
     said = open_store(tmp_path / "one.zarr")
     assert said.grid.sided is True
     assert said.fingerprint == store.fingerprint  # it is still the same data

@@ -16,9 +16,9 @@ from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.normalise import intensity
 from napari_pgan.imaging.preparation.cluster import Cluster
 from napari_pgan.imaging.preparation.options import Options
-from napari_pgan.imaging.preparation.quality_page import without_pictures, write_page
+from napari_pgan.imaging.preparation.quality_page import count_without_pictures, write_page
 from napari_pgan.imaging.preparation.report import PreparationReport, RejectedSubject
-from napari_pgan.imaging.preparation.survey import conclude, look
+from napari_pgan.imaging.preparation.survey import choose_shared_settings, look
 from napari_pgan.imaging.preparation.workers import Workers
 from napari_pgan.imaging.preprocessing import photographs
 from napari_pgan.imaging.preprocessing.photographs import prepare_photographs
@@ -33,14 +33,14 @@ from napari_pgan.store import (
     UnreachableStore,
     create_store,
     extend_store,
-    in_one_process,
     is_free,
+    is_in_memory,
     is_remote,
     salt,
     salt_check,
     subject_key,
 )
-from napari_pgan.store.address import Address, place
+from napari_pgan.store.address import Address, zarr_path
 
 Progress = Callable[[str, int, int], None]
 
@@ -71,7 +71,7 @@ def prepare(
     """
     began = time.monotonic()
     tell = progress or (lambda what, done, total: None)
-    if workers != 1 and in_one_process(address):
+    if workers != 1 and is_in_memory(address):
         raise InputError(f"{address} is the memory of one process, which others do not see; give --workers 1 alone")
     if isinstance(workers, Cluster):
         source, address, options = _seen_from_everywhere(source, address, options)
@@ -79,7 +79,7 @@ def prepare(
     cohort = find_cohort(source, options.plan)
     found = cohort.subjects
     keys = {subject.name: subject_key(subject.name, secret) for subject in found}
-    aside = [RejectedSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
+    rejected = [RejectedSubject(s.name, keys[s.name], s.problem) for s in found if s.problem]
     usable = [subject for subject in found if not subject.problem]
     with workers if isinstance(workers, Cluster) else Workers(max(1, min(workers, len(usable)))) as pool:
         if isinstance(pool, Cluster):
@@ -89,7 +89,7 @@ def prepare(
         else:
             writer = _continue(cohort, address, options, salt_check(secret))
         if isinstance(pool, Cluster) and not is_remote(address):
-            pool.check(place(address))
+            pool.check(zarr_path(address))
         finished = writer.finished()
         _refuse_other_split(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
@@ -110,7 +110,7 @@ def prepare(
         tell("subjects", 0, len(tasks))
         for done, result in enumerate(pool.map(_do, tasks), 1):
             if result is not None:
-                aside.append(result)
+                rejected.append(result)
             tell("subjects", done, len(tasks))
     splits = writer.assign_splits(options.split)
     subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
@@ -118,26 +118,26 @@ def prepare(
         name=writer.attributes["name"],
         found=len(found),
         new=len(subjects) - len(finished),
-        aside=tuple(sorted(aside, key=lambda a: a.name)),
+        rejected=tuple(sorted(rejected, key=lambda a: a.name)),
         subjects=subjects,
         names={key: name for name, key in keys.items()},
         field_of_view=frame.field_of_view,
         size=frame.size,
         axis=frame.axis,
         seconds=time.monotonic() - began,
-        wanted=options.split.numbers,
+        requested=options.split.numbers,
     )
     if options.folder is not None:
-        report = replace(report, pictureless=without_pictures(options.folder, report))
+        report = replace(report, without_pictures=count_without_pictures(options.folder, report))
         write_page(options.folder, report)
-    writer.note(report=report.to_dict(with_names=False), split_rule=str(options.split))
+    writer.update_attributes(report=report.to_dict(with_names=False), split_rule=str(options.split))
     return report
 
 
 def _seen_from_everywhere(source: str, address: Address, options: Options) -> tuple[str, Address, Options]:
     """The same places for workers that stand in other folders."""
     folder = options.folder and options.folder.absolute()
-    where = address if is_remote(address) else os.path.abspath(place(address))
+    where = address if is_remote(address) else os.path.abspath(zarr_path(address))
     return os.path.abspath(source), where, replace(options, folder=folder)
 
 
@@ -213,7 +213,7 @@ def _begin(
     for seen in pool.map(look, [(subject, options.axis, cohort.content, steps, options.atlas) for subject in usable]):
         looks.append(seen)
         tell("first look", len(looks), len(usable))
-    shared = conclude(cohort, looks)
+    shared = choose_shared_settings(cohort, looks)
     pictures = cohort.content.photographs
     field_of_view = None if pictures else options.field_of_view or shared.field_of_view
     pixel = None if field_of_view is None else (field_of_view / options.size,) * 2
@@ -275,7 +275,7 @@ def _continue(cohort: FoundCohort, address: Address, options: Options, check: st
             "set NAPARI_PGAN_SALT to the first one, or name a new store"
         )
     if options.sided not in (None, writer.grid.sided):
-        writer.say_sided(options.sided)
+        writer.set_sided(options.sided)
     return writer
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from napari_pgan.atomic import write_text
 from napari_pgan.imaging.io.parts import ATLAS, BRAIN
-from napari_pgan.imaging.preparation.report import PICTURELESS, PreparationReport, subjects_said
-from napari_pgan.imaging.registration.align import MARKED_INSIDE
+from napari_pgan.imaging.preparation.report import PICTURELESS, PreparationReport, count_subjects
+from napari_pgan.imaging.registration.align import MIN_INSIDE
 from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
 
@@ -55,8 +55,8 @@ class _Row:
     reference: str = ""
     brain: str = ""
 
-    def badness(self, limits: Limits) -> float:
-        return max((q.badness(ATLAS_LIMITS if p == ATLAS else limits) for p, q in self.parts.items()), default=0.0)
+    def severity(self, limits: Limits) -> float:
+        return max((q.severity(ATLAS_LIMITS if p == ATLAS else limits) for p, q in self.parts.items()), default=0.0)
 
     @property
     def captions(self) -> dict[str, str]:
@@ -78,12 +78,12 @@ def write_page(folder: Path, report: PreparationReport, limits: Limits | None = 
         Of the page.
     """
     limits = limits or Limits()
-    rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.badness(limits), row.name))
-    lost = [a for a in report.aside if not a.figures]
+    rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.severity(limits), row.name))
+    lost = [a for a in report.rejected if not a.figures]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: quality</title>",
         f"<style>{_STYLE}</style><h1>{_text(report.name)}: quality of the preparation</h1>",
-        f"<p>{subjects_said(len(report.subjects))} taken, {len(report.aside)} set aside of {report.found} found; "
+        f"<p>{count_subjects(len(report.subjects))} taken, {len(report.rejected)} set aside of {report.found} found; "
         "the worst first. This page names subjects and shows them: keep it where the cohort is kept.</p>",
         f"<p>{_PICTURES}</p>",
         f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
@@ -93,10 +93,10 @@ def write_page(folder: Path, report: PreparationReport, limits: Limits | None = 
         f"{ATLAS_LIMITS.overlap:g} Dice are allowed, and exchanged sides are only marked.</p>",
         "<p>A brain that is sought must be found in one modality at least, with fits from either side that end within "
         f"{DISAGREEMENT:g} mm, and of {SIZES[0]:g} to {SIZES[1]:g} ml. Of a segmentation or brain mask on a grid of "
-        f"its own {MARKED_INSIDE:.0%} must lie in the head.</p>",
+        f"its own {MIN_INSIDE:.0%} must lie in the head.</p>",
     ]
-    if count := without_pictures(folder, report):
-        parts.append(f"<p>{subjects_said(count)} {PICTURELESS}.</p>")
+    if count := count_without_pictures(folder, report):
+        parts.append(f"<p>{count_subjects(count)} {PICTURELESS}.</p>")
     if lost:
         listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
         parts.append(f"<h2>Set aside before registration</h2><ul>{listed}</ul>")
@@ -117,7 +117,7 @@ def _rows(report: PreparationReport) -> Iterator[_Row]:
             clipped = {part: x["clipped"] for part, x in about.get("normalisation", {}).items()}
             name, brain = report.names.get(key, key), _brain_said(about.get("brain_mask"))
             yield _Row(name, key, None, _qualities(registration), clipped, registration.get("reference", ""), brain)
-    for aside in report.aside:
+    for aside in report.rejected:
         if aside.figures:
             reference = aside.figures["reference"]
             yield _Row(aside.name, aside.key, aside.reason, _qualities(aside.figures), {}, reference)
@@ -142,7 +142,7 @@ def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
     return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
 
 
-def without_pictures(folder: Path, report: PreparationReport) -> int:
+def count_without_pictures(folder: Path, report: PreparationReport) -> int:
     """How many subjects of the page were taken by an earlier run that drew no pictures here."""
     return sum(bool(row.captions) and not _pictured(row, folder) for row in _rows(report))
 

@@ -44,7 +44,7 @@ class PreparationReport:
         Subjects in the source.
     new
         Subjects that this run finished.
-    aside
+    rejected
         Subjects of the source that were not taken.
     subjects
         Attributes of all subjects in the store, by key.
@@ -54,24 +54,24 @@ class PreparationReport:
         Of the slices: millimetres (0 for photographs), pixels, direction.
     seconds
         That this run took.
-    pictureless
+    without_pictures
         Subjects on the quality page without a picture.
-    wanted
+    requested
         Persons asked for in train, val and test, where counts were given.
     """
 
     name: str
     found: int
     new: int
-    aside: tuple[RejectedSubject, ...]
+    rejected: tuple[RejectedSubject, ...]
     subjects: Mapping[str, Mapping[str, Any]] = field(repr=False)
     names: Mapping[str, str] = field(repr=False)
     field_of_view: float
     size: int
     axis: str
     seconds: float
-    pictureless: int = 0
-    wanted: tuple[int, int, int] | None = None
+    without_pictures: int = 0
+    requested: tuple[int, int, int] | None = None
 
     def to_dict(self, with_names: bool) -> dict[str, Any]:
         """For JSON; what goes into the store goes without the names of subjects."""
@@ -84,7 +84,7 @@ class PreparationReport:
             "new": self.new,
             **({"subjects": [self.names.get(key, key) for key in sorted(self.subjects)]} if with_names else {}),
             "set_aside": [
-                {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.aside
+                {**({"name": a.name} if with_names else {}), "key": a.key, "reason": a.reason} for a in self.rejected
             ],
             "splits": {split: splits.count(split) for split in SPLITS},
             "slices": sum(len(a["slices"]) for a in about),
@@ -106,7 +106,7 @@ class PreparationReport:
                 if (mirrored := _mirrored(a)) > Limits().mirrored
             ],
             "stripped_before": sum(bool(a.get("brain_mask", {}).get("stripped")) for a in about),
-            "without_pictures": self.pictureless,
+            "without_pictures": self.without_pictures,
             "seconds": round(self.seconds, 1),
         }
 
@@ -117,7 +117,7 @@ class PreparationReport:
         shown = f"{self.axis} slices" if self.field_of_view else "photographs"
         over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
         lines = [
-            f"{self.name}: {subjects_said(data['taken'])} ({splits}), {data['slices']} {shown} of "
+            f"{self.name}: {count_subjects(data['taken'])} ({splits}), {data['slices']} {shown} of "
             f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
         if short := self._short():
@@ -131,7 +131,7 @@ class PreparationReport:
             lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
         if data["stripped_before"]:
             lines.append(
-                f"  {subjects_said(data['stripped_before'])} came without a skull, and kept the brain as it was"
+                f"  {count_subjects(data['stripped_before'])} came without a skull, and kept the brain as it was"
             )
         for gap in data["gaps"]:
             who = gap["name"] or gap["key"]
@@ -141,17 +141,17 @@ class PreparationReport:
                 f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
                 "the atlas as itself; left and right may be exchanged"
             )
-        if self.pictureless:
-            lines.append(f"  the quality page has {subjects_said(self.pictureless)} {PICTURELESS}")
-        if self.aside:
-            lines.append(f"Set aside: {len(self.aside)} of the {self.found} found")
-            lines += [f"  {a.name}: {a.reason}" for a in self.aside]
+        if self.without_pictures:
+            lines.append(f"  the quality page has {count_subjects(self.without_pictures)} {PICTURELESS}")
+        if self.rejected:
+            lines.append(f"Set aside: {len(self.rejected)} of the {self.found} found")
+            lines += [f"  {a.name}: {a.reason}" for a in self.rejected]
         return lines
 
     def _short(self) -> str:
         """Which splits have fewer persons than were asked for; empty where none has."""
         persons = Counter({a.get("person", key): a["split"] for key, a in self.subjects.items()}.values())
-        asked = zip(SPLITS, self.wanted or (0, 0, 0), strict=True)
+        asked = zip(SPLITS, self.requested or (0, 0, 0), strict=True)
         return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in asked if persons[split] < n)
 
     def _clipped(self) -> dict[str, dict[str, float]]:
@@ -162,7 +162,7 @@ class PreparationReport:
         return {part: {"mean": float(np.mean(x)), "max": max(x)} for part, x in shares.items()}
 
 
-def subjects_said(count: int) -> str:
+def count_subjects(count: int) -> str:
     """``1 subject``, ``2 subjects``."""
     return f"{count} subject{'s' * (count != 1)}"
 

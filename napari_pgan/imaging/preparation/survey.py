@@ -99,7 +99,7 @@ class Shared:
     slice_spacing: float | None
 
 
-def conclude(cohort: FoundCohort, looks: Sequence[Look]) -> Shared:
+def choose_shared_settings(cohort: FoundCohort, looks: Sequence[Look]) -> Shared:
     """Choose from what the looks showed.
 
     Raises

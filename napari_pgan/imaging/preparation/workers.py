@@ -91,7 +91,7 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def fitting_workers() -> int:
+def default_worker_count() -> int:
     """Processes that this machine has cores and free memory for, with subjects of BraTS's size; one at least."""
     return max(1, min(available_cores(), int(psutil.virtual_memory().available / MEMORY)))
 

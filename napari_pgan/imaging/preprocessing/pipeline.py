@@ -18,8 +18,8 @@ from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.align import MARKS, Alignment, align
 from napari_pgan.imaging.registration.atlas import Atlas
-from napari_pgan.imaging.registration.brain_mask import millilitres_of, stripped_brain, surest_brain
-from napari_pgan.imaging.registration.pictures import Shown, outline, write_picture
+from napari_pgan.imaging.registration.brain_mask import most_certain_brain, stripped_brain, volume_ml
+from napari_pgan.imaging.registration.pictures import WindowedVolume, outline, write_picture
 
 Told = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
@@ -115,19 +115,19 @@ def to_one_grid(
         for part in images:
             step(f"Taking the shading out of {part}")
             images[part] = parts[part] = correct_bias(images[part], foregrounds[part])
-    brain_mask, homes = None, {}
+    brain_mask, drawn_on = None, {}
     if given is not None:
         parts[BRAIN], brain_mask = _own_brain(given)
     elif reference in bare:  # what a template would fit there is smaller than this brain
         parts[BRAIN], brain_mask = _brain_as_it_came(bare[reference], images[reference], reference)
-        homes[BRAIN] = reference
+        drawn_on[BRAIN] = reference
     elif sought:
         at, done = done, done + 1  # one step, in however many modalities it is looked for
         try:
             parts[BRAIN], brain_mask = _found_brain(
                 images, foregrounds, reference, lambda part: tell(f"Looking for the brain in {part}", at, tasks)
             )
-            homes[BRAIN] = brain_mask["modality"]
+            drawn_on[BRAIN] = brain_mask["modality"]
         except SubjectRejected as error:
             if not lenient:
                 raise
@@ -141,7 +141,7 @@ def to_one_grid(
             folder=folder,
             aligned=not steps.register,
             atlas=atlas,
-            homes=homes,
+            drawn_on=drawn_on,
             smooth_labels=steps.labels == "gaussian",
             lenient=lenient,
             tell=step,
@@ -161,7 +161,7 @@ def to_one_grid(
             for part, head in foregrounds.items()
         }
         if folder is not None:
-            picture = outline(Shown.of(parts[reference], foregrounds[reference]), mask)
+            picture = outline(WindowedVolume.of(parts[reference], foregrounds[reference]), mask)
             write_picture(folder / f"{BRAIN}.png", picture)
     return PipelineResult(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
 
@@ -183,12 +183,12 @@ def _own_brain(given: Volume) -> tuple[Volume, dict[str, Any]]:
     mask = given.array > 0
     if not mask.any():
         raise SubjectRejected("its brain mask is empty")
-    return Volume(mask, given.affine), {"given": True, "millilitres": millilitres_of(mask, given)}
+    return Volume(mask, given.affine), {"given": True, "millilitres": volume_ml(mask, given)}
 
 
 def _brain_as_it_came(mask: np.ndarray, image: Volume, part: str) -> tuple[Volume, dict[str, Any]]:
     """The foreground of a volume without skull as the brain's mask, and how large it is."""
-    about = {"given": False, "stripped": True, "modality": part, "millilitres": millilitres_of(mask, image)}
+    about = {"given": False, "stripped": True, "modality": part, "millilitres": volume_ml(mask, image)}
     return Volume(mask, image.affine), about
 
 
@@ -197,7 +197,7 @@ def _found_brain(
 ) -> tuple[Volume, dict[str, Any]]:
     """A mask that is found, and where it comes from."""
     try:
-        part, brain = surest_brain(images, foregrounds, reference, tell)
+        part, brain = most_certain_brain(images, foregrounds, reference, tell)
     except InputError as error:
         raise SubjectRejected(str(error)) from error
     return Volume(brain.mask, images[part].affine), {

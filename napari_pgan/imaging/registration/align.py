@@ -16,13 +16,20 @@ from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.registration.mirror import Mirror
-from napari_pgan.imaging.registration.pictures import Box, Shown, overlay, write_picture
+from napari_pgan.imaging.registration.pictures import Box, WindowedVolume, overlay, write_picture
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality, judge
-from napari_pgan.imaging.registration.register import Pyramid, Registered, distance, register, settle, similarity
+from napari_pgan.imaging.registration.register import (
+    Pyramid,
+    Registered,
+    distance,
+    refine_header_pose,
+    register,
+    similarity,
+)
 from napari_pgan.imaging.registration.resampling import resample_image, resample_labels, write_transform
 
 ALIGNED = 0.75  # mm; volumes whose best pose is nearer than this to their headers' stay as they are
-MARKED_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
+MIN_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
 MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how it is called
 
 
@@ -97,7 +104,7 @@ def align(
     *,
     aligned: bool = False,
     atlas: Atlas | None = None,
-    homes: Mapping[str, str] | None = None,
+    drawn_on: Mapping[str, str] | None = None,
     smooth_labels: bool = False,
     lenient: bool = False,
     tell: Callable[[str], None] = lambda what: None,
@@ -126,7 +133,7 @@ def align(
         Take the modalities to lie right as their headers say.
     atlas
         What the reference is brought onto, affinely, and the others with it.
-    homes
+    drawn_on
         ``"seg"`` or ``"brain"`` → the modality that it was drawn on, where that is known.
     smooth_labels
         Labels by smoothed votes in place of the nearest neighbour (see `resample_labels`).
@@ -164,13 +171,13 @@ def align(
         kept |= {part} if stays else set()
         matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
         if folder is not None:
-            own, other = (Shown.of(images[name], foregrounds[name]) for name in (reference, part))
+            own, other = (WindowedVolume.of(images[name], foregrounds[name]) for name in (reference, part))
             box = Box.around(pyramids[reference].points)
             write_picture(folder / f"{part}.png", overlay(own, other, box, found.matrix))
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
     inside = {}
     for mark in MARKS.keys() & volumes.keys():
-        home, inside[mark] = (homes or {}).get(mark), 1.0
+        home, inside[mark] = (drawn_on or {}).get(mark), 1.0
         if home is None:
             home, inside[mark] = _home(mark, volumes, matrices, reference, pyramids[reference])
         matrices[mark] = matrices[home]
@@ -179,7 +186,7 @@ def align(
         if problem := known.problem(limits):
             failed(f"{part} {problem}")
     for mark, share in inside.items():
-        if share < MARKED_INSIDE:
+        if share < MIN_INSIDE:
             failed(f"its {MARKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head")
     target, fitted = Volume(fixed.array, fixed.affine), None
     if atlas is not None:
@@ -188,7 +195,9 @@ def align(
         way, figures = _to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
         if folder is not None:
             box = Box.around(atlas.pyramid(head.stripped).points)
-            write_picture(folder / "atlas.png", overlay(atlas.shown(head.stripped), Shown.of(fixed, head), box, way))
+            write_picture(
+                folder / "atlas.png", overlay(atlas.shown(head.stripped), WindowedVolume.of(fixed, head), box, way)
+            )
         matrices = {part: matrix @ way for part, matrix in matrices.items()}
         fitted = (atlas.identity, figures)
         if problem := figures.problem(ATLAS_LIMITS):
@@ -274,7 +283,7 @@ def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
 def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str) -> tuple[Registered, bool]:
     """The registration of a part, and whether its voxels stay; a header that is as good as what is found is kept."""
     if same_grid:
-        away = distance(settle(reference, moving, threads=threads), np.eye(4), reference.points)
+        away = distance(refine_header_pose(reference, moving, threads=threads), np.eye(4), reference.points)
         if away < ALIGNED:
             alike = similarity(reference, moving, np.eye(4))
             return Registered(np.eye(4), alike, alike, away), True
@@ -298,4 +307,4 @@ def _home(
     index = np.argwhere(marked.array)[:, ::-1]
     index = index[:: max(1, len(index) // 5000)]
     points = index @ marked.affine[:3, :3].T + marked.affine[:3, 3]
-    return reference, head.share_inside(points)
+    return reference, head.fraction_inside(points)

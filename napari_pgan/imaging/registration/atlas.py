@@ -12,8 +12,8 @@ from scipy import ndimage
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
-from napari_pgan.imaging.registration.head_template import AIR, BARE_AIR_COUNTS, Template, shipped_template
-from napari_pgan.imaging.registration.pictures import Shown
+from napari_pgan.imaging.registration.head_template import AIR, BRAIN_MARGIN, Template, shipped_template
+from napari_pgan.imaging.registration.pictures import WindowedVolume
 from napari_pgan.imaging.registration.register import Pyramid
 from napari_pgan.imaging.registration.resampling import resample_image
 
@@ -55,10 +55,10 @@ class Atlas:
         grid = self.grid
         return resample_image(Volume(shown, template.image.affine), np.eye(4), grid.array.shape, grid.affine, AIR)
 
-    def shown(self, stripped: bool) -> Shown:
+    def shown(self, stripped: bool) -> WindowedVolume:
         """The same for a picture, with what surrounds it black."""
         volume, extent = self.picture(stripped), self.extents[stripped]
-        return Shown.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
+        return WindowedVolume.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
 
 
 @functools.cache
@@ -97,7 +97,7 @@ def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
         volume = orient(volume, orientation)
         head = find_foreground(volume.array)
         away = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
-        pyramid = Pyramid(volume, head, region=away <= BARE_AIR_COUNTS if head.stripped else None)
+        pyramid = Pyramid(volume, head, region=away <= BRAIN_MARGIN if head.stripped else None)
     except InputError as error:
         raise InputError(f"the atlas {name} {error}".replace("  ", " ")) from error
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes() + volume.affine.tobytes()).hexdigest()[:16]

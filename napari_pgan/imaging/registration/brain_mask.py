@@ -11,9 +11,9 @@ from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.itk import at_most, to_array, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.registration.deformation import bend, carried
+from napari_pgan.imaging.registration.deformation import fit_deformation, warp
 from napari_pgan.imaging.registration.head_template import Template, shipped_template
-from napari_pgan.imaging.registration.register import Pyramid, Registered, filled, register, without_holes
+from napari_pgan.imaging.registration.register import Pyramid, Registered, fill_holes, largest_filled_part, register
 
 DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
 SIZES = (600.0, 2400.0)  # ml, of the brain with its ventricles and sulci, from a small child's to the largest
@@ -60,11 +60,11 @@ def stripped_brain(volume: Volume, head: Foreground) -> np.ndarray | None:
     """
     if not head.stripped:
         return None
-    mask = without_holes(head.mask)
-    return mask if millilitres_of(mask, volume) <= SIZES[1] else None
+    mask = fill_holes(head.mask)
+    return mask if volume_ml(mask, volume) <= SIZES[1] else None
 
 
-def millilitres_of(mask: np.ndarray, volume: Volume) -> float:
+def volume_ml(mask: np.ndarray, volume: Volume) -> float:
     """How much a mask of a volume's voxels covers."""
     return float(mask.sum() * np.prod(volume.spacing) / 1000)
 
@@ -94,13 +94,13 @@ def find_brain(
     pyramid = Pyramid(volume, head)
     found = register(template.pyramid, pyramid, affine=True, threads=threads)
     with at_most(threads):
-        way = bend(template.pyramid, pyramid, found.matrix)
-        share = carried(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
-        mask = to_array(filled(to_itk(share > 0.5, volume.affine))) > 0
-    return Brain(mask, found, millilitres_of(mask, volume))
+        way = fit_deformation(template.pyramid, pyramid, found.matrix)
+        share = warp(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
+        mask = to_array(largest_filled_part(to_itk(share > 0.5, volume.affine))) > 0
+    return Brain(mask, found, volume_ml(mask, volume))
 
 
-def surest_brain(
+def most_certain_brain(
     volumes: dict[str, Volume],
     heads: dict[str, Foreground],
     first: str,

@@ -19,7 +19,7 @@ STEPS = 12
 SAMPLES = 10_000
 
 
-def bend(template: Pyramid, head: Pyramid, matrix: np.ndarray) -> sitk.CompositeTransform:
+def fit_deformation(template: Pyramid, head: Pyramid, matrix: np.ndarray) -> sitk.CompositeTransform:
     """Bend a template by a coarse cubic B-spline (Rueckert et al. 1999, doi:10.1109/42.796284).
 
     Parameters
@@ -66,7 +66,7 @@ def bend(template: Pyramid, head: Pyramid, matrix: np.ndarray) -> sitk.Composite
     return whole
 
 
-def carried(volume: Volume, way: sitk.Transform, onto: Volume) -> np.ndarray:
+def warp(volume: Volume, way: sitk.Transform, onto: Volume) -> np.ndarray:
     """The values of a template's volume, linearly interpolated, at the voxels of `onto`; 0 outside.
 
     Parameters

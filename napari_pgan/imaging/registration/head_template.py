@@ -28,7 +28,7 @@ CLOSE = 8.0  # mm round the brain that count in a registration everywhere
 AIR_COUNTS = 30.0  # mm from the brain, above the base, that count: what is outside the scalp holds the size
 
 
-BARE_AIR_COUNTS = 25.0  # mm round a brain without skull
+BRAIN_MARGIN = 25.0  # mm round a brain without skull
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Template:
     def brain_pyramid(self) -> Pyramid:
         """The brain alone, made ready once to be the reference of brains without skull."""
         away = ndimage.distance_transform_edt(~self.brain, sampling=self.image.spacing)
-        return Pyramid(self.image, Foreground(self.brain, AIR, True), region=away <= BARE_AIR_COUNTS)
+        return Pyramid(self.image, Foreground(self.brain, AIR, True), region=away <= BRAIN_MARGIN)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pgan.imaging.io.itk import at_most
-from napari_pgan.imaging.registration.register import LEVELS, Pyramid, climb, similarity
+from napari_pgan.imaging.registration.register import LEVELS, Pyramid, optimise, similarity
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -35,9 +35,9 @@ class Mirror:
         self.image.region, self.image.head = (_mirrored(mask, across) for mask in (reference.region, reference.head))
         self.image.points = reference.points * (-1, 1, 1) + (2 * reference.centre[0], 0, 0)
         with at_most(threads):  # a head that is turned has its own plane of symmetry elsewhere
-            self.pose = climb(self.image, reference, LEVELS[0], np.eye(4), 8.0, 0.5)[0]
+            self.pose = optimise(self.image, reference, LEVELS[0], np.eye(4), 8.0, 0.5)[0]
 
-    def likeness(self, moving: Pyramid, matrix: np.ndarray, threads: int = 1, *, affine: bool = False) -> float:
+    def similarity_ratio(self, moving: Pyramid, matrix: np.ndarray, threads: int = 1, *, affine: bool = False) -> float:
         """Mutual information of a volume with the mirror image, over that with the head itself.
 
         Parameters
@@ -58,11 +58,11 @@ class Mirror:
         """
         with at_most(threads):
             own = similarity(self.reference, moving, matrix, LEVELS[0])
-            pose, alike = climb(self.image, moving, LEVELS[0], matrix @ self.pose, 4.0, 0.2, affine)
+            pose, alike = optimise(self.image, moving, LEVELS[0], matrix @ self.pose, 4.0, 0.2, affine)
             if -alike < PLAIN * own:
                 return max(0.0, -alike / own)
-            straight = climb(self.reference, moving, LEVELS[1], matrix, 1.0, 0.05, affine)[1]
-            mirrored = climb(self.image, moving, LEVELS[1], pose, 1.0, 0.05, affine)[1]
+            straight = optimise(self.reference, moving, LEVELS[1], matrix, 1.0, 0.05, affine)[1]
+            mirrored = optimise(self.image, moving, LEVELS[1], pose, 1.0, 0.05, affine)[1]
         return float(mirrored / straight) if np.isfinite(mirrored) and straight < 0 else 0.0
 
 

@@ -15,7 +15,7 @@ from napari_pgan.atomic import replacing
 from napari_pgan.imaging.io.itk import at_most, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.registration.resampling import sampled
+from napari_pgan.imaging.registration.resampling import resample_to_grid
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -60,7 +60,7 @@ class Box:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class WindowedVolume:
     """A volume, and which of its values are black and white."""
 
     volume: Volume
@@ -73,7 +73,7 @@ class Shown:
         return to_itk(self.volume.array.astype(np.float32), self.volume.affine)
 
     @classmethod
-    def of(cls, volume: Volume, head: Foreground) -> Shown:
+    def of(cls, volume: Volume, head: Foreground) -> WindowedVolume:
         """With the brightest three percent of the head white."""
         inside = volume.array[head.mask]
         inside = inside[:: max(1, inside.size // 200_000)]
@@ -91,7 +91,7 @@ class Shown:
         return np.clip(grey, 0, 255).astype(np.uint8)
 
 
-def overlay(fixed: Shown, moving: Shown, box: Box, matrix: np.ndarray) -> np.ndarray:
+def overlay(fixed: WindowedVolume, moving: WindowedVolume, box: Box, matrix: np.ndarray) -> np.ndarray:
     """Two rows, before and after, of three planes through the middle of the box.
 
     Fields of the board show the fixed and the moving volume in turn, so that edges run on where both agree.
@@ -123,7 +123,7 @@ def overlay(fixed: Shown, moving: Shown, box: Box, matrix: np.ndarray) -> np.nda
     return _laid_out(rows)
 
 
-def outline(shown: Shown, mask: np.ndarray) -> np.ndarray:
+def outline(shown: WindowedVolume, mask: np.ndarray) -> np.ndarray:
     """A mask as a line round what it marks: four axial planes from below, two coronal and two sagittal ones.
 
     Parameters
@@ -172,7 +172,7 @@ def _cut(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray
     grid = np.diag([PIXEL, PIXEL, PIXEL, 1.0])  # along RAS
     grid[:3, 3] = np.where(np.arange(3) == across, at, box.low)
     with at_most(1):
-        array = sampled(image, matrix, tuple(size[::-1]), grid, fill, sitk.sitkLinear)
+        array = resample_to_grid(image, matrix, tuple(size[::-1]), grid, fill, sitk.sitkLinear)
     plane: np.ndarray = np.squeeze(array, axis=2 - across)[::-1, ::-1]
     return plane
 

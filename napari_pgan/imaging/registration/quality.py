@@ -93,7 +93,7 @@ class Quality:
             )
         return None
 
-    def badness(self, limits: Limits) -> float:
+    def severity(self, limits: Limits) -> float:
         """For sorting: 1 and more where a limit is passed."""
         return max(
             self.disagreement / limits.disagreement,
@@ -127,7 +127,7 @@ def judge(
         found.disagreement,
         overlap,
         covered,
-        mirror.likeness(moving, found.matrix, affine=affine) if mirror is not None else 0.0,
+        mirror.similarity_ratio(moving, found.matrix, affine=affine) if mirror is not None else 0.0,
     )
 
 

@@ -106,7 +106,7 @@ class Pyramid:
         away = sitk.Abs(self.images[LEVELS[1]] - self.fill)
         shown = to_array(away)
         # fat outshines all in some contrasts, so the head begins well below the middle of what is bright
-        self.head = filled(away > DARK * float(np.median(shown[shown > otsu(shown)])))
+        self.head = largest_filled_part(away > DARK * float(np.median(shown[shown > otsu(shown)])))
         self.region = _wider(self.head, 10.0)
         if region is not None:
             self.region = _shrunk(sitk.Cast(to_itk(region, volume.affine), sitk.sitkFloat32), LEVELS[1]) > 0.1
@@ -129,7 +129,7 @@ class Pyramid:
         seen.region, seen.points, seen.centre = region, points, points.mean(axis=0)
         return seen
 
-    def share_inside(self, points: np.ndarray) -> float:
+    def fraction_inside(self, points: np.ndarray) -> float:
         """Share of points (n, 3), millimetres in RAS, that lie in the head or close to it."""
         direction = np.array(self.region.GetDirection()).reshape(3, 3) * np.array(self.region.GetSpacing())
         index = (points * (-1, -1, 1) - self.region.GetOrigin()) @ np.linalg.inv(direction).T
@@ -159,25 +159,25 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
     with at_most(threads):
         before = similarity(reference, moving, np.eye(4))
         rough = _search(reference, moving)
-        middle = [climb(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
+        middle = [optimise(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
         pose = min(middle, key=lambda found: found[1])[0]
         if affine:
-            pose = climb(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
-        matrix = climb(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
+            pose = optimise(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
+        matrix = optimise(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
         seen = moving.like(reference, matrix) if affine else moving
-        back = climb(seen, reference, LEVELS[1], _search(seen, reference)[0], 2.0, 0.1)[0]
+        back = optimise(seen, reference, LEVELS[1], _search(seen, reference)[0], 2.0, 0.1)[0]
         if affine:
-            back = climb(seen, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
+            back = optimise(seen, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
         inverse = np.linalg.inv(back)
         return Registered(
             matrix, before, similarity(reference, moving, matrix), distance(matrix, inverse, reference.points)
         )
 
 
-def settle(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
+def refine_header_pose(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
     """The nearest best pose to that of the headers, at the middle level: what shows whether two are aligned already."""
     with at_most(threads):
-        return climb(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
+        return optimise(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
 
 
 def similarity(reference: Pyramid, moving: Pyramid, matrix: np.ndarray, mm: float = LEVELS[1]) -> float:
@@ -193,7 +193,7 @@ def distance(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> float:
     return float(np.linalg.norm(difference, axis=1).mean())
 
 
-def climb(
+def optimise(
     reference: Pyramid, moving: Pyramid, mm: float, pose: np.ndarray, step: float, least: float, affine: bool = False
 ) -> tuple[np.ndarray, float]:
     """Follow the gradient from a pose: where it ends, and the negated mutual information there (inf: no overlap).
@@ -243,7 +243,7 @@ def _search(reference: Pyramid, moving: Pyramid) -> list[np.ndarray]:
         method.SetInitialTransform(to_transform(pose))
         looked.append(_value(method, reference.images[mm], moving.images[mm]))
     first = np.argsort(looked, kind="stable")[:CLIMBED]
-    found = [climb(reference, moving, mm, poses[i], 4.0, 0.2) for i in first]
+    found = [optimise(reference, moving, mm, poses[i], 4.0, 0.2) for i in first]
     found.sort(key=lambda f: f[1])
     apart = [found[0]]
     for pose, value in found[1:]:  # the same summit twice is no second chance
@@ -306,23 +306,23 @@ def _shrunk(image: sitk.Image, mm: float) -> sitk.Image:
     return image if max(factors) == 1 else sitk.BinShrink(image, factors)
 
 
-def filled(mask: sitk.Image) -> sitk.Image:
+def largest_filled_part(mask: sitk.Image) -> sitk.Image:
     """The largest part of a mask, without holes in any plane (ventricles open downwards in a head that is cut).
 
     Holes are filled before the largest part is chosen: in large voxels the dark skull parts scalp and brain.
     """
     import SimpleITK as sitk
 
-    array = without_holes(to_array(mask) > 0)
+    array = fill_holes(to_array(mask) > 0)
     parts, count = ndimage.label(array)
     if count > 1:
-        array = without_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
+        array = fill_holes(parts == 1 + np.bincount(parts.ravel())[1:].argmax())
     image = sitk.GetImageFromArray(array.astype(np.uint8))
     image.CopyInformation(mask)
     return image
 
 
-def without_holes(mask: np.ndarray) -> np.ndarray:
+def fill_holes(mask: np.ndarray) -> np.ndarray:
     """A mask, bool (z, y, x), with the holes filled that it has in planes across any axis."""
     mask = mask.copy()
     for axis in range(3):

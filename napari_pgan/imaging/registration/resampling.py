@@ -114,11 +114,11 @@ def _resample(
 
     kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
     with at_most(threads):
-        array = sampled(to_itk(volume.array, volume.affine), matrix, shape, affine, fill, kinds[how])
+        array = resample_to_grid(to_itk(volume.array, volume.affine), matrix, shape, affine, fill, kinds[how])
     return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
 
 
-def sampled(
+def resample_to_grid(
     image: sitk.Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float, interpolator: int
 ) -> np.ndarray:
     """An image of ITK at the voxels of a grid, as one of ITK's interpolators has it there; parameters as above."""

@@ -66,7 +66,7 @@ class TargetAreas:
             raise InputError("shares of the lesion go from 0 to 1 and together to no more than 1")
         if self.side not in (None, "left", "right"):
             raise InputError(f"there is no side {self.side!r}; give left or right")
-        if self.side is not None and self.grid.sideways is None:
+        if self.side is not None and self.grid.lateral_axis is None:
             raise InputError("these slices show one side only; ask for areas instead")
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Loss:
@@ -97,7 +97,7 @@ class TargetAreas:
         shares = {f"{name}, share": area / lesion for name, area in found.items() if lesion}
         on_left = (
             float((labels > 0)[self._on("left")].sum() * self.grid.pixel_area)
-            if self.grid.sideways is not None
+            if self.grid.lateral_axis is not None
             else 0.0
         )
         return {**found, "lesion": lesion, **shares, **({"left": on_left / lesion} if lesion else {})}
@@ -141,7 +141,7 @@ class TargetAreas:
 
     def _on(self, side: Side, factor: int = 1) -> tuple[slice, ...]:
         """Where a side is, on images that are smaller by a factor."""
-        axis = self.grid.sideways
+        axis = self.grid.lateral_axis
         assert axis is not None
         letter = "R" if self.grid.orientation is None else self.grid.orientation[axis]  # columns grow to the right
         size = self.grid.shape[axis] // factor

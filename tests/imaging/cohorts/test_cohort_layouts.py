@@ -95,7 +95,7 @@ def test_a_dicom_tree_becomes_a_store_that_names_nobody(tmp_path: Path) -> None:
     cohort = find_cohort(tmp_path / "tree")
     assert (cohort.layout, cohort.content.modalities) == ("DICOM", ("t1", "t1ce", "t2", "flair"))
     report = prepare(str(tmp_path / "tree"), tmp_path / "a.zarr", Options(size=16))
-    assert [(a.name, a.reason) for a in report.aside] == [("C", "flair is missing")]
+    assert [(a.name, a.reason) for a in report.rejected] == [("C", "flair is missing")]
     store = open_store(tmp_path / "a.zarr")
     assert [label.value for label in store.channels.labels] == [1, 2, 4]
     for path in (tmp_path / "a.zarr").rglob("*"):

@@ -48,7 +48,7 @@ def test_slices_of_several_shapes_become_a_store(plans: Path, shared_data: Path,
     report = prepare(
         str(shared_data / "brats2013_2d"), tmp_path / "a.zarr", Options(32, plan=read_plan(plans / "brats2013-2d.yaml"))
     )
-    assert not report.aside
+    assert not report.rejected
     store = open_store(tmp_path / "a.zarr")
     assert [label.value for label in store.channels.labels] == [4, 5, 6, 7]
     assert len(store.load_slices(None)) == 8

@@ -122,7 +122,7 @@ def test_folders_become_a_store(tmp_path: Path) -> None:
                 Image.fromarray(array).save(tmp_path / "in" / folder / f"p{i}{eye}.png")
     (tmp_path / "in" / "masks" / "p4R.png").unlink()
     report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32))
-    assert [(a.name, a.reason) for a in report.aside] == [("4", "the segmentation is missing")]
+    assert [(a.name, a.reason) for a in report.rejected] == [("4", "the segmentation is missing")]
     store = open_store(tmp_path / "a.zarr")
     slices = store.load_slices(None, 16)
     assert slices.images.shape == (6, 3, 16, 16)

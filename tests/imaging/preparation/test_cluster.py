@@ -56,8 +56,8 @@ def test_the_same_store_byte_for_byte_and_again_only_what_is_missing(
         lambda what, done, total: seen.append((what, done, total)),
     )
     assert _subjects(tmp_path / "there.zarr") == _subjects(tmp_path / "alone.zarr")
-    assert there.aside == alone.aside
-    assert len(there.aside) == 1
+    assert there.rejected == alone.rejected
+    assert len(there.rejected) == 1
     assert (seen[0], seen[-1]) == (("first look", 0, 5), ("subjects", 5, 5))
     write_subject(cohort, "late", 9)
     assert main(["prepare", "cohort", "there.zarr", "--size", "16", "--scheduler", scheduler]) == 0
@@ -70,10 +70,10 @@ def test_no_name_is_seen_by_the_scheduler(scheduler: str, tmp_path: Path) -> Non
     seen: set[str] = set()
     with distributed.Client(scheduler, set_as_default=False) as client:
 
-        def note(what: str, done: int, total: int) -> None:
+        def record(what: str, done: int, total: int) -> None:
             seen.update(str(key) for key in client.run_on_scheduler(lambda dask_scheduler: [*dask_scheduler.tasks]))
 
-        prepare(str(cohort), tmp_path / "a.zarr", SMALL, Cluster(scheduler, pytest.fail), note)
+        prepare(str(cohort), tmp_path / "a.zarr", SMALL, Cluster(scheduler, pytest.fail), record)
     assert seen
     assert not any("CBICA" in key or "Brats" in key for key in seen)
 

@@ -30,7 +30,7 @@ def test_the_rest_is_done(tmp_path: Path) -> None:
     (folder / names[5] / f"{names[5]}_t2.nii").write_bytes(b"")
     report = prepare(str(folder), tmp_path / "a.zarr", Options(size=16))
     assert (report.found, report.new, len(report.subjects)) == (30, 24, 24)
-    assert [(a.name, a.reason) for a in report.aside] == list(zip(names, (
+    assert [(a.name, a.reason) for a in report.rejected] == list(zip(names, (
         "t1 is truncated or damaged; fetch it again",
         "t2 is 44 x 50 x 18 x 2 with 4 axes; a volume has three",
         "flair is constant (7 everywhere); it holds no image",

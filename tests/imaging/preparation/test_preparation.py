@@ -48,7 +48,7 @@ def test_a_field_of_view_that_was_chosen_sets_nobody_aside_for_another_modality(
     flair[21:24, 1:49, 8:11] = 400
     write_subject(tmp_path / "cohort", "Brats18_X_1", flair=flair)
     report = prepare(str(tmp_path / "cohort"), tmp_path / "a.zarr", SMALL)
-    assert not report.aside
+    assert not report.rejected
     ((_, about),) = report.subjects.items()
     assert 0 < about["cut"] < 0.01
     assert "cuts off up to" in "\n".join(report.lines())
@@ -63,7 +63,7 @@ def test_a_cohort_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
     assert store.grid.shape == (16, 16)
     assert store.grid.spacing == (11.0, 11.0)  # a head of 168 mm and its margin need 176 mm
     assert (store.grid.orientation, store.grid.slice_spacing) == ("PL", 6.0)
-    assert not report.aside
+    assert not report.rejected
     assert report.to_dict(with_names=False)["slices"] == len(store.load_slices(None))
     for key in store.keys(None):
         subject = store.subject(key)
@@ -127,7 +127,7 @@ def test_no_name_reaches_the_store(cohort: Path, tmp_path: Path) -> None:
     write_subject(cohort, "Brats18_CBICA_empty_1", seg=np.zeros_like(arrays()["seg"]))
     (cohort / "Brats18_CBICA_P003_1" / "Brats18_CBICA_P003_1_t1.nii.gz").write_bytes(b"\x1f\x8b")
     report = prepare(str(cohort), tmp_path / "a.zarr", SMALL)
-    assert {a.name for a in report.aside} == {
+    assert {a.name for a in report.rejected} == {
         "Brats18_CBICA_broken_1",
         "Brats18_CBICA_empty_1",
         "Brats18_CBICA_P003_1",
@@ -138,7 +138,7 @@ def test_no_name_reaches_the_store(cohort: Path, tmp_path: Path) -> None:
             assert word.encode() not in data, path
             assert word not in path
     kept = open_store(tmp_path / "a.zarr").attributes["report"]["set_aside"]
-    assert {a["key"] for a in kept} == {subject_key(a.name, b"a salt for tests") for a in report.aside}
+    assert {a["key"] for a in kept} == {subject_key(a.name, b"a salt for tests") for a in report.rejected}
     assert sorted(a["reason"] for a in kept) == [
         "its segmentation is empty; nothing is marked in it",
         "t1 is truncated or damaged; fetch it again",
@@ -225,8 +225,8 @@ def test_processes_make_what_one_makes(cohort: Path, tmp_path: Path) -> None:
         str(cohort), tmp_path / "two.zarr", SMALL, 2, lambda what, done, total: seen.append((what, done, total))
     )
     assert open_store(tmp_path / "one.zarr").fingerprint == open_store(tmp_path / "two.zarr").fingerprint
-    assert one.aside == two.aside
-    assert len(two.aside) == 1
+    assert one.rejected == two.rejected
+    assert len(two.rejected) == 1
     assert seen[0] == ("first look", 0, 6)
     assert seen[-1] == ("subjects", 6, 6)
 
@@ -259,7 +259,7 @@ def test_a_store_without_processes_on_an_fsspec_address(cohort: Path) -> None:
 
 def test_a_field_of_view_that_was_asked_for_may_cut_and_says_so(cohort: Path, tmp_path: Path) -> None:
     report = prepare(str(cohort), tmp_path / "a.zarr", Options(size=16, field_of_view=128))
-    assert not report.aside
+    assert not report.rejected
     assert report.to_dict(with_names=False)["cut"] > 0.05
     assert any("cuts off" in line for line in report.lines())
 
@@ -269,7 +269,7 @@ def test_a_head_that_outgrows_the_store_is_set_aside(cohort: Path, tmp_path: Pat
     large = AFFINE @ np.diag([1.2, 1.2, 1.2, 1])
     for part, array in arrays().items():
         write(cohort / "large" / f"large_{part}.nii.gz", array, large)
-    (aside,) = prepare(str(cohort), tmp_path / "a.zarr", SMALL).aside
+    (aside,) = prepare(str(cohort), tmp_path / "a.zarr", SMALL).rejected
     assert aside.reason.startswith("its head is 202 mm long, more than the store's field of view of 176 mm")
 
 
@@ -310,7 +310,7 @@ def test_a_damaged_subject_is_set_aside_and_the_others_go_on(cohort: Path, tmp_p
     shutil.rmtree(cohort / "Brats18_CBICA_P004_1")
     write_subject(cohort, "damaged", **change())
     report = prepare(str(cohort), tmp_path / "a.zarr", SMALL)
-    (aside,) = report.aside
+    (aside,) = report.rejected
     assert aside.name == "damaged"
     assert aside.reason.startswith(reason)
     assert f"  damaged: {aside.reason}" in report.lines()
@@ -319,7 +319,7 @@ def test_a_damaged_subject_is_set_aside_and_the_others_go_on(cohort: Path, tmp_p
 
 def test_a_fraction_of_a_label_in_whole_floats_is_none(cohort: Path, tmp_path: Path) -> None:
     write_subject(cohort, "floats", seg=arrays()["seg"].astype(np.float32))
-    assert not prepare(str(cohort), tmp_path / "a.zarr", SMALL).aside
+    assert not prepare(str(cohort), tmp_path / "a.zarr", SMALL).rejected
 
 
 def test_a_cohort_where_enhancing_is_three(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_cohort_where_enhancing_is_three(tmp_path: Path) -> None:
     for i in range(3):
         write_subject(tmp_path / "cohort", f"a{i}", i, seg=segmentation)
     write_subject(tmp_path / "cohort", "b")
-    (aside,) = prepare(str(tmp_path / "cohort"), tmp_path / "a.zarr", SMALL).aside
+    (aside,) = prepare(str(tmp_path / "cohort"), tmp_path / "a.zarr", SMALL).rejected
     assert aside.name == "b"
     assert aside.reason == "its segmentation holds the value 4, which no label has; declared are 1, 2, 3"
     store = open_store(tmp_path / "a.zarr")
@@ -358,7 +358,7 @@ def test_real_subjects(shared_data: Path, tmp_path: Path) -> None:
     for name in ("Brats18_TCIA10_637_1", "Brats18_TCIA10_639_1", "Brats18_CBICA_ABM_1", "Brats18_2013_3_1"):
         (source / name).symlink_to(shared_data / "brats18" / name)
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=64, split=SplitRule.parse("train=2,val=1,test=1")))
-    assert not report.aside
+    assert not report.rejected
     store = open_store(tmp_path / "a.zarr")
     assert store.counts() == {"train": 2, "val": 1, "test": 1}
     slices = store.load_slices(None)

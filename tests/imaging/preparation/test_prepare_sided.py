@@ -33,5 +33,5 @@ def test_the_axis_that_can_be_mirrored_follows_from_the_direction_of_the_slices(
     for axis in ("axial", "coronal", "sagittal"):
         words = ["prepare", str(tmp_path / "cohort"), str(tmp_path / f"{axis}.zarr"), "--size", "16", "--workers", "1"]
         assert main([*words, "--axis", axis]) == 0
-        found[axis] = open_store(tmp_path / f"{axis}.zarr").grid.sideways
+        found[axis] = open_store(tmp_path / f"{axis}.zarr").grid.lateral_axis
     assert found == {"axial": -1, "coronal": -1, "sagittal": None}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pgan.imaging.preparation.quality_page import without_pictures, write_page
+from napari_pgan.imaging.preparation.quality_page import count_without_pictures, write_page
 from napari_pgan.imaging.preparation.report import PreparationReport
 from napari_pgan.imaging.registration.align import describe
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
@@ -46,9 +46,9 @@ def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_
 @pytest.mark.parametrize("mirrored", [0.0, 0.65, 0.99])
 def test_likeness_to_the_mirror_image_counts_only_near_its_limit(mirrored: float) -> None:
     limits = Limits()
-    assert replace(SOUND, mirrored=mirrored).badness(limits) == SOUND.badness(limits)
-    assert replace(SOUND, mirrored=limits.mirrored).badness(limits) == pytest.approx(1)
-    assert replace(SOUND, mirrored=1.5).badness(ATLAS_LIMITS) == SOUND.badness(ATLAS_LIMITS)
+    assert replace(SOUND, mirrored=mirrored).severity(limits) == SOUND.severity(limits)
+    assert replace(SOUND, mirrored=limits.mirrored).severity(limits) == pytest.approx(1)
+    assert replace(SOUND, mirrored=1.5).severity(ATLAS_LIMITS) == SOUND.severity(ATLAS_LIMITS)
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_who_has_no_picture_is_told_on_the_page_and_in_the_report(tmp_path: Path
     assert page.count("<img") == 1
     assert page.count("No picture: it was prepared by an earlier run") == 1
     assert "<p>1 subject without pictures and transforms" in page
-    assert without_pictures(tmp_path, report) == 1
-    assert any("1 subject without pictures" in line for line in replace(report, pictureless=1).lines())
+    assert count_without_pictures(tmp_path, report) == 1
+    assert any("1 subject without pictures" in line for line in replace(report, without_pictures=1).lines())
 
 
 def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> No
     assert "within 6 mm, and of 600 to 2400 ml" in page
     assert "its own 90% must lie in the head" in page
     assert 'src="key-a/brain.png"' in page
-    assert without_pictures(tmp_path, report) == 0
+    assert count_without_pictures(tmp_path, report) == 0
     assert "<table>" not in page  # no registration, no figures of one
     stripped["brain_mask"] = {"given": False, "stripped": True, "modality": "t2", "millilitres": 1432.4}
     page = write_page(tmp_path, report).read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from napari_pgan.imaging.io.volume import Volume, orient
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.registration.pictures import GAP, LINE, ROUND_BRAIN, Box, Shown, outline, overlay
+from napari_pgan.imaging.registration.pictures import GAP, LINE, ROUND_BRAIN, Box, WindowedVolume, outline, overlay
 
 SHAPE = (60, 80, 70)
 AFFINE = np.array([[-2.0, 0, 0, 69], [0, -2, 0, 79], [0, 0, 2, -59], [0, 0, 0, 1]])  # counts to S, P and L
@@ -23,10 +23,10 @@ def _ball(middle: tuple[float, float, float], radius: float) -> np.ndarray:
     return found
 
 
-def _shown(spots: np.ndarray, axes: str = "SPL") -> Shown:
+def _shown(spots: np.ndarray, axes: str = "SPL") -> WindowedVolume:
     head = _ball((0, 0, 0), 50)
     volume = orient(Volume(np.where(spots, 100.0, np.where(head, 20.0, 0.0)).astype(np.float32), AFFINE), axes)
-    return Shown(volume, 0.0, 100.0)
+    return WindowedVolume(volume, 0.0, 100.0)
 
 
 def _planes(row: np.ndarray) -> list[np.ndarray]:
@@ -82,7 +82,7 @@ def test_before_and_after_differ_by_the_motion() -> None:
     fixed, there = _shown(_ball((0, 0, 0), 20)), np.eye(4)
     there[0, 3] = -12
     aside = there @ AFFINE
-    moving = Shown(Volume(fixed.volume.array, aside), 0.0, 100.0)
+    moving = WindowedVolume(Volume(fixed.volume.array, aside), 0.0, 100.0)
     box = Box.around(np.array([[-50.0] * 3, [50.0] * 3]))
     picture = overlay(fixed, moving, box, there)
     height = (len(picture) - GAP) // 2
@@ -94,7 +94,7 @@ def test_before_and_after_differ_by_the_motion() -> None:
 
 def test_the_line_runs_round_the_brain_and_nowhere_else() -> None:
     brain = _ball((4, -6, 2), 34)
-    picture = outline(Shown.of(_shown(brain).volume, Foreground(brain, 0.0, True)), brain)
+    picture = outline(WindowedVolume.of(_shown(brain).volume, Foreground(brain, 0.0, True)), brain)
     line = (picture == LINE).all(axis=-1)
     n = 2 * (34 + int(ROUND_BRAIN))
     axial = [line[:n, i * (n + GAP) : i * (n + GAP) + n] for i in range(4)]

@@ -203,4 +203,4 @@ def test_a_connection_that_breaks_ends_the_preparation(
     monkeypatch.setattr(_Objects, "reachable", True)
     assert not is_free(address)
     report = prepare(str(cohort), address, SMALL)
-    assert (report.new, len(report.subjects), report.aside) == (3, 4, ())
+    assert (report.new, len(report.subjects), report.rejected) == (3, 4, ())

@@ -16,4 +16,4 @@ def test_there_are_no_more_processes_than_cores_or_than_memory_holds(
 ) -> None:
     monkeypatch.setattr(workers, "available_cores", lambda: cores)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
-    assert workers.fitting_workers() == expected
+    assert workers.default_worker_count() == expected

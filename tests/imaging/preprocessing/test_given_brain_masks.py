@@ -44,7 +44,7 @@ def _subject(folder: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Pat
 def test_the_mask_that_a_plan_names_is_the_brain(tmp_path: Path) -> None:
     asked = Options(size=32, plan=PLAN, folder=tmp_path / "quality")
     report = prepare(str(_subject(tmp_path / "in", _brain())), tmp_path / "a.zarr", asked)
-    assert not report.aside
+    assert not report.rejected
     ((key, about),) = report.subjects.items()
     with Image.open(tmp_path / "quality" / key / "brain.png") as picture:
         assert (np.asarray(picture) == LINE).all(axis=-1).any()
@@ -63,7 +63,7 @@ def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_pat
     """The brain of 136 mm and its margin need 144 mm; the head of 168 mm would need 176 mm."""
     source = _subject(tmp_path / "in", _brain())
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=16, plan=PLAN))
-    assert not report.aside
+    assert not report.rejected
     grid = open_store(tmp_path / "a.zarr").grid
     parts = {part: FoundVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
     parts["brain"] = FoundVolume("brain", source / "a_mask.nii.gz", "brain")
@@ -74,7 +74,7 @@ def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_pat
 def test_a_mask_that_marks_nothing_sets_the_subject_aside(tmp_path: Path) -> None:
     source = _subject(tmp_path / "in", np.zeros(SHAPE, np.uint8))
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
-    assert [aside.reason for aside in report.aside] == ["its brain mask is empty"]
+    assert [aside.reason for aside in report.rejected] == ["its brain mask is empty"]
 
 
 def test_a_mask_on_another_grid_needs_registration(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
     assert cohort.content.modalities == ("t1", "t2")
     assert cohort.content.labels == ()
     report = prepare(str(tmp_path), tmp_path / "b.zarr", Options(size=32, split=RULE, strip=True, reference="t2"))
-    assert [aside.name for aside in report.aside] == ["sub-02"]  # an ellipsoid of noise holds no brain
-    assert "no brain was found" in report.aside[0].reason or "nor in any" in report.aside[0].reason
+    assert [aside.name for aside in report.rejected] == ["sub-02"]  # an ellipsoid of noise holds no brain
+    assert "no brain was found" in report.rejected[0].reason or "nor in any" in report.rejected[0].reason
 
 
 def test_a_plan_that_cannot_mean_it_is_refused() -> None:

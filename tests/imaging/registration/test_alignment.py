@@ -135,7 +135,7 @@ def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) ->
     page = tmp_path / "page"
     options = Options(size=32, split=rule, register=True, folder=page)
     report = prepare(str(cohort), tmp_path / "a.zarr", options)
-    (aside,) = report.aside
+    (aside,) = report.rejected
     assert aside.name == "wrong"
     assert aside.reason.startswith("flair could not be registered")
     store = open_store(tmp_path / "a.zarr")
@@ -161,7 +161,7 @@ def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[s
     rule = SplitRule.parse("train=1,val=0,test=0")
     options = Options(size=32, split=rule, plan=plan, register=True)
     report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", options)
-    assert not report.aside
+    assert not report.rejected
     (about,) = report.subjects.values()
     assert about["registration"]["reference"] == "t2"
     assert about["provenance"]["shape"][0] == subject["t2"].array.shape[0]

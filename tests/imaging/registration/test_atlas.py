@@ -139,7 +139,7 @@ def test_a_store_on_an_atlas_knows_which_and_nothing_of_where_it_lay(
     rule = SplitRule.parse("train=1,val=0,test=0")
     options = Options(size=32, split=rule, plan=plan, atlas=str(atlas_file), labels="gaussian")
     report = prepare(str(tmp_path / "in"), tmp_path / "a.zarr", options)
-    assert not report.aside
+    assert not report.rejected
     store = open_store(tmp_path / "a.zarr")
     atlas = load_atlas(str(atlas_file), "SPL")
     (about,) = report.subjects.values()

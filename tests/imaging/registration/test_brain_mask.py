@@ -11,7 +11,7 @@ from displaced import motion, move
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
-from napari_pgan.imaging.registration.brain_mask import Brain, find_brain, surest_brain
+from napari_pgan.imaging.registration.brain_mask import Brain, find_brain, most_certain_brain
 from napari_pgan.imaging.registration.head_template import shipped_template
 from napari_pgan.imaging.registration.register import Registered
 from napari_pgan.phantom import make_subject
@@ -50,11 +50,11 @@ def test_the_brain_of_a_phantom_in_its_surest_modality() -> None:
     ball = Volume(_ball(subject.brain.shape), affine)
     volumes = {"t1": ball, "t2": Volume(subject.images["t2"], affine)}
     heads = {part: find_foreground(volume.array) for part, volume in volumes.items()}
-    part, found = surest_brain(volumes, heads, "t1")
+    part, found = most_certain_brain(volumes, heads, "t1")
     assert part == "t2"
     assert _dice(found.mask, subject.brain) > 0.93
     with pytest.raises(InputError, match=r"no brain was found .* in t1, nor in any other modality"):
-        surest_brain({"t1": ball}, heads, "t1")
+        most_certain_brain({"t1": ball}, heads, "t1")
 
 
 def test_the_search_tells_each_modality_before_it_looks_and_can_be_ended_there() -> None:
@@ -64,7 +64,7 @@ def test_the_search_tells_each_modality_before_it_looks_and_can_be_ended_there()
     heads = dict.fromkeys(volumes, Foreground(np.ones((2, 8, 8), bool), 0.0, False))
     told: list[str] = []
     with pytest.raises(InputError, match=r"^t2 "):
-        surest_brain(volumes, heads, "t2", told.append)
+        most_certain_brain(volumes, heads, "t2", told.append)
     assert told == ["t2", "t1", "flair"]
 
     def end(part: str) -> None:
@@ -72,7 +72,7 @@ def test_the_search_tells_each_modality_before_it_looks_and_can_be_ended_there()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        surest_brain(volumes, heads, "t2", end)
+        most_certain_brain(volumes, heads, "t2", end)
 
 
 def _ball(shape: tuple[int, ...]) -> np.ndarray:

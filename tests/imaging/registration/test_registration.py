@@ -12,7 +12,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.itk import to_array
 from napari_pgan.imaging.io.volume import Volume, read_volume
 from napari_pgan.imaging.registration.quality import Limits, Quality, judge
-from napari_pgan.imaging.registration.register import Pyramid, Registered, distance, register, settle
+from napari_pgan.imaging.registration.register import Pyramid, Registered, distance, refine_header_pose, register
 from napari_pgan.phantom import make_subject
 
 LIMITS = Limits()
@@ -50,12 +50,12 @@ def test_a_displaced_brain_of_another_contrast_comes_back(
 
 
 def test_the_same_call_gives_the_same_bytes(brain: dict[str, Volume], reference: Pyramid) -> None:
-    first, again = (settle(reference, Pyramid(brain["t2"])) for _ in range(2))
+    first, again = (refine_header_pose(reference, Pyramid(brain["t2"])) for _ in range(2))
     assert first.tobytes() == again.tobytes()
 
 
 def test_aligned_volumes_settle_where_they_are(brain: dict[str, Volume], reference: Pyramid) -> None:
-    assert distance(settle(reference, Pyramid(brain["t2"])), np.eye(4), reference.points) < 0.5
+    assert distance(refine_header_pose(reference, Pyramid(brain["t2"])), np.eye(4), reference.points) < 0.5
 
 
 def test_a_grid_of_its_own_does_not_matter(brain: dict[str, Volume], reference: Pyramid) -> None:
@@ -71,7 +71,7 @@ def test_a_little_less_alike_is_no_failure() -> None:
     figures = {"moved": 0.9, "turned": 0.1, "disagreement": 0.2, "overlap": 0.99, "covered": 1.0}
     assert Quality(0.7221, 0.7194, **figures).problem(LIMITS) is None
     assert "less alike" in str(Quality(0.7221, 0.65, **figures).problem(LIMITS))
-    assert Quality(0.7221, 0.65, **figures).badness(LIMITS) >= 1 > Quality(0.7221, 0.7194, **figures).badness(LIMITS)
+    assert Quality(0.7221, 0.65, **figures).severity(LIMITS) >= 1 > Quality(0.7221, 0.7194, **figures).severity(LIMITS)
 
 
 def test_a_slab_of_a_head(brain: dict[str, Volume], reference: Pyramid) -> None:
@@ -142,7 +142,7 @@ def test_a_subject_of_brats_is_aligned(shared_data: Path) -> None:
         Pyramid(read_volume(folder / f"{folder.name}_{part}.nii.gz")) for part in ("t1", "t1ce", "t2", "flair")
     )
     for moving in others:
-        assert distance(settle(reference, moving), np.eye(4), reference.points) < 0.5
+        assert distance(refine_header_pose(reference, moving), np.eye(4), reference.points) < 0.5
 
 
 def _pairs(shared_data: Path) -> list[tuple[Volume, Volume]]:

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.preparation.report import subjects_said
+from napari_pgan.imaging.preparation.report import count_subjects
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.sections import heading
 from napari_pgan.viewer.docks.common.tables import fit_rows
@@ -232,7 +232,7 @@ class CohortTab(QWidget):
         self._rows, self._listed = rows_of(out), self._asked.cohort
         self._show_rows()
         complete = sum(not row.said for row in self._rows)
-        self.said.emit(f"{subjects_said(len(self._rows))} found, {complete} of them complete; nothing was written.")
+        self.said.emit(f"{count_subjects(len(self._rows))} found, {complete} of them complete; nothing was written.")
 
     def _on_prepared(self, out: str) -> None:
         same = self._listed == self._asked.cohort

@@ -55,7 +55,7 @@ class TargetBox(QWidget):
         last = len(model.card.channels.labels) + 1
         self.lesion, self.side = _spin(whole, 10 * grid.pixel_area), QComboBox()
         self.side.addItems([f"{_ANY} side", *_SIDES])
-        self.side.setEnabled(grid.sideways is not None)
+        self.side.setEnabled(grid.lateral_axis is not None)
         self.side.setToolTip("Of the patient" if grid.orientation else "Of the picture")
         self._grid.addWidget(QLabel("all together"), last, 0)
         self._grid.addWidget(self.lesion, last, 1)
