@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow coverage lint format docs benchmarks clean
+.PHONY: demo test test-slow coverage lint format docs pictures benchmarks clean
 
 demo: $(VENV)/.app
 	$(BIN)/napari-pgan-train demo --out demo
@@ -12,7 +12,7 @@ demo: $(VENV)/.app
 		.ci/system-packages gui; $(BIN)/napari demo/run32/model.safetensors; \
 	else echo "No display here; on one with a screen: $(BIN)/napari demo/run32/model.safetensors"; fi
 
-test: $(VENV)/.dev lint
+test: $(VENV)/.dev lint docs
 	.ci/system-packages gui
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
@@ -39,10 +39,14 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
+
+pictures: $(VENV)/.dev
 	.ci/system-packages gui
 	$(BIN)/python docs/make_phantom_sheet.py
 	xvfb-run -a $(BIN)/python docs/make_screenshot.py
 	xvfb-run -a $(BIN)/python docs/make_screenshot.py --dock Steer
+	xvfb-run -a $(BIN)/python docs/make_prepare_screenshot.py
 
 # THREADS=2 sets torch's threads; on a machine with a GPU, `python benchmarks/gpu.py --device cuda` adds its table.
 benchmarks: $(VENV)/.dev
@@ -51,7 +55,7 @@ benchmarks: $(VENV)/.dev
 	$(BIN)/python benchmarks/tables.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info
 
 $(VENV)/.app: pyproject.toml constraints.txt
 	.ci/system-packages
@@ -61,5 +65,5 @@ $(VENV)/.app: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.app
-	$(PIP) --group dev
+	$(PIP) --group dev --group docs
 	@touch $@
