@@ -1,4 +1,4 @@
-"""What the command says while it works: a bar when a person watches, plain lines otherwise."""
+"""Messages, JSON results and progress of the command: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.progress import Progress
 
-_BETWEEN = 5.0  # seconds between two plain lines, at least
-_SILENCE = 300.0  # seconds without a plain line, at most, while steps are done
-_REFRESH = 2.0  # times a second that the bar is drawn
-_BAR = (6, 40)  # characters
+_INTERVAL = 5.0  # minimum seconds between two plain lines
+_MAX_INTERVAL = 300.0  # maximum seconds between two plain lines while steps are done
+_NOTE_WIDTH, _TIME_WIDTH, _BAR_WIDTH = 24, 17, 6  # characters reserved for the note, the time left and the bar
 
 
 class Update(Protocol):
-    """Told how many steps are done, what to say beside it, and how many seconds are left where that is known."""
+    """Callback with the steps done, a note to show beside them, and the seconds left if they are known."""
 
     def __call__(self, done: int, note: str = "", seconds_left: float | None = None) -> None: ...
 
 
 def say(text: str) -> None:
-    """A line for the person, on stderr, so that stdout stays free for `--json`."""
+    """Print a message on stderr, so that stdout stays free for `--json`."""
     print(text, file=sys.stderr, flush=True)
 
 
 def emit(data: Any) -> None:
-    """A result for machines: one JSON document on stdout."""
+    """Print a result as one JSON document on stdout."""
     print(json.dumps(data, indent=2, ensure_ascii=False), flush=True)
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it, as ``40 s``, ``22 min``, ``5 h 12 min`` or ``3 d 4 h``."""
+    """Format a duration as ``40 s``, ``22 min``, ``5 h 12 min`` or ``3 d 4 h``."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -50,36 +49,33 @@ def duration(seconds: float) -> str:
 
 @contextlib.contextmanager
 def progress(what: str, total: int, unit: str = "") -> Iterator[Update]:
-    """Show how far a work of `total` steps is; yields ``update(done, note, seconds_left)``.
+    """Show the progress of `total` steps; yields ``update(done, note, seconds_left)``.
 
-    On a terminal this is a bar with the time left; otherwise a line at every tenth of the way or every five minutes, at
-    most one in five seconds. Where the caller does not say how long it takes, steps are taken to be equally long.
+    On a terminal this is a bar with the time left; elsewhere a line at every tenth of the steps or every five minutes,
+    at most one in five seconds. If the caller does not give the time left, it is estimated from the mean time of a step.
     """
-    way = _Way(what, total, unit)
+    state = _State(what, total, unit)
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        yield _Lines(way)
+        yield _Lines(state)
         return
-    from rich.console import Console
-    from rich.live import Live
-
-    with Live(get_renderable=lambda: _Bar(way), console=Console(stderr=True), refresh_per_second=_REFRESH) as live:
+    with _bar(state) as bar:
+        task = bar.add_task(what, total=state.total, state=state)
 
         def update(done: int, note: str = "", seconds_left: float | None = None) -> None:
-            way.update(done, note, seconds_left)
-            if done >= way.total:
-                live.refresh()
+            state.update(done, note, seconds_left)
+            bar.update(task, completed=min(done, state.total), refresh=done >= state.total)
 
         yield update
 
 
-class _Way:
-    """How far a work is, and how to say it."""
+class _State:
+    """The progress of one task, and how it is worded."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         self.what, self.total, self.unit = what, max(total, 1), unit
         self.done, self.note = 0, ""
         self.began = self.now = time.monotonic()
-        self.first: tuple[int, float] | None = None  # where a work that goes on was taken up, and when
+        self.first: tuple[int, float] | None = None  # steps done at the first update, and its time
         self.seconds_left: float | None = None
 
     def update(self, done: int, note: str, seconds_left: float | None) -> None:
@@ -89,72 +85,61 @@ class _Way:
             seconds_left = (self.now - self.first[1]) / (done - self.first[0]) * max(self.total - done, 0)
         self.seconds_left = seconds_left
 
-    def left(self) -> str:
+    @property
+    def time_left(self) -> str:
         if self.done >= self.total:
             return f"done in {duration(self.now - self.began)}"
         if self.seconds_left is None:
             return ""
         return f"{duration(max(self.seconds_left - (time.monotonic() - self.now), 0))} left"
 
-    def line(self) -> str:
-        """All of it, for a log."""
-        count = f"{self.done:,}/{self.total:,} {self.unit}".rstrip()
-        return ", ".join(filter(None, (f"{self.what}: {count} ({self.share:.0%})", self.note, self.left())))
-
     @property
-    def share(self) -> float:
-        return min(self.done / self.total, 1.0)
+    def count(self) -> str:
+        return f"{self.done:,}/{self.total:,}"
 
-    def texts(self, width: int) -> tuple[str, int, str]:
-        """What stands before the bar, the bar's length, and what stands after it, for a line of `width` characters."""
-        whole = f"{self.total:,}"
-        count = f"{self.done:>{len(whole)},}/{whole}"
-        percent, end = f"{self.share:4.0%}", (self.note, self.left())
-        for before, after in (
-            (self.what, (f"{count} {self.unit}".rstrip(), *end)),
-            (self.what, (count, *end)),
-            ("", (count, *end)),
-            ("", (percent, *end)),
-        ):
-            text = "  ".join(filter(None, after))
-            room = width - len(text) - 2 - (len(before) + 2 if before else 0)
-            if room >= _BAR[0]:
-                return before, min(room, _BAR[1]), text
-        return "", 0, "  ".join(filter(None, (percent, *end)))[:width]
+    def line(self) -> str:
+        """Return everything in one line of a log."""
+        share = f"({min(self.done / self.total, 1.0):.0%})"
+        count = " ".join(filter(None, (self.count, self.unit, share)))
+        return ", ".join(filter(None, (f"{self.what}: {count}", self.note, self.time_left)))
 
 
-class _Bar:
-    """As much of it as fits on one line of the terminal."""
+def _bar(state: _State) -> Progress:
+    """Return a bar whose columns fit on one line of the terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
-    def __init__(self, way: _Way) -> None:
-        self.way = way
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
-
-        before, length, after = self.way.texts(options.max_width - 3)  # a typed ^C must not begin another line
-        bar = ProgressBar(self.way.total, min(self.way.done, self.way.total), length)
-        row: list[RenderableType] = [*([Text(before)] if before else []), *([bar] if length else []), Text(after)]
-        table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-        for _ in row:
-            table.add_column(no_wrap=True)
-        table.add_row(*row)
-        yield table
+    width = Console(stderr=True).width - 3  # leaves room for a typed ^C, which would otherwise start a new line
+    space = width - _NOTE_WIDTH - _TIME_WIDTH - _BAR_WIDTH - 4
+    names, counts = len(state.what) + 1, 2 * len(f"{state.total:,}") + 1
+    columns = ["{task.fields[state].count}" if counts <= space else "{task.percentage:>3.0f}%"]
+    if names + counts <= space:
+        columns.insert(0, "{task.description}")
+    if names + counts + len(state.unit) + 1 <= space:
+        columns[1] += f" {state.unit}"
+    columns += ["{task.fields[state].note}", "{task.fields[state].time_left}"]
+    texts = [TextColumn(column, markup=False) for column in columns]
+    bar = BarColumn(bar_width=None, table_column=Column(ratio=1))
+    at = len(texts) - 3
+    return Progress(
+        *texts[:at], bar, *texts[at:], console=Console(stderr=True, width=width), refresh_per_second=2, expand=True
+    )
 
 
 class _Lines:
-    def __init__(self, way: _Way) -> None:
-        self.way, self.tenth, self.last = way, -1, -1e9
+    """Prints a line at every tenth of the steps, at most one in `_INTERVAL` and at least one in `_MAX_INTERVAL`."""
+
+    def __init__(self, state: _State) -> None:
+        self.state, self.tenth, self.last = state, -1, -1e9
 
     def __call__(self, done: int, note: str = "", seconds_left: float | None = None) -> None:
-        way = self.way
-        way.update(done, note, seconds_left)
-        tenth, silent = 10 * done // way.total, way.now - self.last
-        if done < way.total and (silent < _BETWEEN or (tenth == self.tenth and silent < _SILENCE)):
+        state = self.state
+        state.update(done, note, seconds_left)
+        tenth, silent = 10 * done // state.total, state.now - self.last
+        if done < state.total and (silent < _INTERVAL or (tenth == self.tenth and silent < _MAX_INTERVAL)):
             return
-        if done >= way.total and self.tenth >= 10:
+        if done >= state.total and self.tenth >= 10:
             return
-        self.tenth, self.last = tenth, way.now
-        say(way.line())
+        self.tenth, self.last = tenth, state.now
+        say(state.line())

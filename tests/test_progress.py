@@ -1,4 +1,4 @@
-"""What a person sees of a work in progress, on a terminal and in a log."""
+"""Progress on a terminal and in a log."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ with progress("training", 10_200_000, "images") as update:
     for i in range(9):
         update(i * 1_200_000, "1024² fade-in 45%, 105/s", 101_000 - 10_000 * i)
         if i == 4:
-            say("a word in between")
+            say("a message in between")
         time.sleep(0.15)
     update(10_200_000)
 """
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (0, "0 s"), (99, "99 s"), (1320, "22 min"), (3599, "1 h"), (18_720, "5 h 12 min"),
         (47 * 3600 + 59 * 60, "47 h 59 min"), (76 * 3600, "3 d 4 h"),
     ],
 )  # fmt: skip
-def test_a_length_of_time_reads_as_people_say_it(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_formatted_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 @pytest.mark.parametrize("width", [60, 80, 132])
-def test_the_bar_stays_on_one_line_of_the_terminal_and_says_all_that_matters(width: int) -> None:
-    seen = on_a_terminal(width)
-    lines = [line.rstrip() for line in re.split(r"[\r\n]+", seen)]
+def test_the_bar_fits_on_one_line_and_shows_note_and_time_left(width: int) -> None:
+    output = run_on_terminal(width)
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", output)]
     assert max(map(len, lines)) <= width
     drawn = [line for line in lines if "━" in line]
     assert any("1024² fade-in 45%, 105/s" in line and "h" in line and line.endswith(" left") for line in drawn)
-    assert "a word in between" in lines
+    assert "a message in between" in lines
     assert re.search(r"done in \d+ s$", drawn[-1])
 
 
-def on_a_terminal(width: int) -> str:
-    """What a terminal of that width is sent, without the codes that move and colour."""
+def run_on_terminal(width: int) -> str:
+    """Return the output on a terminal of this width, without control codes."""
     import fcntl
     import pty
     import struct
@@ -68,7 +68,7 @@ def on_a_terminal(width: int) -> str:
     try:
         while part := os.read(ours, 4096):
             parts.append(part)
-    except OSError:  # the other end is closed
+    except OSError:  # the process closed its end
         pass
     os.close(ours)
     assert process.wait(60) == 0
@@ -79,7 +79,7 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
-def test_a_log_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_complete_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("training", 169_152, "images") as update:
         update(0, "8², 412/s", 2520.0)
         update(118_416, "64² fade-in 45%, 39/s", 1320.0)
@@ -89,13 +89,13 @@ def test_a_log_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == "training: 169,152/169,152 images (100%), done in 0 s"
 
 
-def test_a_log_is_neither_flooded_nor_left_silent(
+def test_a_log_gets_lines_neither_too_often_nor_too_seldom(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
     with progress("training", 1_000_000, "images") as update:
-        for done in range(0, 300_000, 100):  # a day, as slow as a large size is
+        for done in range(0, 300_000, 100):  # a day
             now = 86_400 * done / 300_000
             update(done, "256²")
     lines = lines_of(capsys)
@@ -108,7 +108,7 @@ def test_a_log_is_neither_flooded_nor_left_silent(
     assert len(lines_of(capsys)) == 3
 
 
-def test_a_work_that_goes_on_is_timed_from_where_it_was_taken_up(
+def test_a_resumed_task_is_timed_from_its_first_update(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
@@ -123,7 +123,7 @@ def test_a_work_that_goes_on_is_timed_from_where_it_was_taken_up(
 def test_a_bar_counts_down_between_two_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.monotonic()
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
-    way = progress_module._Way("training", 100, "images")
-    way.update(50, "", 90.0)
+    state = progress_module._State("training", 100, "images")
+    state.update(50, "", 90.0)
     now += 30
-    assert "60 s left" in way.texts(80)[2]
+    assert state.time_left == "60 s left"
