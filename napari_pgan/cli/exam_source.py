@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.cohorts.cohort import Source
 from napari_pgan.imaging.cohorts.discover import find_cohort
-from napari_pgan.imaging.cohorts.found import Source
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
-from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, Frame, PreparedSubject, prepare_subject
+from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, PreparedSubject, SubjectSettings, prepare_subject
 from napari_pgan.latent import parse_seeds
 from napari_pgan.model import Card
 from napari_pgan.schema import Channels
@@ -156,7 +156,7 @@ def _of_volumes(
             yield Picture(name, number, z, made.images[:, z], made.labels[z] if labelled else None)
 
 
-def _prepared(card: Card, files: Mapping[str, Source], frame: Frame) -> PreparedSubject:
+def _prepared(card: Card, files: Mapping[str, Source], frame: SubjectSettings) -> PreparedSubject:
     there = {m: file for m in card.channels.modalities if (file := _named(files, m)) is not None}
     if missing := [m for m in card.channels.modalities if m not in there]:
         raise InputError(f"has no {', '.join(missing)}, which the model makes; say which file it is: {missing[0]}=FILE")
@@ -168,7 +168,7 @@ def _prepared(card: Card, files: Mapping[str, Source], frame: Frame) -> Prepared
     return prepare_subject(there, card.channels if labelled else replace(card.channels, labels=()), frame)
 
 
-def _frame(card: Card, where: str, wanted: Wanted) -> Frame:
+def _frame(card: Card, where: str, wanted: Wanted) -> SubjectSettings:
     grid = card.grid
     axis = next((name for name, letters in ORIENTATIONS.items() if letters[1:] == grid.orientation), None)
     square = len(set(grid.shape)) == 1 and grid.spacing is not None and len(set(grid.spacing)) == 1
@@ -179,7 +179,7 @@ def _frame(card: Card, where: str, wanted: Wanted) -> Frame:
         )
     reference = card.channels.modalities[0] if wanted.register or wanted.strip else None
     steps = PreprocessingSteps(reference=reference, register=wanted.register, bias=wanted.bias, strip=wanted.strip)
-    return Frame(grid.shape[0], grid.spacing[0] * grid.shape[0], axis, may_cut=True, steps=steps)
+    return SubjectSettings(grid.shape[0], grid.spacing[0] * grid.shape[0], axis, may_cut=True, steps=steps)
 
 
 def _exams(card: Card, sources: Sequence[str]) -> list[tuple[str, Mapping[str, Source]]]:

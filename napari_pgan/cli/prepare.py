@@ -11,7 +11,7 @@ import typer
 from napari_pgan.errors import InputError
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.cohorts.found import Source
+    from napari_pgan.imaging.cohorts.cohort import Source
     from napari_pgan.imaging.preparation.options import Options
 
 
@@ -149,8 +149,8 @@ def prepare(
 
 def _list(source: Path, options: Options, as_json: bool) -> None:
     """Say what is found, subject by subject, and what is missing; refuse the options that `prepare` would refuse."""
+    from napari_pgan.imaging.cohorts.cohort import source_files
     from napari_pgan.imaging.cohorts.discover import find_cohort
-    from napari_pgan.imaging.cohorts.found import files_of
     from napari_pgan.imaging.preparation.report import count_subjects
     from napari_pgan.progress import emit, say
 
@@ -160,7 +160,7 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
         listed = []
         for subject in cohort.subjects:
             files = {
-                part: str(file) if isinstance(file, Path) else [str(path) for path in files_of(file)]
+                part: str(file) if isinstance(file, Path) else [str(path) for path in source_files(file)]
                 for part, file in subject.files.items()
             }
             listed.append({"name": subject.name, "files": files, "problem": subject.problem})
@@ -185,9 +185,9 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
 
 def _several(part: str, file: Source) -> str:
     """The part with how many files it is made of, where that is no single one."""
-    from napari_pgan.imaging.cohorts.found import files_of
+    from napari_pgan.imaging.cohorts.cohort import source_files
 
-    files = files_of(file)
+    files = source_files(file)
     return part if isinstance(file, Path) else f"{part} ({len(files)} file{'s' * (len(files) > 1)})"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, placement
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.preprocessing.exam import Together
+    from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 
 PREVIEW = "preview"
 _BRIGHTEST = 99.5
@@ -26,7 +26,7 @@ class Compared:
         The exam. Where its skull is taken off, what goes with it is dimmed.
     """
 
-    def __init__(self, together: Together) -> None:
+    def __init__(self, together: PreprocessedExam) -> None:
         from napari_pgan.imaging.io.parts import ATLAS
 
         self.together = together

@@ -17,8 +17,8 @@ from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, stack_layers
 
 if TYPE_CHECKING:
     from napari_pgan.imaging.io.volume import Volume
-    from napari_pgan.imaging.preprocessing.exam import Together
-    from napari_pgan.imaging.preprocessing.exam_grid import OnGrid
+    from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
+    from napari_pgan.imaging.preprocessing.exam_grid import ExamOnGrid
 
 WAY = "way_to_patient"
 PREFIX = "exam "
@@ -90,7 +90,8 @@ class LayerPart:
         says which way its axes point, and any other is taken to count upwards, to the back and to the left, as ITK
         does.
         """
-        from napari_pgan.imaging.io.volume import Volume, VolumeError, read_volume
+        from napari_pgan.imaging.io.errors import VolumeError
+        from napari_pgan.imaging.io.volume import Volume, read_volume
         from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS
 
         array = np.asarray(self.data)
@@ -119,7 +120,7 @@ def changes_of(layer: Any) -> list[Any]:
 
 
 def exam_layers(
-    together: Together, made: OnGrid, way: Mapping[str, Any], labels: Sequence[Label] = ()
+    together: PreprocessedExam, made: ExamOnGrid, way: Mapping[str, Any], labels: Sequence[Label] = ()
 ) -> list[LayerTuple]:
     """The layers of a prepared exam: a modality each, and the segmentation.
 

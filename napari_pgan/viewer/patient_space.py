@@ -79,7 +79,7 @@ def save_for_patient(
     """
     from napari_pgan.imaging.io.segmentation import write_segmentation
     from napari_pgan.imaging.io.volume import write_volume
-    from napari_pgan.imaging.preprocessing.exam_grid import to_patient
+    from napari_pgan.imaging.preprocessing.exam_grid import resample_to_patient
 
     way = way or way_of(layers)
     if way is None:
@@ -91,7 +91,7 @@ def save_for_patient(
         array, where = _placed(np.asarray(data), options, slice_at)
         about = _about(options)
         modality = about.get("slot") if kind == "image" else None
-        volume = to_patient(array, where, way, part, labels=kind == "labels", modality=modality)
+        volume = resample_to_patient(array, where, way, part, labels=kind == "labels", modality=modality)
         made.append((volume, _labels(about, array) if kind == "labels" else ()))
     for file, (volume, labels), (*_, kind) in zip(files, made, layers, strict=True):
         if kind == "labels":
@@ -142,7 +142,7 @@ def _labels(about: Mapping[str, Any], array: np.ndarray) -> tuple[Label, ...]:
 
 def _placed(data: np.ndarray, options: Mapping[str, Any], slice_at: float | None) -> tuple[np.ndarray, np.ndarray]:
     """A layer's voxels (z, y, x), and the 4×4 from their indices (x, y, z) to millimetres of the viewer."""
-    from napari_pgan.imaging.preprocessing.exam_grid import placed
+    from napari_pgan.imaging.preprocessing.exam_grid import grid_affine
 
     name, axes = options.get("name", ""), data.ndim
     if options.get("rgb") or axes not in (2, 3) or SAMPLE_AXIS in tuple(options.get("axis_labels") or ()):
@@ -153,10 +153,10 @@ def _placed(data: np.ndarray, options: Mapping[str, Any], slice_at: float | None
     scale = [float(s) for s in options.get("scale", (1.0,) * axes)]
     translate = [float(t) for t in options.get("translate", (0.0,) * axes)]
     if axes == 3:
-        return data, placed(scale, translate)
+        return data, grid_affine(scale, translate)
     if slice_at is None:
         raise InputError(f"the layer {name!r} is one slice; save it with the dock Prepare, which knows where it lies")
-    return data[None], placed([1.0, *scale], [slice_at, *translate])
+    return data[None], grid_affine([1.0, *scale], [slice_at, *translate])
 
 
 def _straight(options: Mapping[str, Any], axes: int) -> bool:

@@ -18,8 +18,8 @@ from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.exam_files import find_exam
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, read_volume, write_volume
-from napari_pgan.imaging.preprocessing.exam import Together, bring_together, read_exam
-from napari_pgan.imaging.preprocessing.exam_grid import on_grid, way_to_patient
+from napari_pgan.imaging.preprocessing.exam import PreprocessedExam, preprocess_exam, read_exam
+from napari_pgan.imaging.preprocessing.exam_grid import patient_transforms, resample_to_grid
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.model import Model
 from napari_pgan.phantom import CHANNELS, make_subject
@@ -43,16 +43,16 @@ def truth(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def together(folder: Path, truth: dict[str, np.ndarray]) -> Together:
-    return bring_together(
+def together(folder: Path, truth: dict[str, np.ndarray]) -> PreprocessedExam:
+    return preprocess_exam(
         read_exam({x.part: x for x in find_exam(folder) if x.part}), PreprocessingSteps(reference="t1", register=True)
     )
 
 
 @pytest.fixture(scope="module")
-def sent(together: Together) -> list[LayerTuple]:
-    made = on_grid(together, GRID)
-    return exam_layers(together, made, way_to_patient(together, made), CHANNELS.labels)
+def sent(together: PreprocessedExam) -> list[LayerTuple]:
+    made = resample_to_grid(together, GRID)
+    return exam_layers(together, made, patient_transforms(together, made), CHANNELS.labels)
 
 
 def drawn(sent: list[LayerTuple], folder: Path, truth: dict[str, np.ndarray]) -> LayerTuple:

@@ -252,7 +252,7 @@ def test_cancel_ends_the_work_and_closing_too(
             tell("Registering t2 to t1", len(steps), 10**6)
             time.sleep(0.01)
 
-    monkeypatch.setattr("napari_pgan.imaging.preprocessing.exam.bring_together", slow)
+    monkeypatch.setattr("napari_pgan.imaging.preprocessing.exam.preprocess_exam", slow)
     exam, viewer = dock.exam, dock.viewer
     viewer.add_image(small.images["t1"], name="t1")
     exam.preview_button.click()

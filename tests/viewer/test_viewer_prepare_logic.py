@@ -19,7 +19,7 @@ from napari_pgan.imaging.cohorts.plan import read_plan
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.preparation.options import Options
-from napari_pgan.imaging.preprocessing.exam import Together
+from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 from napari_pgan.phantom import write_cohort
 from napari_pgan.viewer.compare import Compared, chequered, grey, wiped
 from napari_pgan.viewer.prepare_command import PreparationRequest, SubjectRow, last_sentence, outcome, rows_of, way_said
@@ -182,7 +182,7 @@ def test_a_skull_that_is_taken_off_is_dimmed_and_an_atlas_is_laid_beside_the_ref
     brain = np.zeros(head.shape, bool)
     brain[4:6, 4:8, 4:10] = True
     t1, atlas = Volume(head, affine), Volume(head[::-1].copy(), affine)
-    together = Together(
+    together = PreprocessedExam(
         "t1", {"t1": t1}, {"t1": t1}, {"t1": Foreground(brain, 0.0, True)}, {}, {"parts": {}}, atlas=atlas
     )
     compared = Compared(together)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
-from napari_pgan.imaging.cohorts.found import FoundCohort, completed, grouped, usual_content
+from napari_pgan.imaging.cohorts.cohort import Cohort, flag_missing, group_by_subject, infer_content
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 
 _FILE = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[a-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)\.nii(?:\.gz)?")
@@ -15,21 +15,21 @@ _MASKS = ("dseg", "mask", "seg", "roi", "lesion")
 _OTHER_MASKS = re.compile(r"brain|head|gm|wm|csf|skull|face|defac", re.IGNORECASE)
 
 
-def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
+def find(folder: Path, paths: Iterable[PurePath]) -> Cohort | None:
     """The cohort of the files (relative to `folder`), or None where there is no ``sub-…/anat``.
 
     Modalities come from ``anat`` of the raw data, where a T1w with ``ce-`` is the one after contrast agent; label maps
     and lesion masks (``_dseg``, ``_mask``, ``_roi``) from there or from ``derivatives``, but no masks of tissue. A
     ``desc-brain_mask`` in the scanner's own space is the brain's. Sessions are subjects of one person.
     """
-    subjects = grouped(
+    subjects = group_by_subject(
         (name, person, part, folder / str(path)) for name, person, part, path in _files(sorted(paths, key=str))
     )
     subjects = [subject for subject in subjects if set(subject.files) - {SEGMENTATION, BRAIN}]
     if not subjects:
         return None
-    content = usual_content(subjects)
-    return FoundCohort("BIDS", completed(subjects, content.parts), content)
+    content = infer_content(subjects)
+    return Cohort("BIDS", flag_missing(subjects, content.parts), content)
 
 
 def _files(paths: Iterable[PurePath]) -> Iterator[tuple[str, str, str, PurePath]]:

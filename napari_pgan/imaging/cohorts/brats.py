@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
-from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject, Source, completed, said_twice
+from napari_pgan.imaging.cohorts.cohort import (
+    Cohort,
+    CohortContent,
+    CohortSubject,
+    Source,
+    duplicate_problem,
+    flag_missing,
+)
 from napari_pgan.imaging.io.parts import (
     MODALITIES,
     SEGMENTATION,
@@ -16,23 +23,23 @@ from napari_pgan.imaging.io.parts import (
     subject_of_folders,
 )
 
-CONTENT = Content(MODALITIES, None, MODALITIES[0], brats=True)
+CONTENT = CohortContent(MODALITIES, None, MODALITIES[0], brats=True)
 _TIME_POINT = re.compile(r"(?P<person>BraTS-[A-Za-z]+-\d+)-\d{3}", re.IGNORECASE)  # BraTS-GLI-00000-001 (2023)
 
 
-def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
+def find(folder: Path, paths: Iterable[PurePath]) -> Cohort | None:
     """The cohort of the files (relative to `folder`), or None where nothing is named as BraTS does."""
     found = group_files(paths)
     if not any(set(subject.files) - {SEGMENTATION} for subject in found):
         return None
     subjects = [
-        FoundSubject(s.name, {p: folder / str(f) for p, f in s.files.items()}, s.style, s.problem, s.person)
+        CohortSubject(s.name, {p: folder / str(f) for p, f in s.files.items()}, s.style, s.problem, s.person)
         for s in found
     ]
-    return FoundCohort("BraTS", tuple(subjects), CONTENT)
+    return Cohort("BraTS", tuple(subjects), CONTENT)
 
 
-def group_files(paths: Iterable[PurePath]) -> list[FoundSubject]:
+def group_files(paths: Iterable[PurePath]) -> list[CohortSubject]:
     """Subjects from relative file paths alone; a pure function.
 
     Files belong together when they lie in one folder and name the same subject. A lone segmentation with another name
@@ -48,12 +55,12 @@ def group_files(paths: Iterable[PurePath]) -> list[FoundSubject]:
             groups.setdefault((folders, parsed.subject or name_of_folders(folders)), []).append((parsed, path))
     _join_lone_segmentations(groups)
     subjects = [_subject(name or "the folder", files) for (_, name), files in groups.items()]
-    subjects = list(completed(subjects, CONTENT.parts))
+    subjects = list(flag_missing(subjects, CONTENT.parts))
     names = [subject.name for subject in subjects]
     for i, subject in enumerate(subjects):
         if names.count(subject.name) > 1 and subject.problem is None:
             problem = "its name stands for several folders; rename all but one"
-            subjects[i] = FoundSubject(subject.name, subject.files, subject.style, problem, subject.person)
+            subjects[i] = CohortSubject(subject.name, subject.files, subject.style, problem, subject.person)
     return subjects
 
 
@@ -66,7 +73,7 @@ def _join_lone_segmentations(groups: dict[tuple[tuple[str, ...], str], list[tupl
             groups[others[0]] += groups.pop((folders, name))
 
 
-def _subject(name: str, files: list[tuple[FileName, PurePath]]) -> FoundSubject:
+def _subject(name: str, files: list[tuple[FileName, PurePath]]) -> CohortSubject:
     by_part: dict[str, Source] = {}
     twice = []
     for parsed, path in files:
@@ -74,5 +81,5 @@ def _subject(name: str, files: list[tuple[FileName, PurePath]]) -> FoundSubject:
             twice.append(parsed.part)
         by_part.setdefault(parsed.part, Path(path))
     person = _TIME_POINT.fullmatch(name)
-    problem = said_twice(twice) if twice else None
-    return FoundSubject(name, by_part, files[0][0].style, problem, person["person"] if person else None)
+    problem = duplicate_problem(twice) if twice else None
+    return CohortSubject(name, by_part, files[0][0].style, problem, person["person"] if person else None)

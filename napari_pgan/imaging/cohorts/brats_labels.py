@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from napari_pgan.imaging.cohorts.found import Content
+from napari_pgan.imaging.cohorts.cohort import CohortContent
 from napari_pgan.imaging.io.parts import MODALITIES
 from napari_pgan.schema import Channels, Label
 
@@ -45,7 +45,7 @@ def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str
     return Channels(MODALITIES, labels)
 
 
-def found_channels(content: Content, values: Mapping[str, Collection[int]]) -> Channels:
+def infer_channels(content: CohortContent, values: Mapping[str, Collection[int]]) -> Channels:
     """The channels of any other cohort: labels as its plan has them, or one a value that its segmentations hold."""
     labels = content.labels
     if labels is None:

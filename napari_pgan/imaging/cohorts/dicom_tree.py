@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 
-from napari_pgan.imaging.cohorts.found import FoundCohort, Source, completed, grouped, usual_content
+from napari_pgan.imaging.cohorts.cohort import Cohort, Source, flag_missing, group_by_subject, infer_content
 from napari_pgan.imaging.io.dicom import Series, find_series
 from napari_pgan.imaging.io.parts import SEGMENTATION
 
@@ -52,26 +52,26 @@ def modality_of(description: str, contrast: bool = False) -> str | None:
     return "pd" if _PD.search(words) else None
 
 
-def says_segmentation(name: str) -> bool:
+def names_segmentation(name: str) -> bool:
     """Whether a name has a word in it for a label map, such as ``seg``, ``mask`` or ``lesion``."""
     return bool(_MASK.search(name))
 
 
-def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
+def find(folder: Path, paths: Iterable[PurePath]) -> Cohort | None:
     """The cohort of the files (relative to `folder`), or None where none of them is DICOM.
 
     A subject is a folder directly below; files that lie in no folder are told apart by the header's patient number.
     A label map in NIfTI, NRRD or MetaImage in the subject's folder is its segmentation when its name says so.
     """
     every = sorted(paths, key=str)
-    subjects = grouped(_files(folder, every, lambda series: modality_of(series.description, series.contrast)))
+    subjects = group_by_subject(_files(folder, every, lambda series: modality_of(series.description, series.contrast)))
     if not any(set(subject.files) - {SEGMENTATION} for subject in subjects):
         return None
-    content = usual_content(subjects)
-    return FoundCohort("DICOM", completed(subjects, content.parts), content)
+    content = infer_content(subjects)
+    return Cohort("DICOM", flag_missing(subjects, content.parts), content)
 
 
-def choose(series: Series, patterns: Mapping[str, str]) -> str | None:
+def match_series(series: Series, patterns: Mapping[str, str]) -> str | None:
     """The first modality whose pattern (``*``, ``?``; capital or not) fits the description of a series."""
     for modality, pattern in patterns.items():
         if fnmatch.fnmatchcase(series.description.lower(), pattern.lower()):
@@ -81,7 +81,7 @@ def choose(series: Series, patterns: Mapping[str, str]) -> str | None:
 
 def series_files(folder: Path, paths: Iterable[PurePath], patterns: Mapping[str, str]) -> Iterator[_Found]:
     """(name, None, modality, series) of those series that a pattern of a plan fits."""
-    return _files(folder, sorted(paths, key=str), lambda series: choose(series, patterns), masks=False)
+    return _files(folder, sorted(paths, key=str), lambda series: match_series(series, patterns), masks=False)
 
 
 def _files(
@@ -99,5 +99,5 @@ def _files(
                 yield name or f"patient {numbers.index(one.patient) + 1} of the folder", None, part, one
         if masks and name and series:
             for path in inside:
-                if _MASK_FILE.search(path.name) and says_segmentation(path.name):
+                if _MASK_FILE.search(path.name) and names_segmentation(path.name):
                     yield name, None, SEGMENTATION, folder / str(path)

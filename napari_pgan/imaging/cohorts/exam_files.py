@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.dicom_tree import MIN_SLICES, modality_of, says_segmentation
-from napari_pgan.imaging.cohorts.found import walk
+from napari_pgan.imaging.cohorts.cohort import walk_files
+from napari_pgan.imaging.cohorts.dicom_tree import MIN_SLICES, modality_of, names_segmentation
 from napari_pgan.imaging.io.dicom import Series, find_series
 from napari_pgan.imaging.io.metaimage import SUFFIXES
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION, parse_name
@@ -22,7 +22,7 @@ MOST = 64  # volumes; a folder with more is no exam
 
 
 @dataclass(frozen=True)
-class FoundVolume:
+class ExamVolume:
     """A volume that may be part of an exam.
 
     Parameters
@@ -40,7 +40,7 @@ class FoundVolume:
     part: str | None
 
 
-def find_exam(path: str | os.PathLike[str]) -> list[FoundVolume]:
+def find_exam(path: str | os.PathLike[str]) -> list[ExamVolume]:
     """The volumes of an exam: those of a folder and all below it, or a single file.
 
     Raises
@@ -53,7 +53,7 @@ def find_exam(path: str | os.PathLike[str]) -> list[FoundVolume]:
         return [_of_file(place)]
     if not place.is_dir():
         raise InputError(f"{place} does not exist; choose the folder of an exam, or one of its files")
-    files = list(walk(place))
+    files = list(walk_files(place))
     volumes = [_of_file(file) for file in files if file.name.lower().endswith(_VOLUME)]
     series = find_series(f for f in files if not f.name.lower().endswith(_VOLUME) and not _NOT_DICOM.search(f.name))
     volumes += [_of_series(one, i) for i, one in enumerate(series, 1) if one.frames >= MIN_SLICES]
@@ -64,7 +64,7 @@ def find_exam(path: str | os.PathLike[str]) -> list[FoundVolume]:
     return volumes
 
 
-def part_of_name(name: str) -> str | None:
+def guess_part(name: str) -> str | None:
     """Which modality a name speaks of, ``"seg"`` or ``"brain"``; None where it says nothing. A pure function of text.
 
     Takes the names of files in BraTS and BIDS, and what people call layers and series: ``t1c``, ``T1 post Gd``.
@@ -78,14 +78,14 @@ def part_of_name(name: str) -> str | None:
             if word.lower() == "t1" and modality_of(" ".join(words)) == "t1ce":
                 return "t1ce"
             return parsed.part
-    if says_segmentation(stem):
+    if names_segmentation(stem):
         return SEGMENTATION
     if re.search(r"\bce\b", " ".join(words)) and re.search(r"t1", stem, re.I):
         return "t1ce"
     return modality_of(" ".join(words))
 
 
-def told_apart(parts: Iterable[str | None]) -> list[str | None]:
+def unique_parts(parts: Iterable[str | None]) -> list[str | None]:
     """The same parts, of which each is there once: what speaks of a modality that is taken already says nothing."""
     seen: set[str] = set()
     unique: list[str | None] = []
@@ -95,10 +95,10 @@ def told_apart(parts: Iterable[str | None]) -> list[str | None]:
     return unique
 
 
-def _of_file(file: Path) -> FoundVolume:
-    return FoundVolume(file.name, file, part_of_name(file.name))
+def _of_file(file: Path) -> ExamVolume:
+    return ExamVolume(file.name, file, guess_part(file.name))
 
 
-def _of_series(series: Series, number: int) -> FoundVolume:
+def _of_series(series: Series, number: int) -> ExamVolume:
     part = None if series.derived else modality_of(series.description, series.contrast)
-    return FoundVolume(series.description or f"series {number}", series, part)
+    return ExamVolume(series.description or f"series {number}", series, part)

@@ -17,17 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import dicom_tree
 from napari_pgan.imaging.cohorts.brats_labels import PALETTE
-from napari_pgan.imaging.cohorts.found import (
+from napari_pgan.imaging.cohorts.cohort import (
     COLOURS,
-    FIELD,
+    FIELD_MASK,
     PHOTOGRAPH,
-    Content,
-    FoundCohort,
-    FoundSubject,
+    Cohort,
+    CohortContent,
+    CohortSubject,
     Source,
-    completed,
-    grouped,
-    listed,
+    flag_missing,
+    group_by_subject,
+    join_parts,
 )
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.schema import Label, base_of
@@ -42,13 +42,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class SeriesRule(_Strict):
+class SeriesPattern(_Strict):
     """A modality told by the description of its DICOM series; ``*`` and ``?`` stand for anything."""
 
     series: str
 
 
-class Photograph(_Strict):
+class PhotographPlan(_Strict):
     """Colour photographs, and the masks of their fields of view where there are any."""
 
     image: str
@@ -119,8 +119,8 @@ class CohortPlan(_Strict):
         How label maps come onto another grid.
     """
 
-    modalities: dict[str, str | SeriesRule] = Field(default_factory=dict)
-    photograph: Photograph | None = None
+    modalities: dict[str, str | SeriesPattern] = Field(default_factory=dict)
+    photograph: PhotographPlan | None = None
     segmentation: str | None = None
     brain_mask: str | None = None
     labels: dict[_Value, str | NamedLabel] | None = None
@@ -163,24 +163,24 @@ class CohortPlan(_Strict):
         if self.photograph is not None:
             found[PHOTOGRAPH] = self.photograph.image
             if self.photograph.field is not None:
-                found[FIELD] = self.photograph.field
+                found[FIELD_MASK] = self.photograph.field
         if self.segmentation is not None:
             found[SEGMENTATION] = self.segmentation
         if self.brain_mask is not None:
             found[BRAIN] = self.brain_mask
         return found
 
-    def content(self) -> Content:
+    def content(self) -> CohortContent:
         """What every subject should have."""
         labels: tuple[Label, ...] | None = ()
         if self.segmentation is not None:
             labels = None if self.labels is None else tuple(_labels(self.labels))
         if self.photograph is not None:
-            return Content(COLOURS, labels, PHOTOGRAPH, self.ignore, photographs=True)
+            return CohortContent(COLOURS, labels, PHOTOGRAPH, self.ignore, photographs=True)
         modalities = tuple(self.modalities)
-        return Content(modalities, labels, self.reference or modalities[0], self.ignore)
+        return CohortContent(modalities, labels, self.reference or modalities[0], self.ignore)
 
-    def find(self, folder: Path, paths: Iterable[PurePath]) -> FoundCohort:
+    def find(self, folder: Path, paths: Iterable[PurePath]) -> Cohort:
         """The cohort of the files (relative to `folder`)."""
         content = self.content()
         every = sorted(paths, key=str)
@@ -188,14 +188,14 @@ class CohortPlan(_Strict):
         if photographs:
             subjects = _with_pictures(self._matches(folder, every))
         else:
-            by_series = {part: rule.series for part, rule in self.modalities.items() if isinstance(rule, SeriesRule)}
+            by_series = {part: rule.series for part, rule in self.modalities.items() if isinstance(rule, SeriesPattern)}
             files: list[tuple[str, str | None, str, Source]]
             files = [(name, person, part, file) for name, person, part, _, file in self._matches(folder, every)]
             if by_series:
                 files += list(dicom_tree.series_files(folder, every, by_series))
-            subjects = grouped(files)
-        field = (FIELD,) if self.photograph is not None and self.photograph.field is not None else ()
-        return FoundCohort("plan", completed(map(_apart, subjects), (*content.parts, *field)), content)
+            subjects = group_by_subject(files)
+        field = (FIELD_MASK,) if self.photograph is not None and self.photograph.field is not None else ()
+        return Cohort("plan", flag_missing(map(_apart, subjects), (*content.parts, *field)), content)
 
     def _matches(self, folder: Path, paths: list[PurePath]) -> Iterator[tuple[str, str, str, str, Path]]:
         """(name, person, part, picture, file) of every file that a pattern fits."""
@@ -210,8 +210,8 @@ class CohortPlan(_Strict):
 
 _LEVELS: dict[Any, type[BaseModel]] = {
     "grid": GridPlan,
-    "photograph": Photograph,
-    "SeriesRule": SeriesRule,
+    "photograph": PhotographPlan,
+    "SeriesRule": SeriesPattern,
     "NamedLabel": NamedLabel,
 }
 _BRANCHES = ("SeriesRule", "NamedLabel", "str", "int", "float")
@@ -310,7 +310,7 @@ def _labels(named: Mapping[int, str | NamedLabel]) -> Iterator[Label]:
             yield Label(value, label.name, label.color)
 
 
-def _apart(subject: FoundSubject) -> FoundSubject:
+def _apart(subject: CohortSubject) -> CohortSubject:
     """The subject, with parts that are one and the same file as its problem."""
     by_file: dict[Source, list[str]] = {}
     for part, file in subject.files.items():
@@ -319,10 +319,10 @@ def _apart(subject: FoundSubject) -> FoundSubject:
     same = next((parts for parts in by_file.values() if len(parts) > 1), None)
     if same is None or subject.problem is not None:
         return subject
-    return replace(subject, problem=f"{listed(same)} are one and the same file; make the plan's patterns narrower")
+    return replace(subject, problem=f"{join_parts(same)} are one and the same file; make the plan's patterns narrower")
 
 
-def _with_pictures(matches: Iterable[tuple[str, str, str, str, Path]]) -> list[FoundSubject]:
+def _with_pictures(matches: Iterable[tuple[str, str, str, str, Path]]) -> list[CohortSubject]:
     """Subjects of photographs: each part with a file a picture, where no picture lacks it."""
     found: dict[str, dict[str, dict[str, list[Path]]]] = {}
     for name, _, part, picture, path in matches:
@@ -337,5 +337,5 @@ def _with_pictures(matches: Iterable[tuple[str, str, str, str, Path]]) -> list[F
             if pictures and set(pictures) <= set(by_picture)
         }
         problem = f"{' and '.join(twice)} is there twice; make the pattern narrower" if twice else None
-        subjects.append(FoundSubject(name, files, problem=problem))
+        subjects.append(CohortSubject(name, files, problem=problem))
     return subjects

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.imaging.io.volume import VolumeError
+from napari_pgan.imaging.io.errors import VolumeError
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TILT = 0.005  # sine of the angle between the slices' normal and the way they are stacked: 0.3 degrees

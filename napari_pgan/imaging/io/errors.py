@@ -1,11 +1,29 @@
-"""What sets a subject aside."""
+"""Errors about volumes and subjects, with text that may be stored."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from napari_pgan.errors import InputError
+
+
+class VolumeError(InputError):
+    """A file that cannot be used as a volume.
+
+    Attributes
+    ----------
+    path
+        The file.
+    problem
+        What is wrong and what to do, without the file's name: ``"is truncated; fetch it again"``.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
+        super().__init__(f"{os.fspath(path)} {problem}")
+        self.path = path
+        self.problem = problem
 
 
 class SubjectRejected(InputError):
@@ -14,9 +32,9 @@ class SubjectRejected(InputError):
     Attributes
     ----------
     problem
-        The reason, without any name or path of the user's, so that it may be stored.
+        The reason, without names or paths, so that it may be stored.
     figures
-        Of the registration that failed, for the quality page (see `Alignment.to_dict`); or None.
+        Figures of the failed registration for the quality page (see `Alignment.to_dict`), or None.
     """
 
     def __init__(self, problem: str, figures: Mapping[str, Any] | None = None) -> None:

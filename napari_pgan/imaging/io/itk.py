@@ -27,11 +27,11 @@ def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.view(np.uint8) if array.dtype == bool else array))
-    place(image, affine)
+    set_geometry(image, affine)
     return image
 
 
-def place(image: sitk.Image, affine: np.ndarray) -> None:
+def set_geometry(image: sitk.Image, affine: np.ndarray) -> None:
     """Give an image its spacing, axes and origin."""
     lps = LPS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
@@ -71,7 +71,7 @@ def to_matrix(transform: sitk.Transform) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def at_most(threads: int) -> Iterator[None]:
+def limit_threads(threads: int) -> Iterator[None]:
     """Bound the threads of ITK's filters in this process, and keep its warnings, which go past Python, to itself."""
     import SimpleITK as sitk
 

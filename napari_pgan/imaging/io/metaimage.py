@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pgan.atomic import replacing
+from napari_pgan.imaging.io.errors import VolumeError
 from napari_pgan.imaging.io.itk import LPS, to_array, to_itk
-from napari_pgan.imaging.io.volume import VolumeError
 
 if TYPE_CHECKING:
     import SimpleITK as sitk

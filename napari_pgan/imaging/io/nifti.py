@@ -16,7 +16,7 @@ import numpy as np
 from nibabel.imageglobals import logger
 
 from napari_pgan.atomic import replacing
-from napari_pgan.imaging.io.volume import VolumeError
+from napari_pgan.imaging.io.errors import VolumeError
 
 _READING = ContextVar("reading", default=False)  # other readers, in other threads, keep their log
 logger.addFilter(lambda record: not _READING.get())

@@ -11,7 +11,8 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io import metaimage
-from napari_pgan.imaging.io.volume import Volume, VolumeError, check_volume, read_volume, write_volume
+from napari_pgan.imaging.io.errors import VolumeError
+from napari_pgan.imaging.io.volume import Volume, check_volume, read_volume, write_volume
 from napari_pgan.schema import Label
 
 SUFFIX = ".seg.nrrd"

@@ -12,27 +12,12 @@ import numpy as np
 from nibabel import orientations as axes
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.io import dicom, metaimage, nifti
+from napari_pgan.imaging.io.errors import VolumeError
 
 READABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", "DICOM")
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
 SHEAR = 0.005  # cosine of the angle between two axes: 0.3 degrees, above what rounding of headers makes
-
-
-class VolumeError(InputError):
-    """A file that holds no volume one could use.
-
-    Attributes
-    ----------
-    path
-        The file.
-    problem
-        What is wrong with it and what to do, without its name: ``"is truncated; fetch it again"``.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], problem: str) -> None:
-        super().__init__(f"{os.fspath(path)} {problem}")
-        self.path = path
-        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -148,8 +133,6 @@ def write_volume(path: str | os.PathLike[str], volume: Volume) -> None:
     InputError
         The name ends in something else, or the disk does not take the file.
     """
-    from napari_pgan.imaging.io import metaimage, nifti
-
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     name = Path(path).name.lower()
     if name.endswith((".nii", ".nii.gz")):
@@ -162,8 +145,6 @@ def write_volume(path: str | os.PathLike[str], volume: Volume) -> None:
 
 def _reader(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], tuple[np.ndarray, np.ndarray]]:
     """What reads it: a function of the path that gives (…, z, y, x) and the affine in RAS."""
-    from napari_pgan.imaging.io import dicom, metaimage, nifti
-
     name = Path(path).name.lower()
     if isinstance(path, dicom.Series) or Path(path).is_dir():
         return dicom.read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_pgan.imaging.io.itk import at_most, to_array, to_itk
+from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 
@@ -38,7 +38,7 @@ def correct_bias(volume: Volume, head: Foreground, threads: int = 1) -> Volume:
     inside = head.mask & (array > 0)  # N4 takes logarithms
     if inside.sum() < 1000:
         return Volume(volume.array.astype(np.float32), volume.affine)
-    with at_most(threads):
+    with limit_threads(threads):
         full = to_itk(np.maximum(array, 0), volume.affine)
         factors = [
             max(1, min(n // 8, round(VOXEL / s))) for n, s in zip(full.GetSize(), full.GetSpacing(), strict=True)

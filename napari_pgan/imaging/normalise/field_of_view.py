@@ -60,7 +60,7 @@ def choose_field_of_view(largest: float) -> float:
     return STEP * math.ceil((largest + 2 * MARGIN) / STEP - 1e-6)
 
 
-def window_start(low: int, high: int, spacing: float, field_of_view: float) -> float:
+def crop_start(low: int, high: int, spacing: float, field_of_view: float) -> float:
     """Where a field of view centred on the indices [low, high) begins, in voxels; on a voxel's edge.
 
     Being on an edge makes a field of view that is a whole number of voxels an exact crop.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.found import Content
+from napari_pgan.imaging.cohorts.cohort import CohortContent
 from napari_pgan.imaging.cohorts.plan import CohortPlan
-from napari_pgan.imaging.preprocessing.steps import LABELS, PreprocessingSteps
+from napari_pgan.imaging.preprocessing.steps import LABEL_INTERPOLATIONS, PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import base_of
@@ -40,7 +40,7 @@ class Options:
         Whether each subject's modalities are registered to one of them.
     reference
         The modality that they are registered to, that the brain is sought in and that is fitted to the atlas; None: the
-        cohort's own (see `Content`).
+        cohort's own (see `CohortContent`).
     bias
         Correct the coil's shading.
     strip
@@ -48,7 +48,7 @@ class Options:
     atlas
         A volume, or ``"template"``: fit every subject to it, and give all its grid; None: they keep their own.
     labels
-        How label maps come onto another grid, one of `LABELS`; None: as the plan says, or by nearest neighbour.
+        Resampling of label maps, one of `LABEL_INTERPOLATIONS`; None: the plan's choice, else nearest neighbour.
     folder
         For the quality page with its pictures and the transforms; None: none are written. They show the subjects and
         name them, so this is no place in the store.
@@ -87,8 +87,8 @@ class Options:
             raise InputError(
                 "--quality shows how subjects were registered and stripped; give --register, --atlas or --strip too"
             )
-        if self.labels not in (None, *LABELS):
-            raise InputError(f"--labels {self.labels!r} is unknown; give {' or '.join(LABELS)}")
+        if self.labels not in (None, *LABEL_INTERPOLATIONS):
+            raise InputError(f"--labels {self.labels!r} is unknown; give {' or '.join(LABEL_INTERPOLATIONS)}")
         if not moved and self._labels is not None:
             raise InputError("--labels says how label maps come onto another grid; give --register or --atlas too")
 
@@ -101,7 +101,7 @@ class Options:
     def _labels(self) -> str | None:
         return self.labels or (self.plan.label_interpolation if self.plan is not None else None)
 
-    def steps_for(self, content: Content) -> PreprocessingSteps:
+    def steps_for(self, content: CohortContent) -> PreprocessingSteps:
         """What is done to each subject of a cohort before it is scaled.
 
         Raises
@@ -126,5 +126,5 @@ class Options:
             bias=self.bias,
             strip=self.stripped,
             atlas=atlas,
-            labels=self._labels or LABELS[0],
+            labels=self._labels or LABEL_INTERPOLATIONS[0],
         )

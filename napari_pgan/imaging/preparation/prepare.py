@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.discover import FoundCohort, FoundSubject, find_cohort
+from napari_pgan.imaging.cohorts.cohort import Cohort, CohortSubject
+from napari_pgan.imaging.cohorts.discover import find_cohort
 from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.normalise import intensity
 from napari_pgan.imaging.preparation.cluster import Cluster
@@ -23,7 +24,7 @@ from napari_pgan.imaging.preparation.workers import Workers
 from napari_pgan.imaging.preprocessing import photographs
 from napari_pgan.imaging.preprocessing.photographs import prepare_photographs
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
-from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, SLICE_RULE, Frame, prepare_subject
+from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, SLICE_RULE, SubjectSettings, prepare_subject
 from napari_pgan.imaging.registration.atlas import SHIPPED
 from napari_pgan.schema import Channels, Grid
 from napari_pgan.store import (
@@ -143,12 +144,12 @@ def _seen_from_everywhere(source: str, address: Address, options: Options) -> tu
 
 @dataclass(frozen=True)
 class _Task:
-    subject: FoundSubject
+    subject: CohortSubject
     key: str
     person: str
     address: str
     channels: Channels
-    frame: Frame
+    frame: SubjectSettings
     photographs: bool
     folder: Path | None
 
@@ -198,8 +199,8 @@ def _refuse_other_split(
 
 
 def _begin(
-    cohort: FoundCohort,
-    usable: Sequence[FoundSubject],
+    cohort: Cohort,
+    usable: Sequence[CohortSubject],
     address: Address,
     options: Options,
     check: str,
@@ -245,7 +246,7 @@ def _begin(
     )
 
 
-def _continue(cohort: FoundCohort, address: Address, options: Options, check: str) -> StoreWriter:
+def _continue(cohort: Cohort, address: Address, options: Options, check: str) -> StoreWriter:
     """Open the store that is there, if it was begun with the same settings."""
     writer = extend_store(address)
     have = writer.attributes.get("settings")
@@ -290,9 +291,9 @@ def _otherwise(option: str, old: Any, new: Any) -> str:
     return f"with {option}" if old is True else f"with {option} {old}, not {new}"
 
 
-def _frame(writer: StoreWriter, atlas: str | None) -> Frame:
+def _frame(writer: StoreWriter, atlas: str | None) -> SubjectSettings:
     have = writer.attributes["settings"]
-    return Frame(
+    return SubjectSettings(
         have["size"],
         have["field_of_view"] or 0.0,
         have["axis"],

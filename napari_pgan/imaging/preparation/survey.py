@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.brats_labels import brats_channels, found_channels
-from napari_pgan.imaging.cohorts.found import Content, FoundCohort, FoundSubject
+from napari_pgan.imaging.cohorts.brats_labels import brats_channels, infer_channels
+from napari_pgan.imaging.cohorts.cohort import Cohort, CohortContent, CohortSubject
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
@@ -45,7 +45,7 @@ class Look:
     problem: str | None = None
 
 
-def look(task: tuple[FoundSubject, str, Content, PreprocessingSteps, str | None]) -> Look:
+def look(task: tuple[CohortSubject, str, CohortContent, PreprocessingSteps, str | None]) -> Look:
     """Read what says how large a subject is, and its segmentation; never raises for a bad one.
 
     Parameters
@@ -99,7 +99,7 @@ class Shared:
     slice_spacing: float | None
 
 
-def choose_shared_settings(cohort: FoundCohort, looks: Sequence[Look]) -> Shared:
+def choose_shared_settings(cohort: Cohort, looks: Sequence[Look]) -> Shared:
     """Choose from what the looks showed.
 
     Raises
@@ -117,7 +117,7 @@ def choose_shared_settings(cohort: FoundCohort, looks: Sequence[Look]) -> Shared
     if cohort.content.brats:
         channels = brats_channels(values, {subject.style for subject in cohort.subjects})
     else:
-        channels = found_channels(cohort.content, values)
+        channels = infer_channels(cohort.content, values)
     if cohort.content.photographs:
         return Shared(channels, 0.0, None)
     spacings = [x.slice_spacing for x in good]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_pgan.imaging.io.errors import VolumeError
 from napari_pgan.imaging.io.segmentation import read_segmentation
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient
+from napari_pgan.imaging.io.volume import Volume, orient
 from napari_pgan.imaging.preprocessing.photographs import read_mask
 from napari_pgan.schema import Grid
 
@@ -22,7 +23,7 @@ _PARALLEL = 0.999  # cosine of 2.6 degrees
 
 
 @dataclass(frozen=True)
-class Drawing:
+class DrawnSlice:
     """One slice of a label map.
 
     Parameters
@@ -44,7 +45,7 @@ class Drawing:
     position: int | None = None
 
 
-def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None = None) -> Drawing:
+def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None = None) -> DrawnSlice:
     """Read a label map for a model's grid.
 
     Volumes are turned as the grid's slices are. One whose coordinates are those of the model's samples (as they are
@@ -68,7 +69,7 @@ def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None 
     if Path(path).suffix.lower() in PICTURES:
         if position not in (None, 0):
             raise VolumeError(path, "is a picture, which has one slice; leave the number of the slice out")
-        return Drawing(read_mask(path), None)
+        return DrawnSlice(read_mask(path), None)
     volume, _ = read_segmentation(path)
     letters = grid.orientation or "PL"
     volume = orient(volume, "LPS"[({0, 1, 2} - {"LPSRAI".index(letter) % 3 for letter in letters}).pop()] + letters)
@@ -86,11 +87,11 @@ def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None 
     if not 0 <= position < len(array):
         raise VolumeError(path, f"has no slice {position}; it has {len(array)}, counted from 0")
     affine, placed = _placed(volume, position, grid)
-    return Drawing(array[position], affine, (*told, *placed), position)
+    return DrawnSlice(array[position], affine, (*told, *placed), position)
 
 
 def _placed(volume: Volume, position: int, grid: Grid) -> tuple[np.ndarray | None, list[str]]:
-    """Where a slice comes to lie on the grid, as `Drawing.affine` has it, and what is to be said of that.
+    """Where a slice comes to lie on the grid, as `DrawnSlice.affine` has it, and what is to be said of that.
 
     By the world's coordinates where the file is of the space in which samples are written (`Grid.affine`, the middle of
     the grid at 0); no header says that it is, and scanners' and atlases' spaces have other middles. So it is taken to

@@ -1,6 +1,6 @@
 """One exam prepared in memory: brought together, put on a model's grid, and the way back to where it was scanned.
 
-The steps are those of a cohort's subject (`to_one_grid`), for somebody who looks at them: what fails by its figures is
+The steps are those of a cohort's subject (`preprocess`), for somebody who looks at them: what fails by its figures is
 shown and named, not refused.
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.exam_files import FoundVolume
+from napari_pgan.imaging.cohorts.exam_files import ExamVolume
 from napari_pgan.imaging.io.parts import ATLAS, BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.preprocessing.pipeline import PipelineResult, Told, strays, to_one_grid
+from napari_pgan.imaging.preprocessing.pipeline import PipelineResult, ProgressCallback, off_grid, preprocess
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, label_values
 from napari_pgan.imaging.registration.align import MARKS, describe
@@ -55,7 +55,7 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class Together:
+class PreprocessedExam:
     """An exam on one grid, that of its reference or of the atlas.
 
     Parameters
@@ -104,8 +104,8 @@ class Together:
 
 
 def read_exam(
-    parts: Mapping[str, FoundVolume | Volume],
-    tell: Told = lambda what, done, tasks: None,
+    parts: Mapping[str, ExamVolume | Volume],
+    tell: ProgressCallback = lambda what, done, tasks: None,
     atlas: str | Volume | None = None,
 ) -> Exam:
     """Read the parts of an exam that are not in memory yet.
@@ -143,7 +143,9 @@ def read_exam(
     return Exam(volumes, labels, found)
 
 
-def bring_together(exam: Exam, steps: PreprocessingSteps, tell: Told = lambda what, done, tasks: None) -> Together:
+def preprocess_exam(
+    exam: Exam, steps: PreprocessingSteps, tell: ProgressCallback = lambda what, done, tasks: None
+) -> PreprocessedExam:
     """Correct, register and resample the parts of an exam, each as `steps` says, as `prepare_subject` does.
 
     Parameters
@@ -170,10 +172,10 @@ def bring_together(exam: Exam, steps: PreprocessingSteps, tell: Told = lambda wh
     volumes = {part: orient(volume, _SHOWN) for part, volume in exam.volumes.items()}
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _whole(volumes[SEGMENTATION])
-    if not steps.register and exam.atlas is None and (apart := strays(volumes, reference)):
+    if not steps.register and exam.atlas is None and (apart := off_grid(volumes, reference)):
         raise InputError(f"{said(apart[0])} lies on another grid than {reference}; tick Register")
     steps = replace(steps, strip=steps.strip or BRAIN in volumes)
-    made = to_one_grid(volumes, steps, exam.atlas, tell=tell, lenient=True)
+    made = preprocess(volumes, steps, exam.atlas, tell=tell, lenient=True)
     grids = {part: (tuple(v.array.shape), v.affine) for part, v in exam.volumes.items() if part != BRAIN}
     aligned = made.alignment
     kept = (made.brain_mask or {}).get("stripped", False)
@@ -181,7 +183,7 @@ def bring_together(exam: Exam, steps: PreprocessingSteps, tell: Told = lambda wh
     quality = dict(aligned.quality) if aligned is not None else {}
     if aligned is not None and aligned.atlas is not None:
         quality[ATLAS] = aligned.atlas[1]
-    return Together(
+    return PreprocessedExam(
         reference,
         made.volumes,
         _before(volumes, made),

@@ -11,17 +11,17 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.parts import SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume, orient
+from napari_pgan.imaging.normalise.crop import crop_around
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
 from napari_pgan.imaging.normalise.intensity import Foreground, Scaling
-from napari_pgan.imaging.normalise.window import window_on
-from napari_pgan.imaging.preprocessing.exam import Together
-from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, scaled_on
+from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
+from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, scale_and_crop
 from napari_pgan.imaging.registration.align import back_to
 from napari_pgan.schema import Grid
 
 
 @dataclass(frozen=True)
-class OnGrid:
+class ExamOnGrid:
     """An exam where a model can take it up.
 
     Parameters
@@ -48,7 +48,7 @@ class OnGrid:
     cut: float
 
 
-def grid_of(together: Together, size: int, field_of_view: float | None, axis: str) -> Grid:
+def choose_grid(together: PreprocessedExam, size: int, field_of_view: float | None, axis: str) -> Grid:
     """A square grid as `prepare` makes it: of that many pixels over that many millimetres, or over the head."""
     if field_of_view is None:
         head = orient(together.head, ORIENTATIONS[axis])
@@ -56,7 +56,7 @@ def grid_of(together: Together, size: int, field_of_view: float | None, axis: st
     return Grid((size, size), (field_of_view / size,) * 2, ORIENTATIONS[axis][1:])
 
 
-def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
+def resample_to_grid(together: PreprocessedExam, grid: Grid, normalise: bool = True) -> ExamOnGrid:
     """Put an exam on a grid whose middle is that of the head, as `prepare_subject` does for a store.
 
     Parameters
@@ -79,13 +79,13 @@ def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
         )
     orientation = grid.orientation if len(grid.shape) == 3 else _third(grid.orientation) + grid.orientation
     head = orient(together.head, orientation)
-    window = window_on(head.array, head.spacing, grid.shape, grid.spacing)
+    window = crop_around(head.array, head.spacing, grid.shape, grid.spacing)
     images, scalings = {}, {}
     for part in together.images:
         volume, found = together.volumes[part], together.foregrounds[part]
         array, mask = (orient(Volume(x, volume.affine), orientation).array for x in (volume.array, found.mask))
         if normalise:
-            images[part], scalings[part] = scaled_on(
+            images[part], scalings[part] = scale_and_crop(
                 window, part, array, Foreground(mask, found.background, found.stripped)
             )
         else:
@@ -95,37 +95,37 @@ def on_grid(together: Together, grid: Grid, normalise: bool = True) -> OnGrid:
         marked = orient(together.volumes[SEGMENTATION], orientation)
         labels = window.labels(marked.array, np.unique(marked.array[marked.array > 0]))
     made = Grid(window.shape, window.spacing, orientation)
-    return OnGrid(images, labels, made, window.affine(head.affine), scalings, window.cut(head.array))
+    return ExamOnGrid(images, labels, made, window.affine(head.affine), scalings, window.cut(head.array))
 
 
-def centred(grid: Grid) -> np.ndarray:
+def centred_affine(grid: Grid) -> np.ndarray:
     """4×4 from indices (x, y, z) of a grid of three axes to millimetres along its axes, 0 in the middle."""
     spacing = grid.spacing or (1.0,) * len(grid.shape)
-    return placed(spacing, [-(n - 1) / 2 * step for n, step in zip(grid.shape, spacing, strict=True)])
+    return grid_affine(spacing, [-(n - 1) / 2 * step for n, step in zip(grid.shape, spacing, strict=True)])
 
 
-def placed(scale: Sequence[float], translate: Sequence[float]) -> np.ndarray:
+def grid_affine(scale: Sequence[float], translate: Sequence[float]) -> np.ndarray:
     """4×4 from indices (x, y, z) to millimetres, of a scale and a place of the first voxel in array order."""
     matrix = np.diag([*list(scale)[::-1], 1.0])
     matrix[:3, 3] = list(translate)[::-1]
     return matrix
 
 
-def way_to_patient(together: Together, made: OnGrid) -> dict[str, Any]:
+def patient_transforms(together: PreprocessedExam, made: ExamOnGrid) -> dict[str, Any]:
     """What brings anything that lies beside the exam on its grid back to a patient's own grids; for JSON.
 
-    ``to_patient`` takes millimetres (x, y, z) counted from the middle of the grid along its axes to millimetres in RAS
-    of the reference; ``reference`` and ``parts`` are as `alignment.describe` gives them, with the grids as they were
+    ``to_patient`` takes millimetres (x, y, z) from the middle of the grid along its axes to millimetres in RAS of the
+    reference; ``reference`` and ``parts`` are as `alignment.describe` gives them, with the grids as they were
     scanned; ``scaling`` says which values of a modality became −1 and 1.
     """
     return {
         **together.way_back,
-        "to_patient": (made.affine @ np.linalg.inv(centred(made.grid))).tolist(),
+        "to_patient": (made.affine @ np.linalg.inv(centred_affine(made.grid))).tolist(),
         "scaling": {part: [s.low, s.high] for part, s in made.scalings.items()},
     }
 
 
-def to_patient(
+def resample_to_patient(
     array: np.ndarray,
     where: np.ndarray,
     way: Mapping[str, Any],
@@ -143,7 +143,7 @@ def to_patient(
     where
         4×4, from its indices (x, y, z) to millimetres from the middle of the exam's grid.
     way
-        From `way_to_patient`.
+        From `patient_transforms`.
     part
         Whose grid it shall have.
     labels

@@ -13,16 +13,15 @@ import numpy as np
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from napari_pgan.imaging.cohorts.found import COLOURS, FIELD, PHOTOGRAPH, Source
-from napari_pgan.imaging.io.errors import SubjectRejected
+from napari_pgan.imaging.cohorts.cohort import COLOURS, FIELD_MASK, PHOTOGRAPH, Source
+from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
 from napari_pgan.imaging.io.parts import SEGMENTATION
-from napari_pgan.imaging.io.volume import VolumeError
 from napari_pgan.imaging.normalise.field_of_view import (
     area_averages,
     area_votes,
+    crop_start,
     head_extent,
     pixel_weights,
-    window_start,
 )
 from napari_pgan.imaging.preprocessing.subject import PreparedSubject, check_labels, label_values
 from napari_pgan.schema import Channels
@@ -76,7 +75,7 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
     return array
 
 
-def find_field(photograph: np.ndarray) -> np.ndarray:
+def find_field_of_view(photograph: np.ndarray) -> np.ndarray:
     """The field of view of a camera, in which the picture is brighter than the dark around it: bool (y, x).
 
     It is the largest part in which the brightest colour is above `DARK` of what bright parts have, without holes. A
@@ -89,7 +88,7 @@ def find_field(photograph: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         The picture is of one colour.
     """
     bright = ndimage.median_filter(photograph.max(axis=0), 5)
@@ -109,7 +108,7 @@ def mask_values(files: Mapping[str, Source]) -> tuple[int, ...]:
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         A mask cannot be read.
     """
     found: set[int] = set()
@@ -139,18 +138,18 @@ def prepare_photographs(
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         With the reason.
     """
     pictures = _paths(files[PHOTOGRAPH])
     masks = _paths(files[SEGMENTATION]) if channels.labels else (None,) * len(pictures)
-    fields = _paths(files[FIELD]) if FIELD in files else (None,) * len(pictures)
+    fields = _paths(files[FIELD_MASK]) if FIELD_MASK in files else (None,) * len(pictures)
     images = np.empty((len(COLOURS), len(pictures), size, size), np.float32)
     labels = np.zeros((len(pictures), size, size), np.uint8)
     shapes = []
     for z, (picture, mask, field) in enumerate(zip(pictures, masks, fields, strict=True)):
         photograph = _read(read_photograph, picture, "its photograph")
-        seen = find_field(photograph) if field is None else _read(read_mask, field, "its field of view") > 0
+        seen = find_field_of_view(photograph) if field is None else _read(read_mask, field, "its field of view") > 0
         _refuse_other_shape(photograph, seen, "field of view")
         if not seen.any():
             raise SubjectRejected("its field of view is empty; nothing is marked in it")
@@ -214,7 +213,6 @@ def _window(field: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     extent = head_extent(field[None], (1.0, 1.0, 1.0))
     side = float(np.ceil(extent.in_plane * (1 + 2 * MARGIN)))
     rows, columns = (
-        pixel_weights(field.shape[axis - 1], window_start(*extent.bounds[axis], 1.0, side), side, size)
-        for axis in (1, 2)
+        pixel_weights(field.shape[axis - 1], crop_start(*extent.bounds[axis], 1.0, side), side, size) for axis in (1, 2)
     )
     return rows, columns

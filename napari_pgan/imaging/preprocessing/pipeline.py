@@ -21,12 +21,12 @@ from napari_pgan.imaging.registration.atlas import Atlas
 from napari_pgan.imaging.registration.brain_mask import most_certain_brain, stripped_brain, volume_ml
 from napari_pgan.imaging.registration.pictures import WindowedVolume, outline, write_picture
 
-Told = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+ProgressCallback = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
 
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What `to_one_grid` made.
+    """What `preprocess` made.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class PipelineResult:
         return found
 
 
-def to_one_grid(
+def preprocess(
     volumes: Mapping[str, Volume],
     steps: PreprocessingSteps,
     atlas: Atlas | None = None,
     folder: Path | None = None,
-    tell: Told = lambda what, done, tasks: None,
+    tell: ProgressCallback = lambda what, done, tasks: None,
     *,
     lenient: bool = False,
 ) -> PipelineResult:
@@ -87,7 +87,7 @@ def to_one_grid(
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         An image or mask is empty, no brain is found, a registration failed, marks lie outside the head.
     """
     images = {part: volume for part, volume in volumes.items() if part not in MARKS}
@@ -166,7 +166,7 @@ def to_one_grid(
     return PipelineResult(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
 
 
-def strays(volumes: Mapping[str, Volume], reference: str) -> list[str]:
+def off_grid(volumes: Mapping[str, Volume], reference: str) -> list[str]:
     """The parts that do not lie on the grid of the reference."""
     return [part for part, volume in volumes.items() if not volume.same_grid(volumes[reference])]
 

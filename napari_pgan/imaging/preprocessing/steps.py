@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LABELS = ("nearest", "gaussian")  # how label maps come onto another grid
+LABEL_INTERPOLATIONS = ("nearest", "gaussian")  # how label maps come onto another grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class PreprocessingSteps:
     atlas
         Identity of the atlas that the reference is fitted to (see `Atlas`), or None.
     labels
-        One of `LABELS`.
+        One of `LABEL_INTERPOLATIONS`.
     """
 
     reference: str | None = None
@@ -34,7 +34,7 @@ class PreprocessingSteps:
     bias: bool = False
     strip: bool = False
     atlas: str | None = None
-    labels: str = LABELS[0]
+    labels: str = LABEL_INTERPOLATIONS[0]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -46,4 +46,4 @@ class PreprocessingSteps:
         return cls(**data)
 
 
-NONE = PreprocessingSteps()
+NO_STEPS = PreprocessingSteps()

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.found import Source
-from napari_pgan.imaging.io.errors import SubjectRejected
+from napari_pgan.imaging.cohorts.cohort import Source
+from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume
+from napari_pgan.imaging.io.volume import Volume, orient, read_volume
+from napari_pgan.imaging.normalise.crop import Crop, crop_around
 from napari_pgan.imaging.normalise.field_of_view import head_extent
 from napari_pgan.imaging.normalise.intensity import Foreground, Scaling, scale
-from napari_pgan.imaging.normalise.window import Window, window_on
-from napari_pgan.imaging.preprocessing.pipeline import strays, to_one_grid
-from napari_pgan.imaging.preprocessing.steps import NONE, PreprocessingSteps
+from napari_pgan.imaging.preprocessing.pipeline import off_grid, preprocess
+from napari_pgan.imaging.preprocessing.steps import NO_STEPS, PreprocessingSteps
 from napari_pgan.imaging.registration.align import MARKS
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import Channels
@@ -33,7 +33,7 @@ SLICE_RULE = (
 
 
 @dataclass(frozen=True)
-class Frame:
+class SubjectSettings:
     """What all subjects of a store share.
 
     Parameters
@@ -59,7 +59,7 @@ class Frame:
     axis: str
     may_cut: bool = False
     ignored: tuple[int, ...] = ()
-    steps: PreprocessingSteps = NONE
+    steps: PreprocessingSteps = NO_STEPS
     atlas: str | None = None
 
     @property
@@ -98,7 +98,7 @@ class PreparedSubject:
 
 
 def prepare_subject(
-    files: Mapping[str, Source], channels: Channels, frame: Frame, folder: Path | None = None
+    files: Mapping[str, Source], channels: Channels, frame: SubjectSettings, folder: Path | None = None
 ) -> PreparedSubject:
     """Read, orient, register where asked, scale, crop or pad, and reduce one subject.
 
@@ -118,7 +118,7 @@ def prepare_subject(
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         With the reason: a file that cannot be read, volumes on different grids, an image or mask that is empty, an
         undeclared label, a head larger than the field of view, a registration that failed.
     """
@@ -129,7 +129,7 @@ def prepare_subject(
     if SEGMENTATION in volumes:
         volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
     atlas = load_atlas(frame.atlas, frame.orientation) if frame.atlas is not None else None
-    together = to_one_grid(volumes, frame.steps, atlas, folder)
+    together = preprocess(volumes, frame.steps, atlas, folder)
     volumes, foregrounds, head = together.volumes, together.foregrounds, together.head
     about: dict[str, Any] = {}
     if together.brain_mask is not None:
@@ -138,7 +138,7 @@ def prepare_subject(
         about["registration"] = together.alignment.to_dict()
     segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
     pixel = frame.field_of_view / frame.size
-    window = window_on(head, segmentation.spacing, (frame.size, frame.size), (pixel, pixel))
+    window = crop_around(head, segmentation.spacing, (frame.size, frame.size), (pixel, pixel))
     # a field of view is chosen to hold the references; what another modality shows beyond is cut, and counted as `cut`
     length = head_extent(foregrounds[together.reference].mask, segmentation.spacing).in_plane
     if length > frame.field_of_view and not frame.may_cut:
@@ -149,7 +149,7 @@ def prepare_subject(
     images = np.empty((len(volumes), *window.shape), np.float32)
     normalisation = {}
     for c, (part, volume) in enumerate(volumes.items()):
-        images[c], scaling = scaled_on(window, part, volume.array, foregrounds[part])
+        images[c], scaling = scale_and_crop(window, part, volume.array, foregrounds[part])
         normalisation[part] = scaling.to_dict()
     labels = window.labels(segmentation.array, channels.values)
     areas = head.sum(axis=(1, 2))
@@ -175,13 +175,13 @@ def prepare_subject(
 
 
 def read_parts(
-    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: PreprocessingSteps = NONE
+    files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: PreprocessingSteps = NO_STEPS
 ) -> dict[str, Volume]:
     """Read some of a subject's files, oriented alike; unless all get another grid, they must lie on one.
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         A file cannot be read, or the grids differ.
     """
     volumes: dict[str, Volume] = {}
@@ -193,7 +193,7 @@ def read_parts(
     if steps.register or steps.atlas is not None:
         return volumes
     first = next(iter(volumes))
-    if different := strays(volumes, first):
+    if different := off_grid(volumes, first):
         where = ", ".join(map(_said, different))
         raise SubjectRejected(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
     return volumes
@@ -223,7 +223,7 @@ def label_values(segmentation: np.ndarray) -> list[int]:
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         Values are not whole numbers, or negative.
     """
     values = np.unique(segmentation[segmentation != 0])
@@ -239,7 +239,7 @@ def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         With the reason.
     """
     values = label_values(segmentation)
@@ -253,12 +253,12 @@ def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
         )
 
 
-def scaled_on(window: Window, part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, Scaling]:
+def scale_and_crop(window: Crop, part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, Scaling]:
     """A modality in [-1, 1] on the grid, and how it was scaled.
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         It holds no image.
     """
     try:

@@ -144,7 +144,7 @@ def align(
 
     Raises
     ------
-    SetAside
+    SubjectRejected
         A registration failed by its figures, or a segmentation or mask lies outside the head.
     """
     limits = limits or Limits()

@@ -10,7 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume
+from napari_pgan.imaging.io.errors import VolumeError
+from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.registration.head_template import AIR, BRAIN_MARGIN, Template, shipped_template
 from napari_pgan.imaging.registration.pictures import WindowedVolume

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.itk import at_most, to_array, to_itk
+from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.deformation import fit_deformation, warp
@@ -93,7 +93,7 @@ def find_brain(
     template = template or shipped_template()
     pyramid = Pyramid(volume, head)
     found = register(template.pyramid, pyramid, affine=True, threads=threads)
-    with at_most(threads):
+    with limit_threads(threads):
         way = fit_deformation(template.pyramid, pyramid, found.matrix)
         share = warp(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
         mask = to_array(largest_filled_part(to_itk(share > 0.5, volume.affine))) > 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pgan.imaging.io.itk import at_most
+from napari_pgan.imaging.io.itk import limit_threads
 from napari_pgan.imaging.registration.register import LEVELS, Pyramid, optimise, similarity
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Mirror:
         self.image.images = {mm: _mirrored(image, across) for mm, image in reference.images.items()}
         self.image.region, self.image.head = (_mirrored(mask, across) for mask in (reference.region, reference.head))
         self.image.points = reference.points * (-1, 1, 1) + (2 * reference.centre[0], 0, 0)
-        with at_most(threads):  # a head that is turned has its own plane of symmetry elsewhere
+        with limit_threads(threads):  # a head that is turned has its own plane of symmetry elsewhere
             self.pose = optimise(self.image, reference, LEVELS[0], np.eye(4), 8.0, 0.5)[0]
 
     def similarity_ratio(self, moving: Pyramid, matrix: np.ndarray, threads: int = 1, *, affine: bool = False) -> float:
@@ -56,7 +56,7 @@ class Mirror:
         ratio
             Above 1 where the mirror image is more alike.
         """
-        with at_most(threads):
+        with limit_threads(threads):
             own = similarity(self.reference, moving, matrix, LEVELS[0])
             pose, alike = optimise(self.image, moving, LEVELS[0], matrix @ self.pose, 4.0, 0.2, affine)
             if -alike < PLAIN * own:

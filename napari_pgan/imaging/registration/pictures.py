@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.atomic import replacing
-from napari_pgan.imaging.io.itk import at_most, to_itk
+from napari_pgan.imaging.io.itk import limit_threads, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.resampling import resample_to_grid
@@ -171,7 +171,7 @@ def _cut(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray
     size[across] = 1
     grid = np.diag([PIXEL, PIXEL, PIXEL, 1.0])  # along RAS
     grid[:3, 3] = np.where(np.arange(3) == across, at, box.low)
-    with at_most(1):
+    with limit_threads(1):
         array = resample_to_grid(image, matrix, tuple(size[::-1]), grid, fill, sitk.sitkLinear)
     plane: np.ndarray = np.squeeze(array, axis=2 - across)[::-1, ::-1]
     return plane

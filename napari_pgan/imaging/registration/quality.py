@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.imaging.io.itk import at_most, to_array, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, to_array, to_transform
 from napari_pgan.imaging.registration.mirror import Mirror
 from napari_pgan.imaging.registration.register import Pyramid, Registered, distance, nearest_rotation
 
@@ -138,7 +138,7 @@ def _overlap(reference: Pyramid, moving: Pyramid, matrix: np.ndarray) -> tuple[f
     head = moving.head
     everywhere = sitk.Image(head.GetSize(), sitk.sitkUInt8) + 1
     everywhere.CopyInformation(head)
-    with at_most(1):
+    with limit_threads(1):
         masks = [
             to_array(sitk.Resample(image, reference.head, to_transform(matrix), sitk.sitkNearestNeighbor)) > 0
             for image in (head, everywhere)

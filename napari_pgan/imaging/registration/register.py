@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.itk import at_most, to_array, to_itk, to_matrix, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk, to_matrix, to_transform
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import HIGH_PERCENTILE, Foreground, find_foreground, otsu
 
@@ -156,7 +156,7 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
     InputError
         No pose gave the two an overlap.
     """
-    with at_most(threads):
+    with limit_threads(threads):
         before = similarity(reference, moving, np.eye(4))
         rough = _search(reference, moving)
         middle = [optimise(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
@@ -176,7 +176,7 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
 
 def refine_header_pose(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
     """The nearest best pose to that of the headers, at the middle level: what shows whether two are aligned already."""
-    with at_most(threads):
+    with limit_threads(threads):
         return optimise(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.itk import at_most, place, to_array, to_itk, to_matrix, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, set_geometry, to_array, to_itk, to_matrix, to_transform
 from napari_pgan.imaging.io.volume import Volume
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _resample(
     import SimpleITK as sitk
 
     kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
-    with at_most(threads):
+    with limit_threads(threads):
         array = resample_to_grid(to_itk(volume.array, volume.affine), matrix, shape, affine, fill, kinds[how])
     return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
 
@@ -130,7 +130,7 @@ def resample_to_grid(
     method.SetDefaultPixelValue(fill)
     method.SetSize([int(n) for n in shape[::-1]])
     onto = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-    place(onto, affine)
+    set_geometry(onto, affine)
     method.SetOutputOrigin(onto.GetOrigin())
     method.SetOutputSpacing(onto.GetSpacing())
     method.SetOutputDirection(onto.GetDirection())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_cohort import AFFINE, arrays
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts import bids, pairs
+from napari_pgan.imaging.cohorts import bids, photo_folders
 from napari_pgan.imaging.cohorts.dicom_tree import modality_of
 from napari_pgan.imaging.cohorts.discover import find_cohort
 from napari_pgan.imaging.cohorts.plan import CohortPlan, read_plan
@@ -133,7 +133,7 @@ def test_drive_and_chase(shared_data: Path) -> None:
 def test_masks_are_found_by_what_differs(numbers: set[int], tail: str, padded: bool) -> None:
     called = [f"{n:03d}" if padded else str(n) for n in sorted(numbers)]
     every = _paths(*(f"images/pic_{c}.jpg" for c in called), *(f"masks/m{c}{tail}.png" for c in called))
-    cohort = pairs.find(Path("/x"), every)
+    cohort = photo_folders.find(Path("/x"), every)
     assert cohort is not None
     assert {s.name for s in cohort.subjects} == set(called)
     for subject in cohort.subjects:
@@ -143,7 +143,7 @@ def test_masks_are_found_by_what_differs(numbers: set[int], tail: str, padded: b
 def test_folders_that_could_both_hold_the_masks_are_asked_about() -> None:
     every = _paths(*(f"{w}/{i}.png" for w in ("images", "1st_manual", "2nd_manual") for i in range(3)))
     with pytest.raises(InputError, match="several folders beside its pictures"):
-        pairs.find(Path("x"), every)
+        photo_folders.find(Path("x"), every)
 
 
 def _write_planned(folder: Path) -> Path:

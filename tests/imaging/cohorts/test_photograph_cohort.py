@@ -10,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_pgan.imaging.io.errors import SubjectRejected
-from napari_pgan.imaging.io.volume import VolumeError
+from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
 from napari_pgan.imaging.preparation.prepare import Options, prepare
-from napari_pgan.imaging.preprocessing.photographs import find_field, prepare_photographs, read_mask, read_photograph
+from napari_pgan.imaging.preprocessing.photographs import (
+    find_field_of_view,
+    prepare_photographs,
+    read_mask,
+    read_photograph,
+)
 from napari_pgan.schema import Channels, Label
 from napari_pgan.store import open_store
 
@@ -54,13 +58,13 @@ def test_a_disc_is_centred_and_stays_round(
 
 def test_the_found_field_is_the_one_that_drive_marks(shared_data: Path) -> None:
     for path in sorted((shared_data / "fundus" / "drive" / "images").glob("*.tif"))[::6]:
-        found = find_field(read_photograph(path))
+        found = find_field_of_view(read_photograph(path))
         marked = read_mask(path.parent.parent / "mask" / f"{path.stem}_mask.gif") > 0
         assert 2 * (found & marked).sum() / (found.sum() + marked.sum()) > 0.99
 
 
 def test_a_picture_without_a_dark_surround_is_field_all_over() -> None:
-    assert find_field(np.random.default_rng(0).uniform(0.5, 1, (3, 40, 50)).astype(np.float32)).all()
+    assert find_field_of_view(np.random.default_rng(0).uniform(0.5, 1, (3, 40, 50)).astype(np.float32)).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".gif", ".bmp"])

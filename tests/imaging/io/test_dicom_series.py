@@ -17,7 +17,8 @@ from pydicom.uid import RLELossless
 from scipy.spatial.transform import Rotation
 
 from napari_pgan.imaging.io.dicom import find_series
-from napari_pgan.imaging.io.volume import VolumeError, orient, read_volume
+from napari_pgan.imaging.io.errors import VolumeError
+from napari_pgan.imaging.io.volume import orient, read_volume
 
 ARRAY = np.random.default_rng(0).integers(0, 4000, (7, 6, 5)).astype(np.uint16)
 AFFINE = np.diag([-0.9, -0.8, 5.5, 1.0])

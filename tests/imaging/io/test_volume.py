@@ -13,7 +13,8 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume, write_volume
+from napari_pgan.imaging.io.errors import VolumeError
+from napari_pgan.imaging.io.volume import Volume, orient, read_volume, write_volume
 
 ORIENTATIONS = [
     "".join(letters)

@@ -15,8 +15,9 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from napari_pgan.errors import InputError
+from napari_pgan.imaging.io.errors import VolumeError
 from napari_pgan.imaging.io.segmentation import read_segmentation, write_segmentation
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, read_volume, write_volume
+from napari_pgan.imaging.io.volume import Volume, orient, read_volume, write_volume
 from napari_pgan.imaging.registration.resampling import resample_image, resample_labels
 from napari_pgan.schema import Label
 

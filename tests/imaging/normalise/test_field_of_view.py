@@ -11,9 +11,9 @@ from napari_pgan.imaging.normalise.field_of_view import (
     area_averages,
     area_votes,
     choose_field_of_view,
+    crop_start,
     head_extent,
     pixel_weights,
-    window_start,
 )
 
 
@@ -60,7 +60,7 @@ def test_a_round_thing_stays_round() -> None:
     """On a grid of 1 x 2 mm a disc of 30 mm is a disc of 30 mm on pixels of 3 x 3 mm."""
     y, x = np.meshgrid(np.arange(90) - 44.5, 2 * (np.arange(50) - 24.5), indexing="ij")
     disc = (np.hypot(x, y) < 15)[None].astype(np.float32)
-    starts = window_start(0, 90, 1, 96), window_start(0, 50, 2, 96)
+    starts = crop_start(0, 90, 1, 96), crop_start(0, 50, 2, 96)
     seen = area_averages(disc, (pixel_weights(90, starts[0], 96, 32), pixel_weights(50, starts[1], 48, 32)))[0]
     assert seen.sum() * 9 == pytest.approx(np.pi * 15**2, rel=0.03)
     assert (seen.sum(0) > 0.5).sum() == (seen.sum(1) > 0.5).sum()
@@ -75,7 +75,7 @@ def test_the_field_of_view_holds_the_head_with_its_margin(length: float) -> None
 
 @given(st.integers(0, 100), st.integers(1, 100), st.sampled_from([0.5, 1.0, 1.3, 4.0]), st.floats(8, 256))
 def test_the_window_is_centred_on_the_head(low: int, length: int, spacing: float, field_of_view: float) -> None:
-    start = window_start(low, low + length, spacing, field_of_view)
+    start = crop_start(low, low + length, spacing, field_of_view)
     assert start == round(start)
     assert abs(start + field_of_view / spacing / 2 - (low + length / 2)) <= 0.5
 

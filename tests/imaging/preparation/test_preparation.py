@@ -18,7 +18,7 @@ from small_cohort import AFFINE, arrays, write, write_cohort, write_subject
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.preparation.prepare import Options, prepare
-from napari_pgan.imaging.preprocessing.subject import Frame, prepare_subject
+from napari_pgan.imaging.preprocessing.subject import SubjectSettings, prepare_subject
 from napari_pgan.schema import Channels, Label
 from napari_pgan.store import SplitRule, open_store, subject_key
 
@@ -76,7 +76,7 @@ def test_a_cohort_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
 
 
 def test_slices_are_those_with_a_quarter_of_the_largest(tmp_path: Path) -> None:
-    made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, Frame(16, 176, "axial"))
+    made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, SubjectSettings(16, 176, "axial"))
     head = (arrays()["t1"] != 0).sum((0, 1))
     assert made.slices == tuple(np.flatnonzero(head >= head.max() / 4))
     assert made.brain_slices == (np.flatnonzero(head)[0], np.flatnonzero(head)[-1])
@@ -85,7 +85,7 @@ def test_slices_are_those_with_a_quarter_of_the_largest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
 def test_the_brain_keeps_its_volume_and_contrast_along_every_axis(tmp_path: Path, axis: str) -> None:
     found = arrays()
-    made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, Frame(32, 192, axis))
+    made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, SubjectSettings(32, 192, axis))
     voxel = np.prod(made.spacing)
     for value in (1, 2, 4):
         assert (made.labels == value).sum() * voxel == pytest.approx((found["seg"] == value).sum() * 96, rel=0.25)
@@ -101,7 +101,7 @@ def test_the_stored_grid_lies_where_the_patient_was(tmp_path: Path) -> None:
     before = AFFINE @ [*np.argwhere(found > 0).mean(axis=0), 1]
     files = _files(write_subject(tmp_path, "a"))
     for axis in ("axial", "coronal", "sagittal"):
-        made = prepare_subject(files, CHANNELS, Frame(64, 192, axis))
+        made = prepare_subject(files, CHANNELS, SubjectSettings(64, 192, axis))
         affine = np.array(made.attributes["affine"])
         after = affine @ [*np.argwhere(made.labels.T > 0).mean(axis=0), 1]
         np.testing.assert_allclose(after, before, atol=1)
@@ -109,7 +109,7 @@ def test_the_stored_grid_lies_where_the_patient_was(tmp_path: Path) -> None:
 
 
 def test_the_axes_of_the_files_do_not_matter(tmp_path: Path) -> None:
-    frame = Frame(16, 192, "axial")
+    frame = SubjectSettings(16, 192, "axial")
     expected = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, frame)
     for part, path in _files(tmp_path / "a").items():
         image = nib.load(path)

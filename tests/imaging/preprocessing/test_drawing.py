@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from napari_pgan.imaging.io.volume import Volume, VolumeError, orient, write_volume
+from napari_pgan.imaging.io.errors import VolumeError
+from napari_pgan.imaging.io.volume import Volume, orient, write_volume
 from napari_pgan.imaging.preprocessing.drawing import read_drawing
 from napari_pgan.latent.steering import TargetMask
 from napari_pgan.schema import Channels, Grid, Label

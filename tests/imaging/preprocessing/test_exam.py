@@ -14,12 +14,18 @@ from scipy import ndimage
 from small_cohort import write_subject
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.exam_files import find_exam, part_of_name, told_apart
+from napari_pgan.imaging.cohorts.exam_files import find_exam, guess_part, unique_parts
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume, write_volume
-from napari_pgan.imaging.preprocessing.exam import Exam, Together, bring_together, read_exam
-from napari_pgan.imaging.preprocessing.exam_grid import centred, grid_of, on_grid, to_patient, way_to_patient
+from napari_pgan.imaging.preprocessing.exam import Exam, PreprocessedExam, preprocess_exam, read_exam
+from napari_pgan.imaging.preprocessing.exam_grid import (
+    centred_affine,
+    choose_grid,
+    patient_transforms,
+    resample_to_grid,
+    resample_to_patient,
+)
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
-from napari_pgan.imaging.preprocessing.subject import Frame, prepare_subject
+from napari_pgan.imaging.preprocessing.subject import SubjectSettings, prepare_subject
 from napari_pgan.imaging.registration.quality import Limits
 from napari_pgan.imaging.registration.resampling import resample_image
 from napari_pgan.phantom import CHANNELS
@@ -61,21 +67,21 @@ def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def together(folder: Path) -> Together:
+def together(folder: Path) -> PreprocessedExam:
     found = {one.part: one for one in find_exam(folder) if one.part is not None}
-    return bring_together(read_exam(found), PreprocessingSteps(reference="t1", register=True))
+    return preprocess_exam(read_exam(found), PreprocessingSteps(reference="t1", register=True))
 
 
 def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file(
-    together: Together, truth: np.ndarray, folder: Path
+    together: PreprocessedExam, truth: np.ndarray, folder: Path
 ) -> None:
-    made = on_grid(together, Grid((128, 128), (1.6, 1.6), "PL"))
+    made = resample_to_grid(together, Grid((128, 128), (1.6, 1.6), "PL"))
     assert made.images["t2"].shape == made.grid.shape
     drawn = _lesion(Volume(made.images["t1"], made.affine))  # a hand that knows where the lesion is
-    way = way_to_patient(together, made)
+    way = patient_transforms(together, made)
     for part, file, moved in (("t1", "t1.nii.gz", np.eye(4)), ("t2", "scan_t2.nii.gz", truth)):
         original = read_volume(folder / file)
-        back = to_patient(drawn, centred(made.grid), way, part, labels=True)
+        back = resample_to_patient(drawn, centred_affine(made.grid), way, part, labels=True)
         np.testing.assert_array_equal(back.affine, original.affine)
         assert back.array.shape == original.array.shape
         there = Volume(original.array, np.linalg.inv(moved) @ original.affine)
@@ -84,17 +90,17 @@ def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file
         assert _dice(back.array == 4, wanted == 4) > 0.9
 
 
-def test_an_image_returns_in_the_scanners_values(together: Together, folder: Path) -> None:
-    made = on_grid(together, Grid((160, 160), (1.25, 1.25), "PL"))
-    way = way_to_patient(together, made)
+def test_an_image_returns_in_the_scanners_values(together: PreprocessedExam, folder: Path) -> None:
+    made = resample_to_grid(together, Grid((160, 160), (1.25, 1.25), "PL"))
+    way = patient_transforms(together, made)
     original = read_volume(folder / "t1.nii.gz")
-    back = to_patient(made.images["t1"], centred(made.grid), way, "t1", labels=False, modality="t1")
+    back = resample_to_patient(made.images["t1"], centred_affine(made.grid), way, "t1", labels=False, modality="t1")
     inside = ndimage.binary_erosion(original.array > 0, iterations=2)
     away = np.abs(back.array - original.array)[inside]
     assert np.median(away) < 0.02 * np.percentile(original.array[inside], 99)
 
 
-def test_before_is_worse_than_after(together: Together, truth: np.ndarray) -> None:
+def test_before_is_worse_than_after(together: PreprocessedExam, truth: np.ndarray) -> None:
     quality = together.quality["t2"]
     assert quality.after > quality.before
     assert quality.problem(Limits()) is None
@@ -109,9 +115,9 @@ def test_before_is_worse_than_after(together: Together, truth: np.ndarray) -> No
 def test_a_cohorts_subject_is_the_same_in_a_store_and_here(tmp_path: Path) -> None:
     files = write_subject(tmp_path, "Brats18_X_1")
     parts = {part: files / f"Brats18_X_1_{part}.nii.gz" for part in (*CHANNELS.modalities, "seg")}
-    stored = prepare_subject(parts, CHANNELS, Frame(32, 224.0, "axial"))
+    stored = prepare_subject(parts, CHANNELS, SubjectSettings(32, 224.0, "axial"))
     exam = read_exam({one.part: one for one in find_exam(files) if one.part})
-    made = on_grid(bring_together(exam, PreprocessingSteps()), Grid((32, 32), (7.0, 7.0), "PL"))
+    made = resample_to_grid(preprocess_exam(exam, PreprocessingSteps()), Grid((32, 32), (7.0, 7.0), "PL"))
     np.testing.assert_allclose(np.stack([made.images[m] for m in CHANNELS.modalities]), stored.images, atol=1e-6)
     np.testing.assert_array_equal(made.labels, stored.labels)
     np.testing.assert_allclose(made.affine, stored.attributes["affine"])
@@ -137,31 +143,33 @@ def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: 
         Volume(np.where(head, 300 + random.normal(0, 20, head.shape), 0).astype(np.float32), affine), given_axes
     )
     seg = orient(Volume(marked, affine), given_axes)
-    together = bring_together(Exam({"flair": image, "seg": seg}), PreprocessingSteps())
+    together = preprocess_exam(Exam({"flair": image, "seg": seg}), PreprocessingSteps())
     grid = Grid((48, 64, 64), (4.0, 3.0, 3.0), "SPL") if volume_model else Grid((64, 64), (3.0, 3.0), "PL")
-    made = on_grid(together, grid)
+    made = resample_to_grid(together, grid)
     assert made.labels is not None
     assert made.cut == 0
-    back = to_patient(made.labels, centred(made.grid), way_to_patient(together, made), "seg", labels=True)
+    back = resample_to_patient(
+        made.labels, centred_affine(made.grid), patient_transforms(together, made), "seg", labels=True
+    )
     assert back.array.shape == seg.array.shape
     np.testing.assert_array_equal(back.affine, seg.affine)
     assert set(np.unique(back.array)) == {0, 3}
     assert _dice(back.array > 0, seg.array > 0) > 0.8
 
 
-def test_a_field_of_view_that_cuts_a_head_says_how_much(together: Together) -> None:
-    assert on_grid(together, grid_of(together, 64, None, "sagittal")).cut == 0
-    assert 0.05 < on_grid(together, grid_of(together, 64, 120.0, "axial")).cut < 0.9
+def test_a_field_of_view_that_cuts_a_head_says_how_much(together: PreprocessedExam) -> None:
+    assert resample_to_grid(together, choose_grid(together, 64, None, "sagittal")).cut == 0
+    assert 0.05 < resample_to_grid(together, choose_grid(together, 64, 120.0, "axial")).cut < 0.9
 
 
-def test_without_normalising_the_scanners_values_stay(together: Together) -> None:
-    made = on_grid(together, grid_of(together, 64, None, "coronal"), normalise=False)
+def test_without_normalising_the_scanners_values_stay(together: PreprocessedExam) -> None:
+    made = resample_to_grid(together, choose_grid(together, 64, None, "coronal"), normalise=False)
     assert made.grid.orientation == "PIL"
     assert made.scalings == {}
     assert made.images["t1"].max() > 50
 
 
-def test_bad_exams_are_one_sentence(together: Together) -> None:
+def test_bad_exams_are_one_sentence(together: PreprocessedExam) -> None:
     t1 = together.volumes["t1"]
     smaller = Volume(t1.array[1:], t1.affine)
     for parts, steps, sentence in [
@@ -177,12 +185,14 @@ def test_bad_exams_are_one_sentence(together: Together) -> None:
         ),
     ]:
         with pytest.raises(InputError, match=sentence):
-            bring_together(Exam(parts), steps)
+            preprocess_exam(Exam(parts), steps)
     with pytest.raises(InputError, match="no millimetres"):
-        on_grid(together, Grid((64, 64)))
-    made = on_grid(together, grid_of(together, 32, None, "axial"))
+        resample_to_grid(together, Grid((64, 64)))
+    made = resample_to_grid(together, choose_grid(together, 32, None, "axial"))
     with pytest.raises(InputError, match="no flair; choose the grid of"):
-        to_patient(made.images["t1"], centred(made.grid), way_to_patient(together, made), "flair", labels=True)
+        resample_to_patient(
+            made.images["t1"], centred_affine(made.grid), patient_transforms(together, made), "flair", labels=True
+        )
 
 
 def test_a_registration_that_fails_is_shown_and_named() -> None:
@@ -190,14 +200,14 @@ def test_a_registration_that_fails_is_shown_and_named() -> None:
     brain = template()["t1"]
     t1 = Volume(brain.array[::3, ::3, ::3], brain.affine @ np.diag([3.0, 3, 3, 1]))
     noise = Volume(random.normal(50, 10, (20, 24, 24)).astype(np.float32), t1.affine)
-    made = bring_together(Exam({"t1": t1, "t2": noise}), PreprocessingSteps(reference="t1", register=True))
+    made = preprocess_exam(Exam({"t1": t1, "t2": noise}), PreprocessingSteps(reference="t1", register=True))
     (problem,) = made.problems
     assert problem.startswith("t2 could not be registered")
     assert made.volumes["t2"].same_grid(t1)
     assert "t2" in made.quality
 
 
-def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
+def test_work_ends_where_whoever_waits_says_so(together: PreprocessedExam) -> None:
     class Enough(Exception):
         pass
 
@@ -208,7 +218,7 @@ def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
         raise Enough
 
     with pytest.raises(Enough):
-        bring_together(
+        preprocess_exam(
             Exam({"t1": together.volumes["t1"]}),
             PreprocessingSteps(reference="t1", register=True, bias=True, strip=True),
             tell,
@@ -227,11 +237,11 @@ def test_work_ends_where_whoever_waits_says_so(together: Together) -> None:
     ],
 )  # fmt: skip
 def test_names_suggest_what_they_say(name: str, part: str | None) -> None:
-    assert part_of_name(name) == part
+    assert guess_part(name) == part
 
 
 def test_a_modality_is_suggested_once() -> None:
-    assert told_apart(["t1", None, "t1", "seg"]) == ["t1", None, None, "seg"]
+    assert unique_parts(["t1", None, "t1", "seg"]) == ["t1", None, None, "seg"]
 
 
 def test_an_exam_is_found_whatever_its_files_are(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from napari_pgan.imaging.cohorts.exam_files import FoundVolume
+from napari_pgan.imaging.cohorts.exam_files import ExamVolume
 from napari_pgan.imaging.io.volume import Volume, write_volume
-from napari_pgan.imaging.preprocessing.exam import bring_together, read_exam
-from napari_pgan.imaging.preprocessing.exam_grid import on_grid
+from napari_pgan.imaging.preprocessing.exam import preprocess_exam, read_exam
+from napari_pgan.imaging.preprocessing.exam_grid import resample_to_grid
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
-from napari_pgan.imaging.preprocessing.subject import Frame, PreparedSubject, prepare_subject
+from napari_pgan.imaging.preprocessing.subject import PreparedSubject, SubjectSettings, prepare_subject
 from napari_pgan.imaging.registration.resampling import resample_image, resample_labels
 from napari_pgan.phantom import CHANNELS, make_subject
 from napari_pgan.schema import Channels, Grid
@@ -49,11 +49,11 @@ def _both(
     files: Mapping[str, Path], steps: PreprocessingSteps, atlas: str | None, axis: str = "axial"
 ) -> PreparedSubject:
     """Prepare both ways, compare, and give what the store would hold."""
-    stored = prepare_subject(files, ASKED, Frame(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas))
-    exam = read_exam({part: FoundVolume(part, file, part) for part, file in files.items()}, atlas=atlas)
-    together = bring_together(exam, steps)
+    stored = prepare_subject(files, ASKED, SubjectSettings(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas))
+    exam = read_exam({part: ExamVolume(part, file, part) for part, file in files.items()}, atlas=atlas)
+    together = preprocess_exam(exam, steps)
     assert together.problems == ()
-    made = on_grid(together, Grid((SIZE, SIZE), (FIELD / SIZE,) * 2, {"axial": "PL", "coronal": "IL"}[axis]))
+    made = resample_to_grid(together, Grid((SIZE, SIZE), (FIELD / SIZE,) * 2, {"axial": "PL", "coronal": "IL"}[axis]))
     assert made.labels is not None
     near = 1e-6 if axis == "axial" else 0.05  # a volume turned over is registered by other sums
     np.testing.assert_allclose(np.stack([made.images[m] for m in ASKED.modalities]), stored.images, atol=near)

@@ -11,11 +11,11 @@ from small_cohort import AFFINE, SHAPE, arrays, write
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.discover import find_cohort
-from napari_pgan.imaging.cohorts.exam_files import FoundVolume
+from napari_pgan.imaging.cohorts.exam_files import ExamVolume
 from napari_pgan.imaging.cohorts.plan import CohortPlan
 from napari_pgan.imaging.preparation.prepare import Options, prepare
-from napari_pgan.imaging.preprocessing.exam import bring_together, read_exam
-from napari_pgan.imaging.preprocessing.exam_grid import grid_of
+from napari_pgan.imaging.preprocessing.exam import preprocess_exam, read_exam
+from napari_pgan.imaging.preprocessing.exam_grid import choose_grid
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.pictures import LINE
 from napari_pgan.store import SplitRule, open_store
@@ -65,10 +65,10 @@ def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_pat
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=16, plan=PLAN))
     assert not report.rejected
     grid = open_store(tmp_path / "a.zarr").grid
-    parts = {part: FoundVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
-    parts["brain"] = FoundVolume("brain", source / "a_mask.nii.gz", "brain")
-    together = bring_together(read_exam(parts), PreprocessingSteps(reference="t1"))
-    assert grid.spacing == (9.0, 9.0) == grid_of(together, 16, None, "axial").spacing
+    parts = {part: ExamVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
+    parts["brain"] = ExamVolume("brain", source / "a_mask.nii.gz", "brain")
+    together = preprocess_exam(read_exam(parts), PreprocessingSteps(reference="t1"))
+    assert grid.spacing == (9.0, 9.0) == choose_grid(together, 16, None, "axial").spacing
 
 
 def test_a_mask_that_marks_nothing_sets_the_subject_aside(tmp_path: Path) -> None:

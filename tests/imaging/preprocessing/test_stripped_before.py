@@ -10,8 +10,8 @@ import pytest
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.preparation.prepare import Options, prepare
-from napari_pgan.imaging.preprocessing.exam import Exam, bring_together
-from napari_pgan.imaging.preprocessing.pipeline import to_one_grid
+from napari_pgan.imaging.preprocessing.exam import Exam, preprocess_exam
+from napari_pgan.imaging.preprocessing.pipeline import preprocess
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.registration.brain_mask import stripped_brain
 from napari_pgan.phantom import make_subject
@@ -33,7 +33,7 @@ def _of_brats(shared_data: Path) -> dict[str, Volume]:
 
 def test_a_subject_of_brats_loses_nothing(shared_data: Path) -> None:
     volumes = _of_brats(shared_data)
-    made = to_one_grid(volumes, STRIP)
+    made = preprocess(volumes, STRIP)
     for part, volume in volumes.items():
         np.testing.assert_array_equal(made.foregrounds[part].mask, find_foreground(volume.array).mask)
     assert made.brain_mask is not None
@@ -42,14 +42,14 @@ def test_a_subject_of_brats_loses_nothing(shared_data: Path) -> None:
 
 
 def test_an_exam_says_so(shared_data: Path) -> None:
-    together = bring_together(Exam(_of_brats(shared_data)), STRIP)
+    together = preprocess_exam(Exam(_of_brats(shared_data)), STRIP)
     assert together.problems == ("t1 came without its skull, so its brain stays as it is",)
 
 
 def test_a_slab_of_a_brain_stays_whole(shared_data: Path, tmp_path: Path) -> None:
     """A template finds no brain in it surely."""
     t1 = orient(read_volume(shared_data / "openms_patient19" / "patient19_t1.nii.gz"))
-    made = to_one_grid({"t1": t1}, STRIP, folder=tmp_path)
+    made = preprocess({"t1": t1}, STRIP, folder=tmp_path)
     np.testing.assert_array_equal(made.foregrounds["t1"].mask, find_foreground(t1.array).mask)
     assert (tmp_path / "brain.png").is_file()
 
@@ -61,7 +61,7 @@ def test_a_modality_with_skull_takes_the_brain_of_one_without(shared_data: Path)
     z, y, x = np.meshgrid(*[np.linspace(-1.05, 1.05, n) for n in brain.shape], indexing="ij")
     skull = np.where(z**2 + y**2 + x**2 < 1, 300, np.random.default_rng(0).uniform(0, 9, brain.shape))
     volumes["t2"] = Volume(np.where(brain, volumes["t2"].array, skull).astype(np.float32), volumes["t2"].affine)
-    made = to_one_grid(volumes, STRIP)
+    made = preprocess(volumes, STRIP)
     kept = made.foregrounds["t2"].mask
     assert (brain & ~kept).sum() == 0
     assert kept.sum() < 1.02 * brain.sum()  # with the holes that there are in it

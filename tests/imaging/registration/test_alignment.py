@@ -13,7 +13,7 @@ from PIL import Image
 from small_cohort import write
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.plan import CohortPlan, Photograph
+from napari_pgan.imaging.cohorts.plan import CohortPlan, PhotographPlan
 from napari_pgan.imaging.io.errors import SubjectRejected
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
@@ -172,7 +172,7 @@ def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[s
 @pytest.mark.parametrize("given", ["register", "bias", "strip"])
 def test_photographs_are_not_registered(tmp_path: Path, given: str) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
-    plan = CohortPlan(photograph=Photograph(image="{subject}.png"))
+    plan = CohortPlan(photograph=PhotographPlan(image="{subject}.png"))
     with pytest.raises(InputError, match="these are photographs"):
         prepare(str(tmp_path), tmp_path / "a.zarr", Options(size=16, plan=plan, **{given: True}))  # type: ignore[arg-type]
 

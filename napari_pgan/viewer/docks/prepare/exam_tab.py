@@ -36,8 +36,8 @@ from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.preprocessing.exam import Together
-    from napari_pgan.imaging.preprocessing.exam_grid import OnGrid
+    from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
+    from napari_pgan.imaging.preprocessing.exam_grid import ExamOnGrid
     from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
     from napari_pgan.schema import Grid
 
@@ -66,7 +66,7 @@ class ExamTab(QWidget):
         self._session = session_of(viewer)
         self._renderer, self._steps, self._sent = Renderer(self), Stepper(self), Display()
         self._files: list[tuple[str, Any, str | None]] | None = None  # None: the viewer's layers
-        self._preview: Together | None = None
+        self._preview: PreprocessedExam | None = None
         self._previewed: object = None  # what was asked for it
         self._way: dict[str, Any] | None = None
         self._doing, self._cancelling = "", False
@@ -96,10 +96,10 @@ class ExamTab(QWidget):
         """The same for several files."""
 
         def work(progress: Progress) -> list[tuple[str, Any, str | None]]:
-            from napari_pgan.imaging.cohorts.exam_files import find_exam, told_apart
+            from napari_pgan.imaging.cohorts.exam_files import find_exam, unique_parts
 
             found = [one for path in paths for one in find_exam(path)]
-            return [(x.name, x, part) for x, part in zip(found, told_apart(x.part for x in found), strict=True)]
+            return [(x.name, x, part) for x, part in zip(found, unique_parts(x.part for x in found), strict=True)]
 
         self._begin(work, self._on_files, "Looking for volumes")
 
@@ -113,7 +113,7 @@ class ExamTab(QWidget):
         taken, wanted, onto = asked
 
         def work(progress: Progress) -> Compared:
-            from napari_pgan.imaging.preprocessing.exam import bring_together, read_exam
+            from napari_pgan.imaging.preprocessing.exam import preprocess_exam, read_exam
 
             def tell(what: str, done: int, tasks: int) -> None:
                 self._doing = f"{what} …"
@@ -122,7 +122,7 @@ class ExamTab(QWidget):
             tell("Reading the layers", 0, 1)
             volumes = {part: x.volume() if isinstance(x, LayerPart) else x for part, x in taken.items()}
             atlas = onto.volume() if isinstance(onto, LayerPart) else onto
-            return Compared(bring_together(read_exam(volumes, tell, atlas), wanted, tell))
+            return Compared(preprocess_exam(read_exam(volumes, tell, atlas), wanted, tell))
 
         self._begin(work, partial(self._on_preview, asked), "Reading")
 
@@ -140,12 +140,12 @@ class ExamTab(QWidget):
         wanted: Grid | None = model.card.grid if takes and model is not None else None
         labels = model.card.channels.labels if model is not None else ()
 
-        def work(progress: Progress) -> tuple[OnGrid, dict[str, Any], list[LayerTuple]]:
-            from napari_pgan.imaging.preprocessing.exam_grid import grid_of, on_grid, way_to_patient
+        def work(progress: Progress) -> tuple[ExamOnGrid, dict[str, Any], list[LayerTuple]]:
+            from napari_pgan.imaging.preprocessing.exam_grid import choose_grid, patient_transforms, resample_to_grid
 
-            grid = wanted if wanted is not None else grid_of(preview, *own)  # type: ignore[arg-type]
-            made = on_grid(preview, grid, normalise)
-            way = way_to_patient(preview, made)
+            grid = wanted if wanted is not None else choose_grid(preview, *own)  # type: ignore[arg-type]
+            made = resample_to_grid(preview, grid, normalise)
+            way = patient_transforms(preview, made)
             return made, way, exam_layers(preview, made, way, labels)
 
         self._begin(work, self._on_sent, "Bringing it to the grid")
@@ -276,7 +276,7 @@ class ExamTab(QWidget):
 
     def _layers(self) -> list[tuple[str, Any, str | None]]:
         """The viewer's volumes, without what this dock made."""
-        from napari_pgan.imaging.cohorts.exam_files import part_of_name, told_apart
+        from napari_pgan.imaging.cohorts.exam_files import guess_part, unique_parts
 
         found = [
             layer
@@ -286,10 +286,10 @@ class ExamTab(QWidget):
             and not getattr(layer, "rgb", False)
             and not {WAY, PREVIEW} & set(layer.metadata.get(METADATA_KEY) or ())
         ]
-        parts = [part_of_name(x.name) for x in found]
+        parts = [guess_part(x.name) for x in found]
         drawn = [part if part in _DRAWN else SEGMENTATION for part in parts]
         parts = [d if type(x).__name__ == "Labels" else p for x, p, d in zip(found, parts, drawn, strict=True)]
-        return [(x.name, x, part) for x, part in zip(found, told_apart(parts), strict=True)]
+        return [(x.name, x, part) for x, part in zip(found, unique_parts(parts), strict=True)]
 
     def _on_model(self, _: Any = None) -> None:
         model = self._session.model
@@ -298,10 +298,10 @@ class ExamTab(QWidget):
         self._fill()
 
     def _wanted(self) -> PreprocessingSteps:
-        from napari_pgan.imaging.preprocessing.steps import LABELS, PreprocessingSteps
+        from napari_pgan.imaging.preprocessing.steps import LABEL_INTERPOLATIONS, PreprocessingSteps
 
         chosen = self.steps.values()
-        return PreprocessingSteps(**chosen | {"labels": chosen["labels"] or LABELS[0]})
+        return PreprocessingSteps(**chosen | {"labels": chosen["labels"] or LABEL_INTERPOLATIONS[0]})
 
     def _watch(self, layers: list[Any]) -> None:
         """Hear of changes in these layers, and in no others."""
@@ -345,13 +345,13 @@ class ExamTab(QWidget):
         said = [f"{problem[:1].upper()}{problem[1:]}." for problem in together.problems]
         self.said.emit(" ".join(said) or "Ready: compare, then send it on.")
 
-    def _on_sent(self, answer: tuple[OnGrid, dict[str, Any], list[LayerTuple]]) -> None:
+    def _on_sent(self, answer: tuple[ExamOnGrid, dict[str, Any], list[LayerTuple]]) -> None:
         made, way, tuples = answer
         self.comparison.put_away()
         steps = self._sent.steps(self._viewer, tuples)
         self._steps.take(steps, partial(self._on_placed, made, way))
 
-    def _on_placed(self, made: OnGrid, way: dict[str, Any]) -> None:
+    def _on_placed(self, made: ExamOnGrid, way: dict[str, Any]) -> None:
         self._way = way
         look_at_middle(self._viewer)
         if made_layers := self._sent.layers(self._viewer):

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 from napari_pgan.viewer.docks.common.tables import fit_rows
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.preprocessing.exam import Together
+    from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 
 
 class FiguresTable(QTableWidget):
@@ -26,7 +26,7 @@ class FiguresTable(QTableWidget):
         self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.hide()
 
-    def show_figures(self, together: Together) -> None:
+    def show_figures(self, together: PreprocessedExam) -> None:
         """Show those of an exam; where nothing was registered, the table hides."""
         from napari_pgan.imaging.io.parts import ATLAS
         from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits

@@ -15,7 +15,7 @@ from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.viewer.docks.common.tables import fit_rows
 
 if TYPE_CHECKING:
-    from napari_pgan.imaging.cohorts.exam_files import FoundVolume
+    from napari_pgan.imaging.cohorts.exam_files import ExamVolume
 
 _MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how that is called
 _PARTS = {said: part for part, said in _MARKS.items()}
@@ -94,7 +94,7 @@ class PartsTable(QTableWidget):
         """Whether a volume is called a mask of the brain."""
         return BRAIN in self._chosen()
 
-    def parts(self) -> dict[str, Any | FoundVolume]:
+    def parts(self) -> dict[str, Any | ExamVolume]:
         """Modality, ``"seg"`` or ``"brain"`` → what it is read from.
 
         Raises

@@ -15,12 +15,12 @@ from napari_pgan.schema import DisplayGroup, Label
 Source = Path | Series | tuple[Path, ...]
 COLOURS = ("red", "green", "blue")
 PHOTOGRAPH = "photograph"
-FIELD = "field"
+FIELD_MASK = "field"
 _ORDER = {name: i for i, name in enumerate((*MODALITIES, "pd"))}
 
 
 @dataclass(frozen=True)
-class FoundSubject:
+class CohortSubject:
     """The files of one subject, or of one of its sessions.
 
     Parameters
@@ -47,7 +47,7 @@ class FoundSubject:
 
 
 @dataclass(frozen=True)
-class Content:
+class CohortContent:
     """What every subject of a cohort has.
 
     Parameters
@@ -86,7 +86,7 @@ class Content:
 
 
 @dataclass(frozen=True)
-class FoundCohort:
+class Cohort:
     """The subjects of a cohort, sorted by name, those that cannot be used included.
 
     Parameters
@@ -102,12 +102,12 @@ class FoundCohort:
     """
 
     layout: str
-    subjects: tuple[FoundSubject, ...]
-    content: Content = field(repr=False)
+    subjects: tuple[CohortSubject, ...]
+    content: CohortContent = field(repr=False)
     unclaimed: tuple[Path, ...] = ()
 
 
-def usual_content(subjects: Sequence[FoundSubject]) -> Content:
+def infer_content(subjects: Sequence[CohortSubject]) -> CohortContent:
     """The modalities that more than half of the subjects have, and whether more than half have a segmentation."""
     counts = Counter(part for subject in subjects for part in subject.files)
     usual = [part for part, n in counts.items() if 2 * n > len(subjects)]
@@ -118,23 +118,23 @@ def usual_content(subjects: Sequence[FoundSubject]) -> Content:
         modalities = [
             max((p for p in counts if p not in (SEGMENTATION, BRAIN)), key=lambda p: (counts[p], p), default="t1")
         ]
-    return Content(tuple(modalities), None if SEGMENTATION in usual else (), modalities[0])
+    return CohortContent(tuple(modalities), None if SEGMENTATION in usual else (), modalities[0])
 
 
-def completed(subjects: Iterable[FoundSubject], parts: Sequence[str]) -> tuple[FoundSubject, ...]:
+def flag_missing(subjects: Iterable[CohortSubject], parts: Sequence[str]) -> tuple[CohortSubject, ...]:
     """The subjects, sorted by name, with what each lacks of `parts` as its problem, if it has none yet."""
     checked = []
     for subject in subjects:
         missing = [part for part in parts if part not in subject.files]
         if missing and subject.problem is None:
-            subject = replace(subject, problem=f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+            subject = replace(subject, problem=f"{join_parts(missing)} {'is' if len(missing) == 1 else 'are'} missing")
         checked.append(subject)
     return tuple(sorted(checked, key=lambda subject: subject.name))
 
 
-def grouped(
+def group_by_subject(
     files: Iterable[tuple[str, str | None, str, Source]],
-) -> list[FoundSubject]:
+) -> list[CohortSubject]:
     """Subjects from (name, person, part, file); a part that is there twice is the subject's problem."""
     found: dict[str, tuple[str | None, dict[str, Source], list[str]]] = {}
     for name, person, part, file in files:
@@ -143,31 +143,31 @@ def grouped(
             twice.append(part)
         parts.setdefault(part, file)
     return [
-        FoundSubject(name, parts, problem=said_twice(twice) if twice else None, person=person)
+        CohortSubject(name, parts, problem=duplicate_problem(twice) if twice else None, person=person)
         for name, (person, parts, twice) in found.items()
     ]
 
 
-def files_of(source: Source) -> tuple[Path, ...]:
+def source_files(source: Source) -> tuple[Path, ...]:
     """Every file that a part is made of."""
     if isinstance(source, Path):
         return (source,)
     return source if isinstance(source, tuple) else tuple(source.files)
 
 
-def said_twice(parts: Iterable[str]) -> str:
+def duplicate_problem(parts: Iterable[str]) -> str:
     """The sentence for parts that stand twice."""
-    return f"{listed(parts)} is there twice; remove the one that is not meant, or say in a plan file which is"
+    return f"{join_parts(parts)} is there twice; remove the one that is not meant, or say in a plan file which is"
 
 
-def listed(parts: Iterable[str]) -> str:
+def join_parts(parts: Iterable[str]) -> str:
     """Parts as words: ``t1, t2 and the segmentation``."""
     said = {SEGMENTATION: "the segmentation", BRAIN: "the brain mask"}
     words = [said.get(part, part) for part in dict.fromkeys(parts)]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def walk(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
     """Every file below, through links too, each real folder once."""
     seen = set()
     for where, folders, names in os.walk(folder, followlinks=True):

@@ -11,14 +11,14 @@ from napari_pgan.imaging.normalise.field_of_view import (
     Extent,
     area_averages,
     area_votes,
+    crop_start,
     head_extent,
     pixel_weights,
-    window_start,
 )
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """Which voxels of a volume make which pixels.
 
     Parameters
@@ -68,7 +68,7 @@ class Window:
         return float(1 - box.sum() / head.sum())
 
 
-def window_on(head: np.ndarray, spacing: tuple[float, ...], shape: tuple[int, ...], pixel: tuple[float, ...]) -> Window:
+def crop_around(head: np.ndarray, spacing: tuple[float, ...], shape: tuple[int, ...], pixel: tuple[float, ...]) -> Crop:
     """Centre a grid on a head.
 
     Parameters
@@ -84,11 +84,11 @@ def window_on(head: np.ndarray, spacing: tuple[float, ...], shape: tuple[int, ..
     first = len(spacing) - len(shape)
     steps = [1.0] * first + [wanted / own for wanted, own in zip(pixel, spacing[first:], strict=True)]
     starts = [0.0] * first + [
-        window_start(*bounds, own, n * wanted)
+        crop_start(*bounds, own, n * wanted)
         for bounds, own, n, wanted in zip(extent.bounds[first:], spacing[first:], shape, pixel, strict=True)
     ]
     weights = [
         pixel_weights(have, start, n * step, n)
         for have, start, n, step in zip(head.shape[first:], starts[first:], shape, steps[first:], strict=True)
     ]
-    return Window(extent, (*head.shape[:first], *shape), tuple(starts), tuple(steps), tuple(weights))
+    return Crop(extent, (*head.shape[:first], *shape), tuple(starts), tuple(steps), tuple(weights))

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.cohorts.found import (
+from napari_pgan.imaging.cohorts.cohort import (
     COLOURS,
-    FIELD,
+    FIELD_MASK,
     PHOTOGRAPH,
-    Content,
-    FoundCohort,
-    FoundSubject,
-    completed,
+    Cohort,
+    CohortContent,
+    CohortSubject,
+    flag_missing,
 )
 from napari_pgan.imaging.io.parts import SEGMENTATION
 
@@ -25,7 +25,7 @@ _FIELD = re.compile(r"mask|fov|field", re.I)
 _EYE = re.compile(r"(?P<person>.*\d.*?)[ _-]?(?P<eye>[lr]|left|right|o[ds])", re.I)
 
 
-def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
+def find(folder: Path, paths: Iterable[PurePath]) -> Cohort | None:
     """The cohort of the files (relative to `folder`), or None where no folder is called ``images`` or so.
 
     What differs between the names in a folder is what a picture is called, and tells which mask is its own. Two eyes
@@ -61,11 +61,11 @@ def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
         eye = _EYE.fullmatch(name)
         subjects.setdefault(eye["person"] if eye else name, []).append(name)
     places = {PHOTOGRAPH: wanted}
-    for part, role in ((SEGMENTATION, segmentation), (FIELD, field)):
+    for part, role in ((SEGMENTATION, segmentation), (FIELD_MASK, field)):
         if role is not None:
             places[part] = called[role]
     there = [
-        FoundSubject(
+        CohortSubject(
             person,
             {
                 part: tuple(folder / str(files[name]) for name in sorted(names))
@@ -75,9 +75,9 @@ def find(folder: Path, paths: Iterable[PurePath]) -> FoundCohort | None:
         )
         for person, names in subjects.items()
     ]
-    content = Content(COLOURS, () if segmentation is None else None, PHOTOGRAPH, photographs=True)
-    parts = content.parts if field is None else (*content.parts, FIELD)
-    return FoundCohort("photographs", completed(there, parts), content)
+    content = CohortContent(COLOURS, () if segmentation is None else None, PHOTOGRAPH, photographs=True)
+    parts = content.parts if field is None else (*content.parts, FIELD_MASK)
+    return Cohort("photographs", flag_missing(there, parts), content)
 
 
 def _roles(folder: Path, others: Sequence[PurePath]) -> tuple[PurePath | None, PurePath | None]:
