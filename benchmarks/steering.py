@@ -42,16 +42,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     clock, model = CLOCKS[options.clock], load_model(options.model)
-    wishes = own_masks(model, options.masks)
+    targets = own_masks(model, options.masks)
     began = clock()
     bank = make_bank(model, options.bank)
-    print(f"bank of {len(bank):,}: {clock() - began:.1f} s; {len(wishes)} masks, {options.threads} threads")
-    curves = {"steered": [timed(steered(model, wish, bank), clock, options.seconds) for wish in wishes]}
-    few = wishes[: options.others]
+    print(f"bank of {len(bank):,}: {clock() - began:.1f} s; {len(targets)} masks, {options.threads} threads")
+    curves = {"steered": [timed(steered(model, target, bank), clock, options.seconds) for target in targets]}
+    few = targets[: options.others]
     if few:
         curves["gradient descent from near zero"] = [timed(descent(model, w, 0.01, 0.01), clock, 120) for w in few]
         curves["gradient descent from a sample"] = [timed(descent(model, w, 1.0, 0.05), clock, 120) for w in few]
-        curves["random search"] = [timed(random_search(model, wish), clock, options.seconds) for wish in few]
+        curves["random search"] = [timed(random_search(model, target), clock, options.seconds) for target in few]
     report(curves)
     if options.out:
         options.out.write_text(json.dumps(curves, indent=1) + "\n", "utf-8")
@@ -67,14 +67,14 @@ def own_masks(model: Model, count: int) -> list[TargetMask]:
     return found[:count]
 
 
-def steered(model: Model, wish: TargetMask, bank: Bank) -> Iterator[float]:
-    for found in steer(model, wish, bank):
+def steered(model: Model, target: TargetMask, bank: Bank) -> Iterator[float]:
+    for found in steer(model, target, bank):
         yield float(found.scores[0])
 
 
-def descent(model: Model, wish: TargetMask, length: float, rate: float, steps: int = 1000) -> Iterator[float]:
+def descent(model: Model, target: TargetMask, length: float, rate: float, steps: int = 1000) -> Iterator[float]:
     """One latent, at full size, with Adam."""
-    objective = wish.objective(model.encoding)
+    objective = target.objective(model.encoding)
     z = (length * torch.from_numpy(model.latents([0]))).requires_grad_(True)
     optimizer = torch.optim.Adam([z], lr=rate)
     best = 0.0
@@ -83,15 +83,15 @@ def descent(model: Model, wish: TargetMask, length: float, rate: float, steps: i
         x = model.generate(z)
         objective(x).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        best = max(best, float(wish.score(model.encoding.decode(x.detach()).numpy())[0]))
+        best = max(best, float(target.score(model.encoding.decode(x.detach()).numpy())[0]))
         yield best
 
 
-def random_search(model: Model, wish: TargetMask) -> Iterator[float]:
+def random_search(model: Model, target: TargetMask) -> Iterator[float]:
     best, seed = 0.0, 10**8
     while True:
         labels = model.sample(seeds=range(seed, seed + 8), batch_size=8).labels
-        best, seed = max(best, float(wish.score(labels).max())), seed + 8
+        best, seed = max(best, float(target.score(labels).max())), seed + 8
         yield best
 
 

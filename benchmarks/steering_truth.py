@@ -26,7 +26,7 @@ from steering import CLOCKS, Clock, own_masks
 
 from napari_pgan import load_model
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
-from napari_pgan.latent.steering import Bank, Candidates, Preserve, TargetMask, kept_bank, refine, steer
+from napari_pgan.latent.steering import Bank, Candidates, Preserve, TargetMask, cached_bank, refine, steer
 from napari_pgan.latent.steering.bank import bank_stage
 from napari_pgan.model import Model
 from napari_pgan.model.model import find_model
@@ -47,10 +47,10 @@ class Witnesses:
         half = len(images) // 2
         self.apart = float(np.abs(images[:half] - images[half : 2 * half]).mean())
         self.scores = self.critics(batch.latents[with_lesion])
-        wishes = [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels]
+        targets = [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels]
         judged = judge.predict(images)
-        self.ordinary = [float(w.score(x[None])[0]) for w, x in zip(wishes, judged, strict=True)]
-        self.ordinary_whole = [w.lesion_dice(x[None])[0] for w, x in zip(wishes, judged, strict=True)]
+        self.ordinary = [float(w.score(x[None])[0]) for w, x in zip(targets, judged, strict=True)]
+        self.ordinary_whole = [w.lesion_dice(x[None])[0] for w, x in zip(targets, judged, strict=True)]
 
     def critics(self, latents: np.ndarray, offsets: tuple[torch.Tensor, ...] = ()) -> np.ndarray:
         """Scores, each image in the company of the same ordinary ones, since critics look at how a group differs."""
@@ -69,16 +69,16 @@ class Witnesses:
         return (self.scores[None] < scores[:, None]).mean(axis=1)
 
 
-def row(wish: TargetMask, found: Candidates, seen: Witnesses) -> dict[str, Any]:
+def row(target: TargetMask, found: Candidates, seen: Witnesses) -> dict[str, Any]:
     """What is to be known of one search."""
     images = seen.model.sample(latents=found.latents, offsets=found.offsets).images
     judged = seen.judge.predict(images)
     pairs = [np.abs(images[i] - images[j]).mean() for i in range(len(images)) for j in range(i)]
     return {
         "score": float(found.scores[0]),
-        "whole": float(wish.lesion_dice(found.labels).max()),
-        "judged": float(wish.score(judged)[0]),
-        "judged_whole": float(wish.lesion_dice(judged)[0]),
+        "whole": float(target.lesion_dice(found.labels).max()),
+        "judged": float(target.score(judged)[0]),
+        "judged_whole": float(target.lesion_dice(judged)[0]),
         "apart": float(np.mean(pairs) / seen.apart) if pairs else float("nan"),
         "percentiles": seen.percentiles(seen.critics(found.latents, found.offsets)).tolist(),
         "seconds": found.seconds,
@@ -95,18 +95,18 @@ def within(search: Iterator[Candidates], clock: Clock, seconds: float) -> Candid
 
 
 def measure(
-    name: str, wishes: list[TargetMask], seen: Witnesses, bank: Bank, clock: Clock, seconds: float
+    name: str, targets: list[TargetMask], seen: Witnesses, bank: Bank, clock: Clock, seconds: float
 ) -> dict[str, Any]:
     latent, refined, near = [], [], []
     factor = 2 ** (seen.model.stages - 1 - bank_stage(seen.model))
-    for wish in wishes:
-        found = within(steer(seen.model, wish, bank), clock, seconds)
-        latent.append(row(wish, found, seen))
-        found = within(refine(seen.model, wish, found), clock, seconds)
-        refined.append(row(wish, found, seen))
-        nearest = seen.model.latents([bank.seeds[i] for i in bank.rank(wish, factor)[:6]])
+    for target in targets:
+        found = within(steer(seen.model, target, bank), clock, seconds)
+        latent.append(row(target, found, seen))
+        found = within(refine(seen.model, target, found), clock, seconds)
+        refined.append(row(target, found, seen))
+        nearest = seen.model.latents([bank.seeds[i] for i in bank.rank(target, factor)[:6]])
         near += seen.percentiles(seen.critics(nearest)).tolist()
-    print(f"\n{name}: {len(wishes)} masks\n")
+    print(f"\n{name}: {len(targets)} masks\n")
     print("| | Dice, labels | Dice, whole | judge, labels | judge, whole | apart | critic 5-95 % | below | moved |")
     print("|---" * 9 + "|")
     for kind, rows in (("latents", latent), ("with offsets", refined)):
@@ -131,21 +131,23 @@ def lock(model: Model, bank: Bank, count: int, least: float, clock: Clock, secon
             break
         latent = model.latents([seed])
         have = model.sample(latents=latent).labels
-        wish = TargetMask.of(np.flip(have[0], model.card.grid.lateral_axis or -1), model.card.channels, model.card.grid)
-        if (have > 0).sum() < 2 * least or wish.lesion_dice(have)[0] > 0.3:
+        target = TargetMask.of(
+            np.flip(have[0], model.card.grid.lateral_axis or -1), model.card.channels, model.card.grid
+        )
+        if (have > 0).sum() < 2 * least or target.lesion_dice(have)[0] > 0.3:
             continue
-        changing = ndimage.binary_dilation((have[0] > 0) | (wish.labels > 0), iterations=2)
-        keep = Preserve.of(model, latent, ~changing[None])
-        found = within(steer(model, wish, bank, candidates=2, keep=keep), clock, seconds)
-        better = within(refine(model, wish, found, keep=keep), clock, seconds)
+        changing = ndimage.binary_dilation((have[0] > 0) | (target.labels > 0), iterations=2)
+        preserve = Preserve.of(model, latent, ~changing[None])
+        found = within(steer(model, target, bank, candidates=2, preserve=preserve), clock, seconds)
+        better = within(refine(model, target, found, preserve=preserve), clock, seconds)
         assert found.moved is not None
         assert better.moved is not None
         rows.append(
             {
-                "before": float(wish.lesion_dice(have)[0]),
-                "after": float(wish.lesion_dice(found.labels)[0]),
+                "before": float(target.lesion_dice(have)[0]),
+                "after": float(target.lesion_dice(found.labels)[0]),
                 "moved": float(found.moved[0]),
-                "refined": float(wish.lesion_dice(better.labels)[0]),
+                "refined": float(target.lesion_dice(better.labels)[0]),
                 "refined_moved": float(better.moved[0]),
             }
         )
@@ -172,7 +174,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     clock = CLOCKS[options.clock]
     model, judge = load_model(options.model), Segmenter.load(options.judge)
-    bank, channels, grid = kept_bank(model), model.card.channels, model.card.grid
+    bank, channels, grid = cached_bank(model), model.card.channels, model.card.grid
     least = 50 * np.prod(grid.shape) / 128**2
     seen = Witnesses(options.model, model, judge, least)
     said = np.median(seen.ordinary), np.median(seen.ordinary_whole)

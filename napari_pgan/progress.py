@@ -52,7 +52,7 @@ def progress(what: str, total: int, unit: str = "") -> Iterator[Update]:
     """Show the progress of `total` steps; yields ``update(done, note, seconds_left)``.
 
     On a terminal this is a bar with the time left; elsewhere a line at every tenth of the steps or every five minutes,
-    at most one in five seconds. If the caller does not give the time left, it is estimated from the mean time of a step.
+    at most one in five seconds. Unless the caller gives the time left, it is estimated from the mean time of a step.
     """
     state = _State(what, total, unit)
     if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":

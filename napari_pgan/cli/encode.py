@@ -59,8 +59,8 @@ def encode(
     exam.npz`
     """
     from napari_pgan.cli.exam_source import Wanted, pictures
-    from napari_pgan.cli.sample import conditions_of
-    from napari_pgan.latent.encoder import told_of_own
+    from napari_pgan.cli.sample import parse_conditions
+    from napari_pgan.latent.encoder import recorded_fidelity
     from napari_pgan.model import load_model
     from napari_pgan.progress import emit, say
     from napari_pgan.training.device import choose_device
@@ -70,10 +70,10 @@ def encode(
     if sheet is not None:
         _refuse(sheet, ".png")
     loaded = load_model(model, choose_device(device))
-    conditions = conditions_of(condition or [], loaded.card)
+    conditions = parse_conditions(condition or [], loaded.card)
     wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
     exams = pictures(loaded.card, model, images, wanted, say)
-    own = told_of_own(loaded)  # before any is read
+    own = recorded_fidelity(loaded)  # before any is read
     found = list(exams)
     if not found:
         raise InputError("none of the exams could be used, for the reasons above")

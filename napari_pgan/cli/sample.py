@@ -57,7 +57,7 @@ def sample(
     from napari_pgan.training.device import choose_device
 
     loaded = load_model(model, choose_device(device))
-    conditions = conditions_of(condition or [], loaded.card)
+    conditions = parse_conditions(condition or [], loaded.card)
     if plan is not None:
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
         order = Order.of_walk(loaded, walk, conditions, stage)
@@ -98,7 +98,7 @@ def sample(
     say(f"{len(order)} samples of {loaded.card.name} are in {out}. {loaded.card.limits}")
 
 
-def conditions_of(texts: list[str], card: Card) -> dict[str, str | float]:
+def parse_conditions(texts: list[str], card: Card) -> dict[str, str | float]:
     """Conditions as they are written on the command line; raises InputError for those that are not so."""
     numbers = {c.name for c in card.conditions if not c.levels}
     values: dict[str, str | float] = {}

@@ -60,8 +60,8 @@ def steer(
     if (mask is None) == (not ask):
         raise InputError("give a mask or a folder of masks, or --ask in place of it")
     require_finite(seconds=seconds, refine=refine)
-    from napari_pgan.cli.sample import conditions_of
-    from napari_pgan.latent.steering import TargetMask, kept_bank
+    from napari_pgan.cli.sample import parse_conditions
+    from napari_pgan.latent.steering import TargetMask, cached_bank
     from napari_pgan.latent.steering.bank import COUNT
     from napari_pgan.model import load_model
     from napari_pgan.progress import emit, progress, say
@@ -72,10 +72,10 @@ def steer(
     if not loaded.card.channels.labels:
         raise InputError(f"{model} makes no segmentation, so nothing can be asked of it; give a model with labels")
     settings = {"candidates": candidates, "seconds": seconds, "refine": refine, "slice": position}
-    conditions = conditions_of(condition or [], loaded.card)
+    conditions = parse_conditions(condition or [], loaded.card)
     goals: list[tuple[str, Path, Path | TargetAreas]]
     if mask is None:
-        goals = [("numbers", out, numbers_of(ask or [], loaded.card))]
+        goals = [("numbers", out, parse_areas(ask or [], loaded.card))]
     elif mask.is_dir():
         files = sorted(file for file in mask.iterdir() if file.name.lower().endswith(SUFFIXES))
         if not files:
@@ -89,15 +89,15 @@ def steer(
         goals = [(mask.name, out, mask)]
     several = mask is not None and mask.is_dir()
     bank, reports = None, []
-    for name, folder, goal in goals:
+    for name, folder, target in goals:
         try:
-            wish, source = (goal, {}) if not isinstance(goal, Path) else _read(goal, loaded, position)
+            goal, source = (target, {}) if not isinstance(target, Path) else _read(target, loaded, position)
             if bank is None:
                 with progress("getting to know the model", COUNT, "latents") as update:
-                    bank = kept_bank(loaded, progress=lambda done, _: update(done, ""))
-            if isinstance(wish, TargetMask):
-                wish = replace(wish, told=(*wish.told, *bank.warnings(wish)))
-            report = _one(SteeringSearch(loaded, wish, settings, conditions, source=source), bank, folder)
+                    bank = cached_bank(loaded, progress=lambda done, _: update(done, ""))
+            if isinstance(goal, TargetMask):
+                goal = replace(goal, messages=(*goal.messages, *bank.warnings(goal)))
+            report = _one(SteeringSearch(loaded, goal, settings, conditions, source=source), bank, folder)
         except InputError as error:
             if not several:
                 raise
@@ -123,13 +123,13 @@ def _one(search: SteeringSearch, bank: Bank, out: Path) -> dict[str, Any]:
     """Search, write, and give the report."""
     from napari_pgan.latent.steering import refine, steer
     from napari_pgan.progress import progress
-    from napari_pgan.samples import claim_found, found_report, write_found
+    from napari_pgan.samples import claim_folder, finished_report, write_candidates
 
-    if (done := found_report(search, out)) is not None:
+    if (done := finished_report(search, out)) is not None:
         return done
     seconds, strength = search.settings["seconds"], search.settings["refine"]
     found: Candidates | None = None
-    claim_found(search, out)
+    claim_folder(search, out)
     try:
         with progress("searching", 100, "%") as update:
 
@@ -138,7 +138,7 @@ def _one(search: SteeringSearch, bank: Bank, out: Path) -> dict[str, Any]:
                 return best
 
             first = seconds / 2 if strength else seconds
-            what: tuple[Any, Any] = search.model, search.goal
+            what: tuple[Any, Any] = search.model, search.target
             how: dict[str, Any] = {"conditions": search.conditions}
             for best in steer(*what, bank, candidates=search.settings["candidates"], seconds=first, **how):
                 found = tell(best)
@@ -150,10 +150,10 @@ def _one(search: SteeringSearch, bank: Bank, out: Path) -> dict[str, Any]:
     except KeyboardInterrupt:  # the best so far is written, and the same command searches again
         if found is None:
             raise Stopped("Stopped before anything was found; the same command begins again.", 130) from None
-        write_found(search, found, out, stopped=True)
+        write_candidates(search, found, out, stopped=True)
         raise Stopped(f"Stopped. The best so far is in {out}; the same command searches again.", 130) from None
     assert found is not None
-    write_found(search, found, out)
+    write_candidates(search, found, out)
     return search.report(found)
 
 
@@ -164,13 +164,13 @@ def _read(path: Path, model: Model, position: int | None) -> tuple[TargetMask, d
 
     card = model.card
     drawing = read_drawing(path, card.grid, position)
-    wish = TargetMask.of(drawing.labels, card.channels, card.grid, drawing.affine)
+    goal = TargetMask.of(drawing.labels, card.channels, card.grid, drawing.affine)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return replace(wish, told=(*drawing.told, *wish.told)), {"sha256": digest, "slice": drawing.position}
+    return replace(goal, messages=(*drawing.told, *goal.messages)), {"sha256": digest, "slice": drawing.position}
 
 
-def numbers_of(texts: list[str], card: Card) -> TargetAreas:
+def parse_areas(texts: list[str], card: Card) -> TargetAreas:
     """What ``--ask name=value`` asks for."""
     from napari_pgan.latent.steering import TargetAreas
 

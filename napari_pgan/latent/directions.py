@@ -9,7 +9,7 @@ import torch
 Draw = tuple[torch.Tensor, torch.Tensor]
 
 
-def directions_that_show(draws: Iterable[Draw]) -> torch.Tensor:
+def visible_directions(draws: Iterable[Draw]) -> torch.Tensor:
     """Eigenvectors of how strongly each direction of the latent moves what is shown, weakest first: (L, L), columns.
 
     The mean of JᵀJ over latents (a Gauss-Newton or Fisher matrix; Amari 1998, doi:10.1162/089976698300017746), where J

@@ -118,7 +118,7 @@ class Card:
             raise InputError(f"the card's conditions do not fill the {a.conditions} numbers that its networks take")
 
     @property
-    def usual_conditions(self) -> dict[str, str | float]:
+    def default_conditions(self) -> dict[str, str | float]:
         """A value for each condition, for who has none to give: the first level, or the middle of the range."""
         return {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in self.conditions}
 

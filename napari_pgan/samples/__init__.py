@@ -5,21 +5,21 @@ from napari_pgan.samples.npz import Latents, read_latents, write_npz
 from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
-from napari_pgan.samples.steered import SteeringSearch, claim_found, found_report, write_found
+from napari_pgan.samples.steered import SteeringSearch, claim_folder, finished_report, write_candidates
 
 __all__ = [
     "Latents",
     "Order",
     "SteeringSearch",
-    "claim_found",
-    "found_report",
+    "claim_folder",
+    "finished_report",
     "grid_sheet",
     "provenance",
     "read_latents",
     "sample_files",
     "sheet",
     "thumbnail",
-    "write_found",
+    "write_candidates",
     "write_npz",
     "write_order",
     "write_sample",

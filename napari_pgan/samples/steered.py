@@ -32,54 +32,54 @@ class SteeringSearch:
     ----------
     model
         Whose latents are sought.
-    goal
+    target
         A drawing or numbers.
     settings
         Everything else that decides what is found, as JSON values.
     conditions
         As in `Model.sample`.
-    stays
+    preserved
         (Y, X) bool: what was to stay of an image; None for nothing.
     source
         Which file the drawing came from, as JSON values without its name: ``sha256``, ``slice``.
     """
 
     model: Model
-    goal: TargetMask | TargetAreas
+    target: TargetMask | TargetAreas
     settings: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, str | float] = field(default_factory=dict)
-    stays: np.ndarray | None = None
+    preserved: np.ndarray | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """What was done to the drawing, one sentence each."""
-        return list(self.goal.told) if isinstance(self.goal, TargetMask) else []
+        return list(self.target.messages) if isinstance(self.target, TargetMask) else []
 
     @property
     def fingerprint(self) -> str:
         """32 hex digits: the same for the same search, of which the same is told."""
         asked = [
-            self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items()), self.told,
+            self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items()), self.messages,
             dict(self.source),
         ]  # fmt: skip
-        if isinstance(self.goal, TargetMask):
-            drawn = np.where(self.goal.open, -1, self.goal.labels.astype(np.int16))
+        if isinstance(self.target, TargetMask):
+            drawn = np.where(self.target.open, -1, self.target.labels.astype(np.int16))
             asked.append(hashlib.sha256(np.ascontiguousarray(drawn, "<i2").tobytes()).hexdigest())
-        if self.stays is not None:
-            asked.append(hashlib.sha256(np.packbits(self.stays).tobytes()).hexdigest())
+        if self.preserved is not None:
+            asked.append(hashlib.sha256(np.packbits(self.preserved).tobytes()).hexdigest())
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def asked(self) -> dict[str, Any]:
         """What was asked for, in numbers."""
-        if isinstance(self.goal, TargetMask):
-            return {"areas": self._areas(self.goal.labels), "any": int(self.goal.open.sum())}
-        goal, names = self.goal, {label.value: label.name for label in self.goal.channels.labels}
+        if isinstance(self.target, TargetMask):
+            return {"areas": self._areas(self.target.labels), "any": int(self.target.open.sum())}
+        target, names = self.target, {label.value: label.name for label in self.target.channels.labels}
         return {
-            "areas": {names[value]: area for value, area in goal.areas.items()},
-            "lesion": goal.lesion,
-            "shares": {names[value]: share for value, share in goal.shares.items()},
-            "side": goal.side,
+            "areas": {names[value]: area for value, area in target.areas.items()},
+            "lesion": target.lesion,
+            "shares": {names[value]: share for value, share in target.shares.items()},
+            "side": target.side,
         }
 
     def report(self, found: Candidates) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class SteeringSearch:
             "model_identity": self.model.identity,
             "asked": self.asked(),
             "mask": dict(self.source) or None,
-            "told": self.told,
+            "told": self.messages,
             "settings": dict(self.settings),
             "steps": found.steps,
             "seconds": round(found.seconds, 2),
@@ -105,12 +105,12 @@ class SteeringSearch:
         """One candidate in numbers."""
         labels = found.labels[row]
         told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
-        if isinstance(self.goal, TargetMask):
-            dice = self.goal.dice(labels[None])[0]
-            names = [label.name for label in self.goal.channels.labels]
+        if isinstance(self.target, TargetMask):
+            dice = self.target.dice(labels[None])[0]
+            names = [label.name for label in self.target.channels.labels]
             told["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
         else:
-            told["found"] = {name: round(value, 4) for name, value in self.goal.found(labels).items()}
+            told["found"] = {name: round(value, 4) for name, value in self.target.measure(labels).items()}
         if found.moved is not None:
             told["moved"] = round(float(found.moved[row]), 4)
         if found.refined[row]:
@@ -118,7 +118,7 @@ class SteeringSearch:
         return told
 
 
-def found_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | None:
+def finished_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | None:
     """The report of the same search, where a folder holds it already, whole and not stopped before its end."""
     try:
         noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
@@ -131,20 +131,20 @@ def found_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | No
     files = [Path(out) / name for name in ("sheet.png", "candidates.npz")]
     for row in range(1, len(report.get("candidates", [])) + 1):
         files += sample_files(out, f"candidate-{row}", channels)
-    if isinstance(search.goal, TargetMask):
+    if isinstance(search.target, TargetMask):
         files += sample_files(out, "asked", channels, images=False)
     return report if all(file.is_file() for file in files) else None
 
 
-def claim_found(search: SteeringSearch, out: str | Path) -> None:
+def claim_folder(search: SteeringSearch, out: str | Path) -> None:
     """Make a folder this search's, before it begins; raises InputError where it holds something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
 
 
-def write_found(search: SteeringSearch, found: Candidates, out: str | Path, stopped: bool = False) -> list[Path]:
-    """Write candidates and what was asked into a folder that is this search's (`claim_found`).
+def write_candidates(search: SteeringSearch, found: Candidates, out: str | Path, stopped: bool = False) -> list[Path]:
+    """Write candidates and what was asked into a folder that is this search's (`claim_folder`).
 
     Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
     (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
@@ -171,14 +171,14 @@ def write_found(search: SteeringSearch, found: Candidates, out: str | Path, stop
             out, f"candidate-{row + 1}", batch.images[row], batch.labels[row], batch.grid, card.channels,
             made_by(row), card.intensity, card.limits,
         )  # fmt: skip
-    if isinstance(search.goal, TargetMask):
+    if isinstance(search.target, TargetMask):
         drawn = {"software": provenance(card, model.identity, None, found.latents[0])["software"], "synthetic": False}
         written += write_sample(
-            out, "asked", None, search.goal.labels, batch.grid, card.channels, drawn, None, card.limits
+            out, "asked", None, search.target.labels, batch.grid, card.channels, drawn, None, card.limits
         )
     rows = [f"{row + 1}: {score:.2f}" for row, score in enumerate(found.scores)]
     write_sheet(out / "sheet.png", batch.images, batch.labels, card.channels, rows, note=search.fingerprint)
-    more = {"scores": found.scores, **({} if search.stays is None else {"stays": search.stays})}
+    more = {"scores": found.scores, **({} if search.preserved is None else {"stays": search.preserved})}
     write_npz(out / "candidates.npz", batch, model, search.fingerprint, more)
     write_text(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return [*written, out / "sheet.png", out / "candidates.npz", out / REPORT]

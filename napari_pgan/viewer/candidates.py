@@ -85,7 +85,7 @@ def drawn_table(wish: TargetMask, labels: np.ndarray, channels: Channels, grid: 
 
 def numbers_table(numbers: TargetAreas, labels: np.ndarray) -> list[CandidateRow]:
     """A row for each label, for the lesion, and for what else was asked of label map (Y, X)."""
-    found, unit = numbers.found(labels), numbers.grid.area_unit
+    found, unit = numbers.measure(labels), numbers.grid.area_unit
     rows = []
     for label in numbers.channels.labels:
         area = numbers.areas.get(label.value)

@@ -70,7 +70,7 @@ def first_samples(source: str, count: int = 1) -> list[LayerTuple]:
     def make() -> list[LayerTuple]:
         model = open_model(source).model
         assert model is not None  # a source was given
-        request = Request(model, Place(0), Settings(count=count, conditions=model.card.usual_conditions))
+        request = Request(model, Place(0), Settings(count=count, conditions=model.card.default_conditions))
         return batch_layers(request.make(), model, request.seeds)
 
     return wait_for(make, "Sampling …")

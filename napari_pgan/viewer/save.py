@@ -159,22 +159,22 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
 
 
 def save_answer(answer: Answer, path: str | Path) -> list[Path]:
-    """Write what was asked for and every candidate into a folder, see `samples.write_found`.
+    """Write what was asked for and every candidate into a folder, see `samples.write_candidates`.
 
     Raises
     ------
     InputError
         There is something else of that name.
     """
-    from napari_pgan.samples import claim_found, write_found
+    from napari_pgan.samples import claim_folder, write_candidates
 
     folder, stem = split_path(path)
     out = folder / stem
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} is there already; give the folder another name")
     search = answer.ask.search
-    claim_found(search, out)
-    return write_found(search, answer.found, out)
+    claim_folder(search, out)
+    return write_candidates(search, answer.found, out)
 
 
 def _about(data: Any, options: Mapping[str, Any], kind: str) -> dict[str, Any]:

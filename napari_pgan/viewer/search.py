@@ -62,14 +62,14 @@ def bank_of(model: Model, progress: Progress, hand: Hand) -> Bank:
     hand
         While it is down the work rests.
     """
-    from napari_pgan.latent.steering import kept_bank
+    from napari_pgan.latent.steering import cached_bank
 
     leave_a_core()
 
     def step(done: int, total: int) -> None:
         hand.wait(lambda: progress(done, total))
 
-    return kept_bank(model, progress=step)
+    return cached_bank(model, progress=step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Ask:
     @property
     def told(self) -> tuple[str, ...]:
         """What was done to the drawing, one sentence each."""
-        return () if self.wish is None else self.wish.told
+        return () if self.wish is None else self.wish.messages
 
     @property
     def search(self) -> SteeringSearch:
@@ -206,7 +206,7 @@ def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Candida
     if lock is not None:
         modalities = None if lock.modality is None else [lock.modality]
         keep = Preserve.of(ask.model, lock.latent[None], lock.where[None], modalities, ask.conditions)
-    how: dict[str, Any] = {"conditions": ask.conditions, "keep": keep}
+    how: dict[str, Any] = {"conditions": ask.conditions, "preserve": keep}
     if ask.strength is not None and start is not None:
         told = refine(model, ask.goal, start, strength=ask.strength, **how)
     else:

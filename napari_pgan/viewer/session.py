@@ -153,7 +153,7 @@ class Session:
             self._history = [p for p in self._history if p.latents is None]
             if self.place.latents is not None:
                 self.place = Place(self.place.seed)
-            self.settings = replace(self.settings, stage=None, conditions=model.card.usual_conditions)
+            self.settings = replace(self.settings, stage=None, conditions=model.card.default_conditions)
         self.model_changed.emit(model)
         self.place_changed.emit(self.place)
         self.settings_changed.emit(self.settings)

@@ -15,7 +15,7 @@ import pytest
 from napari_pgan.cli.app import main
 from napari_pgan.latent.steering import Candidates, TargetMask
 from napari_pgan.model import load_model
-from napari_pgan.samples import SteeringSearch, claim_found, found_report, write_found
+from napari_pgan.samples import SteeringSearch, claim_folder, finished_report, write_candidates
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def _kept_bank(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from napari_pgan.latent.steering import bank
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr(bank.kept_bank, "__defaults__", (64, None))
+    monkeypatch.setattr(bank.cached_bank, "__defaults__", (64, None))
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +57,11 @@ def test_candidates_are_written_with_what_was_asked_and_found(
     assert main([*command, "--refine", "0.2"]) == 0
     report = json.loads(capsys.readouterr().out)
     model, asked = load_model("default"), np.asarray(nib.load(out / "asked_seg.nii.gz").dataobj)[..., 0].T
-    wish = TargetMask.of(asked, model.card.channels, model.card.grid)
+    target = TargetMask.of(asked, model.card.channels, model.card.grid)
     arrays = np.load(out / "candidates.npz")
     for row, told in enumerate(report["candidates"]):
         drawn = np.asarray(nib.load(out / f"candidate-{row + 1}_seg.nii.gz").dataobj)[..., 0].T
-        assert told["score"] == pytest.approx(wish.score(drawn[None])[0], abs=1e-4)
+        assert told["score"] == pytest.approx(target.score(drawn[None])[0], abs=1e-4)
         assert told["areas"]["oedema"] == (drawn == 2).sum() * 9
         sidecar = json.loads((out / f"candidate-{row + 1}.json").read_text())
         np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
@@ -100,12 +100,12 @@ def test_candidates_are_written_with_what_was_asked_and_found(
 def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_path: Path) -> None:
     """A drawing may be reached in several ways, each of which is told in the report of its own folder."""
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
-    wish = TargetMask.of(labels, model.card.channels, model.card.grid)
-    one, same = SteeringSearch(model, wish, source={"slice": 3}), SteeringSearch(model, wish, source={"slice": 3})
+    target = TargetMask.of(labels, model.card.channels, model.card.grid)
+    one, same = SteeringSearch(model, target, source={"slice": 3}), SteeringSearch(model, target, source={"slice": 3})
     assert one.fingerprint == same.fingerprint
     others = (
-        SteeringSearch(model, wish, source={"slice": 4}),
-        SteeringSearch(model, replace(wish, told=("Moved.",)), source=one.source),
+        SteeringSearch(model, target, source={"slice": 4}),
+        SteeringSearch(model, replace(target, messages=("Moved.",)), source=one.source),
     )
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 3
 
@@ -113,15 +113,15 @@ def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_
 def test_of_an_earlier_try_that_found_more_nothing_is_left(mask: Path, tmp_path: Path) -> None:
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
     search = SteeringSearch(model, TargetMask.of(labels, model.card.channels, model.card.grid), {"candidates": 2})
-    claim_found(search, tmp_path)
+    claim_folder(search, tmp_path)
     for count in (2, 1):
         batch = model.sample(seeds=range(count))
-        found = Candidates(batch.latents, batch.labels, search.goal.score(batch.labels), 0, 0.0)
-        written = write_found(search, found, tmp_path, stopped=count == 2)
+        found = Candidates(batch.latents, batch.labels, search.target.score(batch.labels), 0, 0.0)
+        written = write_candidates(search, found, tmp_path, stopped=count == 2)
         assert {*tmp_path.iterdir()} == {*written, tmp_path / "steer.json"}
-        assert (found_report(search, tmp_path) is None) == (count == 2)
+        assert (finished_report(search, tmp_path) is None) == (count == 2)
     (tmp_path / "candidate-1_seg.nii.gz").unlink()
-    assert found_report(search, tmp_path) is None
+    assert finished_report(search, tmp_path) is None
 
 
 def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

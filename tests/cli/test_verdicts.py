@@ -9,7 +9,7 @@ import pytest
 
 from napari_pgan.cli.exam_source import Wanted, pictures
 from napari_pgan.errors import InputError
-from napari_pgan.latent.encoder import Fidelity, encode, judge, refine, told_of_own
+from napari_pgan.latent.encoder import Fidelity, encode, judge, recorded_fidelity, refine
 from napari_pgan.model import Model, load_model
 from napari_pgan.phantom import write_cohort
 
@@ -29,7 +29,7 @@ def phantoms(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarr
 
 def verdicts(model: Model, images: np.ndarray) -> list[str]:
     *_, last = refine(model, encode(model, images=images), images=images, steps=100)
-    explained, own = Fidelity.of(images, last.images).explained.mean(axis=1), told_of_own(model)
+    explained, own = Fidelity.of(images, last.images).explained.mean(axis=1), recorded_fidelity(model)
     return [judge(float(share), own, own["steps"]).name for share in explained]  # half of them show it as well
 
 
@@ -56,4 +56,4 @@ def test_figures_of_an_earlier_version_are_not_taken_for_these() -> None:
     old = load_model("default")
     old.card.encoders["own"].pop("explained")
     with pytest.raises(InputError, match="earlier version"):
-        told_of_own(old)
+        recorded_fidelity(old)

@@ -50,28 +50,28 @@ def rms(x: torch.Tensor) -> torch.Tensor:
 
 
 def test_refining_goes_on_from_what_was_found(model: Model, bank: Bank, seed: int) -> None:
-    wish = shifted(model, seed)
-    *_, found = steer(model, wish, bank, candidates=2, phases=SHORT)
-    *_, refined = refine(model, wish, found, strength=0.2, steps=15)
+    target = shifted(model, seed)
+    *_, found = steer(model, target, bank, candidates=2, phases=SHORT)
+    *_, refined = refine(model, target, found, strength=0.2, steps=15)
     assert refined.scores[0] > found.scores[0]
     np.testing.assert_array_equal(np.sort(refined.latents, axis=0), np.sort(found.latents, axis=0))
     made = model.sample(latents=refined.latents, offsets=refined.offsets)
     np.testing.assert_array_equal(made.labels, refined.labels)
-    np.testing.assert_allclose(wish.score(made.labels), refined.scores)
+    np.testing.assert_allclose(target.score(made.labels), refined.scores)
     assert largest_share(model, refined) <= 0.2 + 1e-5
     assert refined.moved is not None
     assert refined.moved.max() < 0.1
-    *_, again = refine(model, wish, refined, strength=0.2, steps=5)
+    *_, again = refine(model, target, refined, strength=0.2, steps=5)
     assert again.scores[0] >= refined.scores[0]
     assert largest_share(model, refined) > 0.05
-    for weaker in refine(model, wish, refined, strength=0.05, steps=5):
+    for weaker in refine(model, target, refined, strength=0.05, steps=5):
         assert largest_share(model, weaker) <= 0.05 + 1e-5
 
 
 def test_without_strength_nothing_moves(model: Model, bank: Bank, seed: int) -> None:
-    wish = shifted(model, seed)
-    *_, found = steer(model, wish, bank, candidates=2, phases=SHORT)
-    *_, same = refine(model, wish, found, strength=0.0, steps=5)
+    target = shifted(model, seed)
+    *_, found = steer(model, target, bank, candidates=2, phases=SHORT)
+    *_, same = refine(model, target, found, strength=0.0, steps=5)
     np.testing.assert_array_equal(same.labels, found.labels)
 
 
@@ -89,18 +89,18 @@ def test_offsets_of_another_model_are_refused(model: Model) -> None:
 
 
 def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model, bank: Bank, seed: int) -> None:
-    wish, latent = shifted(model, seed), model.latents([seed])
+    target, latent = shifted(model, seed), model.latents([seed])
     before = model.sample(latents=latent)
-    where = (before.labels == 0) & (wish.labels == 0)
-    keep = Preserve.of(model, latent, where)
-    *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=keep)
-    *_, free = steer(model, wish, bank, candidates=2, phases=SHORT)
+    where = (before.labels == 0) & (target.labels == 0)
+    preserve = Preserve.of(model, latent, where)
+    *_, locked = steer(model, target, bank, candidates=2, phases=SHORT, preserve=preserve)
+    *_, free = steer(model, target, bank, candidates=2, phases=SHORT)
     assert locked.moved is not None
-    assert locked.scores.max() > wish.score(before.labels)[0]
+    assert locked.scores.max() > target.score(before.labels)[0]
     images = model.sample(latents=locked.latents).images
-    np.testing.assert_allclose(keep.moved(images), locked.moved, atol=1e-6)
-    assert locked.moved[0] < keep.moved(model.sample(latents=free.latents).images).min() * 0.7
-    *_, refined = refine(model, wish, locked, steps=40, keep=keep)
+    np.testing.assert_allclose(preserve.moved(images), locked.moved, atol=1e-6)
+    assert locked.moved[0] < preserve.moved(model.sample(latents=free.latents).images).min() * 0.7
+    *_, refined = refine(model, target, locked, steps=40, preserve=preserve)
     assert refined.moved is not None
     assert refined.moved[0] < 0.03
     assert refined.scores[0] > 0.7
@@ -111,10 +111,10 @@ def test_locked_a_lesion_gets_to_where_no_gradient_leads(model: Model, bank: Ban
     lopsided = [abs(int(x[:, :32].sum()) - int(x[:, 32:].sum())) for x in lesions]
     latent = model.latents([int(np.argmax(lopsided))])
     before = model.sample(latents=latent).labels
-    wish = TargetMask.of(before[0][:, ::-1], model.card.channels, model.card.grid)  # in the other hemisphere
-    assert wish.score(before)[0] < 0.3
-    where = (before == 0) & (wish.labels == 0)
-    *_, locked = steer(model, wish, bank, candidates=2, phases=SHORT, keep=Preserve.of(model, latent, where))
+    target = TargetMask.of(before[0][:, ::-1], model.card.channels, model.card.grid)  # in the other hemisphere
+    assert target.score(before)[0] < 0.3
+    where = (before == 0) & (target.labels == 0)
+    *_, locked = steer(model, target, bank, candidates=2, phases=SHORT, preserve=Preserve.of(model, latent, where))
     assert locked.scores[0] > 0.4
 
 
@@ -122,18 +122,20 @@ def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model,
     latent = model.latents([seed])
     where = np.zeros((1, *model.card.grid.shape), bool)
     where[:, 20:40, 20:40] = True
-    keep = Preserve.of(model, latent, where, ["t1"])
+    preserve = Preserve.of(model, latent, where, ["t1"])
     x = model.generate(torch.from_numpy(latent)).clamp(-1, 1)
-    stay = keep.objective(model.encoding)
+    stay = preserve.objective(model.encoding)
     assert float(stay(x)) == pytest.approx(0, abs=1e-6)
     other = torch.where(torch.from_numpy(where)[:, None], x, torch.zeros_like(x))
     other[:, 1:] = 0  # other modalities
     assert float(stay(other)) == pytest.approx(0, abs=1e-6)
     assert float(stay(x + 0.5)) > 0.05
-    np.testing.assert_allclose(keep.moved(x[:, :4].numpy() + 0.5), 0.25, atol=1e-3)
+    np.testing.assert_allclose(preserve.moved(x[:, :4].numpy() + 0.5), 0.25, atol=1e-3)
     with pytest.raises(InputError, match="nothing is to be kept"):
         Preserve.of(model, latent, np.zeros_like(where))
     with pytest.raises(InputError, match="no modality 'ct'"):
         Preserve.of(model, latent, where, ["ct"])
-    wish = shifted(model, seed)
-    assert total_loss(model, wish, keep, model.stages - 1)(x) == pytest.approx(float(wish.objective(model.encoding)(x)))
+    target = shifted(model, seed)
+    assert total_loss(model, target, preserve, model.stages - 1)(x) == pytest.approx(
+        float(target.objective(model.encoding)(x))
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_pgan.latent.steering import Bank, TargetAreas, TargetMask, any_value, kept_bank, make_bank, refine, steer
+from napari_pgan.latent.steering import Bank, TargetAreas, TargetMask, any_value, cached_bank, make_bank, refine, steer
 from napari_pgan.latent.steering import bank as steering_bank
 from napari_pgan.latent.steering.bank import bank_path, bank_stage
 from napari_pgan.latent.steering.search import Phase
@@ -38,21 +38,21 @@ def drawn(model: Model) -> np.ndarray:
     return labels[sizes.argmax()]
 
 
-def wish_of(model: Model, labels: np.ndarray) -> TargetMask:
+def target_of(model: Model, labels: np.ndarray) -> TargetMask:
     return TargetMask.of(labels, model.card.channels, model.card.grid)
 
 
 def test_the_bank_finds_its_own_entries(model: Model, bank: Bank) -> None:
     labels = model.sample(seeds=bank.seeds[:64], batch_size=32).labels
     large = [i for i in range(64) if (labels[i] > 0).sum() > 40]
-    places = [int(np.flatnonzero(bank.rank(wish_of(model, labels[i]), 4) == i)[0]) for i in large]
+    places = [int(np.flatnonzero(bank.rank(target_of(model, labels[i]), 4) == i)[0]) for i in large]
     assert len(large) >= 10
     assert np.median(places) == 0
     assert max(places) <= 5
 
 
 def test_a_bank_knows_entries_without_a_lesion(model: Model, bank: Bank) -> None:
-    empty = wish_of(model, np.zeros(model.card.grid.shape, np.uint8))
+    empty = target_of(model, np.zeros(model.card.grid.shape, np.uint8))
     best = bank.rank(empty, 4)[:8]
     assert (model.sample(seeds=[bank.seeds[i] for i in best]).labels > 0).mean() < 1e-3
 
@@ -63,33 +63,33 @@ def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(steering_bank.label_directions, "__defaults__", (64,))
     calls: list[int] = []
-    first = kept_bank(model, 64, lambda done, _: calls.append(done))
-    again = kept_bank(model, 64, lambda done, _: calls.append(done))
+    first = cached_bank(model, 64, lambda done, _: calls.append(done))
+    again = cached_bank(model, 64, lambda done, _: calls.append(done))
     assert calls == [64]
     assert torch.equal(first.shares, again.shares)
     assert torch.equal(first.directions, again.directions)
     assert torch.equal(first.heads, again.heads)
     path = bank_path(model, 64)
     path.write_bytes(path.read_bytes()[: os.path.getsize(path) // 2])
-    assert torch.equal(kept_bank(model, 64, lambda done, _: calls.append(done)).shares, first.shares)
+    assert torch.equal(cached_bank(model, 64, lambda done, _: calls.append(done)).shares, first.shares)
     assert calls == [64, 64]
 
 
 def test_what_is_found_draws_what_is_asked(model: Model, bank: Bank, drawn: np.ndarray) -> None:
-    wish = wish_of(model, drawn)
-    told = list(steer(model, wish, bank, candidates=3, phases=SHORT))
+    target = target_of(model, drawn)
+    told = list(steer(model, target, bank, candidates=3, phases=SHORT))
     scores = np.array([found.scores for found in told])
     assert (np.diff(scores.max(axis=1)) >= 0).all()  # the best so far never gets worse
     assert scores[-1].max() > scores[0].max() + 0.1
     assert told[-1].steps == 20
     made = model.sample(latents=told[-1].latents)
     np.testing.assert_array_equal(made.labels, told[-1].labels)
-    np.testing.assert_allclose(wish.score(made.labels), told[-1].scores)
+    np.testing.assert_allclose(target.score(made.labels), told[-1].scores)
     assert (np.diff(told[-1].scores) <= 0).all()
 
 
 def test_candidates_are_kept_apart(model: Model, bank: Bank, drawn: np.ndarray) -> None:
-    *_, found = steer(model, wish_of(model, drawn), bank, candidates=4, phases=SHORT)
+    *_, found = steer(model, target_of(model, drawn), bank, candidates=4, phases=SHORT)
     unit = found.latents / np.linalg.norm(found.latents, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(len(unit), dtype=bool)].max() < 0.9
 
@@ -99,18 +99,18 @@ def test_any_leaves_room(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     half = drawn.copy()
     half[drawn == model.card.channels.values[1]] = any_value(model.card.channels)
     labels = model.sample(seeds=range(100, 140)).labels
-    objective = wish_of(model, half).objective(model.encoding)
+    objective = target_of(model, half).objective(model.encoding)
     torch.manual_seed(0)
     x = torch.randn(1, model.encoding.channel_count, *drawn.shape)
-    changed = torch.where(torch.from_numpy(wish_of(model, half).open), torch.randn_like(x), x)
+    changed = torch.where(torch.from_numpy(target_of(model, half).open), torch.randn_like(x), x)
     assert torch.allclose(objective(x), objective(changed))
-    assert wish_of(model, half).score(labels).shape == (40,)
+    assert target_of(model, half).score(labels).shape == (40,)
 
 
-def test_gradients_lead_to_the_wish(model: Model, drawn: np.ndarray) -> None:
-    """Of all channels with values in [-1, 1] those that encode the wish are nearest to it."""
-    wish = wish_of(model, drawn)
-    objective = wish.objective(model.encoding)
+def test_gradients_lead_to_the_target(model: Model, drawn: np.ndarray) -> None:
+    """Of all channels with values in [-1, 1] those that encode the target are nearest to it."""
+    target = target_of(model, drawn)
+    objective = target.objective(model.encoding)
     fractions = model.encoding.fractions(torch.from_numpy(drawn)[None])
     images = torch.zeros(1, model.encoding.modality_count, *drawn.shape)
     exact = model.encoding.encode(images, fractions)
@@ -121,11 +121,11 @@ def test_gradients_lead_to_the_wish(model: Model, drawn: np.ndarray) -> None:
 
 def test_a_search_ends_when_its_time_is_over(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     began = time.monotonic()
-    told = list(steer(model, wish_of(model, drawn), bank, candidates=2, seconds=0.0))
-    told += refine(model, wish_of(model, drawn), told[-1], seconds=0.0)
+    told = list(steer(model, target_of(model, drawn), bank, candidates=2, seconds=0.0))
+    told += refine(model, target_of(model, drawn), told[-1], seconds=0.0)
     assert [found.steps for found in told] == [0, 0]  # even without time there is the best of the bank
     assert time.monotonic() - began < 60
-    some = list(steer(model, wish_of(model, drawn), bank, candidates=2, phases=(Phase(1, 2, 1), Phase(0, 6, 1))))
+    some = list(steer(model, target_of(model, drawn), bank, candidates=2, phases=(Phase(1, 2, 1), Phase(0, 6, 1))))
     assert [found.steps for found in some] == [0, 5, 8]
 
 
@@ -143,8 +143,8 @@ def test_directions_are_sorted_by_how_much_they_move_the_segmentation(model: Mod
 def test_a_drawing_in_the_air_is_noticed(model: Model, bank: Bank) -> None:
     drawing = np.zeros(model.card.grid.shape, np.uint8)
     drawing[:3, :] = drawing[30:33, 30:40] = 2
-    assert bank.outside(wish_of(model, drawing)) == pytest.approx(192 / 222, abs=0.02)
-    assert bank.outside(wish_of(model, np.zeros_like(drawing))) == 0
+    assert bank.outside(target_of(model, drawing)) == pytest.approx(192 / 222, abs=0.02)
+    assert bank.outside(target_of(model, np.zeros_like(drawing))) == 0
 
 
 def test_the_banks_pictures_are_of_sixteen_pixels(model: Model) -> None:

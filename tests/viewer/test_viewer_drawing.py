@@ -82,7 +82,9 @@ def test_a_layer_that_lies_elsewhere_is_refused_or_said() -> None:
         TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
     half = Labels(np.ones((10, 10), np.uint8), scale=(3, 2), translate=(-22.5 - 15, -15), **MM)
     drawn = drawn_on(half, GRID, (0, 0), (0, 1))
-    assert any("50 % of it lie outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).told)
+    assert any(
+        "50 % of it lie outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).messages
+    )
 
 
 def test_a_drawing_has_the_models_labels_and_one_for_any(model: Model) -> None:

@@ -26,7 +26,7 @@ CHANNELS = Channels(("flair",), tuple(Label(v, name, f"#{v}0{v}0ff") for v, name
 def small_bank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_pgan.model.shipped_models", dict)
     monkeypatch.setattr(
-        "napari_pgan.latent.steering.kept_bank", lambda model, progress: make_bank(model, 64, progress=progress)
+        "napari_pgan.latent.steering.cached_bank", lambda model, progress: make_bank(model, 64, progress=progress)
     )
 
 

@@ -1,8 +1,18 @@
 """From images or label maps to the latents that make them."""
 
-from napari_pgan.latent.encode import encode
-from napari_pgan.latent.encoder.fidelity import Fidelity, Verdict, judge, told_of_own
+from napari_pgan.latent.encoder.fidelity import Fidelity, Verdict, judge, recorded_fidelity
 from napari_pgan.latent.encoder.learning import Learning, learn_encoders
 from napari_pgan.latent.encoder.refinement import Refined, refine
+from napari_pgan.model.encoders import encode
 
-__all__ = ["Fidelity", "Learning", "Refined", "Verdict", "encode", "judge", "learn_encoders", "refine", "told_of_own"]
+__all__ = [
+    "Fidelity",
+    "Learning",
+    "Refined",
+    "Verdict",
+    "encode",
+    "judge",
+    "learn_encoders",
+    "recorded_fidelity",
+    "refine",
+]

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.encode import encode, encoders_of
 from napari_pgan.latent.encoder.refinement import STEPS, refine
 from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
+from napari_pgan.model.encoders import encode, encoders_of
 
 _HELD_OUT = 3_900_000_000  # first seed of the samples that encoders are measured on
 _MEASURED, _AT_ONCE = 12, 4
@@ -98,7 +98,7 @@ def judge(explained: float, own: Mapping[str, Any], steps: int) -> Verdict:
     explained
         By the refined reconstruction, the mean over modalities (`Fidelity.explained`).
     own
-        What the card's encoders tell of the model's own samples (`own_fidelity`): from ``least`` on an image comes back
+        What the card tells of the model's own samples (`measure_fidelity`): from ``least`` on an image returns
         as they do; below ``limit`` it does not come back, if it had as many ``steps`` as they.
     steps
         Of `refine` that were done: after fewer than ``own`` had, nobody knows that the model cannot.
@@ -110,8 +110,8 @@ def judge(explained: float, own: Mapping[str, Any], steps: int) -> Verdict:
     return Verdict(name, f"{_VERDICTS[name]} That is after {steps} of {own['steps']} steps; give it more time.")
 
 
-def told_of_own(model: Model) -> dict[str, Any]:
-    """What a model's card tells of its own samples, as `own_fidelity` measured it.
+def recorded_fidelity(model: Model) -> dict[str, Any]:
+    """What a model's card tells of its own samples, as `measure_fidelity` measured it.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def told_of_own(model: Model) -> dict[str, Any]:
     return own
 
 
-def own_fidelity(
+def measure_fidelity(
     model: Model, progress: Callable[[float], None] = lambda share: None, steps: int = STEPS
 ) -> dict[str, Any]:
     """How well samples that the encoders have not seen come back, so that a real image has something to stand beside.
@@ -149,7 +149,7 @@ def own_fidelity(
         smallest share that is explained of a sample; ``limit``, 0.4 of the average share: below it, an image has not
         come back.
     """
-    told = model.card.usual_conditions
+    told = model.card.default_conditions
     batch = model.sample(seeds=range(_HELD_OUT, _HELD_OUT + _MEASURED), conditions=told)
     channels, first, images, labels = model.card.channels, [], [], []
     for start in range(0, _MEASURED, _AT_ONCE):

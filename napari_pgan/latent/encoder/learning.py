@@ -15,12 +15,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from napari_pgan.latent.directions import directions_that_show
-from napari_pgan.latent.encode import encoder_stage, reduced
-from napari_pgan.latent.encoder.fidelity import own_fidelity
+from napari_pgan.latent.directions import visible_directions
+from napari_pgan.latent.encoder.fidelity import measure_fidelity
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.model import Encoders, EncoderShape, Model
-from napari_pgan.model.encoders import Encoder
+from napari_pgan.model.encoders import Encoder, encoder_stage, reduced
 
 FIRST_SEED = 3_200_000_000  # beyond the seeds that people name and those of the banks
 _COMPONENTS, _HIDDEN = 256, 512
@@ -79,12 +78,12 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
             _learn(network, samples, kind, seconds / len(kinds), progress)
     encoders.eval().requires_grad_(False)
     learnt = Model(model.card, model.generator, encoders)
-    own = own_fidelity(learnt, lambda share: progress("measuring", share))
+    own = measure_fidelity(learnt, lambda share: progress("measuring", share))
     return Learning(encoders, {"samples": len(samples.z), "own": own})
 
 
 def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """The directions along which a latent moves the modalities, weakest first: (L, L), see `directions_that_show`.
+    """The directions along which a latent moves the modalities, weakest first: (L, L), see `visible_directions`.
 
     `refine` takes them for coordinates, in which it needs about a third of the steps.
     """
@@ -96,7 +95,7 @@ def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
             z, told = samples.latents(_PROBED)
             yield z.requires_grad_(True), model.encoding.images(model.generator(z, stage=stage, conditions=told))
 
-    return directions_that_show(draws())
+    return visible_directions(draws())
 
 
 class _Samples:

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from napari_pgan.errors import InputError
-from napari_pgan.latent.encode import image_tensor, label_tensor
 from napari_pgan.latent.steering.target import Loss
 from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
+from napari_pgan.model.encoders import image_tensor, label_tensor
 from napari_pgan.model.precision import has_bf16
 
 STEPS = 200
@@ -137,8 +137,8 @@ class _Descent:
         self.objectives: list[Loss] = []
         if labels is not None:
             for row in label_tensor(model, labels).cpu().numpy():
-                wish = TargetMask.of(row, model.card.channels, model.card.grid)
-                self.objectives.append(wish.objective(model.encoding))
+                target = TargetMask.of(row, model.card.channels, model.card.grid)
+                self.objectives.append(target.objective(model.encoding))
         self.best: Refined | None = None
 
     def losses_of(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """From a segmentation to latents that would draw it."""
 
-from napari_pgan.latent.steering.bank import Bank, kept_bank, make_bank
+from napari_pgan.latent.steering.bank import Bank, cached_bank, make_bank
 from napari_pgan.latent.steering.candidates import Candidates
 from napari_pgan.latent.steering.edits import grown, moved, removed
 from napari_pgan.latent.steering.preserve import Preserve
@@ -18,8 +18,8 @@ __all__ = [
     "TargetAreas",
     "TargetMask",
     "any_value",
+    "cached_bank",
     "grown",
-    "kept_bank",
     "make_bank",
     "moved",
     "refine",

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.latent.directions import directions_that_show
+from napari_pgan.latent.directions import visible_directions
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.latent.steering.target import Target
 from napari_pgan.latent.steering.target_mask import TargetMask
@@ -58,26 +58,26 @@ class Bank:
         """Of the latents, in the order of `shares`."""
         return range(FIRST_SEED, FIRST_SEED + len(self))
 
-    def rank(self, goal: Target, factor: int) -> np.ndarray:
-        """All entries, those that meet the goal best first: (N,) indices.
+    def rank(self, target: Target, factor: int) -> np.ndarray:
+        """All entries, those that meet the target best first: (N,) indices.
 
         Parameters
         ----------
-        goal
+        target
             What is asked for.
         factor
             By how much the bank's label maps are smaller than the model's.
         """
-        return goal.nearness(self.shares, factor).argsort(descending=True, stable=True).numpy()
+        return target.similarity(self.shares, factor).argsort(descending=True, stable=True).numpy()
 
-    def outside(self, wish: TargetMask) -> float:
+    def outside(self, target: TargetMask) -> float:
         """Which share of what is drawn lies where images of the model are hardly ever anything but air."""
-        drawn = wish.labels > 0
+        drawn = target.labels > 0
         return float((self.heads.numpy()[drawn] < _SELDOM).mean()) if drawn.any() else 0.0
 
-    def warnings(self, wish: TargetMask) -> tuple[str, ...]:
+    def warnings(self, target: TargetMask) -> tuple[str, ...]:
         """What is to be said of a drawing that is tried all the same, one sentence each."""
-        share = self.outside(wish)
+        share = self.outside(target)
         if share <= 0.5:
             return ()
         return (
@@ -86,7 +86,7 @@ class Bank:
 
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
-    """Sample latents and keep their segmentations, as `bank_stage` has them.
+    """Sample latents and preserve their segmentations, as `bank_stage` has them.
 
     Parameters
     ----------
@@ -102,7 +102,9 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
     for start in range(0, count, _BATCH):
         z = torch.from_numpy(model.latents(seeds[start : start + _BATCH]))
         with torch.inference_mode():
-            found = model.encoding.probabilities(model.generate(z, stage=stage, conditions=model.card.usual_conditions))
+            found = model.encoding.probabilities(
+                model.generate(z, stage=stage, conditions=model.card.default_conditions)
+            )
         parts.append((found * 255).round().to("cpu", torch.uint8))
         if progress:
             progress(min(start + _BATCH, count), count)
@@ -110,7 +112,7 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
 
 
 def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """The directions along which a latent moves the segmentation, weakest first: (L, L), see `directions_that_show`."""
+    """The directions along which a latent moves the segmentation, weakest first: (L, L), see `visible_directions`."""
     stage = max(0, model.stages - 2)
     first = FIRST_SEED + 10**8
 
@@ -118,11 +120,11 @@ def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
         for start in range(first, first + count, _PROBED):
             z = torch.from_numpy(model.latents(range(start, start + _PROBED))).to(model.device).requires_grad_(True)
             logits = label_logits(
-                model.generate(z, stage=stage, conditions=model.card.usual_conditions), model.encoding
+                model.generate(z, stage=stage, conditions=model.card.default_conditions), model.encoding
             )
             yield z, torch.sigmoid(logits[:, 1:])
 
-    return directions_that_show(draws())
+    return visible_directions(draws())
 
 
 def _heads(model: Model, count: int = 256) -> torch.Tensor:
@@ -130,12 +132,12 @@ def _heads(model: Model, count: int = 256) -> torch.Tensor:
     for start in range(0, count, _BATCH):
         z = torch.from_numpy(model.latents(range(FIRST_SEED + start, FIRST_SEED + start + _BATCH)))
         with torch.inference_mode():
-            images = model.encoding.images(model.generate(z, conditions=model.card.usual_conditions))
+            images = model.encoding.images(model.generate(z, conditions=model.card.default_conditions))
         total += (images > _TISSUE).any(dim=1).sum(dim=0).cpu()
     return total / count
 
 
-def kept_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
+def cached_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
     """The bank of the model in the user's cache folder, or one that is made now and kept there."""
     path = bank_path(model, count)
     try:

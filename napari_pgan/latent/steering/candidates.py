@@ -28,7 +28,7 @@ class Candidates:
     labels
         (N, Y, X) uint8, the segmentations that they draw.
     scores
-        (N,), as the goal's `score` has it.
+        (N,), as the target's `score` has it.
     steps
         Done so far.
     seconds
@@ -73,19 +73,19 @@ class Best:
 
     Parameters
     ----------
-    goal
+    target
         What scores.
-    keep
+    preserve
         What was to stay; what it moved counts against a candidate.
     """
 
-    def __init__(self, goal: Target, keep: Preserve | None) -> None:
-        self.goal, self.keep = goal, keep
+    def __init__(self, target: Target, preserve: Preserve | None) -> None:
+        self.target, self.preserve = target, preserve
         self._lines: dict[int, _Line] = {}
 
     def values(self, labels: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Of candidates, (N,): their score less what moved."""
-        return self.goal.score(labels) - _MOVED * self._moved(images)
+        return self.target.score(labels) - _MOVED * self._moved(images)
 
     def take(
         self,
@@ -95,18 +95,18 @@ class Best:
         images: np.ndarray,
         offsets: Sequence[torch.Tensor] = (),
     ) -> None:
-        """See candidates, and keep those that are the best of their line."""
-        scores, moved = self.goal.score(labels), self._moved(images)
+        """See candidates, and preserve those that are the best of their line."""
+        scores, moved = self.target.score(labels), self._moved(images)
         for row, name in enumerate(names):
             value = float(scores[row] - _MOVED * moved[row])
             if name not in self._lines or value > self._lines[name].value:
                 seen = (latents[row].copy(), labels[row].copy(), tuple(part[row].clone() for part in offsets))
                 self._lines[name] = _Line(value, float(scores[row]), float(moved[row]), *seen)
 
-    def found(self, count: int, steps: int, began: float) -> Candidates:
+    def candidates(self, count: int, steps: int, began: float) -> Candidates:
         """The best so many, kept apart unless something is to stay, which keeps candidates alike."""
         lines = sorted(self._lines.values(), key=lambda line: -line.value)
-        apart = 1.1 if self.keep is not None else _APART
+        apart = 1.1 if self.preserve is not None else _APART
         kept: list[_Line] = []
         for line in lines:
             if len(kept) < count and all(_cosine(line.latent, other.latent) <= apart for other in kept):
@@ -117,12 +117,12 @@ class Best:
             np.array([line.score for line in kept]),
             steps,
             time.monotonic() - began,
-            None if self.keep is None else np.array([line.moved for line in kept]),
+            None if self.preserve is None else np.array([line.moved for line in kept]),
             tuple(torch.stack(parts) for parts in zip(*(line.offsets for line in kept), strict=True)),
         )
 
     def _moved(self, images: np.ndarray) -> np.ndarray:
-        return np.zeros(len(images)) if self.keep is None else self.keep.moved(images)
+        return np.zeros(len(images)) if self.preserve is None else self.preserve.moved(images)
 
 
 def _cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from napari_pgan.latent.steering.target import Loss, Target
 from napari_pgan.model import Model
 from napari_pgan.model.encoding import Encoding
 
-_WEIGHT = 10.0  # of what shall stay, beside the goal
+_WEIGHT = 10.0  # of what shall stay, beside the target
 _HEAD = 0.05  # above the darkest, in [-1, 1]: less is air
 
 
@@ -73,7 +73,7 @@ class Preserve:
             raise InputError(f"the model has no modality {unknown[0]!r}; it has {', '.join(names)}")
         if where.shape != (len(latents), *model.card.grid.shape):
             raise InputError(
-                f"what to keep is {where.shape} large, the images {(len(latents), *model.card.grid.shape)}"
+                f"what to preserve is {where.shape} large, the images {(len(latents), *model.card.grid.shape)}"
             )
         chosen = np.array([modalities is None or name in modalities for name in names], bool)
         if not where.any() or not chosen.any():
@@ -109,11 +109,11 @@ class Preserve:
         return far
 
 
-def total_loss(model: Model, goal: Target, keep: Preserve | None, stage: int) -> Loss:
-    """How far channels of a stage are from the goal, and from what shall stay."""
+def total_loss(model: Model, target: Target, preserve: Preserve | None, stage: int) -> Loss:
+    """How far channels of a stage are from the target, and from what shall stay."""
     factor = 2 ** (model.stages - 1 - stage)
-    asked = goal.objective(model.encoding, factor)
-    if keep is None:
+    asked = target.objective(model.encoding, factor)
+    if preserve is None:
         return asked
-    stay = keep.objective(model.encoding, factor)
+    stay = preserve.objective(model.encoding, factor)
     return lambda x: asked(x) + _WEIGHT * stay(x)

@@ -36,42 +36,42 @@ def refined_stages(model: Model) -> range:
 
 def refine(
     model: Model,
-    goal: Target,
-    found: Candidates,
+    target: Target,
+    candidates: Candidates,
     *,
     strength: float = STRENGTH,
     steps: int = 150,
     seconds: float | None = None,
     conditions: Mapping[str, str | float] | None = None,
-    keep: Preserve | None = None,
+    preserve: Preserve | None = None,
 ) -> Iterator[Candidates]:
-    """Go on from what was found with offsets of features, and tell the best so far.
+    """Go on from what was candidates with offsets of features, and tell the best so far.
 
     Parameters
     ----------
-    model, goal, conditions
+    model, target, conditions
         As in `steer`.
-    keep
+    preserve
         What shall stay; by default each candidate's own image, but for the lesion that it has and that is asked for
         with a margin around them, so that nothing else is bent to fit the drawing.
-    found
+    candidates
         Candidates; offsets that they have are the start, made as small as `strength` says.
     strength
         The largest offset that an image may have at a stage, in root mean square, as a share of that of the stage's
-        features: at 0.3, features keep 96 % of their direction.
+        features: at 0.3, features preserve 96 % of their direction.
     steps
         Of the optimiser; what is told counts those of the search before, too, and its seconds.
     seconds
         After which no step begins.
     """
     began = time.monotonic()
-    if keep is None:
-        keep = _elsewhere(model, goal, found, conditions)
-    best = Best(goal, keep)
-    z = torch.from_numpy(found.latents).to(model.device)
-    loss = total_loss(model, goal, keep, model.stages - 1)
+    if preserve is None:
+        preserve = _elsewhere(model, target, candidates, conditions)
+    best = Best(target, preserve)
+    z = torch.from_numpy(candidates.latents).to(model.device)
+    loss = total_loss(model, target, preserve, model.stages - 1)
     limits = [strength * scale for scale in _feature_scales(model, z, conditions)]
-    offsets = [part.clone().requires_grad_(True) for part in _begin(model, found)]
+    offsets = [part.clone().requires_grad_(True) for part in _begin(model, candidates)]
     optimizer = torch.optim.Adam(offsets, lr=_RATE, betas=_BETAS)
 
     def bound() -> None:
@@ -84,8 +84,8 @@ def refine(
             x = model.generate(z, offsets=offsets, conditions=conditions)
         labels = model.encoding.decode(x).cpu().numpy()
         images = model.encoding.images(x).clamp(-1, 1).cpu().numpy()
-        best.take(range(len(z)), found.latents, labels, images, [part.detach() for part in offsets])
-        return best.found(len(z), found.steps + done, began - found.seconds)
+        best.take(range(len(z)), candidates.latents, labels, images, [part.detach() for part in offsets])
+        return best.candidates(len(z), candidates.steps + done, began - candidates.seconds)
 
     bound()
     yield look(0)
@@ -104,23 +104,23 @@ def refine(
 
 
 def _elsewhere(
-    model: Model, goal: Target, found: Candidates, conditions: Mapping[str, str | float] | None
+    model: Model, target: Target, candidates: Candidates, conditions: Mapping[str, str | float] | None
 ) -> Preserve | None:
-    changing = found.labels > 0
-    if isinstance(goal, TargetMask):
-        changing = changing | (goal.labels > 0) | goal.open
+    changing = candidates.labels > 0
+    if isinstance(target, TargetMask):
+        changing = changing | (target.labels > 0) | target.open
     near = ndimage.binary_dilation(changing, ndimage.generate_binary_structure(3, 1)[1:2], iterations=_MARGIN)
     if near.all():
         return None
-    return Preserve.of(model, found.latents, ~near, conditions=conditions)
+    return Preserve.of(model, candidates.latents, ~near, conditions=conditions)
 
 
-def _begin(model: Model, found: Candidates) -> list[torch.Tensor]:
+def _begin(model: Model, candidates: Candidates) -> list[torch.Tensor]:
     """Offsets to go on from."""
-    if found.offsets:
-        return [part.to(model.device) for part in found.offsets]
+    if candidates.offsets:
+        return [part.to(model.device) for part in candidates.offsets]
     a = model.card.architecture
-    return [torch.zeros(len(found), a.widths[s], *a.shape(s), device=model.device) for s in refined_stages(model)]
+    return [torch.zeros(len(candidates), a.widths[s], *a.shape(s), device=model.device) for s in refined_stages(model)]
 
 
 def _feature_scales(model: Model, z: torch.Tensor, conditions: Mapping[str, str | float] | None) -> list[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""From a goal to latents whose own segmentation meets it.
+"""From a target to latents whose own segmentation meets it.
 
 The best of a bank are optimised together, coarse to fine through the generator's sizes, in coordinates that matter for
 labels (`bank.label_directions`). Latents lie on a hypersphere on which all directions are equally likely, so a latent
@@ -52,14 +52,14 @@ PHASES = (Phase(1, 10, 4 / 3), Phase(0, 60, 1 / 3), Phase(0, 100, 1))
 
 def steer(
     model: Model,
-    goal: Target,
+    target: Target,
     bank: Bank,
     *,
     candidates: int = 6,
     seconds: float | None = None,
     phases: tuple[Phase, ...] = PHASES,
     conditions: Mapping[str, str | float] | None = None,
-    keep: Preserve | None = None,
+    preserve: Preserve | None = None,
 ) -> Iterator[Candidates]:
     """Search, and tell the best so far: first of the bank alone, then after every few steps at full size.
 
@@ -69,7 +69,7 @@ def steer(
     ----------
     model
         It needs labels.
-    goal
+    target
         What its segmentation shall be: a `TargetMask` or `TargetAreas`.
     bank
         Of this model.
@@ -81,18 +81,18 @@ def steer(
         Of the search, coarse to fine.
     conditions
         As in `Model.sample`.
-    keep
+    preserve
         What of an image shall stay: then the search begins at its latent, which takes over from the bank's best what
         matters most for labels.
     """
-    descent = _Descent(model, goal, conditions, keep, time.monotonic())
+    descent = _Descent(model, target, conditions, preserve, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    begin = starts(model, goal, bank, keep, rows, conditions)
-    if keep is not None:
+    begin = starts(model, target, bank, preserve, rows, conditions)
+    if preserve is not None:
         phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
     lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)
     descent.look(lines.z[:candidates], range(candidates))
-    yield descent.best.found(candidates, 0, descent.began)
+    yield descent.best.candidates(candidates, 0, descent.began)
     done, told = 0, 0
 
     def late() -> bool:
@@ -102,10 +102,10 @@ def steer(
         if late():
             break
         stage = max(0, model.stages - 1 - phase.below)
-        loss = total_loss(model, goal, keep, stage)
+        loss = total_loss(model, target, preserve, stage)
         moving = descent.order(lines, loss, stage)[: max(1, round(candidates * phase.share))]
         if phase.share >= 1:
-            lines.keep_only(moving)
+            lines.select(moving)
             moving = list(range(len(moving)))
         for _ in range(phase.steps):
             if late():
@@ -114,11 +114,11 @@ def steer(
             done += 1
             if phase.below == 0 and done % _LOOK == 0:
                 descent.look_at_best(lines, moving)
-                yield descent.best.found(candidates, done, descent.began)
+                yield descent.best.candidates(candidates, done, descent.began)
                 told = done
     if done > told:
         descent.look_at_best(lines, moving)
-        yield descent.best.found(candidates, done, descent.began)
+        yield descent.best.candidates(candidates, done, descent.began)
 
 
 class _Lines:
@@ -136,7 +136,7 @@ class _Lines:
     def z(self) -> torch.Tensor:
         return self.y @ self.directions.T
 
-    def keep_only(self, rows: list[int]) -> None:
+    def select(self, rows: list[int]) -> None:
         self.y, self.mean, self.square = self.y[rows], self.mean[rows], self.square[rows]
         self.steps, self.names = self.steps[rows], [self.names[row] for row in rows]
 
@@ -160,18 +160,18 @@ class _Descent:
     def __init__(
         self,
         model: Model,
-        goal: Target,
+        target: Target,
         conditions: Mapping[str, str | float] | None,
-        keep: Preserve | None,
+        preserve: Preserve | None,
         began: float,
     ) -> None:
-        self.model, self.goal, self.conditions, self.keep, self.began = model, goal, conditions, keep, began
+        self.model, self.target, self.conditions, self.preserve, self.began = model, target, conditions, preserve, began
         self.coarse = has_bf16(model.device)
-        self.best = Best(goal, keep)
+        self.best = Best(target, preserve)
         self._seen: dict[int, tuple[float, torch.Tensor]] = {}  # of lines since the last look: value and latent
 
     def order(self, lines: _Lines, loss: Loss, stage: int) -> list[int]:
-        """Rows, those nearest to the goal at a stage first."""
+        """Rows, those nearest to the target at a stage first."""
         with torch.inference_mode(), self._autocast():
             far = loss(self.model.generate(lines.z, stage=stage, conditions=self.conditions))
         return [int(i) for i in far.argsort(stable=True)]
@@ -189,7 +189,7 @@ class _Descent:
         lines.move(rows, y.grad)
 
     def look(self, z: torch.Tensor, names: list[int] | range) -> None:
-        """See in float32 what latents draw, and keep the best of each line."""
+        """See in float32 what latents draw, and preserve the best of each line."""
         with torch.inference_mode():
             x = self.model.generate(z, conditions=self.conditions)
         self.best.take(names, z.cpu().numpy(), *self._drawn(x))
@@ -207,7 +207,7 @@ class _Descent:
                 self._seen[name] = (float(value), latent)
 
     def _drawn(self, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        images = self.model.encoding.images(x).clamp(-1, 1) if self.keep is not None else x[:, :0]
+        images = self.model.encoding.images(x).clamp(-1, 1) if self.preserve is not None else x[:, :0]
         return self.model.encoding.decode(x).cpu().numpy(), images.cpu().numpy()
 
     def _autocast(self) -> torch.autocast:

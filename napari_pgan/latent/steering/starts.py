@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from napari_pgan.latent.encode import encode
 from napari_pgan.latent.steering.bank import Bank, bank_stage
 from napari_pgan.latent.steering.preserve import Preserve
 from napari_pgan.latent.steering.target import Target
 from napari_pgan.latent.steering.target_areas import TargetAreas
 from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
+from napari_pgan.model.encoders import encode
 
 _TAKEN = (8, 24, 64)  # directions that a latent whose image is to be kept takes over from others
 _LEADERS = 2  # that begin with what an encoder tells
@@ -22,9 +22,9 @@ _TOLD = 32  # directions that the segmentation tells: of the rest, an encoding k
 
 def starts(
     model: Model,
-    goal: Target,
+    target: Target,
     bank: Bank,
-    keep: Preserve | None,
+    preserve: Preserve | None,
     count: int,
     conditions: Mapping[str, str | float] | None = None,
 ) -> np.ndarray:
@@ -37,42 +37,42 @@ def starts(
 
     Parameters
     ----------
-    model, goal, bank, keep, conditions
+    model, target, bank, preserve, conditions
         As in `steer`.
     count
         How many are followed.
     """
     factor = 2 ** (model.stages - 1 - bank_stage(model))
-    taken = max(count, _LOOKED_AT) if isinstance(goal, TargetAreas) else count
-    near = model.latents([bank.seeds[i] for i in bank.rank(goal, factor)[:taken]])
-    if isinstance(goal, TargetAreas):
-        near = _looked_at(model, goal, near, conditions)[:count]
+    taken = max(count, _LOOKED_AT) if isinstance(target, TargetAreas) else count
+    near = model.latents([bank.seeds[i] for i in bank.rank(target, factor)[:taken]])
+    if isinstance(target, TargetAreas):
+        near = _looked_at(model, target, near, conditions)[:count]
     directions = bank.directions.numpy()
-    if keep is not None:
-        own = keep.latents[:1]
+    if preserve is not None:
+        own = preserve.latents[:1]
         return np.concatenate([own, *(_with(own, near, directions, taken) for taken in _TAKEN)])
-    drawn = _encoded(model, goal)
+    drawn = _encoded(model, target)
     if drawn is None:
         return near
     return np.concatenate([_with(near[:_LEADERS], drawn, directions, _TOLD), near])
 
 
 def _looked_at(
-    model: Model, goal: TargetAreas, latents: np.ndarray, conditions: Mapping[str, str | float] | None
+    model: Model, target: TargetAreas, latents: np.ndarray, conditions: Mapping[str, str | float] | None
 ) -> np.ndarray:
-    """Latents whose segmentations at full size meet the goal best first."""
+    """Latents whose segmentations at full size meet the target best first."""
     labels = model.sample(latents=latents, conditions=conditions, batch_size=16).labels
-    ordered: np.ndarray = latents[np.argsort(-goal.score(labels), kind="stable")]
+    ordered: np.ndarray = latents[np.argsort(-target.score(labels), kind="stable")]
     return ordered
 
 
-def _encoded(model: Model, goal: Target) -> np.ndarray | None:
+def _encoded(model: Model, target: Target) -> np.ndarray | None:
     """What the encoder makes of a drawing, (1, L); None where it cannot be asked."""
-    if not isinstance(goal, TargetMask) or goal.open.any() or not goal.present.any():
+    if not isinstance(target, TargetMask) or target.open.any() or not target.present.any():
         return None
     if model.encoders is None or model.encoders.labels is None:
         return None
-    return encode(model, labels=goal.labels[None])
+    return encode(model, labels=target.labels[None])
 
 
 def _with(latents: np.ndarray, others: np.ndarray, directions: np.ndarray, count: int) -> np.ndarray:

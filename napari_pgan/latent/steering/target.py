@@ -20,7 +20,7 @@ class Target(Protocol):
         """How far channels are from it, differentiable, for images that are smaller by a factor."""
         ...
 
-    def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
+    def similarity(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
         """How near label shares (N, K, y, x) uint8, 255 for all of a pixel, come to it: (N,), larger is nearer."""
         ...
 

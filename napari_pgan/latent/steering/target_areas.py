@@ -77,7 +77,7 @@ class TargetAreas:
 
         return loss
 
-    def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
+    def similarity(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
         """As `Target` has it."""
         parts = [self._far(part.where(part >= _NONE, 0).float() / 255, factor) for part in shares.split(1024)]
         return -torch.cat(parts)
@@ -90,7 +90,7 @@ class TargetAreas:
         each = np.stack([(labels == value) for value in self.channels.values], axis=1).astype(np.float64)
         return 1 - np.stack(self._errors(each), axis=1).clip(0, 1).mean(axis=1)
 
-    def found(self, labels: np.ndarray) -> dict[str, float]:
+    def measure(self, labels: np.ndarray) -> dict[str, float]:
         """What one label map (Y, X) has: areas by label name, of the lesion, shares, and which share is on the left."""
         found = areas_of(labels, self.channels, self.grid)
         lesion = sum(found.values())

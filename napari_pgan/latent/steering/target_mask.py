@@ -32,14 +32,14 @@ class TargetMask:
         (Y, X) bool: here any label will do.
     channels
         The model's.
-    told
-        What was done to the drawing to make it a wish, one sentence each.
+    messages
+        What was done to the drawing to make it a target, one sentence each.
     """
 
     labels: np.ndarray
     open: np.ndarray
     channels: Channels
-    told: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, drawing: np.ndarray, channels: Channels, grid: Grid, affine: np.ndarray | None = None) -> TargetMask:
@@ -112,7 +112,7 @@ class TargetMask:
         shares, asked = (torch.from_numpy(x) for x in self.shares(factor))
         return Objective(shares, asked, torch.from_numpy(self.present), encoding)
 
-    def nearness(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
+    def similarity(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
         """As `Target` has it: soft Dice, averaged over the labels that are asked for, less the area of others."""
         asked, weight = (torch.from_numpy(x) for x in self.shares(factor))
         target = (asked * weight).flatten(1)  # (K, pixels)
@@ -127,7 +127,7 @@ class TargetMask:
         return score
 
     def dice(self, labels: np.ndarray) -> np.ndarray:
-        """Dice of label maps (N, Y, X) with the wish, outside of what is open: (N, K) float64.
+        """Dice of label maps (N, Y, X) with the target, outside of what is open: (N, K) float64.
 
         Not a number for a label that is neither asked for nor there; 0 for one that should not be there.
         """
@@ -140,9 +140,9 @@ class TargetMask:
         return _dice(self.labels[None] > 0, (labels > 0) & ~self.open)
 
     def score(self, labels: np.ndarray) -> np.ndarray:
-        """How well label maps (N, Y, X) meet the wish, (N,): the mean Dice over the labels that are asked for.
+        """How well label maps (N, Y, X) meet the target, (N,): the mean Dice over the labels that are asked for.
 
-        Of a wish for no label at all it is the share of pixels without one, where it is not open.
+        Of a target for no label at all it is the share of pixels without one, where it is not open.
         """
         if not self.present.any():
             wrong = ((labels > 0) & ~self.open).sum((1, 2)) / max(int((~self.open).sum()), 1)

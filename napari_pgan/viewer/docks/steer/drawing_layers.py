@@ -99,12 +99,12 @@ class DrawingLayers(QObject):
         dims, card = self._viewer.dims, model.card
         drawn = drawn_on(self.drawing, card.grid, dims.point, dims.displayed)
         wish = TargetMask.of(drawn.labels, card.channels, card.grid, drawn.affine)
-        told = [*drawn.told, *wish.told]
+        messages = [*drawn.told, *wish.messages]
         if wish.present.any() or wish.open.any():
             self._touched = True
         elif not self._touched:
             return None
-        return replace(wish, told=tuple(told))
+        return replace(wish, messages=tuple(messages))
 
     def locked(self, model: Model, modality: str | None) -> Lock | None:
         """What stays; None where nothing is marked."""

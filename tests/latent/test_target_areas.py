@@ -31,7 +31,7 @@ def test_what_meets_all_numbers_has_the_full_score() -> None:
     assert scores[1] == pytest.approx(0.75)  # one of four is wholly wrong
     assert scores[2] == pytest.approx(1 - (1 + 0 + 0.25 + 0) / 4)
     assert scores[3] == 0
-    assert asked.found(labels[0]) == {
+    assert asked.measure(labels[0]) == {
         "core": 60, "rim": 180, "lesion": 240, "core, share": 0.25, "rim, share": 0.75, "left": 1.0
     }  # fmt: skip
 
@@ -54,7 +54,7 @@ def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
         small = torch.nn.functional.avg_pool2d(fractions, factor)
         x = encoding.encode(torch.zeros(4, 1, 16 // factor, 16 // factor), small)
         assert int(asked.objective(encoding, factor)(x).argmin()) == 0
-        assert int(asked.nearness((small * 255).round().to(torch.uint8), factor).argmax()) == 0
+        assert int(asked.similarity((small * 255).round().to(torch.uint8), factor).argmax()) == 0
     x = encoding.encode(torch.zeros(4, 1, 16, 16), fractions).requires_grad_(True)
     asked.objective(encoding)(x).sum().backward()
     assert x.grad is not None

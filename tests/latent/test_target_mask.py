@@ -1,4 +1,4 @@
-"""Drawings become wishes on the model's grid, and wishes judge segmentations."""
+"""Drawings become targets on the model's grid, and targets judge segmentations."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_any_is_no_label_of_the_model() -> None:
 
 @given(drawings)
 def test_a_drawing_on_the_models_grid_is_taken_as_it_is(drawing: np.ndarray) -> None:
-    wish = TargetMask.of(drawing, GLIOMA, GRID)
-    np.testing.assert_array_equal(wish.open, drawing == ANY)
-    np.testing.assert_array_equal(np.where(wish.open, ANY, wish.labels), drawing)
-    assert wish.told == (() if drawing.any() else ("No label is drawn: this asks for images without a lesion.",))
+    target = TargetMask.of(drawing, GLIOMA, GRID)
+    np.testing.assert_array_equal(target.open, drawing == ANY)
+    np.testing.assert_array_equal(np.where(target.open, ANY, target.labels), drawing)
+    assert target.messages == (() if drawing.any() else ("No label is drawn: this asks for images without a lesion.",))
 
 
 def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
@@ -38,9 +38,9 @@ def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
     fine = np.zeros((48, 48), np.uint8)
     fine[18:30, 6:30], fine[20, 20] = 2, 1
     beside = np.array([[1 / 3, 0, 0], [0, 1 / 3, 8], [0, 0, 1]])
-    wish = TargetMask.of(fine, GLIOMA, GRID, beside)
-    assert "Of core nothing is left: it is smaller than the model's pixels." in wish.told
-    assert any("% of it lie outside" in sentence for sentence in wish.told)
+    target = TargetMask.of(fine, GLIOMA, GRID, beside)
+    assert "Of core nothing is left: it is smaller than the model's pixels." in target.messages
+    assert any("% of it lie outside" in sentence for sentence in target.messages)
     with pytest.raises(InputError, match="outside of the model's field of view"):
         TargetMask.of(fine, GLIOMA, GRID, beside + np.array([[0, 0, 0], [0, 0, 90], [0, 0, 0]]))
     dot = np.zeros((48, 48), np.uint8)
@@ -51,8 +51,8 @@ def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
 
 @given(drawings, st.sampled_from([1, 2, 4, 8]))
 def test_shares_are_what_is_left_of_boxes(drawing: np.ndarray, factor: int) -> None:
-    wish = TargetMask.of(drawing, GLIOMA, GRID)
-    shares, asked = wish.shares(factor)
+    target = TargetMask.of(drawing, GLIOMA, GRID)
+    shares, asked = target.shares(factor)
     area = factor**2
     for k, value in enumerate((1, 2, 4)):
         assert (shares[k] * asked).sum() * area == pytest.approx((drawing == value).sum(), abs=1e-3)
@@ -62,28 +62,28 @@ def test_shares_are_what_is_left_of_boxes(drawing: np.ndarray, factor: int) -> N
 
 @settings(max_examples=30)
 @given(drawings, st.integers(2, 5))
-def test_a_finer_drawing_of_the_same_comes_to_the_same_wish(drawing: np.ndarray, times: int) -> None:
+def test_a_finer_drawing_of_the_same_gives_the_same_target(drawing: np.ndarray, times: int) -> None:
     fine = drawing.repeat(times, 0).repeat(times, 1)
-    wish = TargetMask.of(fine, GLIOMA, GRID)
-    np.testing.assert_array_equal(np.where(wish.open, ANY, wish.labels), drawing)
-    assert "brought to the model's 16×16" in wish.told[0]
+    target = TargetMask.of(fine, GLIOMA, GRID)
+    np.testing.assert_array_equal(np.where(target.open, ANY, target.labels), drawing)
+    assert "brought to the model's 16×16" in target.messages[0]
 
 
 def test_a_drawing_that_lies_elsewhere_is_moved() -> None:
     drawing = np.zeros((8, 8), np.uint8)
     drawing[2:4, 5] = 2
     two_down_four_right = np.array([[1, 0, 2], [0, 1, 4], [0, 0, 1]])
-    wish = TargetMask.of(drawing, GLIOMA, GRID, two_down_four_right)
-    assert [tuple(p) for p in np.argwhere(wish.labels == 2)] == [(4, 9), (5, 9)]
-    assert not wish.open.any()  # what lies outside of the drawing is background, not open
+    target = TargetMask.of(drawing, GLIOMA, GRID, two_down_four_right)
+    assert [tuple(p) for p in np.argwhere(target.labels == 2)] == [(4, 9), (5, 9)]
+    assert not target.open.any()  # what lies outside of the drawing is background, not open
 
 
 @given(drawings)
 def test_the_score_of_the_drawing_itself_is_one(drawing: np.ndarray) -> None:
-    wish = TargetMask.of(drawing, GLIOMA, GRID)
-    assert wish.score(wish.labels[None])[0] == 1
-    other = np.where(wish.open, 4, wish.labels)  # where any will do, nothing counts
-    assert wish.score(other[None])[0] == 1
+    target = TargetMask.of(drawing, GLIOMA, GRID)
+    assert target.score(target.labels[None])[0] == 1
+    other = np.where(target.open, 4, target.labels)  # where any will do, nothing counts
+    assert target.score(other[None])[0] == 1
 
 
 def test_scores_are_the_dice_of_what_is_asked_for() -> None:
@@ -91,9 +91,9 @@ def test_scores_are_the_dice_of_what_is_asked_for() -> None:
     drawing[:4], drawing[8:10] = 1, 2
     made = np.zeros((16, 16), np.uint8)
     made[:2], made[8:10], made[12:] = 1, 2, 4
-    wish = TargetMask.of(drawing, GLIOMA, GRID)
-    np.testing.assert_allclose(wish.dice(made[None])[0], [2 * 2 / 6, 1, 0])
-    assert wish.score(made[None])[0] == pytest.approx((2 / 3 + 1) / 2)
+    target = TargetMask.of(drawing, GLIOMA, GRID)
+    np.testing.assert_allclose(target.dice(made[None])[0], [2 * 2 / 6, 1, 0])
+    assert target.score(made[None])[0] == pytest.approx((2 / 3 + 1) / 2)
     nothing = TargetMask.of(np.zeros((16, 16), np.uint8), GLIOMA, GRID)
     assert nothing.score(made[None])[0] == pytest.approx(1 - 8 / 16)
 
