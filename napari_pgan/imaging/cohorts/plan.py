@@ -211,10 +211,10 @@ class CohortPlan(_Strict):
 _LEVELS: dict[Any, type[BaseModel]] = {
     "grid": GridPlan,
     "photograph": PhotographPlan,
-    "SeriesRule": SeriesPattern,
+    "SeriesPattern": SeriesPattern,
     "NamedLabel": NamedLabel,
 }
-_BRANCHES = ("SeriesRule", "NamedLabel", "str", "int", "float")
+_BRANCHES = ("SeriesPattern", "NamedLabel", "str", "int", "float")
 
 
 def read_plan(path: str | os.PathLike[str]) -> CohortPlan:
