@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes: a file is replaced completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from napari_pgan.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; when the block ends well, it takes the place of `path` in one step.
+    """Context manager that yields a temporary path in the same folder and renames it to `path` on success.
 
-    The content is flushed to the disk before the rename, so that a crash leaves the old file or the new one. When the
-    block raises (a full disk, Ctrl-C), the temporary file is removed and `path` is as it was.
+    The content is flushed to disk before the rename, so a crash leaves either the old file or the new one. If the
+    block raises (full disk, Ctrl-C), the temporary file is removed and `path` is unchanged.
 
     Parameters
     ----------
     path
-        The file to be written. Its folder is made when it is missing. The temporary file keeps the suffixes of the
-        name, since writers such as nibabel's choose the format by them.
+        The file to write. Missing folders are created. The temporary name keeps the suffixes, because writers such as
+        nibabel choose the format by them.
 
     Raises
     ------
     InputError
-        The disk does not take it: it is full, or not to be written to.
+        The disk is full or not writable.
     """
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        mode = temporary.stat().st_mode  # as the user's umask has it; some writers put a private file in its place
+        mode = temporary.stat().st_mode  # set by the umask; some writers replace the file by a private one
         yield temporary
         temporary.chmod(mode)
         with open(temporary, "rb+") as file:
@@ -42,21 +42,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        said = error.strerror or error
-        raise InputError(f"{target}: cannot be written ({said}); make room or give another place") from error
+        reason = error.strerror or error
+        raise InputError(f"{target}: cannot be written ({reason}); make room or choose another path") from error
     finally:
-        with contextlib.suppress(OSError):  # the folder itself may be gone, and the first error is the one to tell
+        with contextlib.suppress(OSError):  # the folder may be gone; the first error is the one to report
             temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` in UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # Windows cannot open a folder
+    if os.name != "posix":  # Windows cannot open folders
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,24 +1,24 @@
-"""What is raised when the user can put something right, or has stopped a work."""
+"""Exceptions for mistakes that the user can correct and for work that the user stopped."""
 
 
 class InputError(Exception):
-    """One sentence that says what is wrong, in which file or value, and what to do.
+    """A mistake that the user can correct: one sentence that names the file or value and the remedy.
 
-    The command prints it and exits with code 2; the plugin shows it as a notification. Anything else that escapes is
-    a fault of ours.
+    The command prints the sentence and exits with code 2; the plugin shows it as a notification. Any other exception
+    that escapes is a bug.
     """
 
 
 class Stopped(Exception):
-    """A work was asked to stop, and its state is on the disk.
+    """The work was stopped on request, and its state is saved.
 
     Parameters
     ----------
     text
-        For the person: what is kept.
+        Message for the user: what has been saved.
     code
-        The command's exit code: 130 after Ctrl-C and 143 after SIGTERM, as if it had died of it, so that a script does
-        not take the work for finished; 0 after a training's stop file, since that was somebody's decision.
+        Exit code of the command: 130 after Ctrl-C and 143 after SIGTERM, so that a script does not treat the work as
+        finished; 0 after a stop file, which is a deliberate end.
     """
 
     def __init__(self, text: str, code: int) -> None:

@@ -1,4 +1,4 @@
-"""A file is there whole or not at all."""
+"""Atomic writes leave either the old file or the complete new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.atomic import replacing, write_text
 from napari_pgan.errors import InputError
 
 
-def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+def test_writing_replaces_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "note.txt"
     write_text(target, "old")
     write_text(target, "new, ä")
@@ -20,22 +20,22 @@ def test_what_is_written_takes_the_place_of_what_was_there(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+def test_a_failure_halfway_leaves_only_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "note.txt"
     write_text(target, "old")
 
-    def fail_half_way() -> None:
+    def fail_halfway() -> None:
         with replacing(target) as temporary:
             temporary.write_text("half of the n")
             raise error
 
     with pytest.raises(error):
-        fail_half_way()
+        fail_halfway()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["note.txt"]
 
 
-def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_readers_see_the_old_file_until_the_new_one_is_complete(tmp_path: Path) -> None:
     target = tmp_path / "note.txt"
     write_text(target, "old")
     with replacing(target) as temporary:
@@ -50,7 +50,7 @@ def test_the_temporary_file_keeps_the_suffixes(tmp_path: Path) -> None:
         temporary.write_bytes(b"x")
 
 
-def test_a_disk_that_refuses_is_named_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_path_is_named_in_the_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="cannot be written") as caught:
         write_text(tmp_path / "file" / "note.txt", "new")
@@ -58,9 +58,9 @@ def test_a_disk_that_refuses_is_named_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
-def test_a_file_gets_the_permissions_that_a_new_file_has(tmp_path: Path) -> None:
+def test_files_get_the_default_permissions(tmp_path: Path) -> None:
     with replacing(tmp_path / "model") as temporary:
         temporary.unlink()
         temporary.touch(mode=0o600)  # as safetensors leaves it
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "new").touch()
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "new").stat().st_mode

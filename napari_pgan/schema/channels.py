@@ -1,10 +1,11 @@
-"""Which channel is which modality, and which label value is what."""
+"""Modalities, segmentation labels and display groups of an image."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ class Label:
     Parameters
     ----------
     value
-        The value in the label map, 1 to 255; kept as the source has it (BraTS: 1, 2, 4). 0 is background.
+        Value in the label map, 1 to 255, unchanged from the source (BraTS: 1, 2, 4). 0 is background.
     name
-        What it is, for people.
+        Display name.
     color
         ``#rrggbb``.
     """
@@ -40,14 +41,14 @@ class Label:
 
     @property
     def rgb(self) -> tuple[float, float, float]:
-        """Red, green and blue, each 0 to 1."""
+        """Red, green and blue, each in [0, 1]."""
         r, g, b = (int(self.color[i : i + 2], 16) / 255 for i in (1, 3, 5))
         return r, g, b
 
 
 @dataclass(frozen=True)
 class DisplayGroup:
-    """Modalities that are shown as one picture: one of them in grey, or three as red, green and blue."""
+    """Modalities shown as one image: a single one in grey, or three as red, green and blue."""
 
     name: str
     modalities: tuple[str, ...]
@@ -65,53 +66,56 @@ class DisplayGroup:
 
 @dataclass(frozen=True)
 class Channels:
-    """The channels of an image, in order, the labels of its segmentation, and how both are shown.
+    """Modalities, labels and display groups of an image.
 
     Parameters
     ----------
     modalities
-        Names, in the order of the image's channels.
+        Names in channel order.
     labels
-        The segmentation's classes, in the order of their channels when they are one-hot; may be empty.
+        Segmentation classes in one-hot channel order; may be empty.
     groups
-        What is shown together. Left empty, every modality is shown by itself.
+        Display groups. If empty, each modality gets a group of its own.
     """
 
     modalities: tuple[str, ...]
     labels: tuple[Label, ...] = ()
-    groups: tuple[DisplayGroup, ...] = field(default=())
+    groups: tuple[DisplayGroup, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.modalities:
-            raise InputError("no modality is named; an image has one at least")
-        _refuse_twice("modality", self.modalities)
-        _refuse_twice("label value", [label.value for label in self.labels])
-        _refuse_twice("label name", [label.name for label in self.labels])
+            raise InputError("no modality is named; an image needs at least one")
+        _check_unique("modality", self.modalities)
+        _check_unique("label value", [label.value for label in self.labels])
+        _check_unique("label name", [label.name for label in self.labels])
         if not self.groups:
             object.__setattr__(self, "groups", tuple(DisplayGroup(m, (m,)) for m in self.modalities))
         for group in self.groups:
-            for name in group.modalities:
-                if name not in self.modalities:
-                    raise InputError(f"display group {group.name!r} names {name!r}, which is no modality here")
+            for name in set(group.modalities) - set(self.modalities):
+                raise InputError(
+                    f"display group {group.name!r} names {name!r}, which is not a modality; "
+                    f"name one of {', '.join(self.modalities)}"
+                )
 
     @property
     def values(self) -> np.ndarray:
-        """The label values in the order of the labels, uint8."""
+        """Label values in the order of the labels, uint8."""
         return np.array([label.value for label in self.labels], np.uint8)
 
     def label(self, name: str) -> Label:
-        """The label of that name."""
+        """Return the label called `name`."""
         for label in self.labels:
             if label.name == name:
                 return label
-        raise InputError(f"there is no label {name!r}; there are {', '.join(x.name for x in self.labels) or 'none'}")
+        known = ", ".join(label.name for label in self.labels) or "none"
+        raise InputError(f"there is no label {name!r}; known labels: {known}")
 
     def undeclared(self, labels: np.ndarray) -> list[int]:
-        """The values in a label map that are neither background nor declared."""
+        """Return the values of a label map that are neither background nor declared, sorted."""
         return sorted(set(np.unique(labels).tolist()) - {0, *self.values.tolist()})
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert to a JSON-serialisable dict."""
         return {
             "modalities": list(self.modalities),
             "labels": [{"value": x.value, "name": x.name, "color": x.color} for x in self.labels],
@@ -120,7 +124,7 @@ class Channels:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Channels:
-        """From what `to_dict` gave."""
+        """Create from the output of `to_dict`."""
         return cls(
             tuple(data["modalities"]),
             tuple(Label(int(x["value"]), x["name"], x["color"]) for x in data["labels"]),
@@ -128,7 +132,7 @@ class Channels:
         )
 
 
-def _refuse_twice(what: str, values: Sequence[object]) -> None:
-    for value in values:
-        if list(values).count(value) > 1:
-            raise InputError(f"{what} {value!r} stands twice; each must be there once")
+def _check_unique(what: str, values: Sequence[object]) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise InputError(f"{what} {value!r} is listed twice; list each one once")

@@ -1,9 +1,9 @@
-"""Where the pixels of an image lie in the patient."""
+"""Pixel grids in patient space, and the sizes that a network can grow to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,18 +21,17 @@ class Grid:
     Parameters
     ----------
     shape
-        Pixels an axis, in array order.
+        Pixels per axis, in array order.
     spacing
-        Millimetres from pixel to pixel, in array order, or None where there is no such thing (photographs).
+        Pixel spacing in mm, in array order; None if unknown (photographs).
     orientation
-        One letter an axis, in array order: the side of the patient towards which its index grows (L, R, P, A, S, I);
-        axial slices with the anterior on top and the patient's left on the right are ``"PL"``, volumes of them
-        ``"SPL"``. None for photographs.
+        One letter per axis, in array order: the patient side towards which the index grows (L, R, P, A, S, I). Axial
+        slices with anterior on top and the patient's left on the right are ``"PL"``, volumes of them ``"SPL"``. None
+        for photographs.
     slice_spacing
-        For two dimensions: millimetres between the slices that the image was taken from, if known.
+        For two dimensions: distance between neighbouring slices of the source volume in mm, if known.
     sided
-        Whether the side of the patient matters, so that a mirror image is none of the cohort: True or False as its
-        maker says, None where nobody has said.
+        Whether left and right differ, so that a mirror image does not belong to the cohort; None if unspecified.
     """
 
     shape: tuple[int, ...]
@@ -49,51 +48,48 @@ class Grid:
             len(self.spacing) != dimensions or not all(np.isfinite(s) and s > 0 for s in self.spacing)
         ):
             raise InputError(
-                f"the spacing {self.spacing} does not fit the shape {self.shape}: one positive number an axis"
+                f"the spacing {self.spacing} does not fit the shape {self.shape}; give one positive number per axis"
             )
         if self.orientation is not None:
             axes = [_AXIS_OF.get(letter) for letter in self.orientation]
             if len(axes) != dimensions or None in axes or len(set(axes)) != dimensions:
-                raise InputError(f"{self.orientation!r} is no orientation of {dimensions} axes; axial slices are 'PL'")
+                raise InputError(
+                    f"{self.orientation!r} is not an orientation of {dimensions} axes; axial slices are 'PL'"
+                )
         if not (self.sided is None or isinstance(self.sided, bool)):
-            raise InputError(f"whether the side of the patient matters is true or false, not {self.sided!r}")
+            raise InputError(f"`sided` must be true or false, not {self.sided!r}")
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The names of the axes, in array order."""
+        """Axis names in array order."""
         return ("z", "y", "x")[-len(self.shape) :]
 
     @property
     def pixel_area(self) -> float:
-        """Of one pixel of a slice, in `area_unit`."""
+        """Area of one pixel of a slice in `area_unit`."""
         return 1.0 if self.spacing is None else float(np.prod(self.spacing[-2:]))
 
     @property
     def area_unit(self) -> str:
-        """mm², or pixels where there are no millimetres."""
+        """``mm²``, or ``pixels`` if the grid has no spacing."""
         return "pixels" if self.spacing is None else "mm²"
 
     def at_size(self, shape: tuple[int, ...]) -> Grid:
-        """The same field of view with another number of pixels."""
-        spacing = None
-        if self.spacing is not None:
-            spacing = tuple(s * a / b for s, a, b in zip(self.spacing, self.shape, shape, strict=True))
-        return Grid(tuple(shape), spacing, self.orientation, self.slice_spacing, self.sided)
+        """Return a grid with the same field of view and another number of pixels."""
+        spacing = self.spacing and tuple(s * a / b for s, a, b in zip(self.spacing, self.shape, shape, strict=True))
+        return replace(self, shape=tuple(shape), spacing=spacing)
 
     @property
     def lateral_axis(self) -> int | None:
-        """The axis from one side of the patient to the other, counted from the last (-1: columns).
-
-        In a picture without orientation it is the columns; None where the image has no such axis (sagittal slices).
-        """
+        """Negative index of the left-right axis: -1 (columns) without orientation, None for sagittal slices."""
         if self.orientation is None:
             return -1
         return next((i - len(self.shape) for i, letter in enumerate(self.orientation) if letter in "LR"), None)
 
     def affine(self) -> np.ndarray:
-        """The 4×4 matrix from (x, y, z) indices to millimetres in RAS, as NIfTI has it, centred on the grid.
+        """Return the 4×4 NIfTI affine from (x, y, z) indices to RAS mm, with the grid centre at the origin.
 
-        A slice counts as a volume of one slice. Grids without spacing get 1 mm, without orientation ``"SPL"``.
+        A slice is treated as a volume of one slice. Defaults: spacing 1 mm, orientation ``"SPL"``.
         """
         shape, spacing, letters = list(self.shape), list(self.spacing or [1.0] * len(self.shape)), self.orientation
         letters = letters or "SPL"[-len(shape) :]
@@ -109,7 +105,7 @@ class Grid:
         return affine
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert to a JSON-serialisable dict."""
         return {
             "shape": list(self.shape),
             "spacing": None if self.spacing is None else list(self.spacing),
@@ -121,7 +117,7 @@ class Grid:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Grid:
-        """From what `to_dict` gave."""
+        """Create from the output of `to_dict`."""
         return cls(
             tuple(int(n) for n in data["shape"]),
             None if data.get("spacing") is None else tuple(float(s) for s in data["spacing"]),
@@ -129,3 +125,19 @@ class Grid:
             data.get("slice_spacing"),
             data.get("sided"),
         )
+
+
+def base_of(size: int) -> tuple[int, int]:
+    """Split an image size into the base size of the first feature map (4 to 7) and the number of doublings.
+
+    Raises
+    ------
+    InputError
+        The size is not 4, 5, 6 or 7 times a power of two.
+    """
+    base, doublings = size, 0
+    while base % 2 == 0 and base >= 8:
+        base, doublings = base // 2, doublings + 1
+    if not 4 <= base <= 7:
+        raise InputError(f"size {size} cannot be grown by doubling; give 4, 5, 6 or 7 times a power of two")
+    return base, doublings

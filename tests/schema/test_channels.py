@@ -1,4 +1,4 @@
-"""Channels and labels: what they hold, JSON and back, what is refused."""
+"""Channels and labels: content, JSON round trip, validation."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def channels(draw: st.DrawFn) -> Channels:
 
 
 @given(channels())
-def test_channels_survive_json(one: Channels) -> None:
+def test_channels_survive_a_json_round_trip(one: Channels) -> None:
     assert Channels.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
-def test_label_values_stay_as_the_source_has_them() -> None:
+def test_label_values_of_the_source_are_preserved() -> None:
     brats = Channels(("t1",), (Label(1, "core", RED), Label(4, "rim", RED), Label(2, "oedema", RED)))
     np.testing.assert_array_equal(brats.values, [1, 4, 2])
     assert brats.values.dtype == np.uint8
@@ -42,32 +42,32 @@ def test_label_values_stay_as_the_source_has_them() -> None:
     assert brats.undeclared(np.zeros((2, 2))) == []
 
 
-def test_every_modality_is_shown_by_itself_unless_grouped() -> None:
+def test_each_modality_gets_its_own_display_group_by_default() -> None:
     assert [g.modalities for g in Channels(("t1", "t2")).groups] == [("t1",), ("t2",)]
     photo = Channels(("r", "g", "b"), (), (DisplayGroup("fundus", ("r", "g", "b")),))
     assert [g.is_rgb for g in photo.groups] == [True]
 
 
-def test_colours_are_read_as_people_write_them() -> None:
+def test_hex_colours_become_rgb_fractions() -> None:
     assert Label(1, "a", "#ff8000").rgb == pytest.approx((1.0, 128 / 255, 0.0))
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "pattern"),
     [
         (lambda: Channels(()), "no modality"),
-        (lambda: Channels(("t1", "t1")), "modality 't1' stands twice"),
-        (lambda: Channels(("t1",), (Label(1, "a", RED), Label(1, "b", RED))), "label value 1 stands twice"),
-        (lambda: Channels(("t1",), (Label(1, "a", RED), Label(2, "a", RED))), "label name 'a' stands twice"),
-        (lambda: Channels(("t1",), (), (DisplayGroup("x", ("t2",)),)), "names 't2', which is no modality"),
+        (lambda: Channels(("t1", "t1")), "modality 't1'.*twice"),
+        (lambda: Channels(("t1",), (Label(1, "a", RED), Label(1, "b", RED))), "label value 1 .*twice"),
+        (lambda: Channels(("t1",), (Label(1, "a", RED), Label(2, "a", RED))), "label name 'a'.*twice"),
+        (lambda: Channels(("t1",), (), (DisplayGroup("x", ("t2",)),)), "'t2'.*not a modality; name one of t1"),
         (lambda: DisplayGroup("x", ("t1", "t2")), "one .grey. or three .RGB."),
         (lambda: Label(0, "background", RED), "from 1 to 255"),
         (lambda: Label(256, "a", RED), "from 1 to 255"),
         (lambda: Label(1, "a", "red"), "#rrggbb"),
         (lambda: Label(1, "a", "#ff00000"), "#rrggbb"),
-        (lambda: Channels(("t1",), (Label(1, "a", RED),)).label("b"), "no label 'b'; there are a"),
+        (lambda: Channels(("t1",), (Label(1, "a", RED),)).label("b"), "label 'b'.*: a"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(make: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_invalid_channels_are_rejected(make: Any, pattern: str) -> None:
+    with pytest.raises(InputError, match=pattern):
         make()

@@ -1,4 +1,4 @@
-"""Grids: where pixels lie, checked against nibabel and SimpleITK."""
+"""Grids: pixel positions in patient space, checked against nibabel and SimpleITK."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def grids(draw: st.DrawFn) -> Grid:
     return Grid(shape, spacing, orientation, draw(st.none() | _steps) if dimensions == 2 else None)
 
 
-def test_there_are_as_many_orientations_as_there_are() -> None:
+def test_all_48_volume_and_24_slice_orientations_are_covered() -> None:
     assert (len(VOLUMES), len(SLICES)) == (48, 24)
 
 
@@ -50,8 +50,8 @@ def test_nibabel_reads_the_orientation_of_a_slice(orientation: str) -> None:
     np.testing.assert_allclose(voxel_sizes(affine), [1, 2, 7])
 
 
-def test_an_axial_slice_lies_as_radiologists_look_at_it() -> None:
-    # anterior on top, so the row index grows to posterior; the patient's left on the right, so the column's to left
+def test_axial_slices_follow_the_radiological_convention() -> None:
+    # anterior on top: rows grow towards posterior; the patient's left on the right: columns grow towards left
     affine = Grid((5, 6), (2.0, 1.0), "PL").affine()
     right_ras = apply_affine(affine, [1, 0, 0]) - apply_affine(affine, [0, 0, 0])
     down_ras = apply_affine(affine, [0, 1, 0]) - apply_affine(affine, [0, 0, 0])
@@ -60,19 +60,19 @@ def test_an_axial_slice_lies_as_radiologists_look_at_it() -> None:
 
 
 @given(grids())
-def test_the_middle_of_the_grid_is_the_origin(grid: Grid) -> None:
+def test_the_grid_centre_is_the_origin(grid: Grid) -> None:
     shape = grid.shape if len(grid.shape) == 3 else (1, *grid.shape)
     middle = apply_affine(grid.affine(), (np.array(shape[::-1]) - 1) / 2)
     np.testing.assert_allclose(middle, 0, atol=1e-9 * max(shape) * 10)
 
 
 @given(grids())
-def test_grids_survive_json(grid: Grid) -> None:
+def test_grids_survive_a_json_round_trip(grid: Grid) -> None:
     assert Grid.from_dict(json.loads(json.dumps(grid.to_dict()))) == grid
 
 
 @given(grids(), st.integers(1, 4))
-def test_another_size_keeps_the_field_of_view(grid: Grid, factor: int) -> None:
+def test_resizing_preserves_the_field_of_view(grid: Grid, factor: int) -> None:
     other = grid.at_size(tuple(n * factor for n in grid.shape))
     assert other.orientation == grid.orientation
     assert other.slice_spacing == grid.slice_spacing
@@ -85,7 +85,7 @@ def test_another_size_keeps_the_field_of_view(grid: Grid, factor: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", ["SPL", "IAR", "LSP"])
-def test_simpleitk_finds_the_same_places(orientation: str, tmp_path: Any) -> None:
+def test_simpleitk_computes_the_same_positions(orientation: str, tmp_path: Any) -> None:
     sitk = pytest.importorskip("SimpleITK")
     grid = Grid((4, 5, 6), (3.0, 2.0, 1.0), orientation)
     nib.save(nib.Nifti1Image(np.zeros((6, 5, 4), np.float32), grid.affine()), tmp_path / "x.nii.gz")
@@ -95,25 +95,25 @@ def test_simpleitk_finds_the_same_places(orientation: str, tmp_path: Any) -> Non
         np.testing.assert_allclose(np.array(lps) * [-1, -1, 1], apply_affine(grid.affine(), index), atol=1e-5)
 
 
-def test_photographs_get_pixels_of_a_millimetre() -> None:
+def test_grids_without_spacing_default_to_one_millimetre() -> None:
     np.testing.assert_allclose(voxel_sizes(Grid((4, 6)).affine()), 1)
     assert Grid((4, 6)).axes == ("y", "x")
     assert Grid((2, 4, 6)).axes == ("z", "y", "x")
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "pattern"),
     [
         ({"shape": (4,)}, "neither a slice nor a volume"),
         ({"shape": (4, 0)}, "neither a slice nor a volume"),
-        ({"shape": (4, 4), "spacing": (1.0,)}, "one positive number an axis"),
-        ({"shape": (4, 4), "spacing": (1.0, 0.0)}, "one positive number an axis"),
-        ({"shape": (4, 4), "spacing": (1.0, float("nan"))}, "one positive number an axis"),
-        ({"shape": (4, 4), "orientation": "PLS"}, "no orientation of 2 axes"),
-        ({"shape": (4, 4), "orientation": "PA"}, "no orientation of 2 axes"),
-        ({"shape": (4, 4), "orientation": "XY"}, "no orientation of 2 axes"),
+        ({"shape": (4, 4), "spacing": (1.0,)}, "one positive number per axis"),
+        ({"shape": (4, 4), "spacing": (1.0, 0.0)}, "one positive number per axis"),
+        ({"shape": (4, 4), "spacing": (1.0, float("nan"))}, "one positive number per axis"),
+        ({"shape": (4, 4), "orientation": "PLS"}, "not an orientation of 2 axes"),
+        ({"shape": (4, 4), "orientation": "PA"}, "not an orientation of 2 axes"),
+        ({"shape": (4, 4), "orientation": "XY"}, "not an orientation of 2 axes"),
     ],
 )
-def test_what_cannot_be_is_refused_in_a_sentence(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_invalid_grids_are_rejected(options: dict[str, Any], pattern: str) -> None:
+    with pytest.raises(InputError, match=pattern):
         Grid(**options)
