@@ -1,4 +1,4 @@
-"""The prepared cohort on disk: OME-Zarr volumes of every subject, keyed, split, and served as slices of any size."""
+"""Prepared cohorts on disk: OME-Zarr volumes per subject, split by subject, read as slices at several sizes."""
 
 from napari_pgan.store.address import UnreachableStore, is_free, is_in_memory, is_remote
 from napari_pgan.store.keys import salt, salt_check, subject_key

@@ -1,4 +1,4 @@
-"""Opening zarr groups at a path or an fsspec address, and what is wrong when that fails."""
+"""Open zarr groups at a path or fsspec address, and report failures in one sentence."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ LABELS = "labels/segmentation/0"
 
 Address = str | os.PathLike[str]
 
-
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EROFS, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class UnreachableStore(InputError):
-    """What lies behind a store's address does not answer, so that no subject would fare better than another."""
+    """The whole store cannot be read or written, so trying other subjects is pointless."""
 
 
 def zarr_path(address: Address) -> str:
-    """What zarr is given: a path where the address is one, ``file://`` included, or else the address."""
+    """Return the address in the form zarr expects: ``file://`` addresses become paths."""
     text = os.fspath(address)
     if text.startswith(("file://", "local://")):
         return str(LocalFileSystem._strip_protocol(text))
@@ -41,110 +40,110 @@ def zarr_path(address: Address) -> str:
 
 
 def is_remote(address: Address) -> bool:
-    """Whether fsspec reads and writes the store, as at ``s3://bucket/cohort.zarr``."""
+    """Return whether the store is accessed through fsspec, such as ``s3://bucket/cohort.zarr``."""
     return "://" in zarr_path(address)
 
 
 def is_in_memory(address: Address) -> bool:
-    """Whether the store lives in the memory of one process, where no other one finds it."""
+    """Return whether the store lives in the memory of this process, invisible to others."""
     return zarr_path(address).startswith("memory://")
 
 
 @contextlib.contextmanager
 def translate_errors(address: Address) -> Iterator[None]:
-    """Say in one sentence what keeps from a remote store, or that a disk is full; else a path's errors go through.
+    """Context manager that turns remote-access errors and full disks into one sentence.
+
+    Other errors of local paths pass through unchanged.
 
     Raises
     ------
     UnreachableStore
-        The protocol is unknown or its package missing, or whoever serves it refuses or does not answer; or the disk
-        takes no more.
+        The protocol is unknown, its package is missing, the service refuses or does not answer, or the disk is full.
     """
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # every protocol raises what it likes
+    except Exception as error:  # each protocol has its own exceptions
         if isinstance(error, OSError) and error.errno in _FULL:  # for file:// too
             raise UnreachableStore(
-                f"{address}: cannot be written ({error.strerror}); make room, and the same command goes on from there, "
-                "or give another place"
+                f"{address}: cannot be written ({error.strerror}); make room and repeat the command, which continues "
+                "from there, or choose another path"
             ) from error
         if not is_remote(address):
             raise
         if isinstance(error, ImportError):
-            raise UnreachableStore(f"{address} needs another package: {_sentence(error)}") from error
+            raise UnreachableStore(f"{address} needs another package: {_first_line(error)}") from error
         if isinstance(error, ValueError) and "rotocol" in str(error):
             protocol = zarr_path(address).partition("://")[0]
             raise UnreachableStore(
-                f"{address}: no protocol {protocol!r} is known; give a folder, or an address such as s3://bucket/a.zarr"
+                f"{address}: unknown protocol {protocol!r}; give a folder or an address such as s3://bucket/a.zarr"
             ) from error
         raise UnreachableStore(
-            f"{address} cannot be reached or used ({_sentence(error)}); "
-            "compare the address, the credentials and the connection"
+            f"{address} cannot be reached or used ({_first_line(error)}); "
+            "check the address, the credentials and the connection"
         ) from error
 
 
-def _sentence(error: Exception) -> str:
-    """The first line of what an error says, or what kind it is."""
-    said = str(error).strip().partition("\n")[0].rstrip(".")
-    return said or type(error).__name__
+def _first_line(error: Exception) -> str:
+    """First line of the message, or the class name if there is none."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def open_root(address: Address, mode: str) -> tuple[zarr.Group, dict[str, Any]]:
-    """The root group of a store and its attributes.
+    """Open the root group of a store; return it with its attributes.
 
     Raises
     ------
     InputError
-        Nothing is there, or it is no store, or one of a newer format, or it cannot be reached.
+        Nothing exists there, it is not a store, its format is newer, or it cannot be reached.
     """
     with translate_errors(address):
-        _look(address)
+        _exists_remotely(address)
         try:
             group = zarr.open_group(zarr_path(address), mode=mode, zarr_format=3, use_consolidated=False)  # type: ignore[arg-type]
         except _ABSENT as error:
-            raise InputError(f"{address} is no prepared cohort; make one with `napari-pgan-train prepare`") from error
+            raise InputError(f"{address} is not a prepared cohort; run `napari-pgan-train prepare`") from error
         except ValueError as error:
             raise InputError(f"{address} cannot be opened as a store: {error}") from error
     attributes = group.attrs.asdict().get(ATTRIBUTE)
     if not isinstance(attributes, dict) or "format_version" not in attributes:
-        raise InputError(f"{address} is a zarr group, but no prepared cohort; name a store that `prepare` made")
+        raise InputError(f"{address} is a zarr group, but not a prepared cohort; name a store made by `prepare`")
     if not isinstance(attributes["format_version"], int) or attributes["format_version"] > FORMAT_VERSION:
         raise InputError(
-            f"{address} has the format {attributes['format_version']}, newer than {FORMAT_VERSION}, the newest known "
-            "here; update napari-pgan"
+            f"{address} has format {attributes['format_version']}, newer than {FORMAT_VERSION}, the newest supported; "
+            "update napari-pgan"
         )
     return group, attributes
 
 
 def is_free(address: Address) -> bool:
-    """Whether a new store may begin there: nothing is there, or an empty folder.
+    """Return True if a new store can be created there, False if a zarr group exists.
 
     Raises
     ------
     InputError
-        A file is there, or a folder with something else in it, or it cannot be reached.
+        The address is a file or a non-empty folder without a store, or cannot be reached.
     """
-    where = zarr_path(address)
+    path = zarr_path(address)
     with translate_errors(address):
-        there = _look(address)
+        exists = _exists_remotely(address)
         try:
-            zarr.open_group(where, mode="r", use_consolidated=False)
+            zarr.open_group(path, mode="r", use_consolidated=False)
             return False
         except (*_ABSENT, ValueError):
             pass
     if not is_remote(address):
-        there = os.path.lexists(where) and not (os.path.isdir(where) and not os.listdir(where))
-    if there:
-        raise InputError(f"{address} is there and is no store; name a folder that does not exist yet")
+        exists = os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path))
+    if exists:
+        raise InputError(f"{address} exists and is not a store; name a folder that does not exist yet")
     return True
 
 
-def _look(address: Address) -> bool:
-    """Ask the service behind an address, so that what keeps from it is told apart from a store that is not there.
+def _exists_remotely(address: Address) -> bool:
+    """Whether anything exists at a remote address; False for local paths.
 
-    Returns whether anything lies there; False for a path, which nobody serves.
+    Listing the address first separates connection errors from a missing store.
     """
     if not is_remote(address):
         return False
@@ -152,24 +151,24 @@ def _look(address: Address) -> bool:
     system.invalidate_cache()
     try:
         return bool(system.ls(path, detail=False))
-    except (FileNotFoundError, NotADirectoryError):
+    except _ABSENT:
         return False
 
 
 def subject_attributes(address: Address, root: zarr.Group) -> dict[str, dict[str, Any]]:
-    """Every subject's attributes by key, of those that are finished; a torn or foreign group is not one."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the attributes of each finished subject by key; damaged and foreign groups are skipped."""
+    result: dict[str, dict[str, Any]] = {}
     with translate_errors(address):
         if isinstance(root.store, FsspecStore):
-            root.store.fs.invalidate_cache()  # some protocols remember what they listed; other processes wrote since
+            root.store.fs.invalidate_cache()  # some protocols cache listings; other processes may have written since
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # zarr warns of every stray file
+            warnings.simplefilter("ignore")  # zarr warns about every stray file
             keys = sorted(root.group_keys())
         for key in keys:
             try:
                 attributes = root[key].attrs.asdict().get(ATTRIBUTE)
-            except (KeyError, ValueError):  # torn: as good as not there
+            except (KeyError, ValueError):  # damaged
                 continue
             if isinstance(attributes, dict) and attributes.get("finished") is True:
-                found[key] = attributes
-    return found
+                result[key] = attributes
+    return result

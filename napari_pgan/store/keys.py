@@ -1,4 +1,4 @@
-"""Names of subjects that tell nothing: salted hashes."""
+"""Anonymous subject keys (salted hashes) and digests of subject arrays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from napari_pgan.errors import InputError
@@ -16,31 +17,30 @@ SALT_VARIABLE = "NAPARI_PGAN_SALT"
 
 
 def salt() -> bytes:
-    """The user's secret: from the environment variable ``NAPARI_PGAN_SALT``, or made once and kept.
+    """Return the user's secret salt: the environment variable ``NAPARI_PGAN_SALT``, or a file created on first use.
 
-    It lies in the user's config folder, readable by the user alone, and in no store. With the same secret a subject
-    has the same key in every store of the user, so that "held out" can mean the same subjects everywhere; without it
-    nobody finds a subject by trying names.
+    The file is in the user's config folder, readable only by the user; no store contains the salt. The same salt gives
+    a subject the same key in every store, so held-out subjects stay identifiable; without it, keys cannot be guessed
+    from names.
 
     Raises
     ------
     InputError
-        The kept secret is damaged.
+        The salt file is damaged.
     """
-    given = os.environ.get(SALT_VARIABLE)
-    if given:
-        return given.encode()
+    if value := os.environ.get(SALT_VARIABLE):
+        return value.encode()
     path = Path(platformdirs.user_config_dir("napari-pgan", appauthor=False)) / "salt"
     if not path.exists():
-        _keep(path, secrets.token_hex(32))
+        _create_private(path, secrets.token_hex(32))
     text = path.read_text(encoding="ascii").strip()
     if len(text) < 32:
-        raise InputError(f"{path} is damaged; remove it, and subjects get new keys, or set {SALT_VARIABLE}")
+        raise InputError(f"{path} is damaged; set {SALT_VARIABLE}, or remove it, which gives subjects new keys")
     return text.encode()
 
 
-def _keep(path: Path, text: str) -> None:
-    """Write `text` to `path` unless another process was first; then the other one's stays."""
+def _create_private(path: Path, text: str) -> None:
+    """Write `text` to `path`; if another process creates the file first, that file stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".salt.{secrets.token_hex(4)}")
     try:
@@ -59,10 +59,19 @@ def _keep(path: Path, text: str) -> None:
 
 
 def subject_key(name: str, secret: bytes) -> str:
-    """The key of the subject `name`: 16 hex digits of HMAC-SHA256 (RFC 2104) under the secret."""
+    """Return the key of a subject: 16 hex digits of the HMAC-SHA256 (RFC 2104) of its name."""
     return hmac.new(secret, b"subject\0" + name.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def salt_check(secret: bytes) -> str:
-    """Eight hex digits by which a store knows whether it was begun with the same secret; they do not give it away."""
+    """Return eight hex digits that identify the salt of a store without revealing it."""
     return hmac.new(secret, b"napari-pgan store", hashlib.sha256).hexdigest()[:8]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Return 32 hex digits that identify the shapes and values of arrays."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(str(array.shape).encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()[:32]

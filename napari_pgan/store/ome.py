@@ -1,6 +1,6 @@
-"""Metadata by which OME-Zarr readers open a subject as it is.
+"""OME-Zarr 0.5 metadata, so that standard readers can open a subject.
 
-OME-Zarr 0.5, https://ngff.openmicroscopy.org/0.5/ (Moore et al. 2023, doi:10.1007/s00418-023-02209-1).
+Specification: https://ngff.openmicroscopy.org/0.5/ (Moore et al. 2023, doi:10.1007/s00418-023-02209-1).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ LABEL_AXES = ("z", "y", "x")
 
 
 def image_metadata(channels: Channels, spacing: Sequence[float]) -> dict[str, Any]:
-    """The ``ome`` attribute of a subject's group, whose image is the array ``0`` (c, z, y, x) in [-1, 1].
+    """Return the ``ome`` attribute of a subject's group; its image is the array ``0``, (c, z, y, x) in [-1, 1].
 
     Parameters
     ----------
     channels
-        Names the channels for the display.
+        Supplies the channel names.
     spacing
-        Millimetres in the order z, y, x.
+        Voxel spacing in mm, (z, y, x).
     """
     window = {"min": -1.0, "max": 1.0, "start": -1.0, "end": 1.0}
     return {
@@ -40,7 +40,7 @@ def image_metadata(channels: Channels, spacing: Sequence[float]) -> dict[str, An
 
 
 def label_metadata(labels: Sequence[Label], spacing: Sequence[float]) -> dict[str, Any]:
-    """The ``ome`` attribute of the label image, whose map is the array ``0`` (z, y, x)."""
+    """Return the ``ome`` attribute of the label image; its map is the array ``0``, (z, y, x)."""
     return {
         "version": VERSION,
         "multiscales": [_multiscale("segmentation", LABEL_AXES, tuple(spacing))],

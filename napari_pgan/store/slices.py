@@ -1,4 +1,4 @@
-"""Slices of many subjects as two arrays, at the stored size or below."""
+"""Slices of many subjects as arrays, at the stored size or smaller."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of a split with their labels.
+    """Slices of several subjects with their label fractions.
 
     Parameters
     ----------
     images
         float32 (N, C, Y, X) in [-1, 1].
     labels
-        float32 (N, K, Y, X) in [0, 1]: the share of the pixel that has the label, one channel a declared label;
-        background has none.
+        float32 (N, K, Y, X) in [0, 1]: fraction of the pixel with the label; one channel per declared label, none for
+        background.
     subject
         int64 (N,): index into `keys`.
     position
-        float32 (N,): where between the first (0) and the last slice (1) with brain.
+        float32 (N,): position between the first (0) and the last (1) slice with brain.
     keys
-        Subjects in the order of their indices.
+        Subject keys.
     """
 
     images: np.ndarray
@@ -37,7 +37,7 @@ class Slices:
 
 
 def sizes_below(shape: tuple[int, int]) -> list[int]:
-    """Sizes (pixels of the last axis) that a store of `shape` serves: halves down to 4 pixels, largest first."""
+    """Return the available sizes (pixels along the last axis): repeated halves down to 4 pixels, largest first."""
     sizes, factor = [], 1
     while all(n % factor == 0 and n // factor >= 4 for n in shape):
         sizes.append(shape[-1] // factor)
@@ -46,7 +46,7 @@ def sizes_below(shape: tuple[int, int]) -> list[int]:
 
 
 def box_average(images: np.ndarray, factor: int) -> np.ndarray:
-    """Mean over boxes of factor × factor pixels, in float32: (…, Y, X) → (…, Y / factor, X / factor)."""
+    """Average boxes of factor × factor pixels in float32: (…, Y, X) → (…, Y / factor, X / factor)."""
     images = images.astype(np.float32, copy=False)
     if factor == 1:
         return images
@@ -56,16 +56,16 @@ def box_average(images: np.ndarray, factor: int) -> np.ndarray:
 
 
 def label_shares(labels: np.ndarray, values: np.ndarray, factor: int) -> np.ndarray:
-    """Share of each box that has each of the label values: (N, Y, X) → float32 (N, K, Y / factor, X / factor)."""
+    """Return the fraction of each box with each label: (N, Y, X) → float32 (N, K, Y / factor, X / factor)."""
     height, width = labels.shape[-2] // factor, labels.shape[-1] // factor
-    shares = np.empty((len(labels), len(values), height, width), np.float32)
+    fractions = np.empty((len(labels), len(values), height, width), np.float32)
     for k, value in enumerate(values):
-        shares[:, k] = box_average(labels == value, factor)
-    return shares
+        fractions[:, k] = box_average(labels == value, factor)
+    return fractions
 
 
 def label_map(fractions: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Label maps (…, Y, X) uint8 of shares (…, K, Y, X): the label that fills more than half of a pixel, or none."""
+    """Return label maps (…, Y, X) uint8 from fractions (…, K, Y, X): the label covering over half of a pixel, or 0."""
     if not fractions.shape[-3]:
         return np.zeros((*fractions.shape[:-3], *fractions.shape[-2:]), np.uint8)
     best = np.asarray(values, np.uint8)[fractions.argmax(axis=-3)]

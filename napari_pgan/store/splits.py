@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests: by subject, never by slice."""
+"""Assign subjects, never single slices, to train, val and test."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How many subjects go where.
+    """Sizes of the splits.
 
     Parameters
     ----------
     fractions
-        Shares of train, val and test; they sum to 1. Used when `numbers` is None.
+        Fractions in train, val and test, with sum 1. Used if `numbers` is None.
     numbers
-        Subjects in train, val and test. What is there beyond their sum trains.
+        Subjects in train, val and test. Additional subjects go to train.
     """
 
     fractions: tuple[float, float, float] = (0.75, 0.125, 0.125)
@@ -29,50 +29,48 @@ class SplitRule:
 
     @classmethod
     def parse(cls, text: str) -> SplitRule:
-        """From ``0.75,0.125,0.125`` (train, val, test) or ``train=18,val=3,test=3``.
+        """Parse ``0.75,0.125,0.125`` (train, val, test) or ``train=18,val=3,test=3``.
 
         Raises
         ------
         InputError
-            The text is neither.
+            The text has neither form.
         """
         parts = [part.strip() for part in text.split(",")]
         try:
             if "=" in text:
-                pairs = [part.split("=") for part in parts]
-                named = {name.strip(): int(value) for name, value in pairs}
+                named = {name.strip(): int(value) for name, value in (part.split("=") for part in parts)}
                 if len(named) == len(parts) and set(named) <= set(SPLITS) and min(named.values()) >= 0:
                     train, val, test = (named.get(name, 0) for name in SPLITS)
                     return cls(numbers=(train, val, test))
             else:
-                train_share, val_share, test_share = (float(part) for part in parts)
-                shares = (train_share, val_share, test_share)
-                if min(shares) >= 0 and math.isclose(sum(shares), 1, abs_tol=1e-3):
-                    return cls(fractions=shares)
+                a, b, c = (float(part) for part in parts)
+                if min(a, b, c) >= 0 and math.isclose(a + b + c, 1, abs_tol=1e-3):
+                    return cls(fractions=(a, b, c))
         except ValueError:
             pass
         raise InputError(
-            f"--split {text!r} is not understood; give three shares that sum to 1 (0.75,0.125,0.125) "
-            "or counts (train=18,val=3,test=3)"
+            f"--split {text!r} is not valid; give three fractions with sum 1 (0.75,0.125,0.125) or counts "
+            "(train=18,val=3,test=3)"
         )
 
     def __str__(self) -> str:
         if self.numbers is not None:
             return ",".join(f"{name}={number}" for name, number in zip(SPLITS, self.numbers, strict=True))
-        return ",".join(f"{share:g}" for share in self.fractions)
+        return ",".join(f"{fraction:g}" for fraction in self.fractions)
 
     def targets(self, total: int) -> dict[str, int]:
-        """How many of `total` subjects each split is to hold; the numbers sum to `total`.
+        """Return the target size of each split; the sizes sum to `total`.
 
-        Shares are rounded by largest remainder. From four subjects on, a split with a share gets one at least.
-        Counts come first for test and val when there are fewer subjects than they sum to.
+        Fractions are rounded by largest remainder. From four subjects on, each split with a positive fraction gets at
+        least one. With too few subjects for the given numbers, test is filled first, then val.
         """
         if self.numbers is not None:
             _, val, test = self.numbers
             test = min(test, total)
             val = min(val, total - test)
             return {"train": total - test - val, "val": val, "test": test}
-        exact = [share * total for share in self.fractions]
+        exact = [fraction * total for fraction in self.fractions]
         counts = [math.floor(number + 1e-9) for number in exact]
         by_remainder = sorted(range(3), key=lambda i: counts[i] - exact[i])
         for i in by_remainder[: total - sum(counts)]:
@@ -86,33 +84,32 @@ class SplitRule:
 
 
 def assign(keys: Iterable[str], rule: SplitRule, existing: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give every key a split; who has one keeps it, the others fill up what the rule lacks.
+    """Return the split of each key; existing splits stay, new keys fill the splits up to their target sizes.
 
-    Keys are hashes, so their order is as good as a lottery, and it is the same lottery every time: the assignment
-    depends on nothing but the keys, the rule and what was there before.
+    Keys are hashes, so their sorted order is a reproducible random order. The result depends only on the arguments.
 
     Parameters
     ----------
     keys
-        The subjects of the store.
+        Subjects to assign.
     rule
-        How many go where.
+        Sizes of the splits.
     existing
-        Splits of earlier subjects.
+        Splits assigned earlier, by key.
     """
     assigned = {key: split for key, split in (existing or {}).items() if split in SPLITS}
     new = sorted(set(keys) - set(assigned))
     targets = rule.targets(len(assigned) + len(new))
     have = Counter(assigned.values())
     missing = [split for split in ("test", "val", "train") for _ in range(targets[split] - have[split])]
-    # A split that holds more than its target from before leaves fewer places than subjects wait for; none leaves more.
+    # An existing split above its target leaves fewer free places than new subjects; there are never more.
     for key, split in zip(new, _spread(missing, len(new), targets), strict=True):
         assigned[key] = split
     return assigned
 
 
 def _spread(missing: list[str], places: int, targets: Mapping[str, int]) -> list[str]:
-    """Choose `places` of the missing ones, so that each split loses in proportion; in a fixed order."""
+    """Reduce the missing places to `places`, proportionally per split, in a fixed order."""
     wanted = Counter(missing)
     while sum(wanted.values()) > places:
         largest = max(wanted, key=lambda split: (wanted[split] / max(targets[split], 1), split == "train"))

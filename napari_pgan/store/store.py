@@ -1,4 +1,4 @@
-"""Reading a prepared cohort."""
+"""Read a prepared cohort."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_pgan.store.address import (
     subject_attributes,
     translate_errors,
 )
-from napari_pgan.store.digest import digest
+from napari_pgan.store.keys import digest
 from napari_pgan.store.slices import Slices, box_average, label_shares, sizes_below
 from napari_pgan.store.splits import SPLITS
 
@@ -35,15 +35,15 @@ class Subject:
     Parameters
     ----------
     key
-        Its name here: a salted hash.
+        Salted hash that identifies the subject.
     images
-        zarr array float16 (c, z, y, x) in [-1, 1]; read it by indexing.
+        zarr array, float16 (c, z, y, x) in [-1, 1], read on indexing.
     labels
-        zarr array uint8 (z, y, x).
+        zarr array, uint8 (z, y, x).
     slices
-        z of the slices that the store's rule chose.
+        z indices of the selected slices.
     attributes
-        What `prepare` wrote: spacing, orientation, split, normalisation, clipped shares, provenance.
+        Attributes written by `prepare`: spacing, orientation, split, normalisation, clipped fractions, provenance.
     """
 
     key: str
@@ -54,22 +54,22 @@ class Subject:
 
 
 class Store:
-    """A prepared cohort; made by `open_store`.
+    """A prepared cohort, opened by `open_store`.
 
-    A subject is in it once it is finished and has a split: what an interrupted `prepare` left half done is not seen.
+    Only finished subjects with a split are visible; an interrupted `prepare` leaves no partial ones.
 
     Attributes
     ----------
     channels
         Modalities and labels.
     grid
-        The grid of one slice: shape, spacing in mm, orientation, and the spacing between slices.
+        Grid of one slice, with the spacing between slices.
     name
-        The cohort's name.
+        Name of the cohort.
     intensity
-        For each modality, what "-1" and "+1" mean.
+        Meaning of "-1" and "+1" per modality.
     attributes
-        All that stands at the root.
+        Attributes of the root group.
     """
 
     def __init__(self, address: Address, root: zarr.Group, attributes: dict[str, Any]) -> None:
@@ -83,51 +83,49 @@ class Store:
         self._subjects = {k: a for k, a in subject_attributes(address, root).items() if a.get("split") in SPLITS}
 
     def keys(self, split: str | None = None) -> list[str]:
-        """The subjects of a split, or of all, sorted.
+        """Return the sorted subject keys of a split, or of all splits.
 
         Raises
         ------
         InputError
-            There is no such split.
+            The split does not exist.
         """
         if split is not None and split not in SPLITS:
-            raise InputError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
+            raise InputError(f"there is no split {split!r}; give one of {', '.join(SPLITS)}")
         return sorted(key for key, about in self._subjects.items() if split is None or about["split"] == split)
 
     def limit_training(self, count: int) -> Store:
-        """The same store with the first `count` training subjects alone, and all of the other splits.
+        """Return a view of the store with only the first `count` training subjects; val and test are unchanged.
 
-        Subjects are sorted by their hashes, so the first few are as good as drawn by lot, and fewer are among more.
+        Keys are hashes, so their sorted order is random and each smaller subset is contained in the larger ones.
 
         Raises
         ------
         InputError
-            It does not have so many.
+            `count` is not between 1 and the number of training subjects.
         """
         train = self.keys("train")
         if not 1 <= count <= len(train):
-            raise InputError(
-                f"{self.address} has {len(train)} subjects to train on, not {count}; ask for 1 to that many"
-            )
+            raise InputError(f"{self.address} has {len(train)} training subjects, not {count}; give 1 to {len(train)}")
         view = copy.copy(self)
         left_out = set(train[count:])
         view._subjects = {key: about for key, about in self._subjects.items() if key not in left_out}
         return view
 
     def counts(self) -> dict[str, int]:
-        """Subjects in each split."""
+        """Return the number of subjects in each split."""
         return {split: len(self.keys(split)) for split in SPLITS}
 
     @property
     def sizes(self) -> list[int]:
-        """Sizes of slices that can be had, largest (the stored one) first."""
+        """Available slice sizes, largest (the stored one) first."""
         return sizes_below(self._shape)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when the content does: channels, grid, subjects, splits, slices or any pixel.
+        """16 hex digits that identify the content: channels, grid, subjects, splits, slices and pixels.
 
-        Whether the side matters is not part of it: it can be said later of the same content.
+        `Grid.sided` is excluded because it can be set later for the same content.
         """
         content = {
             "channels": self.channels.to_dict(),
@@ -137,15 +135,15 @@ class Store:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def subject(self, key: str) -> Subject:
-        """One subject, as arrays that are read when indexed.
+        """Return one subject; its arrays are read on indexing.
 
         Raises
         ------
         InputError
-            No such subject is finished here, or its files are damaged.
+            The store has no such finished subject, or its files are damaged.
         """
         if key not in self._subjects:
-            raise InputError(f"{self.address} holds no finished subject {key!r}; Store.keys() lists those it holds")
+            raise InputError(f"{self.address} has no finished subject {key!r}; Store.keys() lists the available ones")
         about = self._subjects[key]
         with translate_errors(self.address):
             try:
@@ -157,22 +155,22 @@ class Store:
         return Subject(key, images, labels, tuple(about["slices"]), dict(about))
 
     def load_slices(self, split: str | None, size: int | None = None) -> Slices:
-        """All chosen slices of a split (None: of all subjects).
+        """Read the selected slices of a split.
 
-        Smaller sizes are exact: images the float32 mean of the stored values over boxes, labels the share of each box
-        that has the label. One subject is in memory at its stored size at a time, beside the result.
+        Smaller sizes are exact: images are float32 means of the stored values over boxes, labels the fraction of each
+        box with the label. Besides the result, one subject at a time is in memory.
 
         Parameters
         ----------
         split
-            ``"train"``, ``"val"``, ``"test"`` or None.
+            ``"train"``, ``"val"``, ``"test"`` or None for all.
         size
-            Pixels of the last axis; the stored size divided by a power of two. None: the stored size.
+            Pixels along the last axis: the stored size (default) divided by a power of two.
 
         Raises
         ------
         InputError
-            There is no such split, nothing in it, a subject is damaged, or the size cannot be had.
+            The split does not exist or is empty, a subject is damaged, or the size is not available.
         """
         parts = list(self.iter_slices(split, size))
         if not parts:
@@ -184,7 +182,7 @@ class Store:
         return Slices(images, labels, subject, position, tuple(self.keys(split)))
 
     def iter_slices(self, split: str | None, size: int | None = None) -> Iterator[Slices]:
-        """The same subject by subject, so that no more than one is in memory; subjects are counted as in `keys`."""
+        """Like `load_slices`, but yield one subject at a time; `subject` indexes all keys of the split."""
         keys = self.keys(split)
         if not keys:
             raise InputError(f"{self.address} has no subject in the split {split!r}; prepare it with another --split")
@@ -202,13 +200,13 @@ class Store:
             yield Slices(images, labels, np.full(len(chosen), i, np.int64), position, tuple(keys))
 
     def _arrays(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """A subject's images (c, z, y, x) and labels (z, y, x), whole and as they were written."""
+        """Read a subject's images (c, z, y, x) and labels (z, y, x), and verify their digest."""
         with translate_errors(self.address):
             try:
                 images, labels = np.asarray(subject.images[:]), np.asarray(subject.labels[:])
-            except Exception as error:  # zarr and its codecs raise what they like on damaged files
+            except Exception as error:  # zarr and its codecs raise various exceptions on damaged files
                 if isinstance(error, OSError) and is_remote(self.address):
-                    raise  # of the connection; the files may be whole
+                    raise  # a connection error; the files may be intact
                 raise self._damaged(subject.key) from error
         if digest(images, labels) != subject.attributes["digest"]:  # a missing file reads as background
             raise self._damaged(subject.key)
@@ -216,7 +214,7 @@ class Store:
 
     def _damaged(self, key: str) -> InputError:
         return InputError(
-            f"{self.address}: the subject {key} is damaged or cut off; delete its folder there and run `prepare` again"
+            f"{self.address}: the subject {key} is damaged or truncated; delete its folder and run `prepare` again"
         )
 
     @property
@@ -229,7 +227,7 @@ class Store:
             return 1
         if size not in self.sizes:
             sizes = ", ".join(map(str, self.sizes))
-            raise InputError(f"{self.address} has no slices of size {size}; it has {sizes}")
+            raise InputError(f"{self.address} has no slices of size {size}; give one of {sizes}")
         return self._shape[-1] // size
 
 
@@ -239,18 +237,18 @@ def open_store(address: Address) -> Store:
     Parameters
     ----------
     address
-        A folder, or any address that fsspec knows.
+        A folder or an fsspec address.
 
     Raises
     ------
     InputError
-        It is no store, of a newer format, cannot be reached, or holds no finished subject.
+        It is not a store, its format is newer, it cannot be reached, or it has no finished subject.
     """
     root, attributes = open_root(address, "r")
     try:
         store = Store(address, root, attributes)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{address} is a damaged store ({error}); prepare the cohort into another one") from error
+        raise InputError(f"{address} is a damaged store ({error}); prepare the cohort into a new one") from error
     if not store.keys():
-        raise InputError(f"{address} holds no finished subject; run its `napari-pgan-train prepare` again")
+        raise InputError(f"{address} has no finished subject; run its `napari-pgan-train prepare` again")
     return store

@@ -1,4 +1,4 @@
-"""Writing a prepared cohort, subject by subject, so that any stop leaves something that can be gone on with."""
+"""Write a prepared cohort subject by subject; an interrupted store can be continued."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from napari_pgan.store.address import (
     translate_errors,
     zarr_path,
 )
-from napari_pgan.store.digest import digest
+from napari_pgan.store.keys import digest
 from napari_pgan.store.ome import IMAGE_AXES, LABEL_AXES, image_metadata, label_metadata
 from napari_pgan.store.splits import SplitRule, assign
 
 
 class StoreWriter:
-    """Adds subjects to a store; made by `create_store` or `extend_store`.
+    """Add subjects to a store; created by `create_store` or `extend_store`.
 
-    Several processes may hold one for the same store, as long as each subject is written by one of them and
-    `assign_splits` and `update_attributes` are called by one alone.
+    Several processes may write to one store if each subject is written by only one of them, and only one process calls
+    `assign_splits` and `update_attributes`.
     """
 
     def __init__(self, address: Address, root: zarr.Group, attributes: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ class StoreWriter:
         self._root = root
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """The attributes of every subject that was written to its end, by key, whether it has a split yet or not."""
+        """Return the attributes of each finished subject by key, with or without a split."""
         return subject_attributes(self.address, self._root)
 
     def add_subject(
@@ -56,26 +56,26 @@ class StoreWriter:
         split: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write one subject; what was there under its key is replaced. The mark that it is finished comes last.
+        """Write or replace one subject. The finished marker is written last.
 
         Parameters
         ----------
         key
-            A salted hash (see `subject_key`); never the subject's own name.
+            Salted hash (see `subject_key`), never the subject's name.
         images
-            float (C, Z, Y, X) in [-1, 1]; kept as float16.
+            float (C, Z, Y, X) in [-1, 1], stored as float16.
         labels
-            uint8 (Z, Y, X), with the values that the channels declare.
+            uint8 (Z, Y, X), with declared values only.
         spacing
-            Millimetres in the order z, y, x.
+            Voxel spacing in mm, (z, y, x).
         slices
-            The z that serve as slices.
+            z indices of the slices to use.
         brain_slices
             First and last z with brain.
         split
-            ``"train"``, ``"val"`` or ``"test"``; or None, and `assign_splits` says so later.
+            ``"train"``, ``"val"``, ``"test"``, or None to let `assign_splits` choose.
         attributes
-            What else is to be known; must hold nothing that names the subject.
+            Further attributes; must not identify the subject.
 
         Raises
         ------
@@ -84,9 +84,9 @@ class StoreWriter:
         """
         shape = (len(self.channels.modalities), images.shape[1], *self.grid.shape)
         if images.shape != shape or labels.shape != shape[1:]:
-            raise InputError(f"images {images.shape} and labels {labels.shape} do not fit the store's {shape}")
+            raise InputError(f"images {images.shape} and labels {labels.shape} do not fit the store's shape {shape}")
         if undeclared := self.channels.undeclared(labels):
-            raise InputError(f"the segmentation holds the undeclared value {undeclared[0]}")
+            raise InputError(f"the segmentation contains the undeclared value {undeclared[0]}")
         stored, segmentation = np.asarray(images, np.float16), np.asarray(labels, np.uint8)
         about = {
             **(attributes or {}),
@@ -101,16 +101,16 @@ class StoreWriter:
         ome = image_metadata(self.channels, spacing), label_metadata(self.channels.labels, spacing)
         with translate_errors(self.address):
             group = self._root.create_group(key, overwrite=True, attributes={"ome": ome[0]})
-            _array(group, stored, IMAGE_AXES, fill_value=-1.0)
+            _write_array(group, stored, IMAGE_AXES, fill_value=-1.0)
             maps = group.create_group("labels", attributes={"ome": {"version": "0.5", "labels": ["segmentation"]}})
             maps = maps.create_group("segmentation", attributes={"ome": ome[1]})
-            _array(maps, segmentation, LABEL_AXES, fill_value=0)
+            _write_array(maps, segmentation, LABEL_AXES, fill_value=0)
             group.update_attributes({ATTRIBUTE: about})
 
     def assign_splits(self, rule: SplitRule) -> dict[str, str]:
-        """Give every finished subject without a split one; returns the split of each key.
+        """Assign a split to each finished subject that has none; return the split of each key.
 
-        Subjects of one person (attribute ``person``, a hash too) go to one split, and count as one.
+        Subjects of one person (attribute ``person``, also a hash) share a split and count as one.
         """
         finished = self.finished()
         person = {key: about.get("person", key) for key, about in finished.items()}
@@ -124,12 +124,12 @@ class StoreWriter:
         return splits
 
     def set_sided(self, sided: bool) -> None:
-        """Write down whether left and right matter in this cohort (see `Grid`)."""
+        """Record whether left and right differ in this cohort (see `Grid`)."""
         self.grid = replace(self.grid, sided=sided)
         self.update_attributes(grid=self.grid.to_dict())
 
     def update_attributes(self, **attributes: Any) -> None:
-        """Set attributes of the root, such as the last report."""
+        """Update attributes of the root group."""
         self.attributes = {**self.attributes, **attributes}
         with translate_errors(self.address):
             self._root.update_attributes({ATTRIBUTE: self.attributes})
@@ -145,29 +145,29 @@ def create_store(
     volume_orientation: str = "SPL",
     **attributes: Any,
 ) -> StoreWriter:
-    """Begin a new store.
+    """Create a store.
 
     Parameters
     ----------
     address
-        A folder that does not exist or is empty, or any address that fsspec knows.
+        A new or empty folder, or an fsspec address.
     name
-        Of the cohort; goes into the cards of models trained on it.
+        Name of the cohort, also recorded in models trained on it.
     channels
-        Modalities and labels of every subject.
+        Modalities and labels of each subject.
     grid
-        Of one slice.
+        Grid of one slice.
     intensity
-        For each modality, what "-1" and "+1" mean.
+        Meaning of "-1" and "+1" per modality.
     volume_orientation
-        Letters of the axes z, y, x of the volumes (see `Grid`).
+        Orientation letters of the volume axes z, y, x (see `Grid`).
     attributes
-        What else stands at the root: rules of normalisation and slices, settings.
+        Further root attributes: normalisation and slice rules, settings.
 
     Raises
     ------
     InputError
-        Something is there already, or the address cannot be reached.
+        The address is in use or cannot be reached.
     """
     about = {
         "format_version": FORMAT_VERSION,
@@ -184,7 +184,7 @@ def create_store(
         except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
             raise InputError(f"{address} exists already; name a new store") from error
         except (FileExistsError, NotADirectoryError) as error:
-            raise InputError(f"{address} is a file, or lies in one; name a folder for the store") from error
+            raise InputError(f"{address} is a file or inside a file; name a folder for the store") from error
     return StoreWriter(address, root, about)
 
 
@@ -194,20 +194,18 @@ def extend_store(address: Address) -> StoreWriter:
     Raises
     ------
     InputError
-        It is no store, or of a newer format.
+        It is not a store, or its format is newer.
     """
     return StoreWriter(address, *open_root(address, "r+"))
 
 
-def _array(group: zarr.Group, data: np.ndarray, axes: tuple[str, ...], fill_value: float) -> None:
-    """The array ``0``: a chunk is one slice with all channels, a shard the whole; slices of fill take no space."""
-    z = axes.index("z")
-    chunk = tuple(1 if axis == z else n for axis, n in enumerate(data.shape))
+def _write_array(group: zarr.Group, data: np.ndarray, axes: tuple[str, ...], fill_value: float) -> None:
+    """Write array ``0``: one chunk per slice, one shard for all; slices that equal the fill value take no space."""
     array = group.create_array(
         "0",
         shape=data.shape,
         dtype=data.dtype,
-        chunks=chunk,
+        chunks=tuple(1 if axis == "z" else n for axis, n in zip(axes, data.shape, strict=True)),
         shards=data.shape,
         compressors=ZstdCodec(level=1),
         fill_value=fill_value,

@@ -109,9 +109,9 @@ def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_compl
         (["nowhere", "a.zarr"], "nowhere is no folder"),
         ([".", "a.zarr"], "no subject found in ."),
         (["cohort", "a.zarr", "--size", "30"], "--size 30 cannot be grown by doubling"),
-        (["cohort", "a.zarr", "--split", "1,2"], "--split '1,2' is not understood"),
+        (["cohort", "a.zarr", "--split", "1,2"], "--split '1,2' is not valid"),
         (["cohort", "a.zarr", "--axis", "up"], "--axis 'up' is unknown"),
-        (["cohort", "cohort"], "cohort is there and is no store"),
+        (["cohort", "cohort"], "cohort exists and is not a store"),
         (["cohort", "a.zarr", "--workers", "0"], "--workers"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A salt for all tests of this room, and stores."""
+"""A fixed salt and small stores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _salt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a store of `subjects` subjects whose keys are their numbers."""
+    """Return a function that writes a store whose keys are hexadecimal subject numbers."""
 
     def make(subjects: int = 8, name: str = "a.zarr") -> Path:
         writer = new_store(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Subjects are OME-Zarr 0.5 images with labels, as https://ngff.openmicroscopy.org/0.5 writes them down."""
+"""Subjects follow OME-Zarr 0.5, https://ngff.openmicroscopy.org/0.5."""
 
 from __future__ import annotations
 

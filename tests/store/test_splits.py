@@ -1,4 +1,4 @@
-"""Splits: by subject, disjoint, the same every time, and kept when a cohort grows."""
+"""Splits: by subject, disjoint, reproducible, and stable when a cohort grows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ rules = st.one_of(
 
 
 @given(keys, rules)
-def test_every_subject_has_one_split_and_the_numbers_are_the_rules(subjects: set[str], rule: SplitRule) -> None:
+def test_each_subject_has_one_split_and_sizes_follow_the_rule(subjects: set[str], rule: SplitRule) -> None:
     splits = assign(subjects, rule)
     assert set(splits) == subjects
     assert {s: list(splits.values()).count(s) for s in SPLITS} == rule.targets(len(subjects))
@@ -34,7 +34,7 @@ def test_the_order_of_subjects_does_not_matter(subjects: set[str], rule: SplitRu
 
 
 @given(keys, keys, rules, rules)
-def test_who_has_a_split_keeps_it(first: set[str], second: set[str], rule: SplitRule, other: SplitRule) -> None:
+def test_existing_splits_stay(first: set[str], second: set[str], rule: SplitRule, other: SplitRule) -> None:
     before = assign(first, rule)
     after = assign(first | second, other, before)
     assert {key: after[key] for key in before} == before
@@ -42,7 +42,7 @@ def test_who_has_a_split_keeps_it(first: set[str], second: set[str], rule: Split
 
 
 @given(keys, keys, rules)
-def test_new_subjects_fill_up_what_is_missing(first: set[str], second: set[str], rule: SplitRule) -> None:
+def test_new_subjects_fill_the_missing_places(first: set[str], second: set[str], rule: SplitRule) -> None:
     before = assign(first, rule)
     after = Counter(assign(first | second, rule, before).values())
     targets, have = rule.targets(len(first | second)), Counter(before.values())
@@ -53,17 +53,17 @@ def test_new_subjects_fill_up_what_is_missing(first: set[str], second: set[str],
 @pytest.mark.parametrize(
     ("subjects", "expected"), [(24, (18, 3, 3)), (4, (2, 1, 1)), (5, (3, 1, 1)), (1, (1, 0, 0)), (0, (0, 0, 0))]
 )
-def test_default_shares(subjects: int, expected: tuple[int, int, int]) -> None:
+def test_default_fractions(subjects: int, expected: tuple[int, int, int]) -> None:
     assert tuple(SplitRule().targets(subjects).values()) == expected
 
 
-def test_more_subjects_than_counted_train() -> None:
+def test_additional_subjects_go_to_train() -> None:
     assert SplitRule.parse("train=10,val=2,test=3").targets(20) == {"train": 15, "val": 2, "test": 3}
     assert SplitRule.parse("val=2").targets(20) == {"train": 18, "val": 2, "test": 0}
 
 
 @pytest.mark.parametrize("text", ["0.75,0.125,0.125", "train=18,val=3,test=3", "1,0,0"])
-def test_rules_are_read_and_written(text: str) -> None:
+def test_rules_survive_parsing_and_formatting(text: str) -> None:
     rule = SplitRule.parse(text)
     assert str(rule) == text
     assert SplitRule.parse(str(rule)) == rule
@@ -85,6 +85,6 @@ def test_rules_are_read_and_written(text: str) -> None:
         "nan,0,1",
     ],
 )
-def test_other_texts_are_refused(text: str) -> None:
+def test_invalid_rules_are_rejected(text: str) -> None:
     with pytest.raises(InputError, match="--split"):
         SplitRule.parse(text)

@@ -1,4 +1,4 @@
-"""A store on a disk that takes no more."""
+"""Writing a store to a full disk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from small_store import content, new_store
 from napari_pgan.errors import InputError
 
 
-@pytest.mark.skipif(os.name != "posix", reason="this system has no limit on the size of files")
-def test_a_disk_that_takes_no_more_is_told_with_the_place_and_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX file size limits")
+def test_a_full_disk_is_reported_with_path_and_remedy(tmp_path: Path) -> None:
     import resource
     import signal
 

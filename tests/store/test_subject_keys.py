@@ -1,4 +1,4 @@
-"""Keys tell the same subject again, and nothing else."""
+"""Keys identify a subject and reveal nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_keys_depend_on_name_and_salt(name: str, other: str, secret: bytes, anot
     assert salt_check(secret) not in key
 
 
-def test_the_salt_is_made_once_and_for_the_user_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_salt_is_created_once_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAPARI_PGAN_SALT")
     monkeypatch.setattr(platformdirs, "user_config_dir", lambda *_, **__: str(tmp_path / "config"))
     first = salt()
@@ -40,6 +40,6 @@ def test_the_salt_is_made_once_and_for_the_user_alone(tmp_path: Path, monkeypatc
         salt()
 
 
-def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_PGAN_SALT", "mine")
     assert salt() == b"mine"

@@ -1,4 +1,4 @@
-"""A small store with known content."""
+"""Small stores with known content."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANNELS = Channels(("t1", "flair"), (Label(1, "core", "#4daf4a"), Label(4, "rim
 
 
 def new_store(address: str | Path, size: int = 16) -> StoreWriter:
-    """A store without subjects."""
+    """Create a store without subjects."""
     return create_store(
         address,
         name="tests",
@@ -24,7 +24,7 @@ def new_store(address: str | Path, size: int = 16) -> StoreWriter:
 
 
 def content(seed: int, depth: int = 6, size: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of a subject."""
+    """Return images and labels of a subject."""
     random = np.random.default_rng(seed)
     images = random.uniform(-1, 1, (2, depth, size, size)).astype(np.float16)
     return images, random.choice(np.array([0, 1, 4], np.uint8), (depth, size, size))

@@ -200,4 +200,4 @@ def test_a_model_of_fewer_subjects_names_these_alone(
     assert main(short(small_store, out)) == 2
     assert "holds another training" in capsys.readouterr().err
     assert main(short(small_store, tmp_path / "other", "--subjects", "9")) == 2
-    assert f"has {len(train)} subjects to train on, not 9" in capsys.readouterr().err
+    assert f"has {len(train)} training subjects, not 9" in capsys.readouterr().err

@@ -143,10 +143,10 @@ def test_commands_read_it(
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("s4://bucket/a.zarr", "no protocol 's4' is known"),
+        ("s4://bucket/a.zarr", "unknown protocol 's4'"),
         ("nowhere://bucket/a.zarr", "nowhere://bucket/a.zarr needs another package: "),
         ("objects://bucket/a.zarr", "cannot be reached or used ([Errno 113] No route to host)"),
-        ("objects://taken", "is there and is no store"),
+        ("objects://taken", "exists and is not a store"),
     ],
 )
 def test_what_keeps_from_a_store_is_one_line(
@@ -165,7 +165,7 @@ def test_what_keeps_from_a_store_is_one_line(
     monkeypatch.setattr(_Objects, "reachable", "bucket" not in address)
     for words in (["prepare", str(cohort), address, "--size", "16"], ["info", address], ["fit", address, "--out", "x"]):
         if words[0] != "prepare" and "taken" in address:
-            sentence = "no prepared cohort"
+            sentence = "not a prepared cohort"
         assert main(words) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
         assert line.startswith("Error: ")
