@@ -171,7 +171,7 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
             say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
-    if left := cohort.unclaimed:
+    if left := cohort.unused:
         naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
         more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
         say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")

@@ -1,1 +1,1 @@
-"""Where the files of each subject lie: one layout a file."""
+"""Find the files of each subject on disk; one module per layout."""

@@ -1,4 +1,4 @@
-"""Which value marks what in the segmentations of a cohort; it changed over the years."""
+"""Labels of a cohort's segmentations; their values in BraTS changed over the years."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ _ENHANCING = "enhancing tumour", "#e41a1c"
 
 
 def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str]) -> Channels:
-    """The channels of a BraTS cohort, from the label values of each subject.
+    """Choose the channels of a BraTS cohort from the label values of its subjects.
 
-    Enhancing tumour is 4 until 2021, where 3 is unused (2017 to 2021) or non-enhancing tumour (2013 to 2015, when 3
-    and 4 stand in one map), and 3 from 2023 on. When some subjects have 3 and others 4, never both, the value of the
-    larger part counts, and the others meet an undeclared value. Menze et al. 2015 (doi:10.1109/TMI.2014.2377694),
+    Enhancing tumour is 4 until 2021 and 3 from 2023 on. Until 2021, 3 is unused (2017 to 2021) or non-enhancing tumour
+    (2013 to 2015, together with 4). If some subjects have 3 and others 4 but none has both, the more frequent value is
+    declared. Menze et al. 2015 (doi:10.1109/TMI.2014.2377694),
     Bakas et al. 2018 (arXiv:1811.02629), Baid et al. 2021 (arXiv:2107.02314), LaBella et al. and Kazerooni et al. 2023
     (arXiv:2305.17033).
 
     Parameters
     ----------
     values
-        Subject → values of its segmentation.
+        Subject → label values of its segmentation.
     styles
-        Of the file names in the cohort (see `FileName`).
+        Styles of the file names in the cohort (see `FileName`).
     """
-    three = sum(3 in found for found in values.values())
-    four = sum(4 in found for found in values.values())
-    both = sum(3 in found and 4 in found for found in values.values())
+    three = sum(3 in present for present in values.values())
+    four = sum(4 in present for present in values.values())
+    both = sum(3 in present and 4 in present for present in values.values())
     newest = set(styles) == {"hyphen"}
     labels: tuple[Label, ...]
     if newest and (three or not four):
         labels = (_CORE, _OEDEMA, Label(3, *_ENHANCING))
-    elif 2 * both > four:  # a stray voxel in one subject is no label
+    elif 2 * both > four:  # not a stray voxel in one subject
         labels = (_CORE, _OEDEMA, _SOLID, Label(4, *_ENHANCING))
     else:
         labels = (_CORE, _OEDEMA, Label(3 if three > four else 4, *_ENHANCING))
@@ -46,10 +46,10 @@ def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str
 
 
 def infer_channels(content: CohortContent, values: Mapping[str, Collection[int]]) -> Channels:
-    """The channels of any other cohort: labels as its plan has them, or one a value that its segmentations hold."""
+    """Choose the channels of any other cohort: labels of its plan, else one label per value in its segmentations."""
     labels = content.labels
     if labels is None:
-        every = sorted(set().union(*values.values()) - set(content.ignored))
-        single = "foreground" if len(every) == 1 else None
-        labels = tuple(Label(v, single or f"label {v}", PALETTE[i % len(PALETTE)]) for i, v in enumerate(every))
+        present = sorted(set().union(*values.values()) - set(content.ignored))
+        single = "foreground" if len(present) == 1 else None
+        labels = tuple(Label(v, single or f"label {v}", PALETTE[i % len(PALETTE)]) for i, v in enumerate(present))
     return Channels(content.modalities, labels, content.groups)

@@ -1,4 +1,4 @@
-"""What was found of a cohort on disk, whatever its layout."""
+"""Subjects and files of a cohort on disk, independent of its layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_pgan.imaging.io.dicom import Series
-from napari_pgan.imaging.io.parts import BRAIN, MODALITIES, SEGMENTATION
+from napari_pgan.imaging.io.parts import MASKS, MODALITIES, SEGMENTATION
 from napari_pgan.schema import DisplayGroup, Label
 
 Source = Path | Series | tuple[Path, ...]
@@ -21,22 +21,21 @@ _ORDER = {name: i for i, name in enumerate((*MODALITIES, "pd"))}
 
 @dataclass(frozen=True)
 class CohortSubject:
-    """The files of one subject, or of one of its sessions.
+    """The files of one subject, or of one session of a subject.
 
     Parameters
     ----------
     name
-        As the folders or files have it; may tell who it is, so it goes to the terminal and nowhere else.
+        From folders or files. May identify a person, so it is printed on the terminal and never stored.
     files
-        Modality, ``"seg"`` or ``"brain"`` (a mask that nobody needs) → file, or DICOM series. A subject of photographs
-        has the parts ``"photograph"``, ``"seg"`` and, where there is one, ``"field"`` (the field of view), each with a
-        file a picture.
+        Modality, ``"seg"`` or ``"brain"`` (optional) → file or DICOM series. Photographs have the parts
+        ``"photograph"``, ``"seg"`` and optionally ``"field"`` (field of view), each with one file per picture.
     style
-        Of the file names, where their layout has several (see `FileName`).
+        Style of the file names, if the layout has several (see `FileName`).
     problem
-        Why it cannot be used, or None.
+        Why the subject cannot be used, or None.
     person
-        What sessions of the same person have in common, so that a split keeps them together; None: the name.
+        Common to all sessions of a person, so that a split keeps them together; None: the name.
     """
 
     name: str
@@ -48,20 +47,20 @@ class CohortSubject:
 
 @dataclass(frozen=True)
 class CohortContent:
-    """What every subject of a cohort has.
+    """Modalities and labels that every subject of a cohort should have.
 
     Parameters
     ----------
     modalities
-        In the order of the channels.
+        In channel order.
     labels
-        Of the segmentations; None: their values tell; empty: there are no segmentations.
+        Labels of the segmentations; None: inferred from their values; empty: no segmentations.
     reference
-        The modality on whose grid the others are brought.
+        The modality whose grid the others are resampled to.
     ignored
         Label values that count as background.
     brats
-        Whether label values mean what BraTS says.
+        Whether label values follow BraTS.
     photographs
         Whether subjects are colour photographs.
     """
@@ -75,54 +74,53 @@ class CohortContent:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The files that a subject needs."""
+        """Parts that a subject needs."""
         images = (PHOTOGRAPH,) if self.photographs else self.modalities
         return images if self.labels == () else (*images, SEGMENTATION)
 
     @property
     def groups(self) -> tuple[DisplayGroup, ...]:
-        """How the channels are shown."""
+        """Display groups of the channels."""
         return (DisplayGroup(PHOTOGRAPH, COLOURS),) if self.photographs else ()
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The subjects of a cohort, sorted by name, those that cannot be used included.
+    """All subjects found, sorted by name, including those that cannot be used.
 
     Parameters
     ----------
     layout
-        How it lies on disk, for people.
+        Name of the layout on disk.
     subjects
-        All that was found.
+        All subjects.
     content
-        What each should have.
-    unclaimed
-        Files by whose names they hold images, and that no subject has a part from; relative to the folder.
+        What each subject should have.
+    unused
+        Image files, relative to the folder, that belong to no subject.
     """
 
     layout: str
     subjects: tuple[CohortSubject, ...]
     content: CohortContent = field(repr=False)
-    unclaimed: tuple[Path, ...] = ()
+    unused: tuple[Path, ...] = ()
 
 
 def infer_content(subjects: Sequence[CohortSubject]) -> CohortContent:
-    """The modalities that more than half of the subjects have, and whether more than half have a segmentation."""
+    """Choose the modalities, and whether there is a segmentation, that more than half of the subjects have."""
     counts = Counter(part for subject in subjects for part in subject.files)
-    usual = [part for part, n in counts.items() if 2 * n > len(subjects)]
+    images = [part for part in counts if part not in MASKS]
     modalities = sorted(
-        (part for part in usual if part not in (SEGMENTATION, BRAIN)), key=lambda m: (_ORDER.get(m, 99), m)
+        (part for part in images if 2 * counts[part] > len(subjects)), key=lambda m: (_ORDER.get(m, 99), m)
     )
-    if not modalities:  # no two alike: the commonest, so that what is missing can be said
-        modalities = [
-            max((p for p in counts if p not in (SEGMENTATION, BRAIN)), key=lambda p: (counts[p], p), default="t1")
-        ]
-    return CohortContent(tuple(modalities), None if SEGMENTATION in usual else (), modalities[0])
+    if not modalities:  # the most frequent one, so that the others can be reported as missing
+        modalities = [max(images, key=lambda p: (counts[p], p), default="t1")]
+    labels = None if 2 * counts[SEGMENTATION] > len(subjects) else ()
+    return CohortContent(tuple(modalities), labels, modalities[0])
 
 
 def flag_missing(subjects: Iterable[CohortSubject], parts: Sequence[str]) -> tuple[CohortSubject, ...]:
-    """The subjects, sorted by name, with what each lacks of `parts` as its problem, if it has none yet."""
+    """Sort subjects by name; those that lack some of `parts` and have no problem yet get it as their problem."""
     checked = []
     for subject in subjects:
         missing = [part for part in parts if part not in subject.files]
@@ -132,50 +130,48 @@ def flag_missing(subjects: Iterable[CohortSubject], parts: Sequence[str]) -> tup
     return tuple(sorted(checked, key=lambda subject: subject.name))
 
 
-def group_by_subject(
-    files: Iterable[tuple[str, str | None, str, Source]],
-) -> list[CohortSubject]:
-    """Subjects from (name, person, part, file); a part that is there twice is the subject's problem."""
-    found: dict[str, tuple[str | None, dict[str, Source], list[str]]] = {}
+def group_by_subject(files: Iterable[tuple[str, str | None, str, Source]]) -> list[CohortSubject]:
+    """Group (name, person, part, file) by name; a duplicate part is the subject's problem."""
+    groups: dict[str, tuple[str | None, dict[str, Source], list[str]]] = {}
     for name, person, part, file in files:
-        _, parts, twice = found.setdefault(name, (person, {}, []))
+        _, parts, duplicates = groups.setdefault(name, (person, {}, []))
         if part in parts:
-            twice.append(part)
+            duplicates.append(part)
         parts.setdefault(part, file)
     return [
-        CohortSubject(name, parts, problem=duplicate_problem(twice) if twice else None, person=person)
-        for name, (person, parts, twice) in found.items()
+        CohortSubject(name, parts, problem=duplicate_problem(duplicates), person=person)
+        for name, (person, parts, duplicates) in groups.items()
     ]
 
 
 def source_files(source: Source) -> tuple[Path, ...]:
-    """Every file that a part is made of."""
+    """Return all files of a part."""
     if isinstance(source, Path):
         return (source,)
-    return source if isinstance(source, tuple) else tuple(source.files)
+    return source if isinstance(source, tuple) else source.files
 
 
-def duplicate_problem(parts: Iterable[str]) -> str:
-    """The sentence for parts that stand twice."""
-    return f"{join_parts(parts)} is there twice; remove the one that is not meant, or say in a plan file which is"
+def duplicate_problem(parts: Sequence[str]) -> str | None:
+    """Return the problem of a subject with several files for a part; None if `parts` is empty."""
+    if not parts:
+        return None
+    return f"{join_parts(parts)} has several files; remove all but one, or name the right one in a plan file"
 
 
 def join_parts(parts: Iterable[str]) -> str:
-    """Parts as words: ``t1, t2 and the segmentation``."""
-    said = {SEGMENTATION: "the segmentation", BRAIN: "the brain mask"}
-    words = [said.get(part, part) for part in dict.fromkeys(parts)]
+    """Join parts in words: ``t1, t2 and the segmentation``."""
+    words = [f"the {MASKS[part]}" if part in MASKS else part for part in dict.fromkeys(parts)]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """Every file below, through links too, each real folder once."""
+    """Yield every file below a folder except in hidden folders and stores; follow links, but no folder twice."""
     seen = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(where)
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".zarr"))
-        for name in sorted(names):
-            yield Path(where, name)
+        yield from (Path(root, name) for name in sorted(names))

@@ -1,9 +1,8 @@
-"""Finding the subjects of a cohort on disk, in whatever layout."""
+"""Find the subjects of a cohort on disk in any known layout."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,38 +16,36 @@ _VOLUMES = (".nii", ".nii.gz", ".dcm", *SUFFIXES)
 
 
 def find_cohort(source: str | os.PathLike[str], plan: CohortPlan | None = None) -> Cohort:
-    """The subjects below a folder, sorted by name, those that cannot be used included.
+    """Find all subjects below a folder, sorted by name, including those that cannot be used.
 
-    Without a plan the layout is the first that fits of BIDS, BraTS (2012 to 2023), folders of photographs and masks,
+    Without a plan, the layout is the first that fits of BIDS, BraTS (2012 to 2023), folders of photographs and masks,
     and DICOM.
 
     Raises
     ------
     InputError
-        There is no such folder, or nothing in it is where a layout, or the plan, expects it.
+        The folder does not exist, or none of its files fits a layout or the plan.
     """
     folder = Path(source)
     if not folder.is_dir():
-        raise InputError(f"{source} is no folder; name the folder that holds the subjects")
+        raise InputError(f"{source} is not a folder; give the folder that holds the subjects")
     paths = [path.relative_to(folder) for path in walk_files(folder)]
     if plan is not None:
-        found = plan.find(folder, paths)
-        if not found.subjects:
-            raise InputError(f"no file of the {len(paths)} in {source} fits a pattern of the plan; compare their paths")
-        return _with_unclaimed(found, folder, paths)
-    for layout in (bids, brats, photo_folders, dicom_tree):
-        if cohort := layout.find(folder, paths):
-            return _with_unclaimed(cohort, folder, paths)
-    raise InputError(
-        f"no subject found in {source}; known are the layouts of BraTS (NAME/NAME_t1.nii.gz, …), BIDS, DICOM and of "
-        "folders of photographs; for any other give a plan file (--plan)"
-    )
-
-
-def _with_unclaimed(cohort: Cohort, folder: Path, paths: Iterable[Path]) -> Cohort:
-    claimed = {
-        file for subject in cohort.subjects for source in subject.files.values() for file in source_files(source)
-    }
-    kinds = photo_folders.SUFFIXES if cohort.content.photographs else _VOLUMES
-    images = (path for path in paths if path.name.lower().endswith(kinds))
-    return replace(cohort, unclaimed=tuple(path for path in images if folder / path not in claimed))
+        cohort: Cohort | None = plan.find(folder, paths)
+    else:
+        candidates = (layout.find(folder, paths) for layout in (bids, brats, photo_folders, dicom_tree))
+        cohort = next((cohort for cohort in candidates if cohort is not None), None)
+    if cohort is None:
+        raise InputError(
+            f"no subject found in {source}; known layouts are BraTS (NAME/NAME_t1.nii.gz, …), BIDS, DICOM and folders "
+            "of photographs; for any other layout give a plan file (--plan)"
+        )
+    if not cohort.subjects:
+        raise InputError(
+            f"none of the {len(paths)} files in {source} matches a pattern of the plan; compare their paths"
+        )
+    sources = (part for subject in cohort.subjects for part in subject.files.values())
+    used = {file for part in sources for file in source_files(part)}
+    suffixes = photo_folders.SUFFIXES if cohort.content.photographs else _VOLUMES
+    images = (path for path in paths if path.name.lower().endswith(suffixes))
+    return replace(cohort, unused=tuple(path for path in images if folder / path not in used))

@@ -1,4 +1,4 @@
-"""Between our volumes and ITK's images, and how many threads ITK may take."""
+"""Conversion between arrays with affines and SimpleITK images and transforms; thread limits."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK counts millimetres to the left and to the back, NIfTI to the other sides
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # between ITK's LPS and NIfTI's RAS
 
 
 def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
-    """An image of ITK.
+    """Make a SimpleITK image.
 
     Parameters
     ----------
     array
         (z, y, x), any real type, or bool.
     affine
-        4×4, from indices (x, y, z) to millimetres in RAS; its axes are taken as orthogonal, as ITK needs them.
+        4×4, from indices (x, y, z) to millimetres in RAS; the axes are made orthogonal, as ITK requires.
     """
     import SimpleITK as sitk
 
@@ -32,17 +32,17 @@ def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
 
 
 def set_geometry(image: sitk.Image, affine: np.ndarray) -> None:
-    """Give an image its spacing, axes and origin."""
+    """Set spacing, direction and origin of an image from an affine in RAS."""
     lps = LPS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
-    u, _, v = np.linalg.svd(lps[:3, :3] / spacing)  # the nearest orthogonal axes: headers are rounded
+    u, _, v = np.linalg.svd(lps[:3, :3] / spacing)  # nearest orthogonal axes, since headers are rounded
     image.SetSpacing(spacing.tolist())
     image.SetDirection((u @ v).ravel().tolist())
     image.SetOrigin(lps[:3, 3].tolist())
 
 
 def to_array(image: sitk.Image) -> np.ndarray:
-    """The voxels (z, y, x)."""
+    """Return the voxels (z, y, x)."""
     import SimpleITK as sitk
 
     array: np.ndarray[Any, Any] = sitk.GetArrayFromImage(image)
@@ -50,7 +50,7 @@ def to_array(image: sitk.Image) -> np.ndarray:
 
 
 def to_transform(matrix: np.ndarray) -> sitk.AffineTransform:
-    """A transform of ITK from a 4×4 matrix between points in RAS millimetres."""
+    """Make an ITK transform from a 4×4 matrix between points in RAS millimetres."""
     import SimpleITK as sitk
 
     lps = LPS @ matrix @ LPS
@@ -61,7 +61,7 @@ def to_transform(matrix: np.ndarray) -> sitk.AffineTransform:
 
 
 def to_matrix(transform: sitk.Transform) -> np.ndarray:
-    """The 4×4 matrix between points in RAS millimetres of a linear transform, whatever its centre."""
+    """Return the 4×4 matrix, between points in RAS millimetres, of a linear transform with any centre."""
     origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
     lps = np.eye(4)
     lps[:3, :3] = np.stack([np.array(transform.TransformPoint(tuple(p))) - origin for p in np.eye(3)], axis=1)
@@ -72,7 +72,7 @@ def to_matrix(transform: sitk.Transform) -> np.ndarray:
 
 @contextlib.contextmanager
 def limit_threads(threads: int) -> Iterator[None]:
-    """Bound the threads of ITK's filters in this process, and keep its warnings, which go past Python, to itself."""
+    """Limit the threads of ITK's filters in this process and suppress its warnings, which bypass Python."""
     import SimpleITK as sitk
 
     before, warned = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads(), sitk.ProcessObject.GetGlobalWarningDisplay()

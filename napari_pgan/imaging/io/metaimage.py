@@ -1,4 +1,4 @@
-"""MetaImage and NRRD files through ITK, in and out."""
+"""Read and write MetaImage and NRRD files with SimpleITK."""
 
 from __future__ import annotations
 
@@ -17,52 +17,52 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-_HEADER_BYTES = 65536  # more than any header that names its data has before it does
+_HEADER_BYTES = 65536  # longer than any header up to its data file entry
 _DATA_FILE = re.compile(rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The array (…, z, y, x) and its affine to millimetres in RAS; what is in it is not judged here.
+    """Read an array (…, z, y, x) and its affine in RAS, without checking the content.
 
     Raises
     ------
     VolumeError
-        The file is truncated or damaged, names a data file that is not beside it, or has several values a voxel.
+        The file is truncated or damaged, names a data file outside its folder, or has several values per voxel.
     """
     image = read_image(path)
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise VolumeError(path, "has several values a voxel; one is expected")
+        raise VolumeError(path, "has several values per voxel; one is expected")
     return image_array(image), image_affine(image)
 
 
 def read_image(path: str | os.PathLike[str]) -> sitk.Image:
-    """The file as ITK has it, with what its header says.
+    """Read a file as a SimpleITK image with its metadata.
 
     Raises
     ------
     VolumeError
-        The file is truncated or damaged, or names a data file that is not beside it.
+        The file is truncated or damaged, or names a data file outside its folder.
     """
     import SimpleITK as sitk
 
-    _refuse_data_elsewhere(path)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns on stderr, past Python
+    _check_data_file(path)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK warns on stderr, bypassing Python
     try:
         return sitk.ReadImage(os.fspath(path))
     except RuntimeError as error:
         if "orthonormal" in str(error) or "determinant" in str(error):
-            raise VolumeError(path, "has axes that are sheared or not sound; resample it to right angles") from error
+            raise VolumeError(path, "has sheared or invalid axes; resample it to right angles") from error
         raise VolumeError(path, "is truncated or damaged; fetch it again") from error
 
 
 def image_array(image: sitk.Image) -> np.ndarray:
-    """The voxels, (…, z, y, x); integers stay integers, other numbers become float32."""
+    """Return the voxels (…, z, y, x); integers stay integers, floats become float32."""
     array = to_array(image)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
 
 
 def image_affine(image: sitk.Image) -> np.ndarray:
-    """From indices (x, y, z) to millimetres in RAS; a slice lies in the plane z = 0 and is 1 mm thick."""
+    """Return the affine from indices (x, y, z) to mm in RAS; a 2D image lies at z = 0 and is 1 mm thick."""
     affine = np.eye(4)
     n = image.GetDimension()
     m = min(n, 3)
@@ -75,7 +75,7 @@ def image_affine(image: sitk.Image) -> np.ndarray:
 def write(
     path: str | os.PathLike[str], array: np.ndarray, affine: np.ndarray, header: dict[str, str] | None = None
 ) -> None:
-    """Write (z, y, x) compressed, whole or not at all, with further entries of the header where the format has any."""
+    """Write (z, y, x) compressed and atomically, with further header entries if the format allows them."""
     import SimpleITK as sitk
 
     image = to_itk(array, affine)
@@ -85,17 +85,16 @@ def write(
         sitk.WriteImage(image, os.fspath(temporary), True)
 
 
-def _refuse_data_elsewhere(path: str | os.PathLike[str]) -> None:
-    """A header may name any file of the machine as its data; only one beside it is read."""
+def _check_data_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a header whose data file is not in its own folder: it could name any file of the machine."""
     with open(path, "rb") as file:
         start = file.read(_HEADER_BYTES)
     for named in _DATA_FILE.findall(start):
         name = named.decode("utf-8", "replace").strip()
         if name.upper() == "LOCAL":
-            break  # the data begin here, and their bytes may look like anything
+            break  # binary data follow
         if name.upper().startswith("LIST") or "%" in name:
             raise VolumeError(path, "spreads its data over several files; save it as one")
-        if name in ("", "..") or re.search(r"[\\/:]", name):
-            raise VolumeError(path, "names a data file outside its folder, which is not opened; save it as one file")
-        if (Path(path).parent / name).resolve().parent != Path(path).resolve().parent:
+        elsewhere = name in ("", "..") or re.search(r"[\\/:]", name)
+        if elsewhere or (Path(path).parent / name).resolve().parent != Path(path).resolve().parent:
             raise VolumeError(path, "names a data file outside its folder, which is not opened; save it as one file")

@@ -1,4 +1,4 @@
-"""NIfTI files in and out."""
+"""Read and write NIfTI files with nibabel."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nibabel.imageglobals import logger
 from napari_pgan.atomic import replacing
 from napari_pgan.imaging.io.errors import VolumeError
 
-_READING = ContextVar("reading", default=False)  # other readers, in other threads, keep their log
+_READING = ContextVar("reading", default=False)  # per context, so that other threads keep their log
 logger.addFilter(lambda record: not _READING.get())
 _MILLIMETRES = {"meter": 1000.0, "micron": 0.001}
 
 
 def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The array (…, z, y, x) and its affine to millimetres in RAS; what is in it is not judged here.
+    """Read an array (…, z, y, x) and its affine in RAS, without checking the content.
 
     Raises
     ------
     VolumeError
-        The file is truncated, damaged, or holds no real numbers.
+        The file is truncated or damaged, or does not hold real numbers.
     """
     data = Path(path).read_bytes()
     if data[:2] == b"\x1f\x8b":
@@ -48,17 +48,17 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         affine, unit = np.array(image.affine, np.float64), image.header.get_xyzt_units()[0]
     except OSError as error:
         raise VolumeError(path, "is truncated or damaged; fetch it again") from error
-    except Exception as error:  # nibabel raises many kinds for a damaged header
-        raise VolumeError(path, "is no readable NIfTI file; fetch it again") from error
+    except Exception as error:  # nibabel raises many types for a damaged header
+        raise VolumeError(path, "is not a readable NIfTI file; fetch it again") from error
     lengths = lengths[: min(array.ndim, 3)]
     if header["sform_code"] == 0 and not (np.isfinite(lengths).all() and lengths.all()):
-        # the affine then comes from these lengths, and nibabel takes 1 for 0
-        raise VolumeError(path, "has no sound spacing in its header; repair the header")
+        # the affine comes from these lengths, and nibabel replaces 0 by 1
+        raise VolumeError(path, "has an invalid spacing in its header; repair the header")
     if array.dtype.kind not in "uif":
         raise VolumeError(path, f"holds voxels of type {array.dtype}; real numbers are expected")
     array = array.astype(array.dtype.newbyteorder("="), copy=False).T
     if array.dtype.kind == "f" or slope != 1 or inter != 0:
-        with np.errstate(over="ignore"):  # becomes Inf, which is refused
+        with np.errstate(over="ignore"):  # overflow becomes Inf, which `check_volume` refuses
             array = array.astype(np.float32) if (slope, inter) == (1, 0) else _scaled(array, slope, inter)
     affine[:3] *= _MILLIMETRES.get(unit, 1.0)
     return array, affine
@@ -66,7 +66,7 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def _without_log() -> Iterator[None]:
-    """Keep nibabel from logging what it finds in a header: its lines name no file, and what matters is raised here."""
+    """Suppress nibabel's log of header problems: it names no file, and this module raises errors instead."""
     token = _READING.set(True)
     try:
         yield
@@ -75,7 +75,7 @@ def _without_log() -> Iterator[None]:
 
 
 def write(path: str | os.PathLike[str], array: np.ndarray, affine: np.ndarray) -> None:
-    """Write (z, y, x), whole or not at all; spacing in mm, space "scanner"."""
+    """Write (z, y, x) atomically, with spacing in mm and the space "scanner"."""
     image = nib.Nifti1Image(array.T, affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(affine, code="scanner")

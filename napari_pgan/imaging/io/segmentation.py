@@ -1,4 +1,4 @@
-"""Segmentations with the names and colours of their segments, as 3D Slicer keeps them in ``.seg.nrrd``."""
+"""Read and write segmentations, with names and colours of segments in 3D Slicer's ``.seg.nrrd`` format."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SUFFIX = ".seg.nrrd"
 
 
 def read_segmentation(path: str | os.PathLike[str]) -> tuple[Volume, tuple[Label, ...]]:
-    """A label map of any format that `read_volume` knows, and its segments where the file names them.
+    """Read a label map in any format of `read_volume`, and its segments if the file names them.
 
-    In a ``.seg.nrrd`` segments may lie in several layers, because they overlap. They become one map in which a later
-    segment covers an earlier one; when layers use a value twice, segments are counted 1, 2, … in their order.
+    A ``.seg.nrrd`` may hold overlapping segments in several layers. They are merged; later segments cover earlier
+    ones. If layers share a value, the segments are renumbered 1, 2, … in order.
 
     Raises
     ------
     VolumeError
-        As `read_volume`; or segments are not described as they should be.
+        As `read_volume`; or the description of a segment is invalid.
     """
     if not Path(path).name.lower().endswith(SUFFIX):
         return read_volume(path), ()
@@ -50,20 +50,18 @@ def read_segmentation(path: str | os.PathLike[str]) -> tuple[Volume, tuple[Label
         try:
             labels.append(Label(value, name, color))
         except InputError as error:
-            raise VolumeError(path, f"has a segment that is not understood: {error}") from error
+            raise VolumeError(path, f"has an invalid segment: {error}") from error
         merged[layers[..., layer] == original] = value
     return check_volume(path, Volume(merged, metaimage.image_affine(image))), tuple(labels)
 
 
 def write_segmentation(path: str | os.PathLike[str], volume: Volume, labels: Sequence[Label]) -> None:
-    """Write a label map; as ``.seg.nrrd`` with the names and colours of `labels`, which 3D Slicer opens as segments.
-
-    The entries of the header are those that Slicer documents for its segmentations.
+    """Write a label map; a ``.seg.nrrd`` gets the names and colours of `labels` in the header that Slicer documents.
 
     Raises
     ------
     InputError
-        The map holds values that no label has, or the disk does not take the file.
+        The map holds undeclared values, or the file cannot be written.
     """
     declared = [label.value for label in labels]
     if undeclared := sorted(set(np.unique(volume.array).tolist()) - {0, *declared}):
@@ -97,7 +95,7 @@ def _header(shape: tuple[int, ...], labels: Sequence[Label]) -> dict[str, str]:
 
 
 def _segments(path: str | os.PathLike[str], header: Mapping[str, str], layers: int) -> list[tuple[int, int, str, str]]:
-    """(layer, value in it, name, colour) of every segment, in their order."""
+    """Return (layer, value, name, colour) of every segment, in order."""
     found = []
     numbers = {int(match[1]) for key in header if (match := re.fullmatch(r"Segment(\d+)_ID", key))}
     for i in sorted(numbers):
@@ -106,9 +104,9 @@ def _segments(path: str | os.PathLike[str], header: Mapping[str, str], layers: i
             value = int(header.get(f"Segment{i}_LabelValue", "1" if layers > 1 else str(i + 1)))
             parts = [round(float(x) * 255) for x in header.get(f"Segment{i}_Color", "1 0 0").split()]
         except ValueError as error:
-            raise VolumeError(path, f"describes segment {i} with something that is no number") from error
+            raise VolumeError(path, f"describes segment {i} with a value that is not a number") from error
         if not 0 <= layer < layers or len(parts) != 3 or min(parts) < 0 or max(parts) > 255:
-            raise VolumeError(path, f"describes segment {i} with a layer or colour that there is not")
+            raise VolumeError(path, f"describes segment {i} with an invalid layer or colour")
         color = "#" + "".join(f"{part:02x}" for part in parts)
         found.append((layer, value, header.get(f"Segment{i}_Name", f"segment {i + 1}"), color))
     return found

@@ -1,4 +1,4 @@
-"""Volumes: read, oriented exactly, written."""
+"""Read, orient and write volumes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from napari_pgan.imaging.io.errors import VolumeError
 
 READABLE = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", "DICOM")
 WRITABLE = (".nii.gz", ".nii", ".nrrd", ".mha")
-SHEAR = 0.005  # cosine of the angle between two axes: 0.3 degrees, above what rounding of headers makes
+MAX_SHEAR = 0.005  # cosine of the angle between two axes: 0.3 degrees, more than rounded headers cause
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A scalar volume and where it lies.
+    """A scalar volume with its affine.
 
     Parameters
     ----------
     array
-        (z, y, x): the last axis is the first of the file, as in SimpleITK.
+        (z, y, x): the reverse of the file's axes, as in SimpleITK.
     affine
         4×4, from indices (x, y, z) to millimetres in RAS, as in NIfTI.
     """
@@ -42,11 +42,11 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """One letter an axis in array order: the side of the patient nearest to where its index grows."""
+        """One letter per axis in array order: the side of the patient towards which its index grows."""
         return "".join(nib.aff2axcodes(self.affine)[::-1])
 
     def same_grid(self, other: Volume, tolerance: float = 1e-2) -> bool:
-        """Whether the voxels of both lie in the same places, to within `tolerance` mm at the corners."""
+        """Return whether shapes are equal and corners agree to within `tolerance` mm."""
         if self.array.shape != other.array.shape:
             return False
         corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.array.shape[::-1]])).reshape(3, -1)
@@ -55,22 +55,21 @@ class Volume:
 
 
 def read_volume(path: str | os.PathLike[str]) -> Volume:
-    """Read NIfTI, MetaImage, NRRD or a DICOM series, with the axes as the file has them.
+    """Read NIfTI, MetaImage, NRRD or a DICOM series, in the file's axis order.
 
     Integers stay integers unless the file scales them; other numbers become float32. Trailing axes of length 1 are
-    dropped, and a single slice (two axes) is a volume of one. A compressed file is checked against its checksum, since
-    libraries return what they could read of a truncated one.
+    dropped; a two-dimensional image becomes a volume of one slice. The checksum of a compressed file is verified,
+    because libraries return the readable part of a truncated one.
 
     Parameters
     ----------
     path
-        A file; a folder that holds one DICOM series and nothing else of DICOM; or a `Series`.
+        A file, a folder with exactly one DICOM series, or a `Series`.
 
     Raises
     ------
     VolumeError
-        The file is missing, truncated or damaged, has more than three axes, has no sound spacing, sheared axes, or
-        holds NaN or Inf.
+        The file is missing, truncated or damaged, or `check_volume` refuses its content.
     """
     try:
         array, affine = _reader(path)(path)
@@ -81,41 +80,40 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     return check_volume(path, Volume(array, affine))
 
 
-def check_volume(path: str | os.PathLike[str], read: Volume) -> Volume:
-    """What was read, with three axes, if it is a volume at all.
+def check_volume(path: str | os.PathLike[str], volume: Volume) -> Volume:
+    """Return a volume from a file with exactly three axes, checked.
 
     Raises
     ------
     VolumeError
-        It has more than three axes, no sound spacing, sheared axes, or holds NaN or Inf.
+        It has more than three axes, an invalid spacing, sheared axes, NaN or Inf.
     """
-    array, affine = read.array, read.affine
-    while array.ndim > 3 and array.shape[0] == 1:  # (z, y, x) with the file's trailing axes in front
+    array, affine = volume.array, volume.affine
+    while array.ndim > 3 and array.shape[0] == 1:  # the file's trailing axes come first
         array = array[0]
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or min(array.shape) < 1:
         shape = " x ".join(map(str, array.shape[::-1]))
         raise VolumeError(path, f"is {shape} with {array.ndim} axes; a volume has three")
-    if problem := _fault(affine):
+    if problem := _affine_problem(affine):
         raise VolumeError(path, problem)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        count = int(array.size - np.isfinite(array).sum())
+    if array.dtype.kind == "f" and (count := int(array.size - np.isfinite(array).sum())):
         raise VolumeError(path, f"holds NaN or Inf in {count} voxels; replace them")
     return Volume(array, affine)
 
 
 def orient(volume: Volume, orientation: str = "SPL") -> Volume:
-    """The same voxels with axes permuted and flipped so that they point as asked; no voxel value changes.
+    """Permute and flip the axes to an orientation; voxel values do not change.
 
-    Oblique volumes get the nearest such order, and keep their obliqueness in the affine.
+    Oblique volumes get the nearest orientation; the affine stays oblique.
 
     Parameters
     ----------
     volume
         Any volume.
     orientation
-        One letter an axis in array order, e.g. ``"SPL"``: z grows upwards, y to the back, x to the patient's left.
+        One letter per axis in array order, e.g. ``"SPL"``: z towards superior, y posterior, x left.
     """
     if volume.orientation == orientation:
         return volume
@@ -126,12 +124,12 @@ def orient(volume: Volume, orientation: str = "SPL") -> Volume:
 
 
 def write_volume(path: str | os.PathLike[str], volume: Volume) -> None:
-    """Write NIfTI, NRRD or MetaImage, as the name ends; whole or not at all; spacing in mm, space "scanner".
+    """Write NIfTI, NRRD or MetaImage, chosen by the suffix, atomically.
 
     Raises
     ------
     InputError
-        The name ends in something else, or the disk does not take the file.
+        The suffix is unknown, or the file cannot be written.
     """
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     name = Path(path).name.lower()
@@ -140,11 +138,11 @@ def write_volume(path: str | os.PathLike[str], volume: Volume) -> None:
     elif name.endswith((".nrrd", ".mha")):
         metaimage.write(path, array, volume.affine)
     else:
-        raise InputError(f"{os.fspath(path)}: volumes are written as {', '.join(WRITABLE)}; give it such an ending")
+        raise InputError(f"{os.fspath(path)}: volumes are written as {', '.join(WRITABLE)}; use one of these suffixes")
 
 
 def _reader(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], tuple[np.ndarray, np.ndarray]]:
-    """What reads it: a function of the path that gives (…, z, y, x) and the affine in RAS."""
+    """Return the function that reads `path` as an array (…, z, y, x) with its affine in RAS."""
     name = Path(path).name.lower()
     if isinstance(path, dicom.Series) or Path(path).is_dir():
         return dicom.read
@@ -154,19 +152,19 @@ def _reader(path: str | os.PathLike[str]) -> Callable[[str | os.PathLike[str]], 
         return metaimage.read
     if dicom.is_dicom(path):
         return dicom.read
-    raise VolumeError(path, f"is none of the formats that can be read ({', '.join(READABLE)})")
+    raise VolumeError(path, f"has an unknown format; supported formats are {', '.join(READABLE)}")
 
 
-def _fault(affine: np.ndarray) -> str | None:
-    """What is wrong with where the voxels lie, or None."""
+def _affine_problem(affine: np.ndarray) -> str | None:
+    """Return what is wrong with an affine, or None."""
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all() or not (spacing > 0).all():
-        return "has no sound spacing in its header; repair the header"
+        return "has an invalid spacing in its header; repair the header"
     directions = affine[:3, :3] / spacing
     cosines = np.abs(directions.T @ directions - np.eye(3))
     if abs(np.linalg.det(directions)) < 0.5:
-        return "has no sound axes in its header; repair the header"
-    if cosines.max() > SHEAR:
+        return "has invalid axes in its header; repair the header"
+    if cosines.max() > MAX_SHEAR:
         tilt = np.degrees(np.arcsin(min(cosines.max(), 1)))
         return f"has axes that are sheared by {tilt:.1f} degrees; resample it to a grid with right angles"
     return None

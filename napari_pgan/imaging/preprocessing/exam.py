@@ -14,14 +14,14 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.exam_files import ExamVolume
-from napari_pgan.imaging.io.parts import ATLAS, BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.preprocessing.pipeline import PipelineResult, ProgressCallback, off_grid, preprocess
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, label_values
-from napari_pgan.imaging.registration.align import MARKS, describe
+from napari_pgan.imaging.registration.align import describe
 from napari_pgan.imaging.registration.atlas import Atlas, atlas_of, load_atlas
 from napari_pgan.imaging.registration.quality import Quality
 from napari_pgan.imaging.registration.resampling import resample_image
@@ -51,7 +51,7 @@ class Exam:
     @property
     def images(self) -> tuple[str, ...]:
         """The modalities, without what is drawn on them."""
-        return tuple(part for part in self.volumes if part not in MARKS)
+        return tuple(part for part in self.volumes if part not in MASKS)
 
 
 @dataclass(frozen=True)
@@ -198,12 +198,12 @@ def preprocess_exam(
 
 def said(part: str) -> str:
     """A part in a sentence."""
-    return f"the {MARKS[part]}" if part in MARKS else part
+    return f"the {MASKS[part]}" if part in MASKS else part
 
 
 def _before(volumes: Mapping[str, Volume], made: PipelineResult) -> dict[str, Volume]:
     """The images where their headers place them."""
-    aligned, images = made.alignment, [part for part in made.volumes if part not in MARKS]
+    aligned, images = made.alignment, [part for part in made.volumes if part not in MASKS]
     if aligned is None:
         return {part: made.volumes[part] for part in images}
     target = made.volumes[made.reference]

@@ -11,12 +11,12 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.errors import SubjectRejected
-from napari_pgan.imaging.io.parts import BRAIN
+from napari_pgan.imaging.io.parts import BRAIN, MASKS
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.bias import correct_bias
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
-from napari_pgan.imaging.registration.align import MARKS, Alignment, align
+from napari_pgan.imaging.registration.align import Alignment, align
 from napari_pgan.imaging.registration.atlas import Atlas
 from napari_pgan.imaging.registration.brain_mask import most_certain_brain, stripped_brain, volume_ml
 from napari_pgan.imaging.registration.pictures import WindowedVolume, outline, write_picture
@@ -90,7 +90,7 @@ def preprocess(
     SubjectRejected
         An image or mask is empty, no brain is found, a registration failed, marks lie outside the head.
     """
-    images = {part: volume for part, volume in volumes.items() if part not in MARKS}
+    images = {part: volume for part, volume in volumes.items() if part not in MASKS}
     reference = steps.reference or next(iter(images))
     given = volumes.get(BRAIN) if steps.strip else None
     parts = {part: volume for part, volume in volumes.items() if part != BRAIN}

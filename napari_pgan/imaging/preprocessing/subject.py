@@ -13,7 +13,7 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.cohort import Source
 from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.parts import BRAIN, MASKS, SEGMENTATION
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.crop import Crop, crop_around
@@ -21,7 +21,6 @@ from napari_pgan.imaging.normalise.field_of_view import head_extent
 from napari_pgan.imaging.normalise.intensity import Foreground, Scaling, scale
 from napari_pgan.imaging.preprocessing.pipeline import off_grid, preprocess
 from napari_pgan.imaging.preprocessing.steps import NO_STEPS, PreprocessingSteps
-from napari_pgan.imaging.registration.align import MARKS
 from napari_pgan.imaging.registration.atlas import load_atlas
 from napari_pgan.schema import Channels
 
@@ -201,7 +200,7 @@ def read_parts(
 
 def _read(part: str, source: Source) -> Volume:
     assert not isinstance(source, tuple)  # those are photographs
-    return read_segmentation(source)[0] if part in MARKS else read_volume(source)
+    return read_segmentation(source)[0] if part in MASKS else read_volume(source)
 
 
 def _segmentation(segmentation: Volume, channels: Channels, ignored: tuple[int, ...]) -> Volume:
@@ -270,4 +269,4 @@ def scale_and_crop(window: Crop, part: str, array: np.ndarray, foreground: Foreg
 
 
 def _said(part: str) -> str:
-    return f"its {MARKS[part]}" if part in MARKS else part
+    return f"its {MASKS[part]}" if part in MASKS else part

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.errors import SubjectRejected
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.parts import MASKS, SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.atlas import SHIPPED, Atlas
@@ -30,7 +30,6 @@ from napari_pgan.imaging.registration.resampling import resample_image, resample
 
 ALIGNED = 0.75  # mm; volumes whose best pose is nearer than this to their headers' stay as they are
 MIN_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
-MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how it is called
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def align(
     """
     limits = limits or Limits()
     fixed = volumes[reference]
-    images = {part: volume for part, volume in volumes.items() if part not in MARKS}
+    images = {part: volume for part, volume in volumes.items() if part not in MASKS}
     wanted = (reference,) if aligned else tuple(images)
     pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in wanted}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
@@ -176,7 +175,7 @@ def align(
             write_picture(folder / f"{part}.png", overlay(own, other, box, found.matrix))
             write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
     inside = {}
-    for mark in MARKS.keys() & volumes.keys():
+    for mark in MASKS.keys() & volumes.keys():
         home, inside[mark] = (drawn_on or {}).get(mark), 1.0
         if home is None:
             home, inside[mark] = _home(mark, volumes, matrices, reference, pyramids[reference])
@@ -187,7 +186,7 @@ def align(
             failed(f"{part} {problem}")
     for mark, share in inside.items():
         if share < MIN_INSIDE:
-            failed(f"its {MARKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head")
+            failed(f"its {MASKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head")
     target, fitted = Volume(fixed.array, fixed.affine), None
     if atlas is not None:
         tell(f"Fitting {reference} to the atlas")
@@ -208,7 +207,7 @@ def align(
     heads: dict[str, Foreground] = {}
     for part, volume in volumes.items():
         matrix, stays = matrices[part], part in kept and volume.same_grid(target)
-        if part in MARKS:
+        if part in MASKS:
             smooth = smooth_labels and part == SEGMENTATION
             there[part] = volume if stays else resample_labels(volume, matrix, shape, affine, threads, smooth=smooth)
         elif stays:
@@ -301,7 +300,7 @@ def _home(
 ) -> tuple[str, float]:
     """The modality that a segmentation or mask was drawn on, and how much of what it marks lies in the head."""
     marked = volumes[mark]
-    for part in (reference, *(part for part in matrices if part not in MARKS)):
+    for part in (reference, *(part for part in matrices if part not in MASKS)):
         if marked.same_grid(volumes[part]):
             return part, 1.0
     index = np.argwhere(marked.array)[:, ::-1]

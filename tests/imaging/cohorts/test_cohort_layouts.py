@@ -1,4 +1,4 @@
-"""Cohorts are found as others lay them out: BIDS, DICOM, photographs beside masks, and as a plan says."""
+"""Cohorts are found in BIDS, in DICOM, as photographs beside masks, and by a plan."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from small_cohort import AFFINE, arrays
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts import bids, photo_folders
+from napari_pgan.imaging.cohorts.cohort import duplicate_problem
 from napari_pgan.imaging.cohorts.dicom_tree import modality_of
 from napari_pgan.imaging.cohorts.discover import find_cohort
 from napari_pgan.imaging.cohorts.plan import CohortPlan, read_plan
@@ -53,7 +54,7 @@ def test_bids(tmp_path: Path) -> None:
     assert cohort.content.modalities == ("t1", "t1ce", "t2", "flair")
     assert {s.name: s.problem for s in cohort.subjects} == {
         "sub-01": None,
-        "sub-02": "t2 is there twice; remove the one that is not meant, or say in a plan file which is",
+        "sub-02": duplicate_problem(["t2"]),
         "sub-03": None,
         "sub-04 ses-a": "t1ce, t2, flair and the segmentation are missing",
     }
@@ -73,7 +74,7 @@ def test_bids(tmp_path: Path) -> None:
         ("SAG T1 SE W/O", True, "t1"), ("3-Plane Scout", False, None), ("", False, None), ("AX T1 GD", False, "t1ce"),
     ],
 )  # fmt: skip
-def test_what_a_series_is(description: str, contrast: bool, modality: str | None) -> None:
+def test_series_descriptions_name_modalities(description: str, contrast: bool, modality: str | None) -> None:
     assert modality_of(description, contrast) == modality
 
 
@@ -89,7 +90,7 @@ def _write_exam(folder: Path, seed: int = 0, without: tuple[str, ...] = ()) -> N
     write_series(folder / "scout", np.ones((2, 4, 4), np.uint16), AFFINE, "LOCALIZER")
 
 
-def test_a_dicom_tree_becomes_a_store_that_names_nobody(tmp_path: Path) -> None:
+def test_the_store_of_a_dicom_tree_holds_no_patient_data(tmp_path: Path) -> None:
     for i, name in enumerate((f"{PATIENT} {DATE}", "B", "C")):
         _write_exam(tmp_path / "tree" / name, i, without=("flair",) if name == "C" else ())
     cohort = find_cohort(tmp_path / "tree")
@@ -130,7 +131,7 @@ def test_drive_and_chase(shared_data: Path) -> None:
 
 
 @given(st.sets(st.integers(0, 120), min_size=2, max_size=9), st.sampled_from(["", "_a", "-mask", "gt"]), st.booleans())
-def test_masks_are_found_by_what_differs(numbers: set[int], tail: str, padded: bool) -> None:
+def test_masks_are_matched_by_the_differing_part_of_names(numbers: set[int], tail: str, padded: bool) -> None:
     called = [f"{n:03d}" if padded else str(n) for n in sorted(numbers)]
     every = _paths(*(f"images/pic_{c}.jpg" for c in called), *(f"masks/m{c}{tail}.png" for c in called))
     cohort = photo_folders.find(Path("/x"), every)
@@ -140,7 +141,7 @@ def test_masks_are_found_by_what_differs(numbers: set[int], tail: str, padded: b
         assert subject.files["seg"] == (Path(f"/x/masks/m{subject.name}{tail}.png"),)
 
 
-def test_folders_that_could_both_hold_the_masks_are_asked_about() -> None:
+def test_two_possible_mask_folders_are_refused() -> None:
     every = _paths(*(f"{w}/{i}.png" for w in ("images", "1st_manual", "2nd_manual") for i in range(3)))
     with pytest.raises(InputError, match="several folders beside its pictures"):
         photo_folders.find(Path("x"), every)
@@ -161,15 +162,15 @@ def _write_planned(folder: Path) -> Path:
     return folder
 
 
-def test_a_plan_says_which_file_is_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_assigns_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from napari_pgan.cli.app import main
 
     source = _write_planned(tmp_path / "in")
     words = ["prepare", str(source), str(tmp_path / "a.zarr"), "--plan", str(source / "plan.yaml"), "--workers", "1"]
     assert main([*words, "--dry-run"]) == 0
-    said = capsys.readouterr().err
-    assert "D v1: the segmentation is missing; flair, t1" in said
-    assert "5 subjects found, 4 of them complete" in said
+    output = capsys.readouterr().err
+    assert "D v1: the segmentation is missing; flair, t1" in output
+    assert "5 subjects found, 4 of them complete" in output
     assert main([*words, "--split", "0.5,0.5,0"]) == 0
     store = open_store(tmp_path / "a.zarr")
     assert store.channels.modalities == ("t1", "flair")
@@ -193,12 +194,12 @@ def test_a_plan_says_which_file_is_which(tmp_path: Path, capsys: pytest.CaptureF
         )
 
 
-def test_one_file_for_two_modalities_would_be_one_channel_twice() -> None:
+def test_one_file_for_two_modalities_is_a_problem() -> None:
     plan = CohortPlan(modalities={"t1": "{subject}/*T1*.nii", "t1ce": "{subject}/*T1C*.nii", "t2": "{subject}/T2.nii"})
     paths = _paths("A/T1.nii", "A/T1C.nii", "A/T2.nii", "B/T1C.nii", "B/T2.nii", "C/T1_.nii", "C/T2.nii")
     assert {s.name: s.problem for s in plan.find(Path("/x"), paths).subjects} == {
-        "A": "t1 is there twice; remove the one that is not meant, or say in a plan file which is",
-        "B": "t1 and t1ce are one and the same file; make the plan's patterns narrower",
+        "A": duplicate_problem(["t1"]),
+        "B": "t1 and t1ce are the same file; make the plan's patterns narrower",
         "C": "t1ce is missing",
     }
 
@@ -211,30 +212,30 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "fact"),
     [
-        ("modalities: {t1: '../{subject}.nii'}", "t1: '../{subject}.nii' points outside the source"),
+        ("modalities: {t1: '../{subject}.nii'}", "t1: '../{subject}.nii' points outside"),
         ("modalities: {t1: '/etc/{subject}'}", "points outside the source"),
         ("modalities: {t1: 'a/../../{subject}'}", "points outside the source"),
-        ("modalities: {../../x: '{subject}'}", "'../../x' is no name of a modality"),
-        ("modalities: {Atlas: '{subject}'}", "'Atlas' is the atlas's name; call the modality something else"),
-        ("modalities: {seg: '{subject}'}", "'seg' is the segmentation's name"),
-        ("modalities: {a/b: '{subject}'}", "'a/b' is no name of a modality"),
-        ("modalities: {t1: 'a.nii'}", "says nowhere what the {subject} is"),
-        ("modalities: {t1: '{subject:(}'}", "expression that is not understood"),
+        ("modalities: {../../x: '{subject}'}", "'../../x' is not a modality name"),
+        ("modalities: {Atlas: '{subject}'}", "'Atlas' is the name of the atlas"),
+        ("modalities: {seg: '{subject}'}", "'seg' is the name of the segmentation"),
+        ("modalities: {a/b: '{subject}'}", "'a/b' is not a modality name"),
+        ("modalities: {t1: 'a.nii'}", "'a.nii' lacks the placeholder {subject}"),
+        ("modalities: {t1: '{subject:(}'}", "invalid regular expression"),
         ("modalities: {t1: '{patient}'}", "{patient} is unknown"),
-        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "label: there is no such key; did you mean 'labels'? "),
-        ("modalities: {t1: '{subject}'}\ncolour: red", "colour: there is no such key; there are modalities, "),
-        ("modalities: {t1: '{subject}'}\ngrid: {sise: 64}", "grid.sise: there is no such key; did you mean 'size'?"),
-        ("modalities: {t1: {serie: 'T1*'}}", "modalities.t1.serie: there is no such key; did you mean 'series'? there"),
-        ("modalities: {t1: 5}", "modalities.t1: input should be a valid string, not 5"),
-        ("modalities: {t1: '{subject}'}\ngrid: {size: 100}", "grid.size: size 100 cannot be grown by doubling"),
-        ("modalities: {t1: '{subject}'}\ngrid: {fov: -1}", "grid.fov: -1 is no length; give millimetres"),
-        ("modalities: {t1: '{subject}'}\ngrid: {fov: wide}", "grid.fov: input should be a valid number, not 'wide'"),
-        ("modalities: {t1: '{subject}'}\nlabels: {1: a}", "there are labels, but no segmentation"),
-        ("modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {999: a}", "labels.999: input should"),
-        ("modalities: {t1: '{subject}'}\nreference: t2", "the reference 't2' is none of the modalities"),
-        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis: input should be 'axial', 'coronal' or"),
+        ("modalities: {t1: '{subject}'}\nlabel: {1: a}", "no key 'label'; did you mean 'labels'?"),
+        ("modalities: {t1: '{subject}'}\ncolour: red", "no key 'colour'; known keys are modalities, "),
+        ("modalities: {t1: '{subject}'}\ngrid: {sise: 64}", "no key 'grid.sise'; did you mean 'grid.size'?"),
+        ("modalities: {t1: {serie: 'T1*'}}", "no key 'modalities.t1.serie'; did you mean 'modalities.t1.series'?"),
+        ("modalities: {t1: 5}", "modalities.t1 is 5; it should be a valid"),
+        ("modalities: {t1: '{subject}'}\ngrid: {size: 100}", "grid.size: size 100 cannot"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: -1}", "grid.fov: -1 is not a length"),
+        ("modalities: {t1: '{subject}'}\ngrid: {fov: wide}", "grid.fov is 'wide'; it should be a valid"),
+        ("modalities: {t1: '{subject}'}\nlabels: {1: a}", "labels but no segmentation"),
+        ("modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {999: a}", "labels.999"),
+        ("modalities: {t1: '{subject}'}\nreference: t2", "the reference 't2'"),
+        ("modalities: {t1: '{subject}'}\ngrid: {axis: up}", "grid.axis is 'up'; it should be 'axial', 'coronal' or"),
         (
             "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: a, 2: a}",
             "two label values are called 'a'",
@@ -243,22 +244,22 @@ def test_a_plan_for_dicom(tmp_path: Path) -> None:
             "modalities: {t1: '{subject}'}\nsegmentation: 's/{subject}'\nlabels: {1: {name: a, color: red}}",
             "label 'a' has the colour 'red'",
         ),
-        ("labels: {}", "name either modalities or a photograph"),
-        ("- 1", "is no plan"),
-        ("a: [", "is no sound YAML in line"),
+        ("labels: {}", "either modalities or a photograph"),
+        ("- 1", "does not hold keys"),
+        ("a: [", "is not valid YAML in line"),
     ],
 )  # fmt: skip
-def test_a_plan_that_is_wrong_is_refused_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_invalid_plans_are_refused_in_one_line(tmp_path: Path, text: str, fact: str) -> None:
     (tmp_path / "plan.yaml").write_text(text)
     with pytest.raises(InputError) as caught:
         read_plan(tmp_path / "plan.yaml")
-    assert sentence in str(caught.value)
+    assert fact in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "plan.yaml"))
     assert "\n" not in str(caught.value)
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_plan_or_is_refused(text: str) -> None:
+def test_any_pattern_is_accepted_or_refused(text: str) -> None:
     try:
         CohortPlan.model_validate({"modalities": {"t1": text}})
     except ValueError:

@@ -1,4 +1,4 @@
-"""The plans of docs/prepare.md find the real cohorts that they are for."""
+"""The plans in docs/prepare.md find the real cohorts that they describe."""
 
 from __future__ import annotations
 

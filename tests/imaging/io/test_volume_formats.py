@@ -1,4 +1,4 @@
-"""Every format takes a volume there and back, in its place; what cannot be a volume is refused with one sentence."""
+"""Round trips through every format keep voxels and geometry; invalid files are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABELS = (Label(1, "necrotic core", "#4daf4a"), Label(2, "oedema", "#ffd92f"), L
 
 @st.composite
 def affines(draw: st.DrawFn) -> np.ndarray:
-    """Oblique by any angle, flipped or not, anisotropic."""
+    """Draw oblique, flipped and anisotropic affines."""
     angles = draw(st.tuples(*[st.floats(-180, 180)] * 3))
     spacing = draw(st.tuples(*[st.floats(0.4, 6)] * 3))
     flips = draw(st.tuples(*[st.sampled_from([-1, 1])] * 3))
@@ -40,10 +40,7 @@ def affines(draw: st.DrawFn) -> np.ndarray:
 
 @given(affines(), st.sampled_from(FORMATS), st.sampled_from(["SPL", "PIL", "LIP"]))
 @quick
-def test_there_and_back_by_way_of_canonical_axes(
-    tmp_path: Path, affine: np.ndarray, suffix: str, orientation: str
-) -> None:
-    """Read, turned, written, read and turned back: the same voxels in the same places, images and labels alike."""
+def test_round_trips_through_canonical_axes(tmp_path: Path, affine: np.ndarray, suffix: str, orientation: str) -> None:
     original = Volume(np.random.default_rng(0).integers(-300, 3000, (4, 5, 6)).astype(np.int16), affine)
     write_volume(tmp_path / f"a{suffix}", original)
     write_volume(tmp_path / f"b{suffix}", orient(read_volume(tmp_path / f"a{suffix}"), orientation))
@@ -54,8 +51,8 @@ def test_there_and_back_by_way_of_canonical_axes(
 
 @given(affines())
 @quick
-def test_there_and_back_by_way_of_another_grid(affine: np.ndarray) -> None:
-    """Through a grid of 1 mm along the patient's axes: labels of some size stay, images within interpolation error."""
+def test_round_trips_through_another_grid(affine: np.ndarray) -> None:
+    """Through a grid of 1 mm along the patient's axes, large labels are kept and images within interpolation error."""
     random = np.random.default_rng(0)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     affine = affine.copy()
@@ -64,25 +61,25 @@ def test_there_and_back_by_way_of_another_grid(affine: np.ndarray) -> None:
     smooth /= np.abs(smooth).max()
     original = Volume(smooth, affine)
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in smooth.shape[::-1]])).reshape(3, -1)
-    places = affine[:3, :3] @ corners + affine[:3, 3:]
-    low, high = places.min(axis=1) - 1, places.max(axis=1) + 1
+    points = affine[:3, :3] @ corners + affine[:3, 3:]
+    low, high = points.min(axis=1) - 1, points.max(axis=1) + 1
     fine = np.diag([-1.0, -1.0, 1.0, 1.0])
     fine[:3, 3] = high[0], high[1], low[2]
     shape = tuple(np.ceil(high - low).astype(int)[::-1] + 1)
-    stay = np.eye(4)
-    back = resample_image(resample_image(original, stay, shape, fine), stay, smooth.shape, affine)
+    identity = np.eye(4)
+    back = resample_image(resample_image(original, identity, shape, fine), identity, smooth.shape, affine)
     inside = (slice(1, -1),) * 3
     assert np.abs(back.array - smooth)[inside].max() < 0.1
     assert back.same_grid(original)
     labels = Volume((smooth > 0.1).astype(np.uint8) * 4, affine)
-    again = resample_labels(resample_labels(labels, stay, shape, fine), stay, smooth.shape, affine)
+    again = resample_labels(resample_labels(labels, identity, shape, fine), identity, smooth.shape, affine)
     assert set(np.unique(again.array)) <= {0, 4}
     assert (again.array == labels.array)[inside].mean() > 0.99
 
 
 @given(affines())
 @quick
-def test_segments_keep_names_colours_and_places(tmp_path: Path, affine: np.ndarray) -> None:
+def test_segments_keep_names_colours_and_geometry(tmp_path: Path, affine: np.ndarray) -> None:
     array = np.random.default_rng(0).choice([0, 1, 2, 4], (4, 5, 6)).astype(np.uint8)
     write_segmentation(tmp_path / "a.seg.nrrd", Volume(array, affine), LABELS)
     volume, labels = read_segmentation(tmp_path / "a.seg.nrrd")
@@ -92,7 +89,7 @@ def test_segments_keep_names_colours_and_places(tmp_path: Path, affine: np.ndarr
     np.testing.assert_array_equal(read_volume(tmp_path / "a.seg.nrrd").array, array)
 
 
-def test_the_header_is_what_slicer_documents(tmp_path: Path) -> None:
+def test_the_segmentation_header_follows_slicers_documentation(tmp_path: Path) -> None:
     """https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html#segmentations-file-format"""
     write_segmentation(tmp_path / "a.seg.nrrd", Volume(np.ones((2, 3, 4), np.uint8), np.eye(4)), LABELS[:1])
     header = (tmp_path / "a.seg.nrrd").read_bytes().partition(b"\n\n")[0].decode("ascii")
@@ -103,12 +100,12 @@ def test_the_header_is_what_slicer_documents(tmp_path: Path) -> None:
     assert entries["Segment0_Extent"] == "0 3 0 2 0 1"
     assert entries["Segmentation_MasterRepresentation"] == "Binary labelmap"
     assert "space: left-posterior-superior" in header
-    with pytest.raises(InputError, match="value 3, which no label has"):
+    with pytest.raises(InputError, match="value 3"):
         write_segmentation(tmp_path / "b.seg.nrrd", Volume(np.full((2, 3, 4), 3), np.eye(4)), LABELS)
 
 
-def test_segments_in_layers_become_one_map(tmp_path: Path) -> None:
-    """Two segments that overlap, each with the value 1 in a layer of its own, as Slicer writes them."""
+def test_segments_in_layers_are_merged(tmp_path: Path) -> None:
+    """Slicer writes overlapping segments to layers of their own, each with the value 1."""
     layers = np.zeros((2, 3, 4, 2), np.uint8)
     layers[:, :2, :, 0], layers[:, 1:, :, 1] = 1, 1
     image = sitk.GetImageFromArray(layers, isVector=True)
@@ -121,7 +118,7 @@ def test_segments_in_layers_become_one_map(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.array[0, :, 0], [1, 2, 2])
 
 
-def test_one_slice_is_a_volume_of_one(tmp_path: Path) -> None:
+def test_two_dimensional_images_become_one_slice(tmp_path: Path) -> None:
     plane = np.arange(12, dtype=np.int16).reshape(3, 4)
     affine = np.diag([-1.5, -1.5, 4, 1.0])
     nib.save(nib.Nifti1Image(plane, affine), tmp_path / "a.nii")
@@ -140,7 +137,7 @@ def test_real_slices_and_their_mask_share_a_grid(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 @pytest.mark.parametrize("code", ["none", "qform", "sform"])
-def test_spacing_that_is_none_is_not_made_up(tmp_path: Path, value: float, code: str) -> None:
+def test_invalid_spacing_is_refused(tmp_path: Path, value: float, code: str) -> None:
     header = nib.Nifti1Header()
     header.set_data_shape((3, 4, 5))
     header.set_data_dtype(np.uint8)
@@ -152,7 +149,7 @@ def test_spacing_that_is_none_is_not_made_up(tmp_path: Path, value: float, code:
         header["sform_code"] = 1
         header["srow_x"], header["srow_y"], header["srow_z"] = (1, 0, 0, 0), (0, value, 0, 0), (0, 0, 1, 0)
     (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(4 + 60))
-    with pytest.raises(VolumeError, match=r"a\.nii (has no sound|is no readable)"):
+    with pytest.raises(VolumeError, match=r"a\.nii (has an invalid|is not a readable)"):
         read_volume(tmp_path / "a.nii")
 
 
@@ -164,7 +161,7 @@ def test_sheared_axes_are_refused(tmp_path: Path, degrees: float, axis: int, oth
     image = nib.Nifti1Image(np.ones((3, 4, 5), np.uint8), None)
     image.set_sform(affine, code=1)
     nib.save(image, tmp_path / "a.nii")
-    with pytest.raises(VolumeError, match=f"sheared by {degrees:.1f}|no sound axes"):
+    with pytest.raises(VolumeError, match=f"sheared by {degrees:.1f}|invalid axes"):
         read_volume(tmp_path / "a.nii")
 
 
@@ -183,7 +180,9 @@ def _nhdr(data: str) -> str:
     "name", ["../secret.raw", "/etc/hostname", "sub/../../secret.raw", "..", "C:\\secret.raw", "link"]
 )
 @pytest.mark.parametrize(("suffix", "header"), [(".mha", _mha), (".mhd", _mha), (".nrrd", _nhdr), (".nhdr", _nhdr)])
-def test_headers_open_no_file_elsewhere(tmp_path: Path, suffix: str, header: Callable[[str], str], name: str) -> None:
+def test_data_files_outside_the_folder_are_not_opened(
+    tmp_path: Path, suffix: str, header: Callable[[str], str], name: str
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (tmp_path / "secret.raw").write_bytes(bytes(8))
@@ -197,7 +196,7 @@ def test_headers_open_no_file_elsewhere(tmp_path: Path, suffix: str, header: Cal
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_truncated_nrrd_is_refused(tmp_path: Path, compressed: bool) -> None:
+def test_truncated_nrrd_files_are_refused(tmp_path: Path, compressed: bool) -> None:
     array = np.random.default_rng(0).integers(0, 1000, (20, 24, 16)).astype(np.int16)
     sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / "whole.nrrd"), compressed)
     whole = (tmp_path / "whole.nrrd").read_bytes()
@@ -209,7 +208,7 @@ def test_a_truncated_nrrd_is_refused(tmp_path: Path, compressed: bool) -> None:
 
 @given(st.binary(max_size=400))
 @quick
-def test_noise_is_no_nrrd(tmp_path: Path, noise: bytes) -> None:
+def test_random_bytes_are_no_nrrd(tmp_path: Path, noise: bytes) -> None:
     for suffix in (".nrrd", ".nhdr", ".mhd", ".seg.nrrd"):
         (tmp_path / f"a{suffix}").write_bytes(noise)
         with pytest.raises(VolumeError):
@@ -218,10 +217,10 @@ def test_noise_is_no_nrrd(tmp_path: Path, noise: bytes) -> None:
 
 def test_colours_and_several_values_are_refused(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 3), np.uint8), isVector=True), str(tmp_path / "a.nrrd"))
-    with pytest.raises(VolumeError, match="several values a voxel"):
+    with pytest.raises(VolumeError, match="several values"):
         read_volume(tmp_path / "a.nrrd")
 
 
-def test_other_endings_are_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"volumes are written as \.nii\.gz"):
+def test_unknown_suffixes_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.png.*\.nii\.gz"):
         write_volume(tmp_path / "a.png", Volume(np.zeros((2, 2, 2), np.uint8), np.eye(4)))
