@@ -78,25 +78,25 @@ def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
     exam = dock.exam
     with tempfile.TemporaryDirectory() as folder:
         write_exam(Path(folder), seed, 96)
-        exam.take_folder(folder)
-        wait(lambda: exam.parts.rowCount() == 4 and exam.preview_button.isEnabled())
+        exam.open_paths([folder])
+        wait(lambda: exam.source.table.rowCount() == 4 and exam.preview_button.isEnabled())
         exam.preview_button.click()
-        wait(lambda: exam.send_button.isEnabled() and len(viewer.layers) == 1)
-    exam.comparison.box.modality.setCurrentIndex(exam.comparison.box.modality.findData("t2"))
-    exam.comparison.box.changed.emit()
+        wait(lambda: exam.add_button.isEnabled() and len(viewer.layers) == 1)
+    form = exam.comparison.form
+    form.fields["part"].value = "t2"
     area = dock.tabs.widget(0)
     area.verticalScrollBar().setValue(0)
-    exam.comparison.box.before.setChecked(True)
+    form.before.setChecked(True)
     if everything:
         shoot("prepare-before.png")
-    exam.comparison.box.after.setChecked(True)
+    form.after.setChecked(True)
     shoot("prepare.png")
     if everything:
         area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
-        exam.send_button.click()
+        exam.add_button.click()
         wait(lambda: exam.patient.button.isEnabled())
         shoot("prepare-sent.png")
-        exam.comparison.box.how.setCurrentText("Swipe")
+        form.fields["mode"].value = "Swipe"
         settle(0.5)
         shoot("prepare-swipe.png")
         dock.tabs.setCurrentIndex(1)
@@ -112,9 +112,9 @@ def prepare_cohort(tab: Any, folder: Path, wait: Callable[[Callable[[], bool]], 
 
     write_cohort(folder / "cohort", 5, seed=1, size=32)
     next(folder.glob("cohort/phantom_0002/*t2*")).unlink()
-    tab.source.setText(str(folder / "cohort"))
-    tab.store.setText(str(folder / "a-cohort-with-a-long-name.zarr"))
-    tab.grid.pixels.setCurrentIndex(1)
+    tab.paths.fields["source"].value = str(folder / "cohort")
+    tab.paths.fields["store"].value = str(folder / "a-cohort-with-a-long-name.zarr")
+    tab.grid.fields["size"].value = 32
     tab.prepare_button.click()
     wait(lambda: not tab.process.is_running)
 

@@ -1,9 +1,9 @@
-"""Two volumes in one picture: a chequerboard, or one wiped over the other."""
+"""Two volumes in one picture: a chequerboard, or a swipe of one over the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 
 PREVIEW = "preview"
-_BRIGHTEST = 99.5
-_DIM = 0.4  # of the shade of what is taken off with the skull
+_WHITE_PERCENTILE = 99.5
+_STRIPPED_BRIGHTNESS = 0.4  # of voxels that skull stripping removes
 
 
-class Compared:
-    """An exam brought together, and its shades for the picture.
+class ExamComparison:
+    """Pictures of a registered exam before and after registration.
 
     Parameters
     ----------
     together
-        The exam. Where its skull is taken off, what goes with it is dimmed.
+        The exam. Voxels that skull stripping removes are dimmed.
     """
 
     def __init__(self, together: PreprocessedExam) -> None:
@@ -34,68 +34,76 @@ class Compared:
         self.pairs = [(f"{together.reference} | {part}", part) for part in others]
         if together.atlas is not None:
             self.pairs.insert(0, (f"atlas | {together.reference}", ATLAS))
+            self._atlas = to_uint8(together.atlas.array, float(together.atlas.array.min()))
         elif not others:
             self.pairs = [(together.reference, together.reference)]
         self._after, self._before = {}, {}
         for part in together.images:
-            found, after, before = together.foregrounds[part], together.volumes[part], together.before[part]
-            plain = grey(after.array, found.background)
-            self._before[part] = plain if before is after else grey(before.array, found.background)
-            self._after[part] = np.where(found.mask, plain, plain * _DIM).astype(np.uint8) if found.stripped else plain
-        if together.atlas is not None:
-            self._atlas = grey(together.atlas.array, float(together.atlas.array.min()))
+            foreground, after, before = together.foregrounds[part], together.volumes[part], together.before[part]
+            shades = to_uint8(after.array, foreground.background)
+            self._before[part] = shades if before is after else to_uint8(before.array, foreground.background)
+            if foreground.stripped:
+                shades = np.where(foreground.mask, shades, shades * _STRIPPED_BRIGHTNESS).astype(np.uint8)
+            self._after[part] = shades
 
     def picture(self, part: str, after: bool, swipe: bool, value: float, axis: int) -> LayerTuple:
-        """The layer in which two images stand together: the reference and a modality, or the atlas and the reference.
+        """A layer that shows the reference with a modality, or the atlas with the reference.
 
         Parameters
         ----------
         part
-            The second of one of `pairs`.
+            The second item of one of `pairs`.
         after
-            What was registered, or as the headers say.
+            Show the registered images; else the images where their headers place them.
         swipe
-            Wiped one over the other; else a chequerboard.
+            Show a swipe; else a chequerboard.
         value
-            How far the first reaches in percent, or how long a field is in millimetres.
+            Share of the first image in percent (swipe), or length of a field in millimetres (chequerboard).
         axis
-            Along which it is wiped.
+            Array axis of the swipe.
         """
         from napari_pgan.schema import Grid
 
         together = self.together
         volume, shades = together.volumes[together.reference], self._after if after else self._before
         if part in together.images:
-            own, other = self._after[together.reference], shades[part]
+            first, second = self._after[together.reference], shades[part]
         else:
-            own, other = self._atlas, shades[together.reference]
-        made = wiped(own, other, value / 100, axis) if swipe else chequered(own, other, volume.spacing, value)
+            first, second = self._atlas, shades[together.reference]
+        if swipe:
+            picture = swiped(first, second, value / 100, axis)
+        else:
+            picture = chequerboard(first, second, volume.spacing, value)
         grid = Grid(volume.array.shape, volume.spacing, volume.orientation)
-        about: Mapping[str, Any] = {"slot": PREVIEW, PREVIEW: True, "grid": grid.to_dict()}
         options = {
             "name": PREVIEW, **placement(grid), "contrast_limits": (0, 255), "colormap": "gray",
-            "interpolation2d": "linear", "metadata": {METADATA_KEY: about},
+            "interpolation2d": "linear",
+            "metadata": {METADATA_KEY: {"slot": PREVIEW, PREVIEW: True, "grid": grid.to_dict()}},
         }  # fmt: skip
-        return np.ascontiguousarray(made), options, "image"
+        return np.ascontiguousarray(picture), options, "image"
 
 
-def grey(array: np.ndarray, background: float) -> np.ndarray:
-    """A volume in 256 shades, black at its background and white where its brightest half percent begins."""
-    inside = array[array > background]
-    high = float(np.percentile(inside[:: max(1, inside.size // 200_000)], _BRIGHTEST)) if inside.size else background
-    shades = (array.astype(np.float32) - np.float32(background)) * np.float32(255 / max(high - background, 1e-6))
+def to_uint8(array: np.ndarray, background: float) -> np.ndarray:
+    """Scale a volume to 0…255: black at the background, white from the 99.5th percentile of the foreground."""
+    foreground = array[array > background]
+    white = background
+    if foreground.size:
+        white = float(np.percentile(foreground[:: max(1, foreground.size // 200_000)], _WHITE_PERCENTILE))
+    shades = (array.astype(np.float32) - np.float32(background)) * np.float32(255 / max(white - background, 1e-6))
     return np.clip(shades, 0, 255, out=shades).astype(np.uint8)
 
 
-def chequered(a: np.ndarray, b: np.ndarray, spacing: Sequence[float], field: float) -> np.ndarray:
-    """`a` and `b` in turn, in cubes of `field` millimetres, so that edges run on where both agree.
+def chequerboard(a: np.ndarray, b: np.ndarray, spacing: Sequence[float], field: float) -> np.ndarray:
+    """`a` and `b` in alternating cubes; edges continue across the cubes where both are aligned.
 
     Parameters
     ----------
     a, b
-        Of one shape (z, y, x).
+        Volumes of one shape (z, y, x).
     spacing
-        Millimetres between voxels.
+        Voxel spacing in millimetres.
+    field
+        Edge length of a cube in millimetres.
     """
     board: np.ndarray = np.zeros((1, 1, 1), int)
     for axis, (n, step) in enumerate(zip(a.shape, spacing, strict=True)):
@@ -104,10 +112,8 @@ def chequered(a: np.ndarray, b: np.ndarray, spacing: Sequence[float], field: flo
     return np.where(board % 2 == 0, a, b)
 
 
-def wiped(a: np.ndarray, b: np.ndarray, share: float, axis: int) -> np.ndarray:
-    """`a` up to a share of the way along an axis, and `b` beyond."""
-    made = b.copy()
-    part = [slice(None)] * a.ndim
-    part[axis] = slice(0, round(share * a.shape[axis]))
-    made[tuple(part)] = a[tuple(part)]
-    return made
+def swiped(a: np.ndarray, b: np.ndarray, share: float, axis: int) -> np.ndarray:
+    """`a` in the first `share` of an axis, and `b` in the rest."""
+    position = round(share * a.shape[axis])
+    first, second = (np.split(volume, [position], axis)[i] for i, volume in enumerate((a, b)))
+    return np.concatenate([first, second], axis)

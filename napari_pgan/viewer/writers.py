@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_pgan.viewer.layers import LayerTuple
-from napari_pgan.viewer.patient_space import save_for_patient
+from napari_pgan.viewer.patient_space import save_in_patient_space
 from napari_pgan.viewer.save import save_layers
 
 
@@ -14,4 +14,4 @@ def write_layers(path: str, layers: list[LayerTuple]) -> list[str]:
 
 def write_for_patient(path: str, layers: list[LayerTuple]) -> list[str]:
     """Save layers that lie beside a prepared exam on the grids that the exam was scanned on."""
-    return [str(file) for file in save_for_patient(path, layers)]
+    return [str(file) for file in save_in_patient_space(path, layers)]

@@ -66,12 +66,12 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
 
     exam, viewer = dock.exam, dock.viewer
     own = viewer.add_image(np.ones((5, 5, 5)), name="mine t1")
-    assert exam.parts.parts() == {"t1": own}
+    assert exam.source.table.parts() == {"t1": own}
     exam._session.use(model, "small")
-    exam.take_folder(exam_folder)
-    wait(qtbot, lambda: exam.parts.rowCount() == 2)
-    assert list(exam.parts.parts()) == ["t1", "t2"]
-    assert exam.send_button.toolTip() == "Preview the exam first"
+    exam.open_paths([str(exam_folder)])
+    wait(qtbot, lambda: exam.source.table.rowCount() == 2)
+    assert list(exam.source.table.parts()) == ["t1", "t2"]
+    assert exam.add_button.toolTip() == "Preview the exam first"
 
     gaps, last = [], [time.monotonic()]
     timer = QTimer()
@@ -83,36 +83,37 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     timer.stop()
     assert np.percentile(gaps, 90) < 0.2  # the window lives while it is worked
     assert not own.visible
-    assert [exam.figures.item(0, i).text()[:2] for i in range(1)] == ["t2"]
-    before, after = exam.figures.item(0, 1).text().split(" → ")
+    assert [exam.registration.item(0, i).text()[:2] for i in range(1)] == ["t2"]
+    before, after = exam.registration.item(0, 1).text().split(" → ")
     assert float(after) > float(before)
 
+    form = exam.comparison.form
     for change in (
-        lambda: exam.comparison.box.before.setChecked(True),
-        lambda: exam.comparison.box.slider.setValue(12),
-        lambda: exam.comparison.box.how.setCurrentText("Swipe"),
-        lambda: exam.comparison.box.slider.setValue(80),
+        lambda: form.before.setChecked(True),
+        lambda: setattr(form.fields["field"], "value", 12),
+        lambda: setattr(form.fields["mode"], "value", "Swipe"),
+        lambda: setattr(form.fields["position"], "value", 80),
         lambda: viewer.dims.transpose(),
     ):
         picture_changes(qtbot, viewer.layers["preview"], change)
 
-    exam.steps.bias.setChecked(True)
-    assert exam.send_button.toolTip() == "Volumes or steps have changed: preview again"
-    exam.steps.bias.setChecked(False)
-    exam.send_button.click()
+    exam.steps.fields["bias"].native.setChecked(True)
+    assert exam.add_button.toolTip() == "Volumes or steps have changed: preview again"
+    exam.steps.fields["bias"].native.setChecked(False)
+    exam.add_button.click()
     wait(qtbot, exam.patient.button.isEnabled)
     names = [layer.name for layer in viewer.layers]
     assert names == ["mine t1", "preview", "exam t1", "exam t2", "exam segmentation"]
     assert own.visible
     assert not viewer.layers["preview"].visible
     assert viewer.layers["exam t2"].data.shape[1:] == model.card.grid.shape
-    assert "The model also knows t1ce, flair" in dock.status.text()
-    assert exam.parts.rowCount() == 2  # what the dock made is no exam
+    assert "t1ce, flair" in dock.status.text()
+    assert exam.source.table.rowCount() == 2  # what the dock made is no exam
 
     drawn = viewer.layers["exam segmentation"]
     drawn.data_setitem(np.nonzero(np.pad(np.ones((8, 10, 10)), ((10, drawn.data.shape[0] - 18), (3, 3), (3, 3)))), 4)
     viewer.layers.selection = {drawn}
-    exam.patient.onto.setCurrentIndex(exam.patient.onto.findData("t2"))
+    exam.patient.fields["onto"].value = "t2"
     exam.patient.save(tmp_path / "out.nii.gz")
     wait(qtbot, lambda: "Wrote 2 files" in dock.status.text())
     written, original = nib.load(tmp_path / "out_seg.nii.gz"), nib.load(exam_folder / "head_t2.nii.gz")
@@ -121,7 +122,7 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     by_menu = viewer.layers.save(str(tmp_path / "menu.nrrd"), selected=True, plugin="napari-pgan")
     assert [Path(p).name for p in by_menu] == ["menu_seg.seg.nrrd", "menu.json"]
 
-    exam.send_button.click()  # what was drawn stays; the rest is filled again
+    exam.add_button.click()  # what was drawn stays; the rest is filled again
     wait(qtbot, lambda: len(viewer.layers) == 6 and not exam._renderer.is_busy)
     assert drawn in viewer.layers
     assert (drawn.data == 4).sum() == 800
@@ -138,81 +139,82 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     viewer.add_labels(inner.astype(np.uint8), name="brain mask", scale=spacing)
     viewer.add_labels(small.labels.copy(), name="lesion", scale=spacing)
     average = viewer.add_image(small.images["t1"], name="average", scale=spacing, translate=(0, 0, 10))
-    assert exam.parts.parts().keys() == {"t1", "brain", "seg"}
+    assert exam.source.table.parts().keys() == {"t1", "brain", "seg"}
     for row in range(3):
-        line = exam.parts.cellWidget(row, 1).lineEdit()
+        line = exam.source.table.cellWidget(row, 1).lineEdit()
         words = line.fontMetrics().horizontalAdvance(line.text())
-        assert words + 20 < exam.parts.columnWidth(1)  # beside the arrow no word is cut off
+        assert words + 20 < exam.source.table.columnWidth(1)  # beside the arrow no word is cut off
         assert line.cursorPosition() == 0
     steps = exam.steps
-    assert not steps.strip.isEnabled()
-    assert "brain mask is among the volumes" in steps.strip.toolTip()
-    steps.register.setChecked(False)
-    assert "Labels stay" in steps.labels.toolTip()
+    assert not steps.fields["strip"].native.isEnabled()
+    assert "brain mask among the volumes" in steps.fields["strip"].native.toolTip()
+    steps.fields["register"].native.setChecked(False)
+    assert "not resampled" in steps.fields["labels"].native.toolTip()
     offered = [steps.atlas.itemText(i) for i in range(steps.atlas.count())]
-    assert offered == ["no atlas", "the shipped brain", "t1", "average", "a file…"]
+    assert offered == ["no atlas", "shipped brain", "t1", "average", "file…"]
     steps.atlas.setCurrentIndex(3)
     steps.atlas.activated.emit(3)
     assert steps.atlas.value == average
-    steps.labels.setCurrentIndex(steps.labels.findData("gaussian"))
+    steps.fields["labels"].value = "gaussian"
 
     exam.preview_button.click()
     wait(qtbot, lambda: "preview" in viewer.layers)
     assert "Ready" in dock.status.text()
-    assert exam.figures.item(0, 0).text() == "atlas"
-    assert float(exam.figures.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
-    assert exam.comparison.box.modality.currentText() == "atlas | t1"
+    assert exam.registration.item(0, 0).text() == "atlas"
+    assert float(exam.registration.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
+    assert exam.comparison.form.fields["part"].native.currentText() == "atlas | t1"
     stale = "Volumes or steps have changed: preview again"
     lesion, sources = viewer.layers["lesion"], [viewer.layers[name] for name in ("t1", "average")]
     lesion.paint((1, 1, 1), 4)
-    wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+    wait(qtbot, lambda: exam.add_button.toolTip() == stale)
     lesion.undo()
-    exam.steps.changed.emit()
-    assert exam.send_button.isEnabled()
+    exam.steps.changed.emit("bias", False)
+    assert exam.add_button.isEnabled()
     lesion.redo()  # of which napari tells nobody
-    exam.send_button.click()
+    exam.add_button.click()
     assert not exam._renderer.is_busy
-    assert exam.send_button.toolTip() == dock.status.text().removesuffix(".") == stale
+    assert exam.add_button.toolTip() == dock.status.text().removesuffix(".") == stale
     lesion.undo()
     for layer, name, other in ((x, name, other) for x in sources for name, other in CHANGES.items()):
         before = getattr(layer, name)
         setattr(layer, name, other(before))
-        wait(qtbot, lambda: exam.send_button.toolTip() == stale)
+        wait(qtbot, lambda: exam.add_button.toolTip() == stale)
         setattr(layer, name, before)
-        wait(qtbot, exam.send_button.isEnabled)
-    exam.grid.pixels.setCurrentIndex(exam.grid.pixels.findData(32))
-    exam.send_button.click()
+        wait(qtbot, exam.add_button.isEnabled)
+    exam.grid.fields["size"].value = 32
+    exam.add_button.click()
     wait(qtbot, exam.patient.button.isEnabled)
     sent, marked = viewer.layers["exam t1"].data, viewer.layers["exam segmentation"].data
     voxel = float(np.prod(viewer.layers["exam t1"].scale))
     assert (sent > -0.999).sum() * voxel == pytest.approx(inner.sum() * np.prod(spacing), rel=0.2)
     assert (marked > 0).sum() * voxel == pytest.approx((small.labels > 0).sum() * np.prod(spacing), rel=0.25)
-    assert [exam.patient.onto.itemData(i) for i in range(1, exam.patient.onto.count())] == ["t1", "seg"]
+    assert exam.patient.fields["onto"].choices == (None, "t1", "seg")
 
     viewer.layers.remove(average)  # an atlas that is gone is chosen no longer
     assert steps.atlas.value is None
-    assert exam.send_button.toolTip() == "Volumes or steps have changed: preview again"
-    steps.atlas.take_file(tmp_path / "none.nii.gz")
+    assert exam.add_button.toolTip() == "Volumes or steps have changed: preview again"
+    steps.atlas.add_file(tmp_path / "none.nii.gz")
     exam.preview_button.click()
     wait(qtbot, lambda: "none.nii.gz does not exist" in dock.status.text())
     assert head in viewer.layers
 
 
-def test_an_atlas_that_is_new_is_what_is_compared_and_a_choice_stays(qtbot: Any) -> None:
-    from napari_pgan.viewer.docks.prepare.compare_box import CompareBox
+def test_a_new_atlas_is_compared_first_and_a_choice_is_preserved(qtbot: Any) -> None:
+    from napari_pgan.viewer.docks.prepare.compare_form import CompareForm
 
-    box = CompareBox()
-    qtbot.addWidget(box)
+    form = CompareForm()
+    qtbot.addWidget(form)
+    part = form.fields["part"]
     modalities = [("t1 | t2", "t2"), ("t1 | flair", "flair")]
-    box.offer(modalities)
-    box.modality.setCurrentIndex(1)
-    box.offer(modalities)
-    assert box.modality.currentData() == "flair"
-    box.offer([("atlas | t1", "atlas"), *modalities])
-    assert box.modality.currentData() == "atlas"
-    box.modality.setCurrentIndex(1)
-    box.offer([("atlas | t1", "atlas"), *modalities])
-    assert box.modality.currentData() == "t2"
+    form.set_pairs(modalities)
+    part.value = "flair"
+    form.set_pairs(modalities)
+    assert part.value == "flair"
+    form.set_pairs([("atlas | t1", "atlas"), *modalities])
+    assert part.value == "atlas"
+    part.value = "t2"
+    form.set_pairs([("atlas | t1", "atlas"), *modalities])
+    assert part.value == "t2"
 
 
 def test_bad_input_is_a_sentence_and_nothing_is_lost(
@@ -222,19 +224,19 @@ def test_bad_input_is_a_sentence_and_nothing_is_lost(
     assert not exam.preview_button.isEnabled()
     assert "choose a folder" in exam.preview_button.toolTip()
     (tmp_path / "notes.txt").write_text("no images")
-    exam.take_folder(tmp_path)
+    exam.open_paths([str(tmp_path)])
     wait(qtbot, lambda: "holds no volume" in dock.status.text())
     (tmp_path / "broken_t1.nii.gz").write_bytes(b"\x1f\x8b broken")
-    exam.take_folder(tmp_path)
-    wait(qtbot, lambda: exam.parts.rowCount() == 1)
+    exam.open_paths([str(tmp_path)])
+    wait(qtbot, lambda: exam.source.table.rowCount() == 1)
     exam.preview_button.click()
     wait(qtbot, lambda: "fetch it again" in dock.status.text())
-    exam.layers_button.click()
+    exam.source.buttons[0].click()
     for name in ("t1", "t1 again"):
         viewer.add_image(small.images["t1"], name=name)
-    exam.parts.cellWidget(1, 1).setCurrentText("t1")
+    exam.source.table.cellWidget(1, 1).setCurrentText("t1")
     exam.preview_button.click()
-    assert "two volumes are taken for t1" in dock.status.text().lower()
+    assert "two volumes are marked as t1" in dock.status.text().lower()
     assert len(messages()) == 3
     assert not any("Traceback" in text for text in messages())
     assert [layer.name for layer in viewer.layers] == ["t1", "t1 again"]
@@ -280,28 +282,28 @@ def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
     victim = next(source.glob("*"))
     next(victim.glob("*t2*")).unlink()
     assert tab.list_button.toolTip() == "Choose the folder that holds the cohort"
-    tab.source.setText(str(source))
+    tab.paths.fields["source"].native.setText(str(source))
     tab.list_button.click()
-    wait(qtbot, lambda: "3 subjects found, 2 of them complete" in dock.status.text())
+    wait(qtbot, lambda: "3 subjects found, 2 complete" in dock.status.text())
     assert "t2 is missing" in tab.subjects.item(0, 2).text()
-    assert tab.prepare_button.toolTip() == "Name the store that it goes to"
+    assert tab.prepare_button.toolTip() == "Name the store to create"
 
-    tab.store.setText(str(tmp_path / "store.zarr"))
-    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(32))
+    tab.paths.fields["store"].native.setText(str(tmp_path / "store.zarr"))
+    tab.grid.fields["size"].value = 32
     tab.prepare_button.click()
     assert tab.prepare_button.text() == "Cancel"
     wait(qtbot, lambda: not tab.process.is_running)
     assert "2 of 3 subjects are in the store" in dock.status.text()
-    assert "1 set aside" in dock.status.text()
-    assert tab.subjects.item(0, 2).text() == "set aside: t2 is missing"
-    assert [tab.subjects.item(i, 2).text() for i in (1, 2)] == ["taken", "taken"]
+    assert "1 rejected" in dock.status.text()
+    assert tab.subjects.item(0, 2).text() == "rejected: t2 is missing"
+    assert [tab.subjects.item(i, 2).text() for i in (1, 2)] == ["prepared", "prepared"]
     assert not tab.quality_button.isEnabled()
 
-    tab.store.setText("")
+    tab.paths.fields["store"].native.setText("")
     tab.prepare()
     assert "name the store" in dock.status.text().lower()
-    tab.store.setText(str(tmp_path / "store.zarr"))
-    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(64))
+    tab.paths.fields["store"].native.setText(str(tmp_path / "store.zarr"))
+    tab.grid.fields["size"].value = 64
     tab.prepare_button.click()
     wait(qtbot, lambda: not tab.process.is_running)
     assert "was prepared with --size 32" in dock.status.text()
@@ -309,26 +311,26 @@ def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
 
     other = tmp_path / "other"
     write_cohort(other, 1, seed=3, size=32)
-    tab.store.setText(str(tmp_path / "other.zarr"))
-    tab.grid.pixels.setCurrentIndex(tab.grid.pixels.findData(32))
-    tab.source.setText(str(other))
+    tab.paths.fields["store"].native.setText(str(tmp_path / "other.zarr"))
+    tab.grid.fields["size"].value = 32
+    tab.paths.fields["source"].native.setText(str(other))
     assert tab.subjects.rowCount() == 0  # those listed are of another cohort
-    tab.steps.register.setChecked(True)
+    tab.steps.fields["register"].native.setChecked(True)
     tab.prepare_button.click()
-    tab.store.setText(str(tmp_path / "next.zarr"))  # while the command runs
-    tab.steps.register.setChecked(False)
+    tab.paths.fields["store"].native.setText(str(tmp_path / "next.zarr"))  # while the command runs
+    tab.steps.fields["register"].native.setChecked(False)
     wait(qtbot, lambda: not tab.process.is_running)
     assert tab.subjects.rowCount() == 1
-    assert [tab.subjects.item(0, column).text() for column in range(3)] == ["phantom_0001", "", "taken"]
+    assert [tab.subjects.item(0, column).text() for column in range(3)] == ["phantom_0001", "", "prepared"]
     assert tab._page == tmp_path / "other-quality" / "quality.html"
     assert tab.quality_button.isEnabled()
 
     code = (
         "import signal, sys, time\nprint('Subjects: 1/9 subjects (11%)', file=sys.stderr, flush=True)\ntime.sleep(60)"
     )
-    tab._start(tab.wish(), lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
+    tab._start(tab.request(), lambda: [sys.executable, "-c", code], lambda out: None, "Waiting")
     wait(qtbot, lambda: tab.bar.maximum() == 9)
     tab.prepare_button.click()
     wait(qtbot, lambda: not tab.process.is_running)
-    assert "goes on from there" in dock.status.text()
+    assert "resumes" in dock.status.text()
     assert json.loads((tmp_path / "store.zarr" / "zarr.json").read_text())["attributes"]

@@ -1,4 +1,4 @@
-"""The choice of an atlas: none, the shipped brain, a layer, or a file."""
+"""Choice of an atlas: none, the shipped template, a layer, or a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VOLUMES = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
 
 
 class AtlasChoice(QComboBox):
-    """What every image is fitted to.
+    """The atlas that images are registered to.
 
     Signals: `changed()`.
     """
@@ -30,7 +30,7 @@ class AtlasChoice(QComboBox):
         self._files: list[str] = []
         self._layers: list[tuple[str, Any]] = []
         self._values: list[Any] = []
-        self._before: Any = None
+        self._previous: Any = None
         self._fill(None)
         self.activated.connect(self._on_activated)
 
@@ -39,8 +39,8 @@ class AtlasChoice(QComboBox):
         """None, ``"template"``, the path of a file, or a layer."""
         return self._values[self.currentIndex()]
 
-    def offer(self, layers: Sequence[tuple[str, Any]]) -> None:
-        """Offer layers, by their names; what is chosen stays while it is there."""
+    def set_layers(self, layers: Sequence[tuple[str, Any]]) -> None:
+        """Replace the (name, layer) choices; the current choice is preserved if it still exists."""
         if [(name, id(layer)) for name, layer in layers] == [(name, id(layer)) for name, layer in self._layers]:
             return
         self._layers = list(layers)
@@ -49,8 +49,8 @@ class AtlasChoice(QComboBox):
         if self.value is not chosen:
             self.changed.emit()
 
-    def take_file(self, path: str | Path) -> None:
-        """Offer a file, and choose it."""
+    def add_file(self, path: str | Path) -> None:
+        """Add a file and choose it."""
         if str(path) not in self._files:
             self._files.append(str(path))
         self._fill(str(path))
@@ -58,32 +58,26 @@ class AtlasChoice(QComboBox):
 
     def _fill(self, chosen: Any) -> None:
         entries = [
-            ("no atlas", None, "Every image keeps the patient's own size and place"),
-            ("the shipped brain", TEMPLATE, "The ICBM average that comes with the package, on a grid of 1 mm"),
+            ("no atlas", None, "Every image keeps the patient's size and position"),
+            ("shipped brain", TEMPLATE, "The ICBM average that comes with the package, on a grid of 1 mm"),
             *((name, layer, "This layer of the viewer") for name, layer in self._layers),
             *((Path(file).name, file, file) for file in self._files),
-            ("a file…", _FILE, "Any volume of a head, or of a brain for images without skull"),
+            ("file…", _FILE, "Any volume of a head, or of a brain for skull-stripped images"),
         ]
         self.clear()
         self._values = [value for _, value, _ in entries]
         for i, (text, _value, tip) in enumerate(entries):
             self.addItem(text)
             self.setItemData(i, tip, Qt.ItemDataRole.ToolTipRole)
-        places = [i for i, value in enumerate(self._values) if value is chosen or _same_text(value, chosen)]
-        self.setCurrentIndex(places[0] if places else 0)
-        self._before = self.value
+        same = [v is chosen or (isinstance(v, str) and str(v) == chosen) for v in self._values]
+        self.setCurrentIndex(same.index(True) if True in same else 0)
+        self._previous = self.value
 
     def _on_activated(self, _: int) -> None:
         if self.value is not _FILE:
-            self._before = self.value
+            self._previous = self.value
             self.changed.emit()
-            return
-        file, _kind = QFileDialog.getOpenFileName(self, "A volume to fit every image to", "", _VOLUMES)
-        if file:
-            self.take_file(file)
+        elif file := QFileDialog.getOpenFileName(self, "Atlas volume", "", _VOLUMES)[0]:
+            self.add_file(file)
         else:
-            self._fill(self._before)
-
-
-def _same_text(a: Any, b: Any) -> bool:
-    return isinstance(a, str) and isinstance(b, str) and a == b
+            self._fill(self._previous)

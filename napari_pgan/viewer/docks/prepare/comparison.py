@@ -1,4 +1,4 @@
-"""The part of the dock Prepare that shows an exam before and after in the viewer."""
+"""Panel that shows an exam before and after registration in the viewer."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
-from napari_pgan.viewer.compare import Compared
+from napari_pgan.viewer.compare import ExamComparison
 from napari_pgan.viewer.display import Display
-from napari_pgan.viewer.docks.prepare.compare_box import CompareBox
+from napari_pgan.viewer.docks.prepare.compare_form import SWIPE, CompareForm
 from napari_pgan.viewer.layers import LayerTuple
 from napari_pgan.viewer.renderer import Renderer
 
 
-class Comparison(QWidget):
-    """One layer in which two images stand together; the person's own layers may be hidden meanwhile.
+class ComparisonPanel(QWidget):
+    """Controls of one layer that combines two images; it can hide all other layers.
 
     Signals: `failed(exception)`.
 
@@ -30,64 +30,67 @@ class Comparison(QWidget):
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._painter, self._shown = Renderer(self), Display()
-        self._compared: Compared | None = None
+        self._renderer, self._display = Renderer(self), Display()
+        self._comparison: ExamComparison | None = None
         self._hidden: list[Any] = []
-        self.box = CompareBox()
-        self.alone = QCheckBox("Hide the other layers")
-        self.alone.setChecked(True)
+        self.form = CompareForm()
+        self.hide_others = QCheckBox("Hide the other layers")
+        self.hide_others.setChecked(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.box)
-        layout.addWidget(self.alone)
-        self.box.changed.connect(self._paint)
-        self.alone.toggled.connect(self._on_alone)
-        self._painter.failed.connect(self.failed)
-        viewer.dims.events.order.connect(self._paint)  # the swipe follows what is across the screen
+        layout.addWidget(self.form)
+        layout.addWidget(self.hide_others)
+        self.form.changed.connect(lambda *_: self._update())
+        self.hide_others.toggled.connect(self._on_hide_others)
+        self._renderer.failed.connect(self.failed)
+        viewer.dims.events.order.connect(self._update)  # the swipe follows the horizontal axis
         viewer.layers.events.removed.connect(self._on_removed)
 
-    def show_exam(self, compared: Compared) -> None:
-        """Offer what can be compared in an exam, and show it."""
-        self._compared = compared
-        self.box.offer(compared.pairs)
-        self._paint()
+    def show_exam(self, comparison: ExamComparison) -> None:
+        """Show an exam."""
+        self._comparison = comparison
+        self.form.set_pairs(comparison.pairs)
+        self._update()
 
-    def put_away(self) -> None:
-        """Hide the picture, and show the layers that were hidden."""
-        for layer in self._shown.layers(self._viewer):
+    def hide_picture(self) -> None:
+        """Hide the picture and show the hidden layers again."""
+        for layer in self._display.layers(self._viewer):
             layer.visible = False
         self._show_others()
 
-    def end(self) -> None:
-        """No picture comes after this; layers that were hidden are shown again."""
+    def shut_down(self) -> None:
+        """Stop the work and show the hidden layers again."""
         self._show_others()
-        self._painter.stop()
-        self._viewer.dims.events.order.disconnect(self._paint)
+        self._renderer.stop()
+        self._viewer.dims.events.order.disconnect(self._update)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
 
-    def _paint(self, _: Any = None) -> None:
-        """Compose the picture in the background; of many wishes while a slider is dragged the newest counts."""
-        compared, box = self._compared, self.box
-        if compared is None or box.modality.currentData() is None:
+    def _update(self, _: Any = None) -> None:
+        """Compose the picture in the background; while a slider is dragged, only the newest request counts."""
+        comparison, options = self._comparison, self.form.read()
+        if comparison is None or options.part is None:
             return
-        axis = int(self._viewer.dims.displayed[-1]) - (self._viewer.dims.ndim - 3)
-        how = (box.modality.currentData(), box.after.isChecked(), box.is_swipe, float(box.slider.value()), max(axis, 0))
-        self._painter.request(lambda _: compared.picture(*how), self._on_painted, keep_running=True)
+        part, after, swipe = options.part, self.form.after.isChecked(), options.mode == SWIPE
+        value = float(options.position if swipe else options.field)
+        axis = max(int(self._viewer.dims.displayed[-1]) - (self._viewer.dims.ndim - 3), 0)
+        self._renderer.request(
+            lambda _: comparison.picture(part, after, swipe, value, axis), self._on_picture, keep_running=True
+        )
 
-    def _on_painted(self, made: LayerTuple) -> None:
-        new = not self._shown.layers(self._viewer)
-        self._shown.show(self._viewer, [made], live=self._painter.is_busy)
-        for layer in self._shown.layers(self._viewer):
+    def _on_picture(self, picture: LayerTuple) -> None:
+        is_new = not self._display.layers(self._viewer)
+        self._display.show(self._viewer, [picture], live=self._renderer.is_busy)
+        for layer in self._display.layers(self._viewer):
             layer.visible = True
-        if new:
-            look_at_middle(self._viewer)
-        if self.alone.isChecked():
+        if is_new:
+            centre_view(self._viewer)
+        if self.hide_others.isChecked():
             self._hide_others()
 
-    def _on_alone(self, on: bool) -> None:
+    def _on_hide_others(self, on: bool) -> None:
         if not on:
             self._show_others()
-        elif any(layer.visible for layer in self._shown.layers(self._viewer)):
+        elif any(layer.visible for layer in self._display.layers(self._viewer)):
             self._hide_others()
 
     def _on_removed(self, _: Any = None) -> None:
@@ -95,7 +98,7 @@ class Comparison(QWidget):
 
     def _hide_others(self) -> None:
         for layer in self._viewer.layers:
-            if layer.visible and layer not in self._shown.layers(self._viewer):
+            if layer.visible and layer not in self._display.layers(self._viewer):
                 layer.visible = False
                 self._hidden.append(layer)
 
@@ -105,7 +108,7 @@ class Comparison(QWidget):
         self._hidden = []
 
 
-def look_at_middle(viewer: Any) -> None:
-    """The middle of what was made, in full."""
+def centre_view(viewer: Any) -> None:
+    """Show the centre of the volume, with the whole slice in view."""
     viewer.dims.set_point(range(viewer.dims.ndim), (0.0,) * viewer.dims.ndim)
     viewer.reset_view()

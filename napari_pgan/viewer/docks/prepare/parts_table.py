@@ -1,10 +1,10 @@
-"""The table that says which layer or file of an exam is which modality."""
+"""Table that assigns a modality to each layer or file of an exam."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
@@ -13,29 +13,28 @@ from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidg
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
 from napari_pgan.viewer.docks.common.tables import fit_rows
+from napari_pgan.viewer.prepare_exam import ListedVolume
 
-if TYPE_CHECKING:
-    from napari_pgan.imaging.cohorts.exam_files import ExamVolume
-
-_MARKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # what is drawn on a modality, and how that is called
-_PARTS = {said: part for part, said in _MARKS.items()}
-_NOTHING = "—"
-_WIDEST = 160  # pixels of the column with the modality, however long a model's names are
+_MASKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # part → text
+_PARTS = {text: part for part, text in _MASKS.items()}
+_NONE = "—"
+_MAX_CHOICE_WIDTH = 160  # pixels
+_MAX_ROWS = 7
 _SUFFIX = re.compile(r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", re.IGNORECASE)
-_USUAL = ("t1", "t1ce", "t2", "flair", "pd")
+_COMMON_MODALITIES = ("t1", "t1ce", "t2", "flair", "pd")
 
 
 class PartsTable(QTableWidget):
-    """One row a volume, with the modality that it is taken for; a modality can be typed, too.
+    """One row for each volume, with an editable choice of its modality.
 
-    Signals: `changed()` when another modality was chosen or other volumes are shown.
+    Signals: `changed()` when a modality or the list of volumes changes.
     """
 
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, 2, parent)
-        self.setHorizontalHeaderLabels(["Volume", "is"])
+        self.setHorizontalHeaderLabels(["Volume", "Modality"])
         self.verticalHeader().hide()
         self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
@@ -45,88 +44,85 @@ class PartsTable(QTableWidget):
         self.setWordWrap(False)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._sources: list[Any] = []
-        self._offered: tuple[str, ...] = ()
+        self._modalities: tuple[str, ...] = ()
 
-    def show_volumes(self, volumes: Sequence[tuple[str, Any, str | None]], modalities: Sequence[str] = ()) -> None:
-        """Show other volumes.
+    def show_volumes(self, volumes: Sequence[ListedVolume], modalities: Sequence[str] = ()) -> None:
+        """Replace the rows; a modality that the user chose for a volume is preserved.
 
         Parameters
         ----------
         volumes
-            Name, what it is read from, and what it seems to be.
+            The volumes to list.
         modalities
-            That are offered beside the usual ones.
+            Choices in addition to the common modalities.
         """
         chosen = {id(source): self._choice(i).currentText() for i, source in enumerate(self._sources)}
-        self._sources = [source for _, source, _ in volumes]
+        self._sources = [volume.source for volume in volumes]
         self.setRowCount(len(volumes))
-        self._offered = tuple(dict.fromkeys([*modalities, *_USUAL]))
+        self._modalities = tuple(dict.fromkeys([*modalities, *_COMMON_MODALITIES]))
         for i, (name, source, part) in enumerate(volumes):
-            item = QTableWidgetItem(_SUFFIX.sub("", name))  # what tells modalities apart stands at the end
+            item = QTableWidgetItem(_SUFFIX.sub("", name))  # modality names are usually at the end
             item.setToolTip(name)
             self.setItem(i, 0, item)
             choice = QComboBox()
             choice.setEditable(True)
             choice.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-            choice.addItems([_NOTHING, *self._offered, *_MARKS.values()])
-            suggested = _NOTHING if part is None else _MARKS.get(part, part)
-            choice.setCurrentText(chosen.get(id(source), suggested))  # what a person chose stays
+            choice.addItems([_NONE, *self._modalities, *_MASKS.values()])
+            suggested = _NONE if part is None else _MASKS.get(part, part)
+            choice.setCurrentText(chosen.get(id(source), suggested))
             line = choice.lineEdit()
             assert line is not None
-            line.setCursorPosition(0)  # where it is too narrow all the same, words begin at their beginning
-            choice.setToolTip("The modality that this is; — leaves it out")
+            line.setCursorPosition(0)  # show the beginning of a text that is too long
+            choice.setToolTip(f"The modality of this volume; {_NONE} leaves it out")
             choice.currentTextChanged.connect(lambda _: self.changed.emit())
             self.setCellWidget(i, 1, choice)
-        fit_rows(self, 7)
+        fit_rows(self, _MAX_ROWS)
         self._fit_choices()
         self.changed.emit()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Fit the choices to their words in the window's own letters."""
+        """Fit the choices to their texts, whose font is known only now."""
         super().showEvent(event)
         self._fit_choices()
 
     def images(self) -> list[str]:
-        """The modalities that are chosen, in their order, without what is drawn on them."""
-        return [part for part in self._chosen() if part and part not in _MARKS]
+        """The chosen modalities in row order, without masks."""
+        return [part for part in self._parts() if part and part not in _MASKS]
 
     def has_brain_mask(self) -> bool:
-        """Whether a volume is called a mask of the brain."""
-        return BRAIN in self._chosen()
+        """Whether a volume is a brain mask."""
+        return BRAIN in self._parts()
 
-    def parts(self) -> dict[str, Any | ExamVolume]:
-        """Modality, ``"seg"`` or ``"brain"`` → what it is read from.
+    def parts(self) -> dict[str, Any]:
+        """Modality, ``"seg"`` or ``"brain"`` → layer or file.
 
         Raises
         ------
         InputError
-            No image is chosen, or a modality twice.
+            No volume has a modality, or two have the same.
         """
         found: dict[str, Any] = {}
-        for i, source in enumerate(self._sources):
-            part = self._part(i)
+        for part, source in zip(self._parts(), self._sources, strict=True):
             if part in found:
-                raise InputError(f"two volumes are taken for {_MARKS.get(part, part)}; set one of them to {_NOTHING}")
+                raise InputError(f"two volumes are marked as {_MASKS.get(part, part)}; set one of them to {_NONE}")
             if part:
                 found[part] = source
-        if not found.keys() - _MARKS:
-            raise InputError("say of one volume at least which modality it is")
-        order = {part: i for i, part in enumerate([*self._offered, *_MARKS])}
-        return dict(sorted(found.items(), key=lambda x: order.get(x[0], len(self._offered) - 0.5)))
+        if not found.keys() - _MASKS:
+            raise InputError("choose the modality of at least one volume")
+        order = {part: i for i, part in enumerate([*self._modalities, *_MASKS])}
+        return dict(sorted(found.items(), key=lambda item: order.get(item[0], len(self._modalities) - 0.5)))
 
     def _fit_choices(self) -> None:
         widths = [self._choice(row).sizeHint().width() for row in range(self.rowCount())]
         if widths:
-            self.setColumnWidth(1, min(max(widths), _WIDEST))
+            self.setColumnWidth(1, min(max(widths), _MAX_CHOICE_WIDTH))
 
     def _choice(self, row: int) -> QComboBox:
         widget = self.cellWidget(row, 1)
         assert isinstance(widget, QComboBox)
         return widget
 
-    def _chosen(self) -> list[str]:
-        return [self._part(row) for row in range(self.rowCount())]
-
-    def _part(self, row: int) -> str:
-        text = self._choice(row).currentText().strip()
-        return "" if text == _NOTHING else _PARTS.get(text, text)
+    def _parts(self) -> list[str]:
+        """The part in each row; empty for a volume that is left out."""
+        texts = (self._choice(row).currentText().strip() for row in range(self.rowCount()))
+        return ["" if text == _NONE else _PARTS.get(text, text) for text in texts]

@@ -1,4 +1,4 @@
-"""The dock Prepare: from what a scanner wrote to what a model takes, for one exam or for a cohort."""
+"""The dock Prepare: from scanned files to a model's input, for one exam or a cohort."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Prepare(QWidget):
-    """The dock.
+    """The dock widget.
 
     Parameters
     ----------
     napari_viewer
-        The viewer that it belongs to.
+        The dock's viewer.
     """
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
@@ -32,15 +32,15 @@ class Prepare(QWidget):
         self.status = Status()
         for tab, name in ((self.exam, "One exam"), (self.cohort, "Cohort")):
             self.tabs.addTab(Tall(tab), name)
-            tab.said.connect(self.status.say)
+            tab.message.connect(self.status.say)
             tab.failed.connect(self.status.fail)
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.status)
 
     def changeEvent(self, event: QEvent | None) -> None:
-        """napari takes a closed dock's widget out of its parent and keeps it: that is the end of this one."""
+        """Stop all work when the dock is closed: napari then removes the widget from its parent but keeps it alive."""
         super().changeEvent(event)
         if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.exam.end()
-            self.cohort.end()
+            self.exam.shut_down()
+            self.cohort.shut_down()

@@ -1,4 +1,4 @@
-"""A command that runs as a process of its own, line by line."""
+"""A command in a child process, with its output line by line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 
 from qtpy.QtCore import QCoreApplication, QObject, QProcess, Signal
 
-_PATIENCE = 20_000  # milliseconds that a command that was asked to stop may take to put its work down
+_STOP_TIMEOUT = 20_000  # milliseconds between the interrupt and the kill
 
 
 class Process(QObject):
-    """One command at a time.
+    """Runs one command at a time.
 
-    Signals: `line(text)` of what it says on stderr, `ended(code, stdout, stderr)`; the code is −1 when it could not be
-    started or was killed.
+    Signals: `line(text)` for each line on stderr; `ended(code, stdout, stderr)`, with the code −1 if the command could
+    not be started or was killed.
     """
 
     line = Signal(str)
@@ -24,7 +24,7 @@ class Process(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._process: QProcess | None = None
-        self._out = self._err = self._rest = ""
+        self._out = self._err = self._incomplete = ""
         app = QCoreApplication.instance()
         if app is not None:
             app.aboutToQuit.connect(self.stop_and_wait)
@@ -34,12 +34,12 @@ class Process(QObject):
         return self._process is not None
 
     def start(self, command: list[str]) -> None:
-        """Start a command; its program first."""
+        """Start a program with its arguments."""
         assert self._process is None
-        self._out = self._err = self._rest = ""
+        self._out = self._err = self._incomplete = ""
         process = QProcess(self)
         if hasattr(process, "setUnixProcessParameters"):  # Windows has no signals
-            # A script that started napari with & let it ignore Ctrl-C, and the command would do so, too.
+            # a shell script that starts napari with & makes it, and so the command, ignore SIGINT
             process.setUnixProcessParameters(QProcess.UnixProcessFlag.ResetSignalHandlers)
         process.readyReadStandardOutput.connect(self._read_out)
         process.readyReadStandardError.connect(self._read_err)
@@ -49,17 +49,17 @@ class Process(QObject):
         process.start(command[0], command[1:])
 
     def stop(self) -> None:
-        """Ask it to stop, as Ctrl-C does; what it has finished stays."""
+        """Interrupt the command as Ctrl-C does, so that it can write what is complete."""
         if self._process is not None:
             _interrupt(int(self._process.processId()))
 
     def stop_and_wait(self) -> None:
-        """The same, and wait for its end, as long as that is bearable; then kill it."""
+        """Interrupt the command and wait for its end; kill it after 20 seconds."""
         process = self._process
         if process is None:
             return
         self.stop()
-        if not process.waitForFinished(_PATIENCE):
+        if not process.waitForFinished(_STOP_TIMEOUT):
             process.kill()
             process.waitForFinished(1000)
 
@@ -72,7 +72,7 @@ class Process(QObject):
             return
         text = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace")
         self._err += text
-        *lines, self._rest = (self._rest + text).split("\n")
+        *lines, self._incomplete = (self._incomplete + text).split("\n")
         for line in lines:
             self.line.emit(line)
 
@@ -93,13 +93,13 @@ class Process(QObject):
             self.ended.emit(code, self._out, self._err)
 
 
-def _interrupt(number: int) -> None:
-    """Ctrl-C for a process; Windows knows none for programs without a console, so there it and its children end."""
+def _interrupt(pid: int) -> None:
+    """Send SIGINT; Windows has none for programs without a console, so the process and its children are terminated."""
     if sys.platform != "win32":
-        os.kill(number, signal.SIGINT)
+        os.kill(pid, signal.SIGINT)
         return
     import psutil
 
-    process = psutil.Process(number)
-    for one in (*process.children(recursive=True), process):
-        one.terminate()
+    process = psutil.Process(pid)
+    for each in (*process.children(recursive=True), process):
+        each.terminate()

@@ -1,4 +1,4 @@
-"""The table of how an exam's modalities were registered."""
+"""Table of an exam's registration metrics."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from napari_pgan.viewer.docks.common.tables import fit_rows
 if TYPE_CHECKING:
     from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 
+_MAX_ROWS = 5
 
-class FiguresTable(QTableWidget):
-    """One row a registration: how alike before and after, and how far moved; a warning where a cohort would refuse."""
+
+class RegistrationTable(QTableWidget):
+    """One row for each registration: similarity before and after, and the motion.
+
+    A warning marks a registration that `prepare` would reject in a cohort.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, 3, parent)
-        self.setHorizontalHeaderLabels(["", "Similarity", "Moved"])
+        self.setHorizontalHeaderLabels(["", "Similarity", "Motion"])
         self.verticalHeader().hide()
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -26,16 +31,17 @@ class FiguresTable(QTableWidget):
         self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.hide()
 
-    def show_figures(self, together: PreprocessedExam) -> None:
-        """Show those of an exam; where nothing was registered, the table hides."""
+    def show_metrics(self, together: PreprocessedExam) -> None:
+        """Show an exam's metrics; hide the table if nothing was registered."""
         from napari_pgan.imaging.io.parts import ATLAS
         from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits
 
         self.setRowCount(len(together.quality))
         for i, (part, quality) in enumerate(together.quality.items()):
-            problem = quality.problem(ATLAS_LIMITS if part == ATLAS else Limits())
-            what = f"{together.reference}, fitted to the atlas," if part == ATLAS else part
-            about = f"two searches end {quality.disagreement:.1f} mm apart, heads overlap by {quality.overlap:.2f}"
+            is_atlas = part == ATLAS
+            problem = quality.problem(ATLAS_LIMITS if is_atlas else Limits())
+            name = f"{together.reference}, fitted to the atlas" if is_atlas else part
+            metrics = f"two searches end {quality.disagreement:.1f} mm apart, heads overlap by {quality.overlap:.2f}"
             texts = (
                 part + (" ⚠" if problem else ""),
                 f"{quality.before:.2f} → {quality.after:.2f}",
@@ -43,7 +49,7 @@ class FiguresTable(QTableWidget):
             )
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
-                item.setToolTip(f"{what} {problem}" if problem else f"{what.rstrip(',')}: {about}")
+                item.setToolTip(f"{name}: {problem or metrics}")
                 self.setItem(i, column, item)
         self.setVisible(bool(together.quality))
-        fit_rows(self, 5)
+        fit_rows(self, _MAX_ROWS)
