@@ -214,7 +214,7 @@ def test_wrong_input_is_refused_in_one_line(
         ([*four, f"pd={exam['t1']}"], "has no 'pd'"),
         ([*four, four[0]], "given twice"),
         ([str(exam["t1"])], "say which is which"),
-        ([str(tmp_path / "nowhere")], "is no folder"),
+        ([str(tmp_path / "nowhere")], "is not a folder"),
         ([*four, "--slices", "99"], "has no slice 99"),
         ([*four, "--slices", "middle"], "neither auto nor a list"),
         ([*four, "--subject", "abc"], "names subjects of a store"),

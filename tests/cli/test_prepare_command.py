@@ -106,7 +106,7 @@ def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_compl
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["nowhere", "a.zarr"], "nowhere is no folder"),
+        (["nowhere", "a.zarr"], "nowhere is not a folder"),
         ([".", "a.zarr"], "no subject found in ."),
         (["cohort", "a.zarr", "--size", "30"], "--size 30 cannot be grown by doubling"),
         (["cohort", "a.zarr", "--split", "1,2"], "--split '1,2' is not valid"),

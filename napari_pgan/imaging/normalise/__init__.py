@@ -1,1 +1,1 @@
-"""Intensity scaling, bias correction, windows and the field of view."""
+"""Intensity scaling, bias field correction and cropping to a field of view."""

@@ -1,4 +1,4 @@
-"""The shading of a coil, taken out."""
+"""Bias field correction."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 
-VOXEL = 4.0  # mm; the field is smooth, so it is fitted on few voxels
+VOXEL = 4.0  # mm; the field is smooth, so few voxels suffice
 ITERATIONS = (30, 30, 30)
 
 
 def correct_bias(volume: Volume, head: Foreground, threads: int = 1) -> Volume:
-    """Divide a volume by the smooth field that N4 finds in its head.
+    """Divide a volume by its bias field, estimated with N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
-    Tustison et al. 2010, doi:10.1109/TMI.2010.2046908. The field is fitted at about 4 mm and has a mean of one over the
-    head, so values keep their scale. Air stays.
+    The field is fitted at about 4 mm; its geometric mean over the head is 1, so that values keep their scale. Air does
+    not change.
 
     Parameters
     ----------
     volume
-        An image whose head is positive against its background.
+        An image whose head is brighter than its background.
     head
         Its foreground.
     threads
-        That ITK may take.
+        Maximum number of threads.
 
     Returns
     -------

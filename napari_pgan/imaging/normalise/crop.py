@@ -1,4 +1,4 @@
-"""A grid laid on a head, so that the middle of one is that of the other: the same for a store and for one exam."""
+"""Grids centred on a head, for both stores and single exams."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from napari_pgan.imaging.normalise.field_of_view import (
 
 @dataclass(frozen=True)
 class Crop:
-    """Which voxels of a volume make which pixels.
+    """Mapping from the voxels of a volume to the pixels of a grid.
 
     Parameters
     ----------
     extent
-        The box of the head, and the voxels' spacing.
+        Bounding box of the head and spacing of the voxels.
     shape
-        Pixels, in array order of three axes; along z a window of slices has the volume's own.
+        Pixels of the three axes in array order; a grid of slices keeps the volume's z.
     starts, steps
-        Where the first pixel begins and how long a pixel is, in voxels, in array order.
+        Start of the first pixel and length of a pixel, in voxels, in array order.
     weights
-        From voxels to pixels: of rows and columns, or of slices, too (see `pixel_weights`).
+        Weights of rows and columns, or of slices, rows and columns (see `pixel_weights`).
     """
 
     extent: Extent
@@ -41,27 +41,26 @@ class Crop:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Millimetres of the pixels, in array order."""
+        """Pixel spacing in mm, in array order."""
         return tuple(float(own * step) for own, step in zip(self.extent.spacing, self.steps, strict=True))
 
     def images(self, array: np.ndarray, background: float) -> np.ndarray:
-        """An image on the grid, by area averages; `background` is outside the volume."""
+        """Resample an image by area averaging; pixels outside the volume get `background`."""
         return area_averages(array, self.weights, background)
 
     def labels(self, array: np.ndarray, values: Sequence[int] | np.ndarray) -> np.ndarray:
-        """A label map on the grid, by votes of the areas."""
+        """Resample a label map by area voting."""
         return area_votes(array, values, self.weights)
 
     def affine(self, affine: np.ndarray) -> np.ndarray:
-        """From indices (x, y, z) of pixels to millimetres, of the same for voxels."""
-        change = np.eye(4)
-        for column, (start, step) in enumerate(zip(self.starts[::-1], self.steps[::-1], strict=True)):
-            change[column, column], change[column, 3] = step, start + step / 2 - 0.5
-        found: np.ndarray = affine @ change
-        return found
+        """Return the affine of the pixels from the affine of the voxels."""
+        change = np.diag([*self.steps[::-1], 1.0])
+        change[:3, 3] = [start + step / 2 - 0.5 for start, step in zip(self.starts[::-1], self.steps[::-1], strict=True)]
+        pixels: np.ndarray = affine @ change
+        return pixels
 
     def cut(self, head: np.ndarray) -> float:
-        """Share of a head's voxels that have a part in no pixel."""
+        """Return the share of head voxels that contribute to no pixel."""
         box = head
         for axis, weights in enumerate(self.weights, head.ndim - len(self.weights)):
             box = box.compress(weights.any(axis=0), axis)
@@ -76,19 +75,19 @@ def crop_around(head: np.ndarray, spacing: tuple[float, ...], shape: tuple[int, 
     head
         bool (z, y, x), not empty.
     spacing
-        Millimetres between its voxels, in array order.
+        Voxel spacing in mm, in array order.
     shape, pixel
-        Pixels and their millimetres in array order: of rows and columns, where every slice stays, or of all three axes.
+        Pixels and their size in mm, in array order: of rows and columns to keep every slice, or of all three axes.
     """
     extent = head_extent(head, spacing)
     first = len(spacing) - len(shape)
-    steps = [1.0] * first + [wanted / own for wanted, own in zip(pixel, spacing[first:], strict=True)]
+    steps = [1.0] * first + [size / own for size, own in zip(pixel, spacing[first:], strict=True)]
     starts = [0.0] * first + [
-        crop_start(*bounds, own, n * wanted)
-        for bounds, own, n, wanted in zip(extent.bounds[first:], spacing[first:], shape, pixel, strict=True)
+        crop_start(*bounds, own, n * size)
+        for bounds, own, n, size in zip(extent.bounds[first:], spacing[first:], shape, pixel, strict=True)
     ]
     weights = [
-        pixel_weights(have, start, n * step, n)
-        for have, start, n, step in zip(head.shape[first:], starts[first:], shape, steps[first:], strict=True)
+        pixel_weights(voxels, start, n * step, n)
+        for voxels, start, n, step in zip(head.shape[first:], starts[first:], shape, steps[first:], strict=True)
     ]
     return Crop(extent, (*head.shape[:first], *shape), tuple(starts), tuple(steps), tuple(weights))

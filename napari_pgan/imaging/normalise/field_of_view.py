@@ -1,4 +1,4 @@
-"""A square field of view around the head, and its pixels by area averaging."""
+"""Square fields of view around the head, sampled by area averaging."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MARGIN = 4.0  # mm on every side of the head
-STEP = 16.0  # mm; the chosen field of view is a multiple, so that common sizes give round spacings
+MARGIN = 4.0  # mm around the head
+STEP = 16.0  # mm; fields of view are multiples of it, so that common sizes give round spacings
 
 
 @dataclass(frozen=True)
 class Extent:
-    """The box of a head in one volume.
+    """Bounding box of a head.
 
     Parameters
     ----------
     bounds
-        First and one past the last index for each axis, in array order.
+        First and one past the last index per axis, in array order.
     spacing
         Millimetres, in array order.
     """
@@ -29,15 +29,15 @@ class Extent:
 
     @property
     def in_plane(self) -> float:
-        """Millimetres of the longer side in the slices' plane."""
+        """Length of the longer side in the slice plane, in mm."""
         return max((high - low) * step for (low, high), step in zip(self.bounds[1:], self.spacing[1:], strict=True))
 
 
 def head_extent(mask: np.ndarray, spacing: tuple[float, ...]) -> Extent:
-    """The box around a head.
+    """Return the bounding box of a head.
 
-    A plane counts when it holds at least 0.2 % of what the fullest plane along that axis holds, so that a stray voxel
-    does not widen the box.
+    A plane counts if it holds at least 0.2 % as many voxels as the fullest plane along its axis, so that a stray voxel
+    does not enlarge the box.
 
     Parameters
     ----------
@@ -56,33 +56,32 @@ def head_extent(mask: np.ndarray, spacing: tuple[float, ...]) -> Extent:
 
 
 def choose_field_of_view(largest: float) -> float:
-    """Millimetres of the square that holds a head of `largest` mm with a margin of 4 mm, rounded up to 16 mm."""
+    """Return the side in mm of a square for a head of `largest` mm with a margin of 4 mm, rounded up to 16 mm."""
     return STEP * math.ceil((largest + 2 * MARGIN) / STEP - 1e-6)
 
 
 def crop_start(low: int, high: int, spacing: float, field_of_view: float) -> float:
-    """Where a field of view centred on the indices [low, high) begins, in voxels; on a voxel's edge.
+    """Return the first voxel of a field of view centred on the indices [low, high).
 
-    Being on an edge makes a field of view that is a whole number of voxels an exact crop.
+    It is a whole number, so that a field of view of whole voxels is an exact crop.
     """
     return float(round((low + high) / 2 - field_of_view / spacing / 2))
 
 
 def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.ndarray:
-    """Weights that turn `voxels` along an axis into `pixels`: float32 (pixels, voxels).
+    """Return the weights that resample `voxels` along an axis to `pixels`: float32 (pixels, voxels).
 
-    A pixel that is as large as a voxel or larger is the mean over its area (voxels count by their share in it), which
-    is what keeps fine detail from aliasing; a smaller one is interpolated linearly. Where the field of view leaves the
-    volume, weights are missing, so that a row sums to less than 1.
+    A pixel at least as large as a voxel is the mean over its area, which avoids aliasing; a smaller one is interpolated
+    linearly. Outside the volume weights are missing, so that rows sum to less than 1.
 
     Parameters
     ----------
     voxels
-        Along the axis.
+        Voxels along the axis.
     start, length
-        The field of view, in voxels.
+        Field of view, in voxels.
     pixels
-        Along the result.
+        Pixels along the axis.
     """
     step = length / pixels
     if step >= 1:
@@ -95,24 +94,24 @@ def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.n
 
 
 def area_averages(volume: np.ndarray, weights: Sequence[np.ndarray], background: float = 0.0) -> np.ndarray:
-    """An image at the pixels of `pixel_weights`; float32 (z, rows, columns), or (slices, rows, columns).
+    """Resample an image with `pixel_weights`: float32 (z, rows, columns) or (slices, rows, columns).
 
     Parameters
     ----------
     volume
         (z, y, x).
     weights
-        Of rows and columns, or of slices, rows and columns.
+        Weights of rows and columns, or of slices, rows and columns.
     background
-        The value of what lies outside the volume.
+        Value outside the volume.
     """
     *depth, rows, columns = weights
     y, x = (np.flatnonzero(axis.any(axis=0)) for axis in (rows, columns))
     if not y.size or not x.size:
         return np.full((len(depth[0] if depth else volume), len(rows), len(columns)), background, np.float32)
-    # Missing weights count as 0, so the background is made 0 first.
+    # missing weights count as 0, so subtract the background first
     box = np.subtract(volume[:, y[0] : y[-1] + 1, x[0] : x[-1] + 1], np.float32(background), dtype=np.float32)
-    # Two products of whole volumes: one a slice would be many small ones, which threads only slow down.
+    # two products over the whole volume, since many small ones per slice are slower with threads
     box = box.reshape(-1, box.shape[2]) @ columns[:, x[0] : x[-1] + 1].T  # (z * y, columns)
     box = box.reshape(len(volume), -1, len(columns)).swapaxes(1, 2)  # (z, columns, y)
     box = box.reshape(len(volume) * len(columns), -1) @ rows[:, y[0] : y[-1] + 1].T
@@ -124,11 +123,11 @@ def area_averages(volume: np.ndarray, weights: Sequence[np.ndarray], background:
 
 
 def area_votes(labels: np.ndarray, values: Sequence[int] | np.ndarray, weights: Sequence[np.ndarray]) -> np.ndarray:
-    """A label map at the same pixels, in two votes: uint8.
+    """Resample a label map with the same weights in two votes: uint8.
 
-    First a pixel is lesion when labels together cover half of it or more; then it gets the label that covers most of
-    it. So the lesion as a whole keeps its size, and a thin rim has to outdo only its strongest neighbour and not
-    background and all labels at once. On equal cover the later label in `values` wins: enhancing tumour stands last.
+    A pixel is lesion if all labels together cover at least half of it; it then gets the label that covers most of it.
+    So the lesion as a whole keeps its size, and a thin rim competes with other labels only, not with background. On a
+    tie the later label in `values` wins; enhancing tumour is last.
     """
     *depth, rows, columns = weights
     result = np.zeros((len(depth[0] if depth else labels), len(rows), len(columns)), np.uint8)
@@ -146,7 +145,6 @@ def area_votes(labels: np.ndarray, values: Sequence[int] | np.ndarray, weights: 
         share = area_averages(labels[inside] == value, weights)
         total += share
         better = (share >= best) & (share > 0)
-        best[better] = share[better]
-        winner[better] = value
+        best[better], winner[better] = share[better], value
     result[within] = np.where(total >= 0.5 - 1e-5, winner, 0)
     return result

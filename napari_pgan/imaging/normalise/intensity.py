@@ -1,4 +1,4 @@
-"""From scanner units to [-1, 1], one volume at a time, undisturbed by outliers."""
+"""Scale the intensities of a volume to [-1, 1], robust against outliers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Scaling:
-    """How one volume was brought to [-1, 1].
+    """Intensity range of one volume that was mapped to [-1, 1].
 
     Parameters
     ----------
     low
-        The value that became -1.
+        Value mapped to -1.
     high
-        The value that became +1.
+        Value mapped to +1.
     stripped
-        Whether the head stood on a constant background, which stays exactly -1.
+        Whether the background was constant; it is exactly -1 then.
     clipped
         Share of the head's voxels outside [low, high].
     """
@@ -43,7 +43,7 @@ class Scaling:
     clipped: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert to JSON types."""
         return asdict(self)
 
 
@@ -54,9 +54,9 @@ class Foreground:
     Parameters
     ----------
     mask
-        bool, like the volume.
+        bool, of the volume's shape.
     background
-        The value of what is not the head: of the constant background, or the median of the air.
+        Value of the constant background, or median of the air.
     stripped
         Whether the background is constant.
     """
@@ -67,11 +67,10 @@ class Foreground:
 
 
 def find_foreground(array: np.ndarray) -> Foreground:
-    """Tell the head from what is around it.
+    """Separate the head from the background.
 
-    When at least six of the eight corners, and a twentieth of all voxels, hold one and the same value, and few others
-    come near it, the volume is stripped and everything else is foreground. Otherwise the foreground is what lies above
-    Otsu's threshold (1979, doi:10.1109/TSMC.1979.4310076) of the values between their 0.5th and 99.5th percentiles.
+    If at least six of the eight corners and 5 % of all voxels have one value, and few other values are near it, the
+    volume is stripped and all other voxels are foreground. Otherwise foreground is above the threshold of `otsu`.
 
     Raises
     ------
@@ -97,44 +96,43 @@ def find_foreground(array: np.ndarray) -> Foreground:
 
 
 def _holds_air(inside: np.ndarray, fill: float) -> bool:
-    """Whether what a constant border surrounds is air with a head in it, as after a turn or defacing."""
-    if np.mean(inside < fill) > 0.01:  # standardised data lie on both sides of the border, magnitudes do not
+    """Return whether there is air inside a constant border, as after rotation or defacing."""
+    if np.mean(inside < fill) > 0.01:  # standardised data lie on both sides of the border value
         return False
-    away = np.abs(inside[:: max(1, inside.size // 200_000)].astype(np.float32) - np.float32(fill))
-    return bool(np.mean(away < 0.05 * np.percentile(away, 99)) > 0.3)
+    distance = np.abs(inside[:: max(1, inside.size // 200_000)].astype(np.float32) - np.float32(fill))
+    return bool(np.mean(distance < 0.05 * np.percentile(distance, 99)) > 0.3)
 
 
 def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.ndarray, Scaling]:
-    """Bring a volume to [-1, 1].
+    """Scale a volume linearly to [-1, 1].
 
-    The scale is linear, so the order and the ratios of contrasts stay. +1 is a high percentile of the head rather
-    than its maximum, which in real data may be one broken voxel at 32767 that would turn the brain black. It is the
-    99.9th, not the usual 99th or 99.5th: what is brightest in T1 after contrast agent is the enhancing rim, often
-    less than 1 % of a brain, which at a lower percentile would be clipped to one flat value; 0.1 % is about 1.5 ml.
+    +1 is the 99.9th percentile of the head. The maximum may be a single defective voxel that would darken the brain;
+    the common 99th or 99.5th percentile would clip an enhancing rim, which is often less than 1 % of a brain (0.1 % is
+    about 1.5 ml).
 
     Parameters
     ----------
     array
         (z, y, x), any real type.
     foreground
-        From `find_foreground`; found here when None.
+        Result of `find_foreground`; computed if None.
 
     Returns
     -------
     scaled
         float32 in [-1, 1].
     scaling
-        The values used.
+        The intensity range.
 
     Raises
     ------
     InputError
-        The head has a single value.
+        The head has one value only.
     """
-    found = foreground or find_foreground(array)
-    inside = array[found.mask].astype(np.float32, copy=False)
-    low, high = found.background, float(np.percentile(inside, HIGH_PERCENTILE))
-    if np.mean(inside < low) > 0.01:  # standardised data: zero is in the middle of the tissue
+    foreground = foreground or find_foreground(array)
+    inside = array[foreground.mask].astype(np.float32, copy=False)
+    low, high = foreground.background, float(np.percentile(inside, HIGH_PERCENTILE))
+    if np.mean(inside < low) > 0.01:  # standardised data: zero is a tissue value
         low = float(np.percentile(inside, 100 - HIGH_PERCENTILE))
     if not high > low:
         raise InputError("holds a head of one value only; it holds no image")
@@ -144,18 +142,18 @@ def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.n
     scaled *= np.float32(2 / (high - low))
     scaled -= np.float32(1)
     np.clip(scaled, -1, 1, out=scaled)
-    if found.stripped:
-        scaled[~found.mask] = -1
-    return scaled, Scaling(low, high, found.stripped, clipped)
+    if foreground.stripped:
+        scaled[~foreground.mask] = -1
+    return scaled, Scaling(low, high, foreground.stripped, clipped)
 
 
 def otsu(array: np.ndarray) -> float:
-    """The threshold of Otsu 1979 between the 0.5th and the 99.5th percentile of the values.
+    """Compute the threshold of Otsu 1979 (doi:10.1109/TSMC.1979.4310076) between percentiles 0.5 and 99.5.
 
     Raises
     ------
     InputError
-        Nearly all values are the same.
+        Nearly all values are equal.
     """
     low, high = (float(v) for v in np.percentile(array, (0.5, 99.5)))
     if not high > low:

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 from small_cohort import AFFINE, arrays, write, write_cohort
 
+from napari_pgan.imaging.cohorts.cohort import duplicate_problem
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 
 
@@ -36,5 +37,5 @@ def test_the_rest_is_done(tmp_path: Path) -> None:
         "flair is constant (7 everywhere); it holds no image",
         "t1ce has axes that are sheared by 14.0 degrees; resample it to a grid with right angles",
         "its segmentation is empty; nothing is marked in it",
-        "t2 is there twice; remove the one that is not meant, or say in a plan file which is",
+        duplicate_problem(["t2"]),
     ), strict=True))  # fmt: skip
