@@ -1,4 +1,4 @@
-"""What one can do with a latent."""
+"""Latents: seeds, paths, walks, steering and encoders."""
 
 from napari_pgan.latent.paths import KeyFrame, Walk, lerp, slerp, via_origin, walk
 from napari_pgan.latent.render import chunks, sample_part, sample_walk

@@ -27,7 +27,7 @@ def test_moving_there_and_back_changes_nothing(dy: int, dx: int) -> None:
 
 @pytest.mark.parametrize(("dy", "dx"), [(64, 0), (0, -60), (100, 100)])
 def test_a_lesion_is_not_moved_out_of_the_image(dy: int, dx: int) -> None:
-    with pytest.raises(InputError, match="nothing is left"):
+    with pytest.raises(InputError, match="move it by less"):
         moved(lesion(), dy, dx)
 
 

@@ -131,7 +131,7 @@ def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model,
     assert float(stay(other)) == pytest.approx(0, abs=1e-6)
     assert float(stay(x + 0.5)) > 0.05
     np.testing.assert_allclose(preserve.moved(x[:, :4].numpy() + 0.5), 0.25, atol=1e-3)
-    with pytest.raises(InputError, match="nothing is to be kept"):
+    with pytest.raises(InputError, match="mark a region"):
         Preserve.of(model, latent, np.zeros_like(where))
     with pytest.raises(InputError, match="no modality 'ct'"):
         Preserve.of(model, latent, where, ["ct"])

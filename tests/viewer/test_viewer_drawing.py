@@ -83,7 +83,7 @@ def test_a_layer_that_lies_elsewhere_is_refused_or_said() -> None:
     half = Labels(np.ones((10, 10), np.uint8), scale=(3, 2), translate=(-22.5 - 15, -15), **MM)
     drawn = drawn_on(half, GRID, (0, 0), (0, 1))
     assert any(
-        "50 % of it lie outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).messages
+        "50 % of it lies outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).messages
     )
 
 

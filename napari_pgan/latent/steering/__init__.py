@@ -1,4 +1,4 @@
-"""From a segmentation to latents that would draw it."""
+"""Steering: search for latents whose segmentation matches a target."""
 
 from napari_pgan.latent.steering.bank import Bank, cached_bank, make_bank
 from napari_pgan.latent.steering.candidates import Candidates

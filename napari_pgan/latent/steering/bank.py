@@ -1,4 +1,4 @@
-"""Latents with what they draw, so that a search for a segmentation begins near it."""
+"""A bank of latents and their segmentations, from which a search starts."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
 COUNT = 8192
-FIRST_SEED = 3_000_000_000  # beyond the seeds that people name, so that no sample of theirs is its own neighbour
-SMALLEST = 16  # pixels of the bank's label maps
+FIRST_SEED = 3_000_000_000  # beyond the seeds that users choose, so that no sample of theirs is its own neighbour
+SMALLEST = 16  # minimum side of the label maps in pixels
 _BATCH = 64
-_PROBES, _PROBED = 1024, 32  # latents that tell the directions, and at once
-_TISSUE = -0.7  # darker is air with its noise
-_SELDOM = 0.02  # of images
+_PROBES, _PROBE_BATCH = 1024, 32  # latents from which the directions are computed
+_TISSUE = -0.7  # darker pixels are air with noise
+_RARE = 0.02  # share of images below which a pixel counts as always empty
 _TENSORS = ("shares", "directions", "heads")
 _FORMAT = "2"
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The segmentations that the seeds from `FIRST_SEED` on draw, small.
+    """Small segmentations of the latents of consecutive seeds from `FIRST_SEED`.
 
     Parameters
     ----------
     shares
-        uint8 (N, K, y, x): the labels' shares of a pixel, 255 for all of it.
+        uint8 (N, K, y, x): the labels' shares of each pixel, 255 for the whole pixel.
     directions
-        float32 (L, L), a column a direction, orthonormal: those along which a latent moves the segmentation the least
-        first, the most last (`label_directions`).
+        float32 (L, L): orthonormal columns, sorted by how much they change the segmentation, weakest first
+        (`label_directions`).
     heads
-        float32 (Y, X): in which share of images there is anything, at full size.
+        float32 (Y, X): share of the model's images in which the pixel is not air, at full size.
     """
 
     shares: torch.Tensor
@@ -55,47 +55,45 @@ class Bank:
 
     @property
     def seeds(self) -> range:
-        """Of the latents, in the order of `shares`."""
+        """Seeds of the latents, in the order of `shares`."""
         return range(FIRST_SEED, FIRST_SEED + len(self))
 
     def rank(self, target: Target, factor: int) -> np.ndarray:
-        """All entries, those that meet the target best first: (N,) indices.
+        """Return the indices (N,) of all entries, most similar to the target first.
 
         Parameters
         ----------
         target
-            What is asked for.
+            The segmentation to find.
         factor
-            By how much the bank's label maps are smaller than the model's.
+            Ratio of the model's image size to the size of the bank's label maps.
         """
         return target.similarity(self.shares, factor).argsort(descending=True, stable=True).numpy()
 
     def outside(self, target: TargetMask) -> float:
-        """Which share of what is drawn lies where images of the model are hardly ever anything but air."""
+        """Return the share of the drawing that lies where the model's images are almost always empty."""
         drawn = target.labels > 0
-        return float((self.heads.numpy()[drawn] < _SELDOM).mean()) if drawn.any() else 0.0
+        return float((self.heads.numpy()[drawn] < _RARE).mean()) if drawn.any() else 0.0
 
     def warnings(self, target: TargetMask) -> tuple[str, ...]:
-        """What is to be said of a drawing that is tried all the same, one sentence each."""
+        """Return sentences about a drawing that the model may not be able to match."""
         share = self.outside(target)
         if share <= 0.5:
             return ()
-        return (
-            f"{100 * share:.0f} % of the drawing lie where this model's images are empty; it is tried all the same.",
-        )
+        return (f"{100 * share:.0f} % of the drawing lies where this model's images are empty; it is tried anyway.",)
 
 
 def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
-    """Sample latents and preserve their segmentations, as `bank_stage` has them.
+    """Sample latents and return their segmentations as a bank.
 
     Parameters
     ----------
     model
-        Whose; it needs labels.
+        A model with labels.
     count
-        How many.
+        Number of latents.
     progress
-        Called with (done, all); what it raises ends the work.
+        Called with (done, total); an exception that it raises stops the work.
     """
     stage, parts = bank_stage(model), []
     seeds = range(FIRST_SEED, FIRST_SEED + count)
@@ -112,13 +110,14 @@ def make_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], N
 
 
 def label_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """The directions along which a latent moves the segmentation, weakest first: (L, L), see `visible_directions`."""
+    """Return the latent directions (L, L) that change the segmentation, weakest first; see `visible_directions`."""
     stage = max(0, model.stages - 2)
     first = FIRST_SEED + 10**8
 
     def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for start in range(first, first + count, _PROBED):
-            z = torch.from_numpy(model.latents(range(start, start + _PROBED))).to(model.device).requires_grad_(True)
+        for start in range(first, first + count, _PROBE_BATCH):
+            z = torch.from_numpy(model.latents(range(start, start + _PROBE_BATCH)))
+            z = z.to(model.device).requires_grad_(True)
             logits = label_logits(
                 model.generate(z, stage=stage, conditions=model.card.default_conditions), model.encoding
             )
@@ -138,31 +137,31 @@ def _heads(model: Model, count: int = 256) -> torch.Tensor:
 
 
 def cached_bank(model: Model, count: int = COUNT, progress: Callable[[int, int], None] | None = None) -> Bank:
-    """The bank of the model in the user's cache folder, or one that is made now and kept there."""
+    """Return the model's bank from the user's cache folder; make and cache it if it is missing or damaged."""
     path = bank_path(model, count)
     try:
         with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("format") == _FORMAT:
                 return Bank(*(file.get_tensor(name) for name in _TENSORS))
-    except (OSError, SafetensorError):  # none yet, or damaged: made anew
+    except (OSError, SafetensorError):
         pass
     bank = make_bank(model, count, progress)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             save_file({name: getattr(bank, name).contiguous() for name in _TENSORS}, temporary, {"format": _FORMAT})
-    except (OSError, SafetensorError, InputError):  # it works without being kept, only slower the next time
+    except (OSError, SafetensorError, InputError):  # without a cache the bank is made again next time
         pass
     return bank
 
 
 def bank_path(model: Model, count: int = COUNT) -> Path:
-    """Where a model's bank is kept: by the hash of the generator, so that a copy of a model finds it, too."""
+    """Return the cache file of a model's bank, named by the generator's hash so that copies of the model share it."""
     folder = Path(platformdirs.user_cache_dir("napari-pgan", appauthor=False)) / "banks"
     return folder / f"{model.identity[:32]}-{count}.safetensors"
 
 
 def bank_stage(model: Model) -> int:
-    """The stage of the bank's label maps: the first of 16 pixels or more."""
+    """Return the first stage whose images have at least `SMALLEST` pixels on each side."""
     shapes = [model.card.architecture.shape(stage) for stage in range(model.stages)]
     return next((stage for stage, shape in enumerate(shapes) if min(shape) >= SMALLEST), model.stages - 1)

@@ -1,4 +1,4 @@
-"""What a search has found."""
+"""Candidates of a search, and the selection of the best."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from napari_pgan.latent.steering.preserve import Preserve
 from napari_pgan.latent.steering.target import Target
 from napari_pgan.model import refined_rows
 
-_APART = 0.9  # the largest cosine between latents of two candidates
-_MOVED = 1.0  # what a move of all of the image by its whole range costs of a score
+_MAX_COSINE = 0.9  # largest cosine between the latents of two candidates
+_MOVED_WEIGHT = 1.0  # score lost if the whole preserved region changes by the whole intensity range
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The best so far, the best first.
+    """The best candidates so far, best first.
 
     Parameters
     ----------
     latents
         (N, L) float32.
     labels
-        (N, Y, X) uint8, the segmentations that they draw.
+        (N, Y, X) uint8, their segmentations.
     scores
-        (N,), as the target's `score` has it.
+        (N,), see `Target.score`.
     steps
-        Done so far.
+        Number of optimiser steps so far.
     seconds
-        Since the search began.
+        Time since the search began.
     moved
-        (N,): how far what was to stay has moved (`Preserve.moved`); None if nothing was to stay.
+        (N,): change of the preserved region (`Preserve.moved`); None if nothing is preserved.
     offsets
-        (N, W, y, x) for each of the first stages, of candidates that were refined; none of others.
+        (N, W, y, x) for each refined stage; empty without refinement.
     """
 
     latents: np.ndarray
@@ -52,13 +52,13 @@ class Candidates:
 
     @property
     def refined(self) -> np.ndarray:
-        """(N,) bool: of which candidates features were moved."""
+        """(N,) bool: whether the candidate's features were changed."""
         return refined_rows([part.cpu().numpy() for part in self.offsets], len(self))
 
 
 @dataclass
 class _Line:
-    """The best that one line of a search has come by."""
+    """The best candidate of one line of the search."""
 
     value: float
     score: float
@@ -69,14 +69,14 @@ class _Line:
 
 
 class Best:
-    """The best of each line of a search.
+    """Collects the best candidate of each line of a search.
 
     Parameters
     ----------
     target
-        What scores.
+        Scores the candidates.
     preserve
-        What was to stay; what it moved counts against a candidate.
+        Region whose change lowers a candidate's value; None for no region.
     """
 
     def __init__(self, target: Target, preserve: Preserve | None) -> None:
@@ -84,8 +84,8 @@ class Best:
         self._lines: dict[int, _Line] = {}
 
     def values(self, labels: np.ndarray, images: np.ndarray) -> np.ndarray:
-        """Of candidates, (N,): their score less what moved."""
-        return self.target.score(labels) - _MOVED * self._moved(images)
+        """Return score minus weighted change of the preserved region, (N,)."""
+        return self.target.score(labels) - _MOVED_WEIGHT * self._moved(images)
 
     def take(
         self,
@@ -95,30 +95,32 @@ class Best:
         images: np.ndarray,
         offsets: Sequence[torch.Tensor] = (),
     ) -> None:
-        """See candidates, and preserve those that are the best of their line."""
+        """Add candidates; each replaces its line's best if its value is higher."""
         scores, moved = self.target.score(labels), self._moved(images)
         for row, name in enumerate(names):
-            value = float(scores[row] - _MOVED * moved[row])
+            value = float(scores[row] - _MOVED_WEIGHT * moved[row])
             if name not in self._lines or value > self._lines[name].value:
                 seen = (latents[row].copy(), labels[row].copy(), tuple(part[row].clone() for part in offsets))
                 self._lines[name] = _Line(value, float(scores[row]), float(moved[row]), *seen)
 
     def candidates(self, count: int, steps: int, began: float) -> Candidates:
-        """The best so many, kept apart unless something is to stay, which keeps candidates alike."""
-        lines = sorted(self._lines.values(), key=lambda line: -line.value)
-        apart = 1.1 if self.preserve is not None else _APART
-        kept: list[_Line] = []
-        for line in lines:
-            if len(kept) < count and all(_cosine(line.latent, other.latent) <= apart for other in kept):
-                kept.append(line)
+        """Return the `count` best lines whose latents differ enough.
+
+        With a preserved region, which keeps latents similar, all lines count as different enough.
+        """
+        chosen: list[_Line] = []
+        for line in sorted(self._lines.values(), key=lambda line: -line.value):
+            different = all(_cosine(line.latent, other.latent) <= _MAX_COSINE for other in chosen)
+            if len(chosen) < count and (different or self.preserve is not None):
+                chosen.append(line)
         return Candidates(
-            np.stack([line.latent for line in kept]),
-            np.stack([line.labels for line in kept]),
-            np.array([line.score for line in kept]),
+            np.stack([line.latent for line in chosen]),
+            np.stack([line.labels for line in chosen]),
+            np.array([line.score for line in chosen]),
             steps,
             time.monotonic() - began,
-            None if self.preserve is None else np.array([line.moved for line in kept]),
-            tuple(torch.stack(parts) for parts in zip(*(line.offsets for line in kept), strict=True)),
+            None if self.preserve is None else np.array([line.moved for line in chosen]),
+            tuple(torch.stack(parts) for parts in zip(*(line.offsets for line in chosen), strict=True)),
         )
 
     def _moved(self, images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Changes of a segmentation that there is, to ask for one that is moved, larger, smaller or without a label."""
+"""Edits of a segmentation: move, grow or remove the lesion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari_pgan.errors import InputError
 
 
 def moved(labels: np.ndarray, dy: int, dx: int) -> np.ndarray:
-    """The lesion elsewhere.
+    """Return the label map with the lesion moved.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def moved(labels: np.ndarray, dy: int, dx: int) -> np.ndarray:
     Raises
     ------
     InputError
-        Nothing of it would be left in the image.
+        The lesion would leave the image.
     """
     found = np.zeros_like(labels)
     height, width = labels.shape
@@ -30,36 +30,36 @@ def moved(labels: np.ndarray, dy: int, dx: int) -> np.ndarray:
     if abs(dy) < height and abs(dx) < width:
         found[to] = labels[of]
     if labels.any() and not found.any():
-        raise InputError(f"moved by {dy} down and {dx} to the right nothing is left in the image; move it by less")
+        raise InputError(f"the lesion leaves the image if it moves {dy} down and {dx} to the right; move it by less")
     return found
 
 
 def grown(labels: np.ndarray, factor: float) -> np.ndarray:
-    """The lesion larger or smaller, in its shape, about its centre.
+    """Return the label map with the lesion scaled about its centre.
 
     Parameters
     ----------
     labels
         (Y, X) label map, 0 for background.
     factor
-        Of its area: 2 for twice as much, 0.5 for half.
+        Ratio of the new area to the old: 2 doubles it, 0.5 halves it.
 
     Raises
     ------
     InputError
-        The factor is not above 0, or there is nothing to grow.
+        The factor is not above 0, or there is no lesion.
     """
     if not (np.isfinite(factor) and factor > 0):
-        raise InputError(f"an area cannot become {factor:g} times as large; give a factor above 0")
+        raise InputError(f"an area cannot be multiplied by {factor:g}; give a factor above 0")
     inside = np.argwhere(labels)
     if not len(inside):
-        raise InputError("there is no lesion to grow; take an image with one, or draw it")
+        raise InputError("there is no lesion to scale; choose an image with one, or draw it")
     centre, scale = inside.mean(axis=0), factor**-0.5
     offset = centre * (1 - scale)
     return ndimage.affine_transform(labels, [scale, scale], offset, order=0, mode="grid-constant", cval=0)
 
 
 def removed(labels: np.ndarray, *values: int) -> np.ndarray:
-    """Without these labels, or without any if none is named: what they covered becomes background."""
+    """Return the label map without these labels, or without any if none is given; they become background."""
     gone = np.isin(labels, values) if values else labels != 0
     return np.where(gone, 0, labels).astype(labels.dtype)

@@ -1,4 +1,4 @@
-"""How far images are from a drawing, so that gradients lead there."""
+"""Differentiable distance between generated label channels and a target segmentation."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ import torch.nn.functional as F
 
 from napari_pgan.model.encoding import Encoding
 
-_SHARPNESS = 3.0  # of label channels, which go from -1 to 1, as logits; background is 0, as decoding has it
-_UNASKED = 0.3  # weight of a label that nobody asked for
+_SHARPNESS = 3.0  # turns label channels in [-1, 1] into logits; background has logit 0, as in decoding
+_ABSENT_WEIGHT = 0.3  # weight of a label that the target does not contain
 _SMOOTH = 1e-3  # pixels
 
 
 class Objective:
-    """Soft Dice and cross entropy between generated label channels and a drawing (Isensee et al. 2020,
+    """Soft Dice and cross entropy between generated label channels and a target (Isensee et al. 2020,
     doi:10.1038/s41592-020-01008-z), at one size.
 
     Parameters
     ----------
     shares
-        (K, y, x) float32: the labels' shares of what is asked.
+        (K, y, x) float32: the target's label shares of each pixel.
     asked
-        (y, x) float32: how much of a pixel is asked about, 0 to 1.
+        (y, x) float32: how much of each pixel counts, 0 to 1.
     present
-        (K,) bool: labels that are asked for.
+        (K,) bool: labels that the target contains.
     encoding
-        How the model writes labels into channels.
+        Converts labels to channels.
     """
 
     def __init__(self, shares: torch.Tensor, asked: torch.Tensor, present: torch.Tensor, encoding: Encoding) -> None:
         self.encoding, self.asked = encoding, asked
         self.target = torch.cat([1 - shares.sum(0, keepdim=True), shares])  # (1 + K, y, x), background first
-        self.weights = torch.where(present, 1.0, _UNASKED)
+        self.weights = torch.where(present, 1.0, _ABSENT_WEIGHT)
         self.weights /= self.weights.sum()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Channels (N, C, y, x) → how far each image is, (N,)."""
+        """Return the distance (N,) of channels (N, C, y, x)."""
         asked, target, weights = (part.to(x.device) for part in (self.asked, self.target, self.weights))
         logs = F.log_softmax(label_logits(x, self.encoding), dim=1)
         mine, theirs = logs[:, 1:].exp() * asked, target[1:] * asked
@@ -46,7 +46,7 @@ class Objective:
 
 
 def label_logits(x: torch.Tensor, encoding: Encoding) -> torch.Tensor:
-    """Of channels (N, C, y, x): (N, 1 + K, y, x), background first, whose largest is the decoded label."""
+    """Return logits (N, 1 + K, y, x), background first, of channels (N, C, y, x); the largest is the decoded label."""
     if encoding.kind == "onehot":
         raw = x[:, encoding.modality_count :].float()
     else:

@@ -1,9 +1,9 @@
-"""Beyond latents: what the generator's first stages hand on is moved, too, for shapes that no latent makes.
+"""Refinement of candidates by offsets of the generator's features, for shapes that no latent makes.
 
-A latent enters this kind of generator once, at its smallest size, so that few hundred numbers decide all shapes.
-Offsets of the features of the first stages (as in Bau et al. 2019, arXiv:1811.10597, who edit features, and Abdal et
-al. 2019, arXiv:1904.03189, who let each stage have its own code) reach more, and leave what the model has learnt: how
-far is said by their strength.
+The latent enters this generator only at its smallest size, so a few hundred numbers decide all shapes. Offsets of the
+first stages' features reach more shapes, but leave what the model has learnt; their strength limits how far. Bau et al.
+2019 (arXiv:1811.10597) edit features in the same way, and Abdal et al. 2019 (arXiv:1904.03189) give each stage its own
+code.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from napari_pgan.latent.steering.target import Target
 from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 
-LARGEST = 16  # pixels of the largest features that move: those of later stages draw labels apart from the image
+LARGEST = 16  # largest side of features with offsets; later stages draw labels independently of the image
 STRENGTH = 0.3
 _RATE = 0.02
 _BETAS = (0.9, 0.99)
-_LOOK = 5  # steps from look to look
-_MARGIN = 2  # pixels around what changes
+_EVERY = 5  # steps between two evaluations at full precision
+_MARGIN = 2  # pixels around the change
 
 
 def refined_stages(model: Model) -> range:
-    """The stages whose features move."""
+    """Return the stages whose features get offsets."""
     shapes = [model.card.architecture.shape(stage) for stage in range(model.stages - 1)]
     return range(max(1, sum(max(shape) <= LARGEST for shape in shapes)))
 
@@ -45,41 +45,41 @@ def refine(
     conditions: Mapping[str, str | float] | None = None,
     preserve: Preserve | None = None,
 ) -> Iterator[Candidates]:
-    """Go on from what was candidates with offsets of features, and tell the best so far.
+    """Optimise feature offsets of candidates; yields the best so far.
 
     Parameters
     ----------
     model, target, conditions
-        As in `steer`.
-    preserve
-        What shall stay; by default each candidate's own image, but for the lesion that it has and that is asked for
-        with a margin around them, so that nothing else is bent to fit the drawing.
+        See `steer`.
     candidates
-        Candidates; offsets that they have are the start, made as small as `strength` says.
+        Start of the refinement; existing offsets are continued, scaled down to `strength` where needed.
     strength
-        The largest offset that an image may have at a stage, in root mean square, as a share of that of the stage's
-        features: at 0.3, features preserve 96 % of their direction.
+        Largest root mean square of an image's offsets at a stage, as a share of that of the stage's features: at 0.3
+        features keep 96 % of their direction.
     steps
-        Of the optimiser; what is told counts those of the search before, too, and its seconds.
+        Optimiser steps; the steps and seconds of the yielded candidates include those of the search before.
     seconds
-        After which no step begins.
+        Time limit; no step begins after it.
+    preserve
+        Region to preserve; by default each candidate's own image outside its lesion and the target's, with a margin, so
+        that nothing else is bent to fit the drawing.
     """
     began = time.monotonic()
     if preserve is None:
-        preserve = _elsewhere(model, target, candidates, conditions)
+        preserve = _background(model, target, candidates, conditions)
     best = Best(target, preserve)
     z = torch.from_numpy(candidates.latents).to(model.device)
     loss = total_loss(model, target, preserve, model.stages - 1)
     limits = [strength * scale for scale in _feature_scales(model, z, conditions)]
-    offsets = [part.clone().requires_grad_(True) for part in _begin(model, candidates)]
+    offsets = [part.clone().requires_grad_(True) for part in _initial_offsets(model, candidates)]
     optimizer = torch.optim.Adam(offsets, lr=_RATE, betas=_BETAS)
 
-    def bound() -> None:
+    def clip_offsets() -> None:
         with torch.no_grad():
             for part, limit in zip(offsets, limits, strict=True):
                 part.mul_((limit / _rms(part).clamp(min=1e-12)).clamp(max=1))
 
-    def look(done: int) -> Candidates:
+    def evaluate(done: int) -> Candidates:
         with torch.inference_mode():
             x = model.generate(z, offsets=offsets, conditions=conditions)
         labels = model.encoding.decode(x).cpu().numpy()
@@ -87,23 +87,23 @@ def refine(
         best.take(range(len(z)), candidates.latents, labels, images, [part.detach() for part in offsets])
         return best.candidates(len(z), candidates.steps + done, began - candidates.seconds)
 
-    bound()
-    yield look(0)
-    done = told = 0
+    clip_offsets()
+    yield evaluate(0)
+    done = evaluated = 0
     while done < steps and (seconds is None or time.monotonic() - began < seconds):
         optimizer.zero_grad()
         loss(model.generate(z, offsets=offsets, conditions=conditions)).sum().backward()
         optimizer.step()
-        bound()
+        clip_offsets()
         done += 1
-        if done % _LOOK == 0:
-            yield look(done)
-            told = done
-    if done > told:
-        yield look(done)
+        if done % _EVERY == 0:
+            yield evaluate(done)
+            evaluated = done
+    if done > evaluated:
+        yield evaluate(done)
 
 
-def _elsewhere(
+def _background(
     model: Model, target: Target, candidates: Candidates, conditions: Mapping[str, str | float] | None
 ) -> Preserve | None:
     changing = candidates.labels > 0
@@ -115,8 +115,8 @@ def _elsewhere(
     return Preserve.of(model, candidates.latents, ~near, conditions=conditions)
 
 
-def _begin(model: Model, candidates: Candidates) -> list[torch.Tensor]:
-    """Offsets to go on from."""
+def _initial_offsets(model: Model, candidates: Candidates) -> list[torch.Tensor]:
+    """Return the offsets from which the refinement starts."""
     if candidates.offsets:
         return [part.to(model.device) for part in candidates.offsets]
     a = model.card.architecture
@@ -124,7 +124,7 @@ def _begin(model: Model, candidates: Candidates) -> list[torch.Tensor]:
 
 
 def _feature_scales(model: Model, z: torch.Tensor, conditions: Mapping[str, str | float] | None) -> list[torch.Tensor]:
-    """Root mean squares of the features of each image, for each stage that moves: (N, 1, 1, 1)."""
+    """Return the root mean square of each image's features for each refined stage, (N, 1, 1, 1)."""
     stages = refined_stages(model)
     with torch.inference_mode():
         return [_rms(x) for x in model.features(z, stages[-1], conditions=conditions)]

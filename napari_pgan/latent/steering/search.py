@@ -1,8 +1,8 @@
-"""From a target to latents whose own segmentation meets it.
+"""Search for latents whose segmentation matches a target.
 
-The best of a bank are optimised together, coarse to fine through the generator's sizes, in coordinates that matter for
-labels (`bank.label_directions`). Latents lie on a hypersphere on which all directions are equally likely, so a latent
-that was optimised is no less likely than one that was drawn.
+The best latents of a bank are optimised together, coarse to fine through the generator's sizes, in the coordinates that
+matter for labels (`bank.label_directions`). Latents lie on a hypersphere on which all directions are equally likely, so
+an optimised latent is as likely as a random one.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from napari_pgan.model.precision import has_bf16
 
 _RATE = 0.05
 _BETAS = (0.9, 0.99)
-_LOOK = 5  # steps from look to look
+_EVERY = 5  # steps between two evaluations at full precision
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the search.
+    """A phase of the search.
 
     Parameters
     ----------
     below
-        How many stages below the model's last one.
+        Number of stages below the model's last one.
     steps
-        Of the optimiser.
+        Optimiser steps.
     share
-        Latents that move, for each candidate that is asked for. Below 1 only the best do, and the others wait; above,
-        those beyond are dropped when the next phase begins.
+        Number of latents that move, relative to the requested candidates. Below 1 only the best move; above 1 the
+        surplus is dropped when the next phase begins.
     """
 
     below: int
@@ -61,45 +61,45 @@ def steer(
     conditions: Mapping[str, str | float] | None = None,
     preserve: Preserve | None = None,
 ) -> Iterator[Candidates]:
-    """Search, and tell the best so far: first of the bank alone, then after every few steps at full size.
+    """Search for latents; yields the best so far, first from the bank alone, then every few steps at full size.
 
-    Whoever has seen enough stops asking; what was told last is the best there is.
+    The caller may stop iterating at any time.
 
     Parameters
     ----------
     model
-        It needs labels.
+        A model with labels.
     target
-        What its segmentation shall be: a `TargetMask` or `TargetAreas`.
+        The segmentation to match: a `TargetMask` or `TargetAreas`.
     bank
-        Of this model.
+        The model's bank.
     candidates
-        How many latents are found.
+        Number of latents to return.
     seconds
-        After which no step begins; the best of the bank is told even without any.
+        Time limit; no step begins after it. The best of the bank are always yielded.
     phases
-        Of the search, coarse to fine.
+        Phases of the search, coarse to fine.
     conditions
-        As in `Model.sample`.
+        See `Model.sample`.
     preserve
-        What of an image shall stay: then the search begins at its latent, which takes over from the bank's best what
-        matters most for labels.
+        Region of an image to preserve. The search then starts at that image's latent, with the directions that matter
+        most for labels taken from the bank's best.
     """
     descent = _Descent(model, target, conditions, preserve, time.monotonic())
     rows = max(candidates, round(candidates * max(phase.share for phase in phases)))
-    begin = starts(model, target, bank, preserve, rows, conditions)
+    initial = starts(model, target, bank, preserve, rows, conditions)
     if preserve is not None:
         phases = tuple(phase for phase in phases if phase.below == 0 and phase.share >= 1)
-    lines = _Lines(torch.from_numpy(begin).to(model.device), bank.directions, model.card.architecture.sphere)
-    descent.look(lines.z[:candidates], range(candidates))
+    lines = _Lines(torch.from_numpy(initial).to(model.device), bank.directions, model.card.architecture.sphere)
+    descent.evaluate(lines.z[:candidates], range(candidates))
     yield descent.best.candidates(candidates, 0, descent.began)
-    done, told = 0, 0
+    done = evaluated = 0
 
-    def late() -> bool:
+    def expired() -> bool:
         return seconds is not None and time.monotonic() - descent.began >= seconds
 
     for phase in phases:
-        if late():
+        if expired():
             break
         stage = max(0, model.stages - 1 - phase.below)
         loss = total_loss(model, target, preserve, stage)
@@ -108,21 +108,21 @@ def steer(
             lines.select(moving)
             moving = list(range(len(moving)))
         for _ in range(phase.steps):
-            if late():
+            if expired():
                 break
             descent.step(lines, moving, loss, stage)
             done += 1
-            if phase.below == 0 and done % _LOOK == 0:
-                descent.look_at_best(lines, moving)
+            if phase.below == 0 and done % _EVERY == 0:
+                descent.evaluate_best(lines, moving)
                 yield descent.best.candidates(candidates, done, descent.began)
-                told = done
-    if done > told:
-        descent.look_at_best(lines, moving)
+                evaluated = done
+    if done > evaluated:
+        descent.evaluate_best(lines, moving)
         yield descent.best.candidates(candidates, done, descent.began)
 
 
 class _Lines:
-    """Latents that are optimised, each with an Adam of its own (Kingma & Ba 2014, arXiv:1412.6980), so that one can
+    """Latents under optimisation, each with its own Adam state (Kingma & Ba 2014, arXiv:1412.6980), so that some can
     wait while others move."""
 
     def __init__(self, z: torch.Tensor, directions: torch.Tensor, sphere: bool) -> None:
@@ -141,7 +141,7 @@ class _Lines:
         self.steps, self.names = self.steps[rows], [self.names[row] for row in rows]
 
     def move(self, rows: list[int], gradient: torch.Tensor) -> None:
-        """A step of Adam, back on the sphere."""
+        """Take a step of Adam and project back onto the sphere."""
         first, second = _BETAS
         self.steps[rows] += 1
         self.mean[rows] = first * self.mean[rows] + (1 - first) * gradient
@@ -155,7 +155,7 @@ class _Lines:
 
 
 class _Descent:
-    """The ways from latents to how well they do."""
+    """Losses, gradient steps and evaluations of the latents."""
 
     def __init__(
         self,
@@ -168,16 +168,16 @@ class _Descent:
         self.model, self.target, self.conditions, self.preserve, self.began = model, target, conditions, preserve, began
         self.coarse = has_bf16(model.device)
         self.best = Best(target, preserve)
-        self._seen: dict[int, tuple[float, torch.Tensor]] = {}  # of lines since the last look: value and latent
+        self._seen: dict[int, tuple[float, torch.Tensor]] = {}  # line → best value and latent since the last evaluation
 
     def order(self, lines: _Lines, loss: Loss, stage: int) -> list[int]:
-        """Rows, those nearest to the target at a stage first."""
+        """Return the rows, most similar to the target at a stage first."""
         with torch.inference_mode(), self._autocast():
             far = loss(self.model.generate(lines.z, stage=stage, conditions=self.conditions))
         return [int(i) for i in far.argsort(stable=True)]
 
     def step(self, lines: _Lines, rows: list[int], loss: Loss, stage: int) -> None:
-        """Move some of the lines, and remember the best of each on its way."""
+        """Move some of the lines, and remember the best latent of each."""
         y = lines.y[rows].clone().requires_grad_(True)
         z = y @ lines.directions.T
         with self._autocast():
@@ -188,17 +188,17 @@ class _Descent:
             self._remember(x.detach().float(), z.detach(), [lines.names[row] for row in rows])
         lines.move(rows, y.grad)
 
-    def look(self, z: torch.Tensor, names: list[int] | range) -> None:
-        """See in float32 what latents draw, and preserve the best of each line."""
+    def evaluate(self, z: torch.Tensor, names: list[int] | range) -> None:
+        """Evaluate latents in float32 and add them to the best of their lines."""
         with torch.inference_mode():
             x = self.model.generate(z, conditions=self.conditions)
         self.best.take(names, z.cpu().numpy(), *self._drawn(x))
 
-    def look_at_best(self, lines: _Lines, rows: list[int]) -> None:
-        """Look at what was the best of each line since the last look."""
+    def evaluate_best(self, lines: _Lines, rows: list[int]) -> None:
+        """Evaluate the best latent of each line since the last evaluation."""
         names = [lines.names[row] for row in rows if lines.names[row] in self._seen]
         if names:
-            self.look(torch.stack([self._seen[name][1] for name in names]), names)
+            self.evaluate(torch.stack([self._seen[name][1] for name in names]), names)
         self._seen.clear()
 
     def _remember(self, x: torch.Tensor, z: torch.Tensor, names: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""What a search needs to know of what is asked for."""
+"""Interface of the targets of a search."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Loss = Callable[[torch.Tensor], torch.Tensor]  # channels (N, C, y, x) → (N,)
 
 
 class Target(Protocol):
-    """Something that is asked of a segmentation, at any size."""
+    """A target segmentation, at any image size."""
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Loss:
-        """How far channels are from it, differentiable, for images that are smaller by a factor."""
+        """Return a differentiable distance of channels, for images smaller by `factor`."""
         ...
 
     def similarity(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
-        """How near label shares (N, K, y, x) uint8, 255 for all of a pixel, come to it: (N,), larger is nearer."""
+        """Return the similarity (N,) of label shares (N, K, y, x) uint8, 255 for a whole pixel."""
         ...
 
     def score(self, labels: np.ndarray) -> np.ndarray:
-        """How well label maps (N, Y, X) at full size meet it: (N,), 1 is best."""
+        """Return how well label maps (N, Y, X) at full size match, (N,); 1 is best."""
         ...

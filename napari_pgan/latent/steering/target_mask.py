@@ -1,4 +1,4 @@
-"""What a segmentation is asked to be: a label map in which some pixels may be left open."""
+"""A target given as a label map, in which some pixels may be left open."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from napari_pgan.schema import Channels, Grid
 
 
 def any_value(channels: Channels) -> int:
-    """The label that stands for "any": the largest of 255, 254, … that the model does not have itself."""
+    """Return the label value for "any label": the largest of 255, 254, … that the model does not use."""
     taken = set(channels.values.tolist())
     return next(value for value in range(255, 0, -1) if value not in taken)
 
 
 @dataclass(frozen=True)
 class TargetMask:
-    """A segmentation that is asked for, on a model's grid.
+    """A target segmentation on a model's grid.
 
     Parameters
     ----------
     labels
-        (Y, X) uint8 in the model's label values; 0 is background.
+        (Y, X) uint8, the model's label values; 0 is background.
     open
-        (Y, X) bool: here any label will do.
+        (Y, X) bool: pixels where any label is accepted.
     channels
         The model's.
     messages
-        What was done to the drawing to make it a target, one sentence each.
+        Sentences about how the drawing was converted.
     """
 
     labels: np.ndarray
@@ -43,31 +43,28 @@ class TargetMask:
 
     @classmethod
     def of(cls, drawing: np.ndarray, channels: Channels, grid: Grid, affine: np.ndarray | None = None) -> TargetMask:
-        """Of a drawn label map.
+        """Convert a drawn label map.
 
         Parameters
         ----------
         drawing
-            (Y, X) whole numbers: the model's label values, 0 for background, `any_value` for "don't care".
+            (Y, X) integers: the model's label values, 0 for background, `any_value` for any label.
         channels, grid
             The model's.
         affine
-            3×3, from indices (y, x, 1) of the drawing to indices on `grid`, where the drawing lies on another grid;
-            None where both cover the same field of view.
+            3×3, from indices (y, x, 1) of the drawing to indices on `grid`; None if both cover the same field of view.
 
         Raises
         ------
         InputError
-            The model has no labels, the drawing is no label map, it holds labels that the model does not know, or none
-            of it lies on the grid.
+            The model has no labels, or the drawing is not a label map, holds unknown labels, or lies outside the grid.
         """
         if not channels.labels:
-            raise InputError("this model makes no segmentation, so nothing can be asked of it; load one with labels")
+            raise InputError("this model has no segmentation, so it cannot be steered; load one with labels")
         drawing = np.asarray(drawing)
         if drawing.ndim != 2 or drawing.dtype.kind not in "iub" or not drawing.size:
             raise InputError(
-                f"a drawing of shape {drawing.shape} and type {drawing.dtype} is no label map; draw whole numbers on a "
-                "single slice"
+                f"a drawing of shape {drawing.shape} and type {drawing.dtype} is no label map; draw integers on one slice"
             )
         whatever, known = any_value(channels), channels.values.tolist()
         if unknown := sorted(set(np.unique(drawing).tolist()) - {0, whatever, *known}):
@@ -76,27 +73,28 @@ class TargetMask:
                 f"the drawing holds {', '.join(map(str, unknown))}, which the model does not know; it knows {names}, "
                 f"0 for background and {whatever} for any"
             )
-        told, drawn = [], np.unique(drawing)
+        messages, drawn = [], np.unique(drawing)
         if drawing.shape != grid.shape or affine is not None:
-            told.append(f"The drawing of {_size(drawing.shape)} pixels was brought to the model's {_size(grid.shape)}.")
-            told += _outside(drawing, grid, affine)
+            sizes = f"{_size(drawing.shape)} pixels was brought to the model's {_size(grid.shape)}"
+            messages.append(f"The drawing of {sizes}.")
+            messages += _outside(drawing, grid, affine)
             drawing = _resampled(drawing, grid.shape, affine)
         gone = [label.name for label in channels.labels if label.value in drawn and not (drawing == label.value).any()]
         if gone and not np.isin(drawing, known).any():
-            raise InputError("nothing of the drawing is as large as a pixel of the model's grid; draw it larger")
-        told += [f"Of {name} nothing is left: it is smaller than the model's pixels." for name in gone]
+            raise InputError("the drawing is smaller than a pixel of the model's grid; draw it larger")
+        messages += [f"{name} vanished: it is smaller than the model's pixels." for name in gone]
         if not drawing.any():
-            told.append("No label is drawn: this asks for images without a lesion.")
+            messages.append("No label is drawn: this searches for images without a lesion.")
         labels = np.where(drawing == whatever, 0, drawing).astype(np.uint8)
-        return cls(labels, drawing == whatever, channels, tuple(told))
+        return cls(labels, drawing == whatever, channels, tuple(messages))
 
     @property
     def present(self) -> np.ndarray:
-        """(K,) bool: which of the model's labels are asked for."""
+        """(K,) bool: which of the model's labels the target contains."""
         return np.array([(self.labels == value).any() for value in self.channels.values], bool)
 
     def shares(self, factor: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """At a size that is smaller by a factor: the labels' share of what is not open, and how much that is.
+        """Return the labels' shares of the pixels that are not open, and the weights of those, at a smaller size.
 
         Returns
         -------
@@ -108,12 +106,12 @@ class TargetMask:
         return np.stack(each) / np.maximum(asked, 1e-6), asked
 
     def objective(self, encoding: Encoding, factor: int = 1) -> Objective:
-        """As `Target` has it: soft Dice and cross entropy."""
+        """Return soft Dice and cross entropy; see `Target`."""
         shares, asked = (torch.from_numpy(x) for x in self.shares(factor))
         return Objective(shares, asked, torch.from_numpy(self.present), encoding)
 
     def similarity(self, shares: torch.Tensor, factor: int) -> torch.Tensor:
-        """As `Target` has it: soft Dice, averaged over the labels that are asked for, less the area of others."""
+        """Return soft Dice averaged over the target's labels, minus the area of other labels; see `Target`."""
         asked, weight = (torch.from_numpy(x) for x in self.shares(factor))
         target = (asked * weight).flatten(1)  # (K, pixels)
         score, present = torch.zeros(len(shares)), torch.from_numpy(self.present)
@@ -122,27 +120,27 @@ class TargetMask:
             size = mine @ weight.flatten()
             if present[k]:
                 score += 2 * (mine @ target[k]) / (size + target[k].sum() + 1e-6) / present.sum()
-            else:  # what nobody asked for counts by how large it is
+            else:  # a label that the target does not contain
                 score -= size / weight.numel()
         return score
 
     def dice(self, labels: np.ndarray) -> np.ndarray:
-        """Dice of label maps (N, Y, X) with the target, outside of what is open: (N, K) float64.
+        """Return the Dice of label maps (N, Y, X) with the target, outside open pixels: (N, K) float64.
 
-        Not a number for a label that is neither asked for nor there; 0 for one that should not be there.
+        NaN for a label in neither; 0 for one in the label map alone.
         """
         values = self.channels.values[None, :, None, None]
         mine, theirs = (self.labels[None, None] == values), (labels[:, None] == values) & ~self.open
         return _dice(mine, theirs)
 
     def lesion_dice(self, labels: np.ndarray) -> np.ndarray:
-        """As `dice`, of all labels together: (N,)."""
+        """Return the Dice of all labels together, (N,)."""
         return _dice(self.labels[None] > 0, (labels > 0) & ~self.open)
 
     def score(self, labels: np.ndarray) -> np.ndarray:
-        """How well label maps (N, Y, X) meet the target, (N,): the mean Dice over the labels that are asked for.
+        """Return how well label maps (N, Y, X) match, (N,): the mean Dice over the target's labels.
 
-        Of a target for no label at all it is the share of pixels without one, where it is not open.
+        For a target without labels it is the share of background among the pixels that are not open.
         """
         if not self.present.any():
             wrong = ((labels > 0) & ~self.open).sum((1, 2)) / max(int((~self.open).sum()), 1)
@@ -151,21 +149,21 @@ class TargetMask:
 
 
 def _dice(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """2 |A ∩ B| / (|A| + |B|) over the last two axes; not a number where both are empty."""
+    """Return 2 |A ∩ B| / (|A| + |B|) over the last two axes; NaN where both are empty."""
     size = one.sum((-2, -1)) + other.sum((-2, -1))
     return np.where(size > 0, 2 * (one & other).sum((-2, -1)) / np.maximum(size, 1), np.nan)
 
 
 def _outside(drawing: np.ndarray, grid: Grid, affine: np.ndarray | None) -> list[str]:
-    """What is said of a drawing that lies outside of the grid in part; raises InputError where all of it does."""
+    """Return a message if part of the drawing lies outside the grid; raise InputError if all of it does."""
     points = np.argwhere(drawing)
     if affine is None or not len(points):
         return []
     at = points @ affine[:2, :2].T + affine[:2, 2]
     inside = float(((at > -0.5) & (at < np.array(grid.shape) - 0.5)).all(axis=1).mean())
     if inside == 0:
-        raise InputError("the drawing lies outside of the model's field of view; move it there")
-    return [] if inside > 0.995 else [f"{100 * (1 - inside):.0f} % of it lie outside of the model's field of view."]
+        raise InputError("the drawing lies outside the model's field of view; move it inside")
+    return [] if inside > 0.995 else [f"{100 * (1 - inside):.0f} % of it lies outside the model's field of view."]
 
 
 def _boxes(mask: np.ndarray, factor: int) -> np.ndarray:
@@ -175,7 +173,7 @@ def _boxes(mask: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _resampled(drawing: np.ndarray, shape: tuple[int, ...], affine: np.ndarray | None) -> np.ndarray:
-    """By the nearest pixel; what lies outside of the drawing is background."""
+    """Resample to the nearest pixel; outside the drawing is background."""
     if affine is None:  # pixel i of n covers what lies between i and i + 1 nths of the field of view
         scale = np.array(drawing.shape) / np.array(shape)
         matrix, offset = np.diag(scale), scale / 2 - 0.5
