@@ -20,19 +20,19 @@ from napari_pgan.schema import Channels
 if TYPE_CHECKING:
     from napari_pgan.model.model import Model
 
-_PIXELS = 512  # most pixels of the images that encoders take, so that they are trained in minutes
+_PIXELS = 512  # maximum pixels of the encoders' inputs, so that training takes minutes
 
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """What decides the shape of a model's encoders.
+    """Sizes of a model's encoders.
 
     Parameters
     ----------
     stage
-        Of the generator; images and label maps are averaged down to its size before they are encoded.
+        Stage of the generator to whose size inputs are averaged down.
     components, hidden
-        Numbers that a picture is reduced to first, and neurons of each layer after it.
+        Number of principal components, and of neurons in each hidden layer.
     """
 
     stage: int
@@ -44,20 +44,20 @@ class EncoderShape:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EncoderShape:
-        """Raises KeyError for what is missing and ValueError for what is no shape of an encoder."""
+        """Create from JSON; raises KeyError for missing keys and ValueError for impossible numbers."""
         numbers = [data[name] for name in ("stage", "components", "hidden")]
         if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= 2**16 for n in numbers):
-            raise ValueError("its encoders' numbers are no whole numbers in reason")
+            raise ValueError("its encoders' sizes are not whole numbers from 0 to 65536")
         return cls(*numbers)
 
 
 class Encoder(nn.Module):
-    """Small pictures → latents on the sphere of radius √L, each by itself: nothing is shared between a batch's rows.
+    """Maps small images to latents on the sphere of radius √L; rows of a batch are independent.
 
-    A picture is first reduced to its whitened principal components, in which a network learns many times as quickly as
-    from pixels; a linear map of them and a network of two layers beside it add up to what of the latent the picture
-    tells. That is short of the sphere. The rest of the way leads in one direction that hardly shows in an image, since
-    scaling up what is told would exaggerate it.
+    The image is reduced to its whitened principal components, in which a network learns many times faster than from
+    pixels. A linear map of them plus a network of two hidden layers estimates the part of the latent that the image
+    determines. The estimate is shorter than the sphere's radius; the remainder goes in one direction that hardly
+    changes the image, since scaling up the estimate would exaggerate it.
     """
 
     mean: torch.Tensor
@@ -74,36 +74,36 @@ class Encoder(nn.Module):
         self.second = nn.Linear(shape.hidden, shape.hidden)
         self.last = nn.Linear(shape.hidden, latent)
 
-    def told(self, x: torch.Tensor) -> torch.Tensor:
-        """Modalities in [-1, 1], or the labels' shares of each pixel, (N, …) → what they tell of the latent, (N, L)."""
+    def estimate(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the estimate (N, L) from modalities in [-1, 1] or label shares, (N, …)."""
         x = (x.flatten(1) - self.mean) @ self.basis.T
         z: torch.Tensor = self.linear(x) + self.last(F.silu(self.second(F.silu(self.first(x)))))
         return z
 
-    def completed(self, told: torch.Tensor) -> torch.Tensor:
-        """What is told of latents, (N, L), brought to the sphere."""
-        squared = float(told.shape[1])
-        told = told - (told @ self.rest)[:, None] * self.rest
-        length = told.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        told = told * (0.99 * math.sqrt(squared) / length).clamp(max=1)
-        return told + (squared - told.square().sum(dim=1, keepdim=True)).sqrt() * self.rest
+    def complete(self, estimate: torch.Tensor) -> torch.Tensor:
+        """Bring estimates (N, L) onto the sphere."""
+        squared = float(estimate.shape[1])
+        estimate = estimate - (estimate @ self.rest)[:, None] * self.rest
+        length = estimate.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        estimate = estimate * (0.99 * math.sqrt(squared) / length).clamp(max=1)
+        return estimate + (squared - estimate.square().sum(dim=1, keepdim=True)).sqrt() * self.rest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Pictures as in `told` → latents (N, L)."""
-        return self.completed(self.told(x))
+        """Return latents (N, L); inputs as in `estimate`."""
+        return self.complete(self.estimate(x))
 
 
 class Encoders(nn.Module):
-    """The encoders of a model: of its modalities and, where it has labels, of its segmentations.
+    """A model's encoders: of its modalities and, if it has labels, of its segmentations.
 
     Parameters
     ----------
     architecture
-        Of the generator.
+        The generator's.
     channels
-        What it makes.
+        The generator's.
     shape
-        Of the encoders.
+        Sizes of the encoders.
     """
 
     directions: torch.Tensor
@@ -118,16 +118,16 @@ class Encoders(nn.Module):
 
 
 def encode(model: Model, *, images: np.ndarray | None = None, labels: np.ndarray | None = None) -> np.ndarray:
-    """Latents whose images, or segmentations, are near the given ones; each row is encoded by itself.
+    """Return latents whose images, or segmentations, are close to the given ones; rows are independent.
 
-    This takes milliseconds and is a start: `refine` goes on from it.
+    This takes milliseconds; `napari_pgan.latent.encoder.refine` improves the result.
 
     Parameters
     ----------
     model
-        With encoders.
+        A model with encoders.
     images
-        (N, M, …) in [-1, 1] on the model's grid, the modalities in the card's order; or else
+        (N, M, …) in [-1, 1] on the model's grid, modalities in the card's order. Give either these or labels.
     labels
         (N, …) in the model's label values.
 
@@ -139,16 +139,16 @@ def encode(model: Model, *, images: np.ndarray | None = None, labels: np.ndarray
     Raises
     ------
     InputError
-        The model has no such encoder, or what is given does not fit it.
+        The model has no such encoder, or the input does not fit it.
     """
     if (images is None) == (labels is None):
-        raise InputError("give either images or labels to encode, not both or neither")
+        raise InputError("give either images or labels to encode, not both")
     encoders = encoders_of(model)
     if images is not None:
         pictures, network = image_tensor(model, images), encoders.images
     else:
         if encoders.labels is None:
-            raise InputError("this model makes no segmentation, so none can be encoded; give images")
+            raise InputError("this model has no segmentation, so label maps cannot be encoded; give images")
         pictures, network = model.encoding.fractions(label_tensor(model, labels)), encoders.labels
     with torch.inference_mode():
         z: np.ndarray = network(reduced(pictures, model, encoders.shape.stage)).cpu().numpy()
@@ -156,40 +156,39 @@ def encode(model: Model, *, images: np.ndarray | None = None, labels: np.ndarray
 
 
 def encoders_of(model: Model) -> Encoders:
-    """A model's encoders; raises InputError where it has none."""
+    """Return a model's encoders; raises InputError if it has none."""
     if model.encoders is None:
         raise InputError("this model has no encoders; `napari-pgan-train encoder MODEL` makes them")
     return model.encoders
 
 
 def image_tensor(model: Model, images: np.ndarray) -> torch.Tensor:
-    """Images on the model's device, clipped to [-1, 1]; raises InputError for those that are not on its grid."""
+    """Return images on the model's device, clipped to [-1, 1]; raises InputError if they do not fit its grid."""
     x = torch.as_tensor(np.asarray(images, np.float32))
     wanted = (model.encoding.modality_count, *model.card.grid.shape)
     if x.ndim != len(wanted) + 1 or tuple(x.shape[1:]) != wanted or not torch.isfinite(x).all():
-        raise InputError(f"images of shape {tuple(x.shape)} do not fit; this model takes {('N', *wanted)}, all finite")
+        raise InputError(f"images of shape {tuple(x.shape)} do not fit; this model takes finite ones, {('N', *wanted)}")
     return x.clamp(-1, 1).to(model.device)
 
 
 def label_tensor(model: Model, labels: np.ndarray | None) -> torch.Tensor:
-    """Label maps on the model's device; raises InputError for those that are not the model's."""
-    found = np.asarray(labels)
-    grid, values = model.card.grid.shape, model.card.channels.values
-    if found.ndim != len(grid) + 1 or found.shape[1:] != grid or found.dtype.kind not in "iu":
-        raise InputError(f"label maps of shape {found.shape} do not fit; this model takes {('N', *grid)} whole numbers")
-    if unknown := sorted(set(np.unique(found).tolist()) - {0, *values.tolist()}):
-        raise InputError(f"the label map holds {', '.join(map(str, unknown))}, which the model does not know")
-    return torch.as_tensor(found.astype(np.uint8)).to(model.device)
+    """Return label maps on the model's device; raises InputError if they do not fit the model."""
+    maps, grid = np.asarray(labels), model.card.grid.shape
+    if maps.ndim != len(grid) + 1 or maps.shape[1:] != grid or maps.dtype.kind not in "iu":
+        raise InputError(f"label maps of shape {maps.shape} do not fit; this model takes integers {('N', *grid)}")
+    if unknown := sorted(set(np.unique(maps).tolist()) - {0, *model.card.channels.values.tolist()}):
+        raise InputError(f"the label map holds {', '.join(map(str, unknown))}, which the model does not have")
+    return torch.as_tensor(maps.astype(np.uint8)).to(model.device)
 
 
 def reduced(x: torch.Tensor, model: Model, stage: int) -> torch.Tensor:
-    """Pictures of the model's grid as box averages at the size of a stage."""
+    """Average images on the model's grid down to the size of a stage."""
     for _ in range(model.stages - 1 - stage):
         x = down(x)
     return x
 
 
 def encoder_stage(model: Model) -> int:
-    """The largest stage whose pictures have few enough pixels for an encoder to be learnt in minutes."""
+    """Return the largest stage whose images have at most `_PIXELS` pixels."""
     shapes = [model.card.architecture.shape(stage) for stage in range(model.stages)]
     return max((stage for stage, shape in enumerate(shapes) if math.prod(shape) <= _PIXELS), default=0)

@@ -64,12 +64,12 @@ def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({}, "nothing is asked"),
+        ({}, "give an area"),
         ({"areas": {2: 10}}, "no label 2"),
         ({"areas": {1: -1}}, "impossible"),
         ({"lesion": 1e6}, "impossible"),
         ({"lesion": float("nan")}, "impossible"),
-        ({"shares": {1: 0.7, 4: 0.7}}, "together"),
+        ({"shares": {1: 0.7, 4: 0.7}}, "add up"),
         ({"side": "up"}, "left or right"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_model_written_anew_does_not_claim_encoders(path: Path, encoders: Enco
         ('{"stage": 1, "components": 8, "hidden": 15}', "do not fit its card"),
         ('{"stage": 3, "components": 8, "hidden": 16}', "of a stage that there is not"),
         ('{"stage": 1, "components": 8}', "lacks 'hidden'"),
-        ('{"stage": 1, "components": -8, "hidden": 16}', "no whole numbers in reason"),
+        ('{"stage": 1, "components": -8, "hidden": 16}', "whole numbers"),
         ("7", "encoders is no mapping"),
     ],
 )

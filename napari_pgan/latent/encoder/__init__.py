@@ -1,4 +1,4 @@
-"""From images or label maps to the latents that make them."""
+"""Encoding: find the latents of images or label maps."""
 
 from napari_pgan.latent.encoder.fidelity import Fidelity, Verdict, judge, recorded_fidelity
 from napari_pgan.latent.encoder.learning import Learning, learn_encoders

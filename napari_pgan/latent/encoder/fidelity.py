@@ -1,4 +1,4 @@
-"""How well an image came back, and whether a model can express it at all."""
+"""Fidelity of reconstructions, and whether a model can express an image."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
 from napari_pgan.model.encoders import encode, encoders_of
 
-_HELD_OUT = 3_900_000_000  # first seed of the samples that encoders are measured on
-_MEASURED, _AT_ONCE = 12, 4
-_AIR = -0.95  # what is above it in any modality belongs to the head
-_COARSE = 1 / 32  # of the shorter side: below this is noise and texture, which a latent does not hold
-_ENOUGH = 0.4  # of what is explained of own samples; phantoms reach it with the shipped model, and patients do not
+_HELD_OUT = 3_900_000_000  # first seed of the samples on which encoders are measured
+_MEASURED, _BATCH = 12, 4
+_AIR = -0.95  # pixels above it in any modality belong to the head
+_COARSE = 1 / 32  # share of the shorter side; finer detail is noise and texture, which a latent does not hold
+_ENOUGH = 0.4  # share of own samples' explained variance; phantoms reach it with the shipped model, patients do not
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Images beside their reconstructions.
+    """Similarity of images and their reconstructions.
 
     Parameters
     ----------
     correlation
-        (N, M) float64, Pearson's, over the pixels of either's head; 0 where one of both is flat.
+        (N, M) float64, Pearson correlation over the pixels of either head; 0 if one of them is constant.
     error
-        (N, M) float64, root mean square difference over the same, as a share of the range of intensities, 0 to 1.
+        (N, M) float64, root mean square difference over the same pixels, as a share of the intensity range, 0 to 1.
     explained
-        (N, M) float64, the share of the image's variance within its own head that the reconstruction explains (the
-        coefficient of determination), without what is finer than a 32nd of the picture: 1 where both are the same, 0
-        where it is no better than one grey all over the head, less than 0 where it is worse. It does not count the
-        outline, which most heads have in common, nor noise.
+        (N, M) float64, share of the image's variance within its own head that the reconstruction explains (coefficient
+        of determination), without detail finer than a 32nd of the image: 1 for identical images, 0 for a constant head,
+        negative if worse. It counts neither the outline, which most heads share, nor noise.
     """
 
     correlation: np.ndarray
@@ -45,7 +44,7 @@ class Fidelity:
 
     @classmethod
     def of(cls, images: np.ndarray, found: np.ndarray) -> Fidelity:
-        """Of images and reconstructions, (N, M, …) in [-1, 1]."""
+        """Compare images and reconstructions, (N, M, …) in [-1, 1]."""
         correlation, error, explained = (np.zeros(images.shape[:2]) for _ in range(3))
         for n, (a, b) in enumerate(zip(images, found, strict=True)):
             explained[n] = _explained(a, b)
@@ -61,7 +60,7 @@ class Fidelity:
 
 
 def _explained(image: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """As `Fidelity.explained` has it, of one image (M, …): (M,); 0 where there is no head, or a flat one."""
+    """Return `Fidelity.explained` of one image (M, …), (M,); 0 without a head, or for a constant one."""
     head = (image > _AIR).any(axis=0)
     sigma = _COARSE * min(head.shape)
     weight = np.maximum(ndimage.gaussian_filter(head.astype(np.float64), sigma), 1e-6)
@@ -75,8 +74,7 @@ def _explained(image: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model can express an image: ``own``, ``near``, ``beyond`` or ``unfinished``, and the sentence for
-    people."""
+    """Whether a model can express an image: ``own``, ``near``, ``beyond`` or ``unfinished``, and a sentence on it."""
 
     name: str
     sentence: str
@@ -84,24 +82,24 @@ class Verdict:
 
 _VERDICTS = {
     "own": "The model expresses this image as well as its own samples.",
-    "near": "The model comes near to this image, though less so than to its own samples.",
+    "near": "The model comes near this image, but not as near as to its own samples.",
     "beyond": "The model cannot express this image.",
-    "unfinished": "The model has not come near to this image yet.",
+    "unfinished": "The model has not come near this image yet.",
 }
 
 
 def judge(explained: float, own: Mapping[str, Any], steps: int) -> Verdict:
-    """Say whether a model can express an image.
+    """Return whether a model can express an image.
 
     Parameters
     ----------
     explained
-        By the refined reconstruction, the mean over modalities (`Fidelity.explained`).
+        `Fidelity.explained` of the refined reconstruction, mean over modalities.
     own
-        What the card tells of the model's own samples (`measure_fidelity`): from ``least`` on an image returns
-        as they do; below ``limit`` it does not come back, if it had as many ``steps`` as they.
+        The card's measurement of the model's own samples (`measure_fidelity`): at ``least`` or above, an image is
+        expressed as well as they are; below ``limit`` it is not expressed, given as many ``steps``.
     steps
-        Of `refine` that were done: after fewer than ``own`` had, nobody knows that the model cannot.
+        Steps of `refine`; with fewer than ``own`` had, the verdict is never "cannot".
     """
     name = "own" if explained >= own["least"] else "near" if explained >= own["limit"] else "beyond"
     if steps >= own["steps"] or name == "own":
@@ -111,12 +109,12 @@ def judge(explained: float, own: Mapping[str, Any], steps: int) -> Verdict:
 
 
 def recorded_fidelity(model: Model) -> dict[str, Any]:
-    """What a model's card tells of its own samples, as `measure_fidelity` measured it.
+    """Return the fidelity of the model's own samples as its card records it (`measure_fidelity`).
 
     Raises
     ------
     InputError
-        The model has no encoders, or they were measured by an earlier version, which did not tell this.
+        The model has no encoders, or an earlier version measured them.
     """
     encoders_of(model)
     own: dict[str, Any] = model.card.encoders.get("own") or {}
@@ -130,39 +128,38 @@ def recorded_fidelity(model: Model) -> dict[str, Any]:
 def measure_fidelity(
     model: Model, progress: Callable[[float], None] = lambda share: None, steps: int = STEPS
 ) -> dict[str, Any]:
-    """How well samples that the encoders have not seen come back, so that a real image has something to stand beside.
+    """Measure how well the model's own samples, unseen by its encoders, are reconstructed: a reference for real images.
 
     Parameters
     ----------
     model
-        With encoders.
+        A model with encoders.
     progress
         Called with the share that is done.
     steps
-        Of `refine`.
+        Steps of `refine`.
 
     Returns
     -------
     dict
-        JSON values: ``correlation``, ``error`` and ``explained`` (modality → mean over samples) after refinement,
-        ``encoded``, the mean correlation before it; ``dice`` of their segmentations (None without any); ``least``, the
-        smallest share that is explained of a sample; ``limit``, 0.4 of the average share: below it, an image has not
-        come back.
+        JSON values: ``correlation``, ``error`` and ``explained`` (modality → mean over samples) after refinement;
+        ``encoded``, the mean correlation before it; ``dice`` of the segmentations (None without any); ``least``, the
+        smallest explained share of a sample; ``limit``, 0.4 of the mean explained share.
     """
-    told = model.card.default_conditions
-    batch = model.sample(seeds=range(_HELD_OUT, _HELD_OUT + _MEASURED), conditions=told)
+    conditions = model.card.default_conditions
+    batch = model.sample(seeds=range(_HELD_OUT, _HELD_OUT + _MEASURED), conditions=conditions)
     channels, first, images, labels = model.card.channels, [], [], []
-    for start in range(0, _MEASURED, _AT_ONCE):
-        part = batch.images[start : start + _AT_ONCE]
-        every = list(refine(model, encode(model, images=part), images=part, steps=steps, conditions=told))
+    for start in range(0, _MEASURED, _BATCH):
+        part = batch.images[start : start + _BATCH]
+        every = list(refine(model, encode(model, images=part), images=part, steps=steps, conditions=conditions))
         first.append(every[0].images)
         images.append(every[-1].images)
         labels.append(every[-1].labels)
-        progress(min(1.0, (start + _AT_ONCE) / _MEASURED))
+        progress(min(1.0, (start + _BATCH) / _MEASURED))
     found = Fidelity.of(batch.images, np.concatenate(images))
     each = found.explained.mean(axis=1)
 
-    def told_by_modality(figures: np.ndarray) -> dict[str, float]:
+    def by_modality(figures: np.ndarray) -> dict[str, float]:
         return dict(zip(channels.modalities, figures.mean(axis=0).round(4).tolist(), strict=True))
 
     overlaps = np.empty(0)
@@ -172,9 +169,9 @@ def measure_fidelity(
     return {
         "images": _MEASURED,
         "steps": steps,
-        "correlation": told_by_modality(found.correlation),
-        "error": told_by_modality(found.error),
-        "explained": told_by_modality(found.explained),
+        "correlation": by_modality(found.correlation),
+        "error": by_modality(found.error),
+        "explained": by_modality(found.explained),
         "encoded": round(float(Fidelity.of(batch.images, np.concatenate(first)).correlation.mean()), 4),
         "dice": round(float(np.nanmean(overlaps)), 4) if np.isfinite(overlaps).any() else None,
         "least": round(float(each.min()), 4),

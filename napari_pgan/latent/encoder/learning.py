@@ -1,7 +1,7 @@
-"""Encoders learn from a generator's own samples: no image of a cohort is needed.
+"""Training of encoders on the generator's own samples; no image of a cohort is needed.
 
-Many directions of a latent hardly show in an image, so that the latent itself cannot be told from it; what is learnt
-is therefore to give back the image (through the generator's differentiable path), with a small part for the latent.
+Many latent directions hardly change the image, so the latent cannot be recovered from it. The loss therefore compares
+images (through the generator), with a small weight on the latent.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.model import Encoders, EncoderShape, Model
 from napari_pgan.model.encoders import Encoder, encoder_stage, reduced
 
-FIRST_SEED = 3_200_000_000  # beyond the seeds that people name and those of the banks
+FIRST_SEED = 3_200_000_000  # beyond the seeds that users choose and those of the banks
 _COMPONENTS, _HIDDEN = 256, 512
-_PREPARED, _AT_ONCE = 6144, 32  # samples that are learnt from, and made at once
-_PROBES, _PROBED = 512, 32  # latents that tell the directions, and at once
+_SAMPLES, _SAMPLE_BATCH = 6144, 32  # training samples, and how many are generated together
+_PROBES, _PROBE_BATCH = 512, 32  # latents from which the directions are computed
 _BATCH = 128
 _RATE = 1e-3
-_NOISE = 0.02  # added to what encoders see, so that they do not build on what real images do not have
-_FLOOR = 1e-4  # variance below which a component is noise
+_NOISE = 0.02  # added to the inputs, so that encoders do not rely on details that real images lack
+_MIN_VARIANCE = 1e-4  # components below it are noise
 _RIDGE = 0.05
 _LATENT, _PICTURE = 0.03, 20.0  # weights of the losses
 
 
 @dataclass(frozen=True)
 class Learning:
-    """What was learnt.
+    """Trained encoders and their measurements.
 
     Parameters
     ----------
     encoders
         On the model's device.
     measures
-        What the card tells: samples seen, and how well the model's own samples come back, JSON values.
+        JSON values for the card: number of samples, and the fidelity of the model's own samples.
     """
 
     encoders: Encoders
@@ -58,11 +58,11 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
     Parameters
     ----------
     model
-        Its generator stays as it is.
+        Its generator does not change.
     seconds
-        How long the training of both takes together; making samples and measuring come on top.
+        Training time of both encoders together, without sampling and measuring.
     progress
-        Called with what is going on and the share of it that is done; what it raises ends the work.
+        Called with a description and the share that is done; an exception that it raises stops the work.
     """
     shape = EncoderShape(encoder_stage(model), _COMPONENTS, _HIDDEN)
     architecture = model.card.architecture
@@ -83,29 +83,29 @@ def learn_encoders(model: Model, seconds: float = 180.0, progress: Progress = la
 
 
 def image_directions(model: Model, count: int = _PROBES) -> torch.Tensor:
-    """The directions along which a latent moves the modalities, weakest first: (L, L), see `visible_directions`.
+    """Return the latent directions that change the modalities, weakest first: (L, L), see `visible_directions`.
 
-    `refine` takes them for coordinates, in which it needs about a third of the steps.
+    `refine` uses them as coordinates and then needs about a third of the steps.
     """
     stage = max(0, model.stages - 2)
     samples = _Samples(model, stage)
 
     def draws() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for _ in range(0, count, _PROBED):
-            z, told = samples.latents(_PROBED)
-            yield z.requires_grad_(True), model.encoding.images(model.generator(z, stage=stage, conditions=told))
+        for _ in range(0, count, _PROBE_BATCH):
+            z, conditions = samples.latents(_PROBE_BATCH)
+            yield z.requires_grad_(True), model.encoding.images(model.generator(z, stage=stage, conditions=conditions))
 
     return visible_directions(draws())
 
 
 class _Samples:
-    """A model's own samples, small, one after another."""
+    """Generates a model's own samples, reduced in size."""
 
     def __init__(self, model: Model, stage: int) -> None:
         self.model, self.stage, self.seen = model, stage, 0
 
     def latents(self, count: int) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The next latents, on the sphere, and what the generator is told with each, drawn at random."""
+        """Return the next latents, on the sphere, with random conditions."""
         seeds = range(FIRST_SEED + self.seen, FIRST_SEED + self.seen + count)
         self.seen += count
         z = torch.from_numpy(self.model.latents(seeds))
@@ -116,25 +116,25 @@ class _Samples:
                 columns.append(F.one_hot(torch.randint(condition.size, (count,)), condition.size).float())
             else:
                 columns.append(2 * torch.rand(count, 1) - 1)
-        told = torch.cat(columns, dim=1).to(self.model.device) if columns else None
-        return z.to(self.model.device), told
+        conditions = torch.cat(columns, dim=1).to(self.model.device) if columns else None
+        return z.to(self.model.device), conditions
 
     def fill(self, progress: Progress) -> None:
-        """Make the samples that are learnt from: at full size, and averaged down as real images will be."""
+        """Generate the training samples at full size and average them down, as real images will be."""
         parts = []
-        for start in range(0, _PREPARED, _AT_ONCE):
-            z, told = self.latents(_AT_ONCE)
+        for start in range(0, _SAMPLES, _SAMPLE_BATCH):
+            z, conditions = self.latents(_SAMPLE_BATCH)
             with torch.no_grad():
-                x = self.model.generator(z, conditions=told)
+                x = self.model.generator(z, conditions=conditions)
                 images = self.model.encoding.images(x).clamp(-1, 1)
                 labels = self.model.encoding.fractions(self.model.encoding.decode(x))
                 small = [reduced(part, self.model, self.stage) for part in (images, labels)]
-            parts.append((z, z[:, :0] if told is None else told, *small))
-            progress("making samples", (start + _AT_ONCE) / _PREPARED)
-        self.z, self.told, self.images, self.labels = (torch.cat(part) for part in zip(*parts, strict=True))
+            parts.append((z, z[:, :0] if conditions is None else conditions, *small))
+            progress("making samples", (start + _SAMPLE_BATCH) / _SAMPLES)
+        self.z, self.conditions, self.images, self.labels = (torch.cat(part) for part in zip(*parts, strict=True))
 
-    def shown(self, kind: str, x: torch.Tensor) -> torch.Tensor:
-        """What of channels (N, C, …) is compared with what an encoder of that kind sees."""
+    def output(self, kind: str, x: torch.Tensor) -> torch.Tensor:
+        """Return the part of channels (N, C, …) that is compared with an encoder's input of this kind."""
         encoding = self.model.encoding
         return encoding.images(x) if kind == "images" else F.softmax(label_logits(x, encoding), dim=1)[:, 1:]
 
@@ -148,11 +148,12 @@ def _learn(network: Encoder, samples: _Samples, kind: str, seconds: float, progr
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = torch.randint(len(pictures), (_BATCH,)).to(pictures.device)
-        z, told, seen = samples.z[rows], samples.told[rows] if samples.told.shape[1] else None, pictures[rows]
-        told_of_z = network.told(seen + _NOISE * torch.randn(seen.shape).to(seen.device))
-        found = network.completed(told_of_z)
-        shown = samples.shown(kind, samples.model.generator(found, stage=samples.stage, conditions=told))
-        loss = _LATENT * (told_of_z - z).square().mean() + _PICTURE * (shown - seen).square().mean()
+        z, seen = samples.z[rows], pictures[rows]
+        conditions = samples.conditions[rows] if samples.conditions.shape[1] else None
+        estimate = network.estimate(seen + _NOISE * torch.randn(seen.shape).to(seen.device))
+        found = network.complete(estimate)
+        output = samples.output(kind, samples.model.generator(found, stage=samples.stage, conditions=conditions))
+        loss = _LATENT * (estimate - z).square().mean() + _PICTURE * (output - seen).square().mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -160,7 +161,7 @@ def _learn(network: Encoder, samples: _Samples, kind: str, seconds: float, progr
 
 
 def _falling(seconds: float, what: str, progress: Progress) -> Iterator[float]:
-    """Learning rates of steps until the time is over: rising at first, then falling as a cosine does."""
+    """Yield learning rates until the time is over: a linear warm-up, then a cosine decay."""
     began, step = time.monotonic(), 0
     while (share := (time.monotonic() - began) / max(seconds, 1e-9)) < 1 or not step:
         step += 1
@@ -171,12 +172,12 @@ def _falling(seconds: float, what: str, progress: Progress) -> Iterator[float]:
 
 @torch.no_grad()
 def _prepare(network: Encoder, pictures: torch.Tensor, z: torch.Tensor) -> None:
-    """Set the components, and by ridge regression the linear map from them to the latents."""
+    """Set the principal components, and the linear map to latents by ridge regression."""
     network.mean.copy_(pictures.mean(dim=0))
     centred = pictures - network.mean
     values, vectors = torch.linalg.eigh(centred.T @ centred / len(centred))
     count = min(len(network.basis), len(values))
-    whitening = vectors.flip(1)[:, :count] / (values.flip(0)[:count].clamp(min=0) + _FLOOR).sqrt()
+    whitening = vectors.flip(1)[:, :count] / (values.flip(0)[:count].clamp(min=0) + _MIN_VARIANCE).sqrt()
     network.basis[:count] = whitening.T
     found = centred @ network.basis.T
     gram = found.T @ found / len(found) + _RIDGE * torch.eye(found.shape[1], device=found.device)

@@ -1,4 +1,4 @@
-"""From an encoding to the latent that comes nearest to an image, by descent through the generator."""
+"""Refinement of an encoding by gradient descent through the generator."""
 
 from __future__ import annotations
 
@@ -18,31 +18,30 @@ from napari_pgan.model.encoders import image_tensor, label_tensor
 from napari_pgan.model.precision import has_bf16
 
 STEPS = 200
-_RATES = (0.1, 0.01)  # at first, and at the end
+_RATES = (0.1, 0.01)  # first and last learning rate
 _BETAS = (0.9, 0.99)
-_LOOK = 10  # steps from look to look
-_LABELS = 0.1  # weight of the segmentation beside the modalities
+_EVERY = 10  # steps between two evaluations at full precision
+_LABELS = 0.1  # weight of the segmentation relative to the modalities
 
 
 @dataclass(frozen=True)
 class Refined:
-    """The best so far of each image.
+    """The best latent so far for each image.
 
     Parameters
     ----------
     latents
         (N, L) float32.
     images
-        (N, M, …) float32 in [-1, 1], what they make.
+        (N, M, …) float32 in [-1, 1], the reconstructions.
     labels
         (N, …) uint8.
     losses
-        (N,): the mean absolute difference over all pixels and modalities, and a part for the labels where they are
-        given.
+        (N,): mean absolute difference over all pixels and modalities, plus a term for given labels.
     steps
-        Done so far.
+        Number of steps so far.
     seconds
-        Since the beginning.
+        Time since the start.
     """
 
     latents: np.ndarray
@@ -66,38 +65,38 @@ def refine(
     steps: int = STEPS,
     conditions: Mapping[str, str | float] | None = None,
 ) -> Iterator[Refined]:
-    """Move latents until they make the images, and tell the best so far: first of the start, then every few steps.
+    """Optimise latents to reconstruct images; yields the best so far, first of the start, then every few steps.
 
-    Whoever has seen enough stops asking; what was told last is the best there is. Latents stay on their sphere, on
-    which all are equally likely, so that none leaves what the model has learnt.
+    The caller may stop iterating at any time. Latents stay on their sphere, on which all are equally likely, so none
+    leaves what the model has learnt.
 
     Parameters
     ----------
     model
-        Without encoders it works too, more slowly.
+        A model; without encoders the refinement is slower.
     latents
-        (N, L), where to begin, as `encode` gives them.
+        (N, L), the start, as `encode` returns them.
     images
         (N, M, …) in [-1, 1] on the model's grid.
     labels
-        (N, …) in the model's values: their segmentations, to be met too.
+        (N, …) in the model's label values: segmentations to match as well.
     seconds
-        When it ends, if it has not before.
+        Time limit.
     steps
-        After which it ends.
+        Maximum number of steps.
     conditions
-        As in `Model.sample`.
+        See `Model.sample`.
 
     Raises
     ------
     InputError
-        What is given does not fit the model.
+        An argument does not fit the model.
     """
     began, search = time.monotonic(), _Descent(model, images, labels, conditions)
     z = torch.as_tensor(np.asarray(latents, np.float32)).to(model.device)
     if len(z) != len(search.target):
-        raise InputError(f"{len(z)} latents are no start for {len(search.target)} images; give one for each")
-    search.look(z)
+        raise InputError(f"{len(z)} latents were given for {len(search.target)} images; give one for each")
+    search.evaluate(z)
     yield search.refined(0, began)
     directions = torch.eye(z.shape[1]) if model.encoders is None else model.encoders.directions
     directions = directions.to(z)
@@ -116,15 +115,15 @@ def refine(
         with torch.no_grad():
             y.copy_(search.on_sphere(y))
         late = seconds is not None and time.monotonic() - began > seconds
-        if late or step % _LOOK == 0 or step == steps:
-            search.look((y @ directions.T).detach())
+        if late or step % _EVERY == 0 or step == steps:
+            search.evaluate((y @ directions.T).detach())
             yield search.refined(step, began)
         if late:
             return
 
 
 class _Descent:
-    """What is sought, and the best that was seen."""
+    """The images to reconstruct, and the best latents so far."""
 
     def __init__(
         self,
@@ -137,20 +136,20 @@ class _Descent:
         self.objectives: list[Loss] = []
         if labels is not None:
             for row in label_tensor(model, labels).cpu().numpy():
-                target = TargetMask.of(row, model.card.channels, model.card.grid)
-                self.objectives.append(target.objective(model.encoding))
+                mask = TargetMask.of(row, model.card.channels, model.card.grid)
+                self.objectives.append(mask.objective(model.encoding))
         self.best: Refined | None = None
 
     def losses_of(self, x: torch.Tensor) -> torch.Tensor:
-        """How far channels (N, C, …) are from what is sought, (N,)."""
+        """Return the losses (N,) of channels (N, C, …)."""
         losses = (self.model.encoding.images(x) - self.target).abs().flatten(1).mean(dim=1)
         if self.objectives:
             every = [objective(x[i : i + 1]) for i, objective in enumerate(self.objectives)]
             losses = losses + _LABELS * torch.cat(every)
         return losses
 
-    def look(self, z: torch.Tensor) -> None:
-        """See in float32 what latents make, and keep the best of each row."""
+    def evaluate(self, z: torch.Tensor) -> None:
+        """Evaluate latents in float32, and keep the better of each row."""
         z = self.on_sphere(z)
         with torch.inference_mode():
             x = self.model.generate(z, conditions=self.conditions).float()

@@ -64,7 +64,7 @@ class TargetMask:
         drawing = np.asarray(drawing)
         if drawing.ndim != 2 or drawing.dtype.kind not in "iub" or not drawing.size:
             raise InputError(
-                f"a drawing of shape {drawing.shape} and type {drawing.dtype} is no label map; draw integers on one slice"
+                f"a label map cannot have shape {drawing.shape} and type {drawing.dtype}; draw integers on one slice"
             )
         whatever, known = any_value(channels), channels.values.tolist()
         if unknown := sorted(set(np.unique(drawing).tolist()) - {0, whatever, *known}):
