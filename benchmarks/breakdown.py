@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by kinds of work."""
+"""Time of a training step by kind of operation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMES = {
 
 
 def kind_of(name: str) -> str:
-    """The kind of work of an operation, by the profiler's name for it."""
+    """The kind of an operation, from its name in the profiler."""
     if not name.startswith("aten::"):
         return OPTIMIZER if name.startswith("Optimizer.") else REST
     if "conv" in name:
@@ -38,22 +38,22 @@ def kind_of(name: str) -> str:
 
 
 def break_down(step: Callable[[], object], steps: int = 2) -> dict[str, float]:
-    """Seconds a step by kind of work, on a CPU; they sum up to the step's whole time under the profiler.
+    """Seconds per step by kind of operation, on a CPU; their sum is the step's time under the profiler.
 
-    What a step does within ``record_function("images")`` counts as images, whatever it is.
+    All operations within ``record_function("images")`` count as images.
     """
     step()
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        began = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        start = time.perf_counter()
         for _ in range(steps):
             step()
-        whole = time.perf_counter() - began
+        total = time.perf_counter() - start
     seconds: dict[str, float] = defaultdict(float)
-    for event in found.events():
+    for event in profiler.events():
         if not event.is_async and event.name != "images":
             kind = DATA if _within_images(event) else kind_of(event.name)
             seconds[kind] += event.self_cpu_time_total / 1e6
-    seconds[REST] += max(0.0, whole - sum(seconds.values()))
+    seconds[REST] += max(0.0, total - sum(seconds.values()))
     return {kind: seconds[kind] / steps for kind in KINDS}
 
 

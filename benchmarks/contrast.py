@@ -1,7 +1,7 @@
-"""Do lesions look on each modality as lesions of their label do?
+"""Contrast of lesions: does each part of a glioma have its typical appearance?
 
-The two facts that a radiologist would check first on a glioma: oedema is bright on FLAIR, and on T1 with contrast the
-enhancing part is brighter than the core that it surrounds (Bakas et al. 2017, doi:10.1038/sdata.2017.117).
+Oedema is bright on FLAIR, and on T1 with contrast agent the enhancing part is brighter than the core that it surrounds
+(Bakas et al. 2017, doi:10.1038/sdata.2017.117).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import numpy as np
 
 from napari_pgan.schema import Channels
 
-_BACKGROUND = -0.9  # brain is where any modality is above
+_BACKGROUND = -0.9  # any modality is brighter in the brain
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many images show a fact, of those on which it can be seen."""
+    """The number of images with a property, of those on which it can be measured."""
 
     shown: int
     of: int
 
     @property
     def value(self) -> float:
-        """0 to 1; not a number where it can be seen on no image."""
+        """0 to 1; NaN if it can be measured on no image."""
         return self.shown / self.of if self.of else float("nan")
 
     def __str__(self) -> str:
@@ -38,13 +38,13 @@ class LesionContrast:
     Parameters
     ----------
     lesions
-        Images whose lesion is large enough.
+        Images with a lesion that is large enough.
     oedema
         FLAIR is brighter in the oedema than in the rest of the brain.
     rim
         T1ce is brighter in the enhancing part than in the core.
     both
-        Every one of the two that can be seen on an image holds there.
+        Each of the two holds, if it can be measured.
     """
 
     lesions: int
@@ -54,9 +54,9 @@ class LesionContrast:
 
 
 def lesion_contrast(
-    images: np.ndarray, labels: np.ndarray, channels: Channels, least_lesion: int = 20, least_part: int = 3
+    images: np.ndarray, labels: np.ndarray, channels: Channels, min_lesion: int = 20, min_part: int = 3
 ) -> LesionContrast:
-    """Count on how many images the lesion has the contrast of a glioma.
+    """Count the images whose lesion has a glioma's contrast.
 
     Parameters
     ----------
@@ -67,15 +67,15 @@ def lesion_contrast(
     channels
         Must name the modalities ``flair`` and ``t1ce`` and the labels ``oedema``, ``enhancing tumour`` and
         ``necrotic core``.
-    least_lesion
-        Pixels that a lesion must have for its image to count.
-    least_part
-        Pixels that a part must have for its mean to be looked at.
+    min_lesion
+        Minimum number of pixels of a lesion.
+    min_part
+        Minimum number of pixels of a part.
 
     Raises
     ------
     InputError
-        A label is not there.
+        A label is missing.
     """
     flair, t1ce = (images[:, channels.modalities.index(name)] for name in ("flair", "t1ce"))
     oedema, rim, core = (
@@ -84,13 +84,13 @@ def lesion_contrast(
     counts = {"oedema": [0, 0], "rim": [0, 0], "both": [0, 0]}
     lesions = 0
     for i in range(len(images)):
-        if (labels[i] > 0).sum() < least_lesion:
+        if (labels[i] > 0).sum() < min_lesion:
             continue
         lesions += 1
         rest = (images[i].max(axis=0) > _BACKGROUND) & (labels[i] == 0)
         seen = []
         for name, picture, bright, dark in (("oedema", flair, oedema[i], rest), ("rim", t1ce, rim[i], core[i])):
-            if min(bright.sum(), dark.sum()) < least_part:
+            if min(bright.sum(), dark.sum()) < min_part:
                 continue
             holds = bool(picture[i][bright].mean() > picture[i][dark].mean())
             counts[name][0] += holds

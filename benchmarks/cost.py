@@ -1,9 +1,9 @@
-"""What a training step costs, as sizes, batches and widths grow, and where its time goes.
+"""Cost of a training step by image size, batch size and width, and its time by kind of operation.
 
     python benchmarks/cost.py --threads 2
 
-The operations of real steps are counted (forward, backward and the penalty's double backward; element-wise work does
-not count) and divided by the time; beside that stands what the machine reaches in plain matrix products.
+The floating-point operations of real steps (forward, backward and the penalty's double backward, without element-wise
+operations) are divided by the time, and compared with the machine's rate in plain matrix products.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from results import begin, options, table, write
 from stopwatch import blend, interleave
 from trial import Trial
 
-matplotlib.use("Agg")  # files only, whether or not there is a screen
+matplotlib.use("Agg")  # no display
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
 IDEAL = "operations at the matrix rate"
 CONVOLVING = "convolutions and products, slower than that"
@@ -34,10 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[8, 16, 32, 64, 128, 256])
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--widths", type=int, nargs="*", default=[16, 32, 64, 128, 256])
-    parser.add_argument("--size", type=int, default=32, help="at which batches and widths vary")
+    parser.add_argument("--size", type=int, default=32, help="image size of the batch and width measurements")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--side", type=int, default=2048, help="of the matrices that the machine's rate is taken from")
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder")
+    parser.add_argument("--side", type=int, default=2048, help="side of the matrices that measure the machine's rate")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of the figures")
     arguments = parser.parse_args(argv)
     device = begin(arguments)
     recipe, size = arguments.recipe, arguments.size
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(trial: Trial, arguments: argparse.Namespace, at: int, reached: dict[str, float]) -> dict:
-    """Time, operations and shares of one setting; a lazy penalty counts with its share."""
+    """Time, operations and shares of one setting, averaged over steps with and without the lazy penalty."""
     share = 1 / trial.lazy
     times = interleave(
         {"penalty": lambda: trial.step(True), "plain": lambda: trial.step(False)},
@@ -93,12 +93,12 @@ def measure(trial: Trial, arguments: argparse.Namespace, at: int, reached: dict[
 
 
 def shares(parts: dict[str, float], seconds: float, ideal: float) -> dict[str, float]:
-    """Shares of a step's time; the profiler's, scaled to the time without it."""
-    whole = sum(parts.values())
-    found = {kind: part / whole for kind, part in parts.items()}
-    convolving = found.pop(CONVOLUTIONS) + found.pop(PRODUCTS)
+    """Shares of a step's time: the profiler's shares, scaled to the time without profiler."""
+    total = sum(parts.values())
+    by_kind = {kind: part / total for kind, part in parts.items()}
+    convolving = by_kind.pop(CONVOLUTIONS) + by_kind.pop(PRODUCTS)
     best = min(ideal / seconds, convolving)
-    return {IDEAL: best, CONVOLVING: convolving - best, **found}
+    return {IDEAL: best, CONVOLVING: convolving - best, **by_kind}
 
 
 def rates_table(reached: dict[str, float]) -> str:
@@ -110,7 +110,7 @@ def rates_table(reached: dict[str, float]) -> str:
 
 
 def cost_table(what: str, rows: list[dict]) -> str:
-    """A row a setting; `what` was varied."""
+    """One row per setting; `what` is the varied parameter."""
     columns: dict[str, Callable[[dict], str]] = {
         "size": lambda row: f"{row['at']}²",
         "maps": lambda row: _ends(row["widths"]),
@@ -120,20 +120,20 @@ def cost_table(what: str, rows: list[dict]) -> str:
         "GFLOP/s": lambda row: f"{row['operations_per_second'] / 1e9:.0f}",
         "share of the matrix rate": lambda row: f"{row['share_of_matrix_rate']:.0%}",
     }
-    same = {"size": (), "maps": ("size", "batch"), "batch": ("size", "maps")}[what]
-    shown = {name: show for name, show in columns.items() if name not in same}
-    return table(list(shown), [[show(row) for show in shown.values()] for row in rows])
+    constant = {"size": (), "maps": ("size", "batch"), "batch": ("size", "maps")}[what]
+    shown = {name: text for name, text in columns.items() if name not in constant}
+    return table(list(shown), [[text(row) for text in shown.values()] for row in rows])
 
 
 def _ends(widths: Sequence[int]) -> str:
-    """Widest and narrowest."""
+    """The widest and the narrowest stage."""
     return f"{max(widths)}" if len(set(widths)) == 1 else f"{max(widths)}–{min(widths)}"
 
 
 def shares_table(rows: list[dict]) -> str:
     rows = [row for row in rows if "shares" in row]
     if not rows:
-        return "Shares of the time are taken on a CPU only."
+        return "Shares of the time are measured on a CPU only."
     kinds = list(rows[0]["shares"])
     return table(
         ["share of a step's time", *(f"{row['at']}²" for row in rows)],
@@ -152,7 +152,11 @@ def draw_shares(rows: list[dict], path: Path) -> None:
         part = [100 * row["shares"][kind] for row in rows]
         axes.bar([f"{row['at']}²" for row in rows], part, bottom=bottom, color=color, label=kind, width=0.7)
         bottom = [a + b for a, b in zip(bottom, part, strict=True)]
-    axes.set(ylabel="share of a step's time, %", ylim=(0, 100), title="Where the time of a training step goes, by size")
+    axes.set(
+        ylabel="share of a step's time, %",
+        ylim=(0, 100),
+        title="Time of a training step by operation",
+    )
     axes.spines[["top", "right"]].set_visible(False)
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
@@ -161,9 +165,9 @@ def draw_shares(rows: list[dict], path: Path) -> None:
 
 
 def draw_growth(by_size: list[dict], by_batch: list[dict], by_width: list[dict], size: int, path: Path) -> None:
-    figure, every = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained", sharey=True)
     titles = ("by size", f"by batch, at {size}²", f"by maps, at {size}², batch 16")
-    for axes, rows, title in zip(every, (by_size, by_batch, by_width), titles, strict=True):
+    for axes, rows, title in zip(panels, (by_size, by_batch, by_width), titles, strict=True):
         if rows:
             at = [row["at"] for row in rows]
             axes.loglog(at, [row["images_per_second"] for row in rows], "o-", color="#1b9e77")
@@ -181,10 +185,10 @@ def draw_growth(by_size: list[dict], by_batch: list[dict], by_width: list[dict],
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    every[0].set_ylabel("images a second")
-    every[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    every[0].yaxis.set_major_formatter("{x:g}")
-    figure.suptitle("Training speed; beside each point its share of the machine's matrix rate", fontsize=10)
+    panels[0].set_ylabel("images a second")
+    panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[0].yaxis.set_major_formatter("{x:g}")
+    figure.suptitle("Training speed; labels: share of the machine's matrix rate", fontsize=10)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

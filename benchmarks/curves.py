@@ -1,4 +1,4 @@
-"""How near runs came to held-out subjects, by the minute: one curve a run, from their metrics.
+"""Plot each run's sliced Wasserstein distance to held-out subjects over time, from its metrics.
 
 python benchmarks/curves.py "before=old/run" "after=new/run" --out docs/images/hour.png
 """
@@ -17,7 +17,7 @@ import matplotlib.pyplot as plt
 
 
 def curve(run: Path) -> list[tuple[float, int, float]]:
-    """Minutes, size and mean sliced Wasserstein distance of each look at a run."""
+    """(minutes, size, mean sliced Wasserstein distance) of each evaluation of a run."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
     return [
         (row["minutes"], row["size"], next(v for k, v in row.items() if k.startswith("swd_"))["mean"])
@@ -28,13 +28,13 @@ def curve(run: Path) -> list[tuple[float, int, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", help="label=folder of a run")
-    parser.add_argument("--out", type=Path, required=True, help="a picture")
-    parser.add_argument("--floor", type=float, help="the distance between halves of the real subjects, as a line")
+    parser.add_argument("runs", nargs="+", help="LABEL=FOLDER of a run")
+    parser.add_argument("--out", type=Path, required=True, help="figure file")
+    parser.add_argument("--floor", type=float, help="real-vs-real baseline, drawn as a line")
     options = parser.parse_args()
     figure, axes = plt.subplots(figsize=(8, 4.2), constrained_layout=True)
-    for number, given in enumerate(options.runs):
-        label, _, folder = given.partition("=")
+    for number, argument in enumerate(options.runs):
+        label, _, folder = argument.partition("=")
         points = curve(Path(folder))
         axes.plot([p[0] for p in points], [p[2] for p in points], "o-", ms=3.5, color=f"C{number}", label=label)
         for before, after in itertools.pairwise(points):
@@ -44,7 +44,7 @@ def main() -> None:
                 )
         print(f"{label}: " + "  ".join(f"{m:.0f} min {s}² {d:.1f}" for m, s, d in points[-4:]))
     if options.floor is not None:
-        axes.axhline(options.floor, color="0.5", ls="--", lw=1, label="floor: real subjects against real subjects")
+        axes.axhline(options.floor, color="0.5", ls="--", lw=1, label="baseline: real vs real subjects")
     axes.set(xlabel="minutes of training", ylabel="sliced Wasserstein distance × 10³", yscale="log")
     axes.set_yticks([30, 40, 60, 80, 100, 150, 200], [30, 40, 60, 80, 100, 150, 200])
     axes.minorticks_off()

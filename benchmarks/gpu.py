@@ -1,9 +1,9 @@
-"""Training on a GPU: seconds a thousand images, memory, how long the GPU waits, how far each size is from its limit.
+"""Training on a GPU: seconds per thousand images, memory, idle time of the GPU, and share of the roofline.
 
     python benchmarks/gpu.py --device cuda
 
-The limit (roofline) takes every operation of a step as long as its arithmetic takes at the rate that the GPU reaches in
-plain matrix products, or its bytes at the rate that it copies at, whichever is longer.
+The roofline is the sum over a step's operations of the longer of two times: the arithmetic at the GPU's rate in plain
+matrix products, and the memory traffic at the GPU's copy rate.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trial import Trial
 
 from napari_pgan.training.recipe import read_recipe
 
-# what the recipes of the first column make of it, as (recipe, whether with Karras's widths, further sets)
+# name → (recipe, whether with the widths of karras2018, further overrides)
 VARIANTS: dict[str, tuple[str, bool, tuple[str, ...]]] = {
     "`karras2018`, float32": ("karras2018", True, ()),
     "`karras2018`, bf16": ("karras2018", True, ("precision=bf16",)),
@@ -33,14 +33,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.set_defaults(device="cuda")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512])
-    parser.add_argument("--batch", type=int, default=0, help="the recipe's own if left out")
-    parser.add_argument("--cap", type=int, default=512, help="most feature maps")
-    parser.add_argument("--seconds", type=float, default=4.0, help="about how long each case is timed")
-    parser.add_argument("--side", type=int, default=4096, help="of the matrices that the GPU's rate is taken from")
+    parser.add_argument("--batch", type=int, default=0, help="default: the recipe's")
+    parser.add_argument("--cap", type=int, default=512, help="maximum number of feature maps")
+    parser.add_argument("--seconds", type=float, default=4.0, help="approximate duration of each measurement")
+    parser.add_argument("--side", type=int, default=4096, help="side of the matrices that measure the GPU's rate")
     arguments = parser.parse_args(argv)
     device = begin(arguments)
     reached = rates(device, (torch.float32, torch.bfloat16), side=arguments.side)
-    found = []
+    cases = []
     for size in arguments.sizes:
         for name, (recipe, karras, sets) in VARIANTS.items():
             if karras or size in read_recipe(recipe).sizes:
@@ -48,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> None:
                 widths = [min(plan.width, arguments.cap) for at, plan in source.sizes.items() if at <= size]
                 batch = arguments.batch or source.sizes[size].batch
                 make = partial(Trial, recipe, size, batch, widths, device, sets)
-                found.append({"variant": name, "size": size, **measure(make, reached, arguments.seconds)})
-    tables = {"gpu": gpu_table(found)}
-    write(arguments.out, "gpu", {"rates": reached, "cases": found}, tables, device, argv)
+                cases.append({"variant": name, "size": size, **measure(make, reached, arguments.seconds)})
+    tables = {"gpu": gpu_table(cases)}
+    write(arguments.out, "gpu", {"rates": reached, "cases": cases}, tables, device, argv)
 
 
 def measure(make: Callable[[], Trial], reached: dict[str, float], seconds: float) -> dict[str, object]:
-    """One recipe at one size: a run of steps with penalties where they fall."""
+    """Measure one recipe at one size over full cycles of the lazy penalty."""
     works = works_of(make())
     trial = make()
     lazy, device = trial.lazy, trial.trainer.device
@@ -63,60 +63,60 @@ def measure(make: Callable[[], Trial], reached: dict[str, float], seconds: float
         for i in range(max(lazy, 2)):
             trial.step(i % lazy == 0)
 
-    for _ in range(8):  # libraries choose their algorithms, graphs are captured
+    for _ in range(8):  # warm up: libraries choose algorithms, graphs are captured
         cycle()
     memory = None
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     wait_for(device)
-    began, cycles = now(), 0
-    while cycles < 2 or now() - began < seconds:
+    start, cycles = now(), 0
+    while cycles < 2 or now() - start < seconds:
         cycle()
         wait_for(device)
         cycles += 1
-    spent = (now() - began) / (cycles * max(lazy, 2))
+    seconds_per_step = (now() - start) / (cycles * max(lazy, 2))
     if device.type == "cuda":
         memory = torch.cuda.max_memory_allocated(device)
 
     def mean(of: Callable[[Work], float]) -> float:
         return (of(works[True]) + (lazy - 1) * of(works[False])) / lazy
 
-    least = mean(lambda work: work.least_seconds(reached))
+    roofline = mean(lambda work: work.roofline_seconds(reached))
     return {
         "batch": trial.batch,
         "widths": list(trial.architecture.widths),
         "parameters": trial.parameters(),
-        "seconds_per_thousand": 1000 * spent / trial.batch,
+        "seconds_per_thousand": 1000 * seconds_per_step / trial.batch,
         "peak_bytes": memory,
-        "waiting": waiting(cycle) if device.type == "cuda" else None,
-        "operations_per_second": mean(lambda work: work.operations) / spent,
+        "waiting": idle_time(cycle) if device.type == "cuda" else None,
+        "operations_per_second": mean(lambda work: work.operations) / seconds_per_step,
         "operations_per_image": mean(lambda work: work.operations) / trial.batch,
-        "roofline_seconds_per_thousand": 1000 * least / trial.batch,
-        "share_of_roofline": least / spent,
+        "roofline_seconds_per_thousand": 1000 * roofline / trial.batch,
+        "share_of_roofline": roofline / seconds_per_step,
     }
 
 
 def works_of(trial: Trial) -> dict[bool, Work]:
-    """The work of a step with penalty and of one without."""
-    trial.trainer.graphs.active = False  # a replayed graph shows nothing of what it does
+    """The operations of a step with and without penalty."""
+    trial.trainer.graphs.active = False  # a replayed graph hides its operations
     return {penalty: count(partial(trial.step, penalty)) for penalty in (True, False)}
 
 
-def waiting(cycle: Callable[[], None]) -> float:
-    """The share of a span of steps in which no kernel runs."""
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+def idle_time(cycle: Callable[[], None]) -> float:
+    """The share of the time of a cycle in which no kernel runs."""
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
         cycle()
         torch.cuda.synchronize()
     spans = sorted(
         (event.time_range.start, event.time_range.end)
-        for event in found.events()
+        for event in profiler.events()
         if event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation
     )
     return idle_share(spans)
 
 
 def idle_share(spans: Sequence[tuple[float, float]]) -> float:
-    """What share of the time from the first start to the last end no span (start, end) covers; spans by start."""
+    """The share of the time that no (start, end) span covers; the spans are sorted by start."""
     if not spans:
         return 1.0
     busy, reached = 0.0, spans[0][0]
@@ -126,7 +126,7 @@ def idle_share(spans: Sequence[tuple[float, float]]) -> float:
     return 1 - busy / (reached - spans[0][0])
 
 
-def gpu_table(found: list[dict]) -> str:
+def gpu_table(cases: list[dict]) -> str:
     head = ["size", "", "batch", "s a thousand images", "peak memory", "GPU waits", "TFLOP/s"]
     head += ["roofline, s a thousand", "share of it"]
     rows = [
@@ -141,7 +141,7 @@ def gpu_table(found: list[dict]) -> str:
             f"{row['roofline_seconds_per_thousand']:.2f}",
             f"{row['share_of_roofline']:.0%}",
         ]
-        for row in found
+        for row in cases
     ]
     return table(head, rows)
 

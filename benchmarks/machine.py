@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Description of the machine that ran a benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import napari_pgan
 
 
 def describe(device: torch.device | str = "cpu") -> dict[str, object]:
-    """Processor, threads, versions and how busy the machine was, in a form for JSON."""
+    """Processor, threads, versions and load, for JSON."""
     facts: dict[str, object] = {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -32,7 +32,7 @@ def describe(device: torch.device | str = "cpu") -> dict[str, object]:
 
 
 def sentence(facts: dict[str, object]) -> str:
-    """The description in one line for a table's foot."""
+    """The description in one line, for the footer of a table."""
     gpu = f"{facts['gpu']}, " if "gpu" in facts else ""
     plural = "s" if facts["threads"] != 1 else ""
     threads = f"{facts['cores']} cores, {facts['threads']} thread{plural}"
@@ -40,7 +40,7 @@ def sentence(facts: dict[str, object]) -> str:
 
 
 def _processor() -> str:
-    """The processor's name with the instructions that matter for bf16."""
+    """The processor's name and its instruction sets for bf16."""
     path = Path("/proc/cpuinfo")
     if not path.is_file():
         return platform.processor() or platform.machine()

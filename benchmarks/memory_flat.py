@@ -1,8 +1,8 @@
-"""Does a long training take more and more memory? What is resident over thousands of steps at `demo`'s widths.
+"""Does the memory of a long training grow? Resident memory over thousands of steps at the widths of `demo`.
 
     python benchmarks/memory_flat.py --threads 1
 
-Half of the steps fade the last size in, half are stable.
+Half of the steps fade in the last size, half are stable.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from trial import Trial
 
 from napari_pgan.training.schedule import Moment
 
-matplotlib.use("Agg")  # files only, whether or not there is a screen
+matplotlib.use("Agg")  # no display
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
-_READ = 50  # steps between two readings of the losses, as a run writes them
+_LOSS_INTERVAL = 50  # steps between readings of the losses, as in a run
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", default="demo")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--settled", type=int, default=500, help="step from which growth counts")
-    parser.add_argument("--every", type=int, default=25, help="steps between two readings of the memory")
-    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder")
+    parser.add_argument("--settled", type=int, default=500, help="step from which growth is measured")
+    parser.add_argument("--every", type=int, default=25, help="steps between readings of the memory")
+    parser.add_argument("--pictures", type=Path, default=PICTURES, help="folder of the figure")
     arguments = parser.parse_args(argv)
     device = begin(arguments)
 
@@ -69,14 +69,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def follow(trial: Trial, count: int, every: int) -> tuple[list[int], list[int]]:
-    """Train; gives the steps at which memory was read, and the bytes."""
+    """Train; return the steps at which memory was read, and the bytes."""
     fading = replace(trial.phase, fading=True)
     half = count // 2
     steps, memory = [], []
     for i in range(count):
         moment = Moment(fading, i / half, i) if i < half else Moment(trial.phase, 1.0, i)
-        losses = trial.trainer.step(moment, trial.reals)
-        if i % _READ == 0:
+        losses = trial.trainer.step(moment, trial.dataset)
+        if i % _LOSS_INTERVAL == 0:
             for loss in losses.values():
                 loss.item()
             if not trial.trainer.sound():
@@ -88,12 +88,12 @@ def follow(trial: Trial, count: int, every: int) -> tuple[list[int], list[int]]:
 
 
 def resident() -> int:
-    """Bytes of this process that lie in memory."""
+    """Resident bytes of this process."""
     return int(psutil.Process().memory_info().rss)
 
 
 def growth_from(steps: Sequence[int], memory: Sequence[int], settled: int) -> dict[str, float]:
-    """Growth from the settled step to the end, each taken as the median of five readings; and the most in between."""
+    """Growth from the settled step to the end, as medians of five readings, and to the maximum in between."""
     later = [m for s, m in zip(steps, memory, strict=True) if s >= settled]
     first, last = statistics.median(later[:5]), statistics.median(later[-5:])
     growth = {"growth": last / first - 1, "at_most": max(later) / first - 1}

@@ -1,4 +1,4 @@
-"""Counting floating-point operations, and how many this machine does in a second."""
+"""Floating-point operations and memory traffic of a call, and the machine's rates."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from torch.utils.flop_counter import flop_registry
 
 @dataclass(frozen=True)
 class Work:
-    """What a call does, an entry an operation: floating-point operations, bytes read and written, number type."""
+    """One entry per operation of a call: floating-point operations, bytes read and written, number type."""
 
     entries: tuple[tuple[float, float, str], ...]
 
     @property
     def operations(self) -> float:
-        """A multiplication and an addition are two; element-wise work is not counted."""
+        """Floating-point operations; a multiply-add counts as two, element-wise operations are not counted."""
         return sum(entry[0] for entry in self.entries)
 
     @property
     def moved(self) -> float:
-        """Bytes, every operation reading its inputs once and writing its outputs once."""
+        """Bytes, if every operation reads its inputs once and writes its outputs once."""
         return sum(entry[1] for entry in self.entries)
 
-    def least_seconds(self, reached: dict[str, float]) -> float:
-        """The roofline: each operation as long as its arithmetic or its bytes take, whichever is longer."""
+    def roofline_seconds(self, reached: dict[str, float]) -> float:
+        """The roofline: the sum over operations of the longer of arithmetic time and memory time."""
         return sum(
             max(operations / reached.get(f"matrix {kind}", math.inf), moved / reached["bytes"])
             for operations, moved, kind in self.entries
@@ -40,7 +40,7 @@ class Work:
 
 
 class _Counter(TorchDispatchMode):
-    """Sees every operation below autograd, so gradients' too (torch's own FlopCounterMode cannot follow a penalty)."""
+    """Counts below autograd, so gradients too; torch's FlopCounterMode cannot follow a gradient penalty."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,34 +64,34 @@ def _tensors(tree: Any) -> list[torch.Tensor]:
 
 
 def _is_view(func: Any) -> bool:
-    """Whether the result is the input's memory seen another way, untouched."""
+    """Whether the result shares the input's memory unchanged."""
     return any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
 
 
 def count(step: Callable[[], object]) -> Work:
-    """The work of a call, gradients and gradients of gradients as they run."""
+    """The operations of a call, including gradients and gradients of gradients."""
     with _Counter() as counter:
         step()
     return Work(tuple(counter.entries))
 
 
 def rates(device: torch.device, dtypes: tuple[torch.dtype, ...], rounds: int = 9, side: int = 1024) -> dict[str, float]:
-    """Operations a second that the machine's libraries reach where nothing hinders them.
+    """The machine's rates in operations and bytes per second, under ideal conditions.
 
     Parameters
     ----------
     device, dtypes
-        Where, and in which precision.
+        The device and the precisions.
     rounds
-        Whose median is taken.
+        Number of measurements, whose median is returned.
     side
-        Of the square matrices; the convolution has as many operations.
+        Side of the square matrices; the convolution has as many operations.
 
     Returns
     -------
     dict
         ``"matrix bfloat16"`` and so on: a product of square matrices; ``"convolution …"``: 3×3, 128 maps to 128 on
-        images of 32²; ``"bytes"``: read and written in copying what no cache holds.
+        images of 32²; ``"bytes"``: a copy that is larger than the caches.
     """
     cases: dict[str, Callable[[], object]] = {}
     work: dict[str, float] = {}

@@ -1,9 +1,9 @@
-"""Side by side with pro-gan-pth: a training step and one sample, at equal widths, size, channels and batch.
+"""Comparison with pro-gan-pth: a training step and one sample, at equal widths, size, channels and batch.
 
     python benchmarks/peer.py --threads 2
 
-The package is fetched from PyPI into a cache folder and mended from outside (see peer_package.py). Its networks and
-ours are first shown to compute the same function, given the same weights, but for what the table lists.
+The package is installed from PyPI into a cache folder and patched (see peer_package.py). First, both networks are shown
+to compute the same function with the same weights, up to the differences in the table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 512])
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=9, help="of training, at 64 maps; fewer where there are more")
+    parser.add_argument("--rounds", type=int, default=9, help="training rounds at 64 maps; fewer for more maps")
     parser.add_argument("--sample-sizes", type=int, nargs="+", default=[32, 128, 256])
     parser.add_argument("--sample-rounds", type=int, default=15)
     arguments = parser.parse_args(argv)
@@ -68,20 +68,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
-# --- the same function? ---------------------------------------------------------------------------------------------
+# --- agreement ---------------------------------------------------------------------------------------------
 
 
 def agree(peer: Peer, size: int, width: int = 32) -> dict[str, float]:
-    """Give the peer our weights, and compare, relative to the largest value: as both are, and in the peer's order."""
+    """Greatest difference relative to the largest value with our weights, unchanged and in the peer's layer order."""
     widths = [width] * (size.bit_length() - 2)
     architecture = Architecture((4, 4), tuple(widths), Encoding(CHANNELS).channel_count, latent=width)
     torch.manual_seed(0)
     generator, critic = Generator(architecture), Critic(architecture)
     with torch.no_grad():
         for parameter in (*generator.parameters(), *critic.parameters()):
-            if parameter.ndim == 1:  # biases start at 0, which would hide a mistake
+            if parameter.ndim == 1:  # zero biases would hide a mistake
                 parameter.normal_(std=0.2)
-        # the peer has one bias a map in its first layer
+        # the first layer of the peer has one bias per map
         generator.dense.bias.copy_(generator.dense.bias[::16].repeat_interleave(16))
     theirs_g, theirs_c = peer.build(size, architecture.channels, widths, width)
     give_generator(generator, theirs_g)
@@ -92,22 +92,22 @@ def agree(peer: Peer, size: int, width: int = 32) -> dict[str, float]:
         for alpha in (1.0, 0.3):
             images, scores = theirs_g(z, depth, alpha), None
             scores = theirs_c(images, depth, alpha)
-            found[f"generator, alpha {alpha:g}"] = _apart(generator(z, stage, alpha), images)
-            found[f"critic, alpha {alpha:g}"] = _apart(critic(images, stage, alpha), scores)
-        like_the_peer(generator, critic)
+            found[f"generator, alpha {alpha:g}"] = _difference(generator(z, stage, alpha), images)
+            found[f"critic, alpha {alpha:g}"] = _difference(critic(images, stage, alpha), scores)
+        use_peer_order(generator, critic)
         for alpha in (1.0, 0.3):
             images = theirs_g(z, depth, alpha)
             scores = theirs_c(images, depth, alpha)
-            found[f"generator in the peer's order, alpha {alpha:g}"] = _apart(generator(z, stage, alpha), images)
-            found[f"critic in the peer's order, alpha {alpha:g}"] = _apart(critic(images, stage, alpha), scores)
+            found[f"generator in the peer's order, alpha {alpha:g}"] = _difference(generator(z, stage, alpha), images)
+            found[f"critic in the peer's order, alpha {alpha:g}"] = _difference(critic(images, stage, alpha), scores)
     return found
 
 
 def give(layer: torch.nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    """Give a layer of the peer's a weight, divided by the factor that it multiplies with.
+    """Set the weight of a peer's layer, divided by the layer's scale.
 
-    Its factors are √2/√fan_in throughout; ours are √2/4 at the first layer (a dense one there, a transposed convolution
-    of 1×1 to 4×4 here) and 1 at outputs, as in Karras et al. 2017.
+    The peer's scales are √2/√fan_in everywhere; ours are √2/4 at the first layer (dense, where the peer has a
+    transposed convolution of 1×1 to 4×4) and 1 at the outputs, as in Karras et al. 2017.
     """
     with torch.no_grad():
         layer.weight.copy_(weight / float(layer.scale))
@@ -138,8 +138,8 @@ def give_critic(critic: Critic, theirs: torch.nn.Module) -> None:
         give(layer[0], tail.scaled(), tail.bias)
 
 
-def like_the_peer(generator: Generator, critic: Critic) -> None:
-    """Make our networks compute what the peer's do: no pixel norm after the first layer; activation, then average."""
+def use_peer_order(generator: Generator, critic: Critic) -> None:
+    """Change our networks to the peer's order: no pixel norm after the first layer; activation before averaging."""
     a = generator.architecture
 
     def first_map(latents: torch.Tensor, conditions: torch.Tensor | None = None) -> torch.Tensor:
@@ -155,7 +155,7 @@ def like_the_peer(generator: Generator, critic: Critic) -> None:
         block.forward = partial(block_forward, block.refine, block.shrink)
 
 
-def _apart(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+def _difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
@@ -187,7 +187,7 @@ def train(peer: Peer, width: int, arguments: argparse.Namespace, device: torch.d
     for name, (recipe, sets) in {**AS_TRIALS, SAME: ("karras2018", ())}.items():
         trial = trials[name] = Trial(recipe, size, batch, [width], device, sets)
         if name == SAME:
-            like_the_peer(trial.trainer.generator, trial.trainer.critic)
+            use_peer_order(trial.trainer.generator, trial.trainer.critic)
         count[name] = trial.parameters()
         cases[name] = partial(finite_step, trial, True)
         if trial.lazy > 1:
@@ -209,7 +209,7 @@ def train(peer: Peer, width: int, arguments: argparse.Namespace, device: torch.d
 
 
 def finite_step(trial: Trial, penalty: bool) -> dict[str, float]:
-    """A step whose losses are read, as the peer reads its own."""
+    """A step that reads its losses, as the peer does."""
     losses = {name: loss.item() for name, loss in trial.step(penalty).items()}
     if not all(math.isfinite(loss) for loss in losses.values()):
         raise SystemExit(f"a loss is not finite: {losses}")
@@ -254,7 +254,7 @@ def _times(case: dict) -> str:
 
 
 def draw(peer: Peer, recipe: str, size: int, arguments: argparse.Namespace, device: torch.device) -> dict[str, object]:
-    """One sample, as a user of each gets it."""
+    """Time one sample through each package's user interface."""
     stages = size.bit_length() - 2
     widths = [plan.width for plan in read_recipe(recipe).sizes.values()][:stages]
     channels, latent = Encoding(CHANNELS).channel_count, read_recipe(recipe).network.latent
@@ -282,8 +282,8 @@ def draw(peer: Peer, recipe: str, size: int, arguments: argparse.Namespace, devi
         "sample": lambda: model.sample(latents=z),
         "sample in bf16": lambda: model.sample(latents=z, precision="bf16"),
     }
-    for outcome in (peer_sample(), generated(True), generated(False)):
-        if outcome.shape != (1, channels, size, size) or not outcome.isfinite().all():
+    for sample in (peer_sample(), generated(True), generated(False)):
+        if sample.shape != (1, channels, size, size) or not sample.isfinite().all():
             raise SystemExit("a sample is not finite")
     times = interleave(cases, arguments.sample_rounds, device, warm=3)
     return {

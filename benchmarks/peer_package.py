@@ -1,9 +1,8 @@
-"""pro-gan-pth 3.4 from PyPI, mended from outside so that it runs with today's torch.
+"""pro-gan-pth 3.4 from PyPI, patched to run with current torch.
 
-Two faults are mended. Adam is given betas of an int and a float there, which torch refuses now: the optimisers are made
-here. And `EqualizedConvTranspose2d` calls a method of torch's with an argument too few: it is given the one thing that
-the method is asked for. torchvision and TensorBoard, which the package imports and the measured parts never call,
-are stood in for by empty modules.
+Two faults are patched. The package passes Adam betas of an int and a float, which torch now rejects: the optimisers are
+created here. `EqualizedConvTranspose2d` calls a torch method with one argument too few: the method is replaced.
+torchvision and TensorBoard, which the package imports but the measured parts do not call, are replaced by stubs.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ _UNUSED = {
 
 
 class Peer:
-    """The package.
+    """The imported package.
 
     Parameters
     ----------
     folder
-        Where it is installed.
+        Its installation folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,7 +45,7 @@ class Peer:
         self.layers.EqualizedConvTranspose2d._output_padding = lambda layer, *_: layer.output_padding
 
     def build(self, size: int, channels: int, widths: Sequence[int], latent: int) -> tuple[torch.nn.Module, ...]:
-        """Its generator and critic, with as many feature maps at each stage as ours."""
+        """The package's generator and critic with the given number of feature maps at each stage."""
         depth = size.bit_length() - 1
         theirs, self.networks.nf = self.networks.nf, lambda stage, **_: widths[stage - 1]
         try:
@@ -59,7 +58,7 @@ class Peer:
     def trainer(
         self, generator: torch.nn.Module, critic: torch.nn.Module, reals: torch.Tensor
     ) -> Callable[[], tuple[float, float]]:
-        """What its own training does with each batch; gives the losses of critic and generator."""
+        """The package's training step, which returns the losses of critic and generator."""
         with contextlib.redirect_stdout(io.StringIO()):  # it prints both networks
             gan = self.gan.ProGAN(generator, critic, device=reals.device)
         adams = [
@@ -78,14 +77,14 @@ class Peer:
 
 
 def fetch(folder: Path) -> Path:
-    """Install the package alone, without what it depends on, into a folder of its own; nothing else will see it."""
+    """Install the package without its dependencies into a separate folder."""
     if not (folder / "pro_gan_pytorch").is_dir():
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), NAME]
         try:
             subprocess.run(command, check=True)
         except subprocess.CalledProcessError:
             raise SystemExit(
-                f"{NAME} could not be fetched; where there is a network, run: {' '.join(command)}"
+                f"{NAME} could not be installed; with a network connection, run: {' '.join(command)}"
             ) from None
     return folder
 
@@ -96,7 +95,7 @@ def _importable(folder: Path) -> Iterator[None]:
     for name, members in _UNUSED.items():
         module = types.ModuleType(name)
         for member in members:
-            setattr(module, member, lambda *_, **__: None)  # some are called while it is imported
+            setattr(module, member, lambda *_, **__: None)  # some are called at import
         sys.modules[name] = module
     sys.path.insert(0, str(folder))
     try:

@@ -1,11 +1,11 @@
-"""Rigid registration beside itk-elastix and ANTs on the same pairs: time and error, one core each.
+"""Rigid registration compared with itk-elastix and ANTs on the same pairs: time and error, on one core.
 
     python -m venv peers && peers/bin/pip install itk-elastix antspyx
     PYTHONPATH=. peers/bin/python benchmarks/peer_registration.py FOLDER [--motions 4]
 
-FOLDER is a subject of BraTS, as for `registration.py`, which moves its T2; the moved T2 is registered to the T1. Peers
-that are not installed are left out. They run with their own default parameters for a rigid transform. Times are of the
-processor, which other work on the machine hardly changes; reading, and making images of arrays, is left out.
+FOLDER is a BraTS subject, as for `registration.py`; its displaced T2 is registered to its T1. Packages that are not
+installed are skipped. They run with their default parameters for a rigid transform. Times are processor times, which
+other processes hardly affect, without reading files and converting arrays.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from napari_pgan.imaging.io.itk import to_itk, to_matrix
 from napari_pgan.imaging.io.volume import Volume, read_volume
 from napari_pgan.imaging.registration.register import Pyramid, distance, register
 
-Found = tuple[np.ndarray, float]  # from points of the reference to points of the other in RAS millimetres; seconds
+Result = tuple[np.ndarray, float]  # 4×4 from fixed to moving points in RAS millimetres, and seconds
 
 
-def ours(fixed: Volume, moving: Volume) -> Found:
-    """As `prepare --register` registers a pair that is not aligned."""
+def ours(fixed: Volume, moving: Volume) -> Result:
+    """The method of `prepare --register` for a pair that is not aligned."""
     began = time.process_time()
     found = register(Pyramid(fixed), Pyramid(moving))
     return found.matrix, time.process_time() - began
 
 
-def elastix(fixed: Volume, moving: Volume) -> Found:
+def elastix(fixed: Volume, moving: Volume) -> Result:
     """itk-elastix with its default parameters for a rigid transform."""
     import itk
 
@@ -55,15 +55,15 @@ def elastix(fixed: Volume, moving: Volume) -> Found:
     began = time.process_time()
     _, result = itk.elastix_registration_method(*images, parameter_object=parameters, log_to_console=False)
     seconds = time.process_time() - began
-    told = result.GetParameterMap(result.GetNumberOfParameterMaps() - 1)
+    values = result.GetParameterMap(result.GetNumberOfParameterMaps() - 1)
     transform = sitk.Euler3DTransform()
-    transform.SetCenter([float(x) for x in told["CenterOfRotationPoint"]])
-    transform.SetParameters([float(x) for x in told["TransformParameters"]])
+    transform.SetCenter([float(x) for x in values["CenterOfRotationPoint"]])
+    transform.SetParameters([float(x) for x in values["TransformParameters"]])
     return to_matrix(transform), seconds
 
 
-def ants(fixed: Volume, moving: Volume) -> Found:
-    """ANTs by antspyx, rigid, with its default parameters."""
+def ants(fixed: Volume, moving: Volume) -> Result:
+    """ANTs (antspyx) with its default parameters for a rigid transform."""
     import ants as library
 
     images = []
@@ -81,7 +81,7 @@ def ants(fixed: Volume, moving: Volume) -> Found:
 
 
 PACKAGES = {"napari-pgan": None, "itk-elastix": "itk", "ANTs": "ants"}
-METHODS: dict[str, Callable[[Volume, Volume], Found]] = {"napari-pgan": ours, "itk-elastix": elastix, "ANTs": ants}
+METHODS: dict[str, Callable[[Volume, Volume], Result]] = {"napari-pgan": ours, "itk-elastix": elastix, "ANTs": ants}
 
 
 def main() -> None:
@@ -92,19 +92,23 @@ def main() -> None:
     name = options.folder.name
     fixed, moving = (read_volume(options.folder / f"{name}_{part}.nii.gz") for part in ("t1", "t2"))
     points = Pyramid(fixed).points
-    there = {name: method for name, method in METHODS.items() if PACKAGES[name] is None or find_spec(PACKAGES[name])}
-    starts: list[float] = []
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in there}
+    installed = {
+        name: method for name, method in METHODS.items() if PACKAGES[name] is None or find_spec(PACKAGES[name])
+    }
+    distances: list[float] = []
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in installed}
     for truth, moved in motions(fixed, moving, options.motions):
-        starts.append(distance(np.eye(4), truth, points))
-        for name, method in there.items():
+        distances.append(distance(np.eye(4), truth, points))
+        for name, method in installed.items():
             matrix, seconds = method(fixed, moved)
-            found[name].append((distance(matrix, truth, points), seconds))
-            print(f"{name}: from {starts[-1]:.1f} mm to {found[name][-1][0]:.2f} mm in {seconds:.1f} s", flush=True)
-    print(f"\n{len(starts)} motions, {min(starts):.0f} to {max(starts):.0f} mm away\n")
+            results[name].append((distance(matrix, truth, points), seconds))
+            print(
+                f"{name}: from {distances[-1]:.1f} mm to {results[name][-1][0]:.2f} mm in {seconds:.1f} s", flush=True
+            )
+    print(f"\n{len(distances)} motions, {min(distances):.0f} to {max(distances):.0f} mm away\n")
     print("| rigid registration | error, median (mm) | error, largest (mm) | processor time, median (s) |")
     print("|---|---|---|---|")
-    for name, pairs in found.items():
+    for name, pairs in results.items():
         errors, seconds = np.array(pairs).T
         print(f"| {name} | {np.median(errors):.2f} | {errors.max():.2f} | {np.median(seconds):.1f} |")
 

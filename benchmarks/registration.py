@@ -1,9 +1,9 @@
-"""What registration costs and how near it comes: a displaced volume of 240 x 240 x 155, and a subject that is aligned.
+"""Time and error of registration: a displaced volume of 240 × 240 × 155, and an aligned subject.
 
     python benchmarks/registration.py FOLDER [--threads 2] [--motions 4]
 
-FOLDER is a subject of BraTS, ``NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz``. Its T2 is moved by random rigid motions of up
-to 20 mm and 20 degrees an axis, and registered to its T1. Times are the wall clock's; reading is left out.
+FOLDER is a BraTS subject, ``NAME/NAME_{t1,t1ce,t2,flair,seg}.nii.gz``. Random rigid motions of up to 20 mm and 20
+degrees per axis displace its T2, which is then registered to its T1. Times exclude reading files.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def main() -> None:
     began = time.perf_counter(), time.process_time()
     align(volumes, heads, "t1", threads=options.threads)
     print(
-        f"aligned subject: {time.perf_counter() - began[0]:.1f} s of the wall clock, "
-        f"{time.process_time() - began[1]:.1f} s of processor time"
+        f"aligned subject: {time.perf_counter() - began[0]:.1f} s wall-clock time, "
+        f"{time.process_time() - began[1]:.1f} s processor time"
     )
     for truth, moved in motions(volumes["t1"], volumes["t2"], options.motions):
         began = time.perf_counter(), time.process_time()
@@ -46,11 +46,11 @@ def main() -> None:
         found = register(reference, Pyramid(moved), threads=options.threads)
         seconds = time.perf_counter() - began[0], time.process_time() - began[1]
         start, error = (distance(pose, truth, reference.points) for pose in (np.eye(4), found.matrix))
-        print(f"from {start:.1f} mm to {error:.2f} mm: {seconds[0]:.1f} s, {seconds[1]:.1f} s of processor time")
+        print(f"from {start:.1f} mm to {error:.2f} mm: {seconds[0]:.1f} s, {seconds[1]:.1f} s processor time")
 
 
 def motions(reference: Volume, moving: Volume, number: int) -> Iterator[tuple[np.ndarray, Volume]]:
-    """Random motions (from the reference's points to the moved volume's, mm in RAS), and the volume moved by them."""
+    """Random motions (4×4 from reference points to moved points, RAS millimetres), and the moved volumes."""
     random, centre = np.random.default_rng(0), Pyramid(reference).centre
     for _ in range(number):
         truth, to, back = np.eye(4), np.eye(4), np.eye(4)

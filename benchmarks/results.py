@@ -1,4 +1,4 @@
-"""Options that all benchmarks share, and how they leave their figures: one JSON file, and tables for the docs."""
+"""Shared options of the benchmarks, and their output: one JSON file, and tables for the docs."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def options(doc: str | None) -> argparse.ArgumentParser:
-    """A parser with ``--threads``, ``--device``, ``--out``."""
+    """A parser with the shared options."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, help="of torch; its own choice if left out")
-    parser.add_argument("--processor-time", action="store_true", help="not the wall clock's: for a machine in use")
+    parser.add_argument("--threads", type=int, help="number of torch threads; default: torch's choice")
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="processor instead of wall-clock time",
+    )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of figures and tables")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON file and the tables")
     return parser
 
 
 def begin(arguments: argparse.Namespace) -> torch.device:
-    """Take up the shared options; returns the device."""
+    """Apply the shared options and return the device."""
     if arguments.processor_time:
         if arguments.threads != 1:
-            raise SystemExit("--processor-time is for --threads 1: of several threads it counts the waiting, too")
+            raise SystemExit("--processor-time needs --threads 1: it also counts the time that threads wait")
         use_processor_time()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -44,7 +48,7 @@ def begin(arguments: argparse.Namespace) -> torch.device:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Markdown."""
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
@@ -57,17 +61,17 @@ def write(
     device: torch.device | str = "cpu",
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Write ``name.json`` and one ``name-*.md`` a table, and print the tables.
+    """Write ``name.json`` and one ``name-*.md`` per table, and print the tables.
 
-    The JSON holds the machine and the command beside the figures; the foot of each table says both.
+    The JSON file and the footer of each table name the machine and the command.
     """
     facts = machine.describe(device)
     argv = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", f"benchmarks/{name}.py", *argv])
     out.mkdir(parents=True, exist_ok=True)
-    whole = {"command": command, "machine": facts, **figures}
-    (out / f"{name}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    content = {"command": command, "machine": facts, **figures}
+    (out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     for part, text in tables.items():
-        foot = f"`{command}` · {machine.sentence(facts)}"
-        (out / f"{name}-{part}.md").write_text(f"{text}\n\n{foot}\n")
-        print(f"\n{text}\n\n{foot}", flush=True)
+        footer = f"`{command}` · {machine.sentence(facts)}"
+        (out / f"{name}-{part}.md").write_text(f"{text}\n\n{footer}\n")
+        print(f"\n{text}\n\n{footer}", flush=True)

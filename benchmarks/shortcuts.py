@@ -1,9 +1,9 @@
-"""Every speed shortcut of the training step switched off by itself, beside the step with all of them.
+"""Ablation of the training step's speed shortcuts: each one off, compared with all on.
 
     python benchmarks/shortcuts.py --threads 2
 
-All cases run in turn in one process; a gain is the median of the ratios within single rounds. `--compile` also measures
-what torch.compile would do (it needs a C++ compiler).
+All cases run in turn in one process; a gain is the median of the ratios within rounds. `--compile` also measures
+torch.compile, which needs a C++ compiler.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = options(__doc__)
     parser.add_argument("--recipe", default="default")
     parser.add_argument("--sizes", type=int, nargs="+", default=[16, 64])
-    parser.add_argument("--widths", type=int, nargs="*", default=[], help="feature maps; the recipe's own if left out")
+    parser.add_argument("--widths", type=int, nargs="*", default=[], help="feature maps; default: the recipe's")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--compile", action="store_true", help="torch.compile, too")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--compile-size", type=int, default=64)
     arguments = parser.parse_args(argv)
     device = begin(arguments)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def measure(recipe: str, size: int, widths: Sequence[int], device: torch.device, rounds: int) -> dict:
-    """Gain of each shortcut at a size: how many times as long a step takes without it."""
+    """Ratio of a step's time without each shortcut to its time with all."""
     make = partial(Trial, recipe, size, widths=widths, device=device)
     trials = {"all": make()}
     for name, sets in {
@@ -83,10 +83,10 @@ def measure(recipe: str, size: int, widths: Sequence[int], device: torch.device,
     cases = {f"{name}, True": partial(step, name, True) for name in trials}
     cases |= {f"{name}, False": partial(step, name, False) for name, trial in trials.items() if trial.lazy > 1}
     times = interleave(cases, rounds, device)
-    blended = {name: _share(times, name, trial.lazy) for name, trial in trials.items()}
-    whole = blended.pop("all")
-    gains = {name: (whole.faster_than(other), *whole.range_of(other)) for name, other in blended.items()}
-    return {"size": size, "images_per_second": trials["all"].batch / whole.median, "gains": gains}
+    means = {name: _share(times, name, trial.lazy) for name, trial in trials.items()}
+    baseline = means.pop("all")
+    gains = {name: (baseline.faster_than(other), *baseline.range_of(other)) for name, other in means.items()}
+    return {"size": size, "images_per_second": trials["all"].batch / baseline.median, "gains": gains}
 
 
 def _share(times: dict[str, Times], name: str, lazy: int) -> Times:
@@ -97,7 +97,7 @@ def _share(times: dict[str, Times], name: str, lazy: int) -> Times:
 
 @contextlib.contextmanager
 def _without_feature(*names: str) -> Iterator[None]:
-    """Trainers made in here find a device that lacks something."""
+    """Create trainers as on a device without the named features."""
     real = Features.of
 
     def fewer(device: torch.device, precision: str) -> Features:
@@ -108,7 +108,7 @@ def _without_feature(*names: str) -> Iterator[None]:
 
 
 def plain_pixel_norm(x: torch.Tensor) -> torch.Tensor:
-    """The pixel norm as it is written, its gradient left to autograd."""
+    """The pixel norm with autograd's gradient."""
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
@@ -131,7 +131,7 @@ def _gain(gain: tuple[float, float, float]) -> str:
 
 
 def compiled(trial: Trial, rounds: int) -> dict[str, dict[str, float]]:
-    """torch.compile on what it can do, no second derivatives: the generator, and the critic without its penalty."""
+    """torch.compile without second derivatives: the generator, and the critic without penalty."""
     trainer, stage = trial.trainer, trial.phase.stage
     generator, critic, device = trainer.generator, trainer.critic, trainer.device
     z = torch.randn(trial.batch, trial.architecture.latent, device=device)
@@ -154,9 +154,9 @@ def compiled(trial: Trial, rounds: int) -> dict[str, dict[str, float]]:
             if backward:
                 out.float().mean().backward()
 
-        began = now()
+        start = now()
         run(quick, inputs, backward)
-        seconds = now() - began
+        seconds = now() - start
         times = interleave(
             {"plain": partial(run, plain, inputs, backward), "compiled": partial(run, quick, inputs, backward)},
             rounds,

@@ -1,10 +1,10 @@
-"""How well, and how fast, latents are found for a segmentation: Dice by seconds, on masks that the model drew itself.
+"""Quality and speed of steering: Dice over time, on masks that the model generated.
 
     python benchmarks/steering.py [MODEL] [--masks 100] [--seconds 5] [--clock cpu] [--out curves.json]
 
-The masks are of seeds that no bank holds, with a lesion of 50 pixels or more at 128² (in proportion at other sizes).
-For each the best candidate's mean Dice over the labels that are present, after so many seconds; medians over masks.
-Beside it what others do: plain gradient descent with 1,000 steps, from near zero or a sample, and random search.
+The masks come from seeds outside every bank and have a lesion of at least 50 pixels at 128² (in proportion at other
+sizes). The table shows the best candidate's mean Dice over the labels that are present, as median and mean over masks.
+Baselines: gradient descent with 1,000 steps, from near zero or from a sample, and random search.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: where others use the machine, too")
-    parser.add_argument("--others", type=int, default=0, help="masks for gradient descent and random search")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: for a busy machine")
+    parser.add_argument("--others", type=int, default=0, help="number of masks for gradient descent and random search")
     parser.add_argument("--bank", type=int, default=8192)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -58,11 +58,11 @@ def main() -> None:
 
 
 def own_masks(model: Model, count: int) -> list[TargetMask]:
-    """Of the model's own, one after another, those with a lesion that is large enough."""
-    least, found, seed = 50 * np.prod(model.card.grid.shape) / 128**2, [], FIRST_SEED
+    """Masks that the model generates, with a lesion that is large enough."""
+    min_area, found, seed = 50 * np.prod(model.card.grid.shape) / 128**2, [], FIRST_SEED
     while len(found) < count:
         labels = model.sample(seeds=range(seed, seed + 32), batch_size=32).labels
-        found += [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels if (x > 0).sum() >= least]
+        found += [TargetMask.of(x, model.card.channels, model.card.grid) for x in labels if (x > 0).sum() >= min_area]
         seed += 32
     return found[:count]
 
@@ -73,7 +73,7 @@ def steered(model: Model, target: TargetMask, bank: Bank) -> Iterator[float]:
 
 
 def descent(model: Model, target: TargetMask, length: float, rate: float, steps: int = 1000) -> Iterator[float]:
-    """One latent, at full size, with Adam."""
+    """Adam on one latent, at full size."""
     objective = target.objective(model.encoding)
     z = (length * torch.from_numpy(model.latents([0]))).requires_grad_(True)
     optimizer = torch.optim.Adam([z], lr=rate)
@@ -96,16 +96,16 @@ def random_search(model: Model, target: TargetMask) -> Iterator[float]:
 
 
 def timed(search: Iterator[float], clock: Clock, seconds: float) -> Curve:
-    began, curve = clock(), []
+    start, curve = clock(), []
     for dice in search:
-        curve.append((clock() - began, dice))
+        curve.append((clock() - start, dice))
         if curve[-1][0] > seconds:
             break
     return curve
 
 
 def at(curve: Curve, seconds: float) -> float:
-    """The Dice that was reached by then; 0 before the first."""
+    """The best Dice within a time; 0 before the first result."""
     return max((dice for when, dice in curve if when <= seconds), default=0.0)
 
 

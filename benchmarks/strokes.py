@@ -1,10 +1,10 @@
-"""How quickly the dock Steer answers a stroke, and how much painting feels of the search.
+"""Latency of the dock Steer after a stroke, and the effect of the search on painting.
 
     xvfb-run -a python benchmarks/strokes.py [--strokes 20] [--off]
 
-A window with the shipped model; mouse events paint strokes of 15 moves on the canvas. Told are medians over strokes:
-from the release of the button to the first candidates, and the longest gap of the event loop while it is held.
-With --off nothing is searched, for comparison.
+Mouse events paint strokes of 15 moves in a window with the shipped model. Medians over strokes: the time from the
+release of the button to the first candidates, and the longest gap of the event loop during a stroke. --off switches
+the search off, for comparison.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOVES = 15
 
 
 class Gaps:
-    """Times between turns of the event loop."""
+    """Measures the longest time between two turns of the event loop."""
 
     def __init__(self) -> None:
         self.longest, self._last = 0.0, time.perf_counter()
@@ -43,7 +43,7 @@ class Gaps:
 
 
 def wait(until: Callable[[], bool], seconds: float = 100.0) -> None:
-    """Let the window live until something holds."""
+    """Run the event loop until a condition holds."""
     end = time.monotonic() + seconds
     while not until():
         QApplication.processEvents()
@@ -58,7 +58,7 @@ def settle(seconds: float) -> None:
 
 
 def stroke(canvas: Any, x: float, y: float) -> QPoint:
-    """Press and move, in the first picture; returns where the button is still held."""
+    """Press the mouse and move it in the first image; return its position with the button down."""
     QTest.mousePress(canvas, LEFT, PLAIN, QPoint(int(x), int(y)))
     at = QPoint(int(x), int(y))
     for i in range(MOVES):
@@ -103,7 +103,7 @@ def main() -> None:
     if answered:
         print(f"first candidates after {np.median(answered):.2f} s (at most {max(answered):.2f})")
     print(f"longest gap while painting: {np.median(during):.2f} s (at most {max(during):.2f})", flush=True)
-    os._exit(0)  # a window that closes with work under way takes seconds
+    os._exit(0)  # closing the window during a search takes seconds
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Put the tables that the benchmarks left into docs/performance.md, between their markers; the text there is by hand.
+"""Insert the benchmarks' tables into docs/performance.md between their markers; the other text is not changed.
 
     python benchmarks/tables.py
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` and comes from ``NAME.md`` among the results.
+The table between ``<!-- table: NAME -->`` and ``<!-- end -->`` comes from ``results/NAME.md``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder")
-    parser.add_argument("--docs", type=Path, default=DOCS, help="the page")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the tables")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="page to update")
     arguments = parser.parse_args(argv)
     arguments.docs.write_text(filled(arguments.docs.read_text("utf-8"), arguments.results), "utf-8")
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with every table as it lies among the results; one that is not there is left as it was."""
+    """The page with its tables replaced; a table without a results file is not changed."""
 
     def put(match: re.Match[str]) -> str:
         file = results / f"{match[2]}.md"

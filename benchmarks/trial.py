@@ -1,4 +1,4 @@
-"""A trainer on images of noise, at any size, batch and widths: the cost of a step does not depend on the data."""
+"""A trainer on noise at any size, batch and widths; the cost of a step does not depend on the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHANNELS = Channels(
 
 
 class Noise(Dataset):
-    """As many images of noise, (`count`, 7, `size`, `size`), kept and drawn as those of a cohort are."""
+    """Noise images (`count`, 7, `size`, `size`) in the training's dataset."""
 
     def __init__(self, size: int, count: int, device: torch.device | str) -> None:
         random = torch.Generator().manual_seed(0)
@@ -29,7 +29,7 @@ class Noise(Dataset):
         super().__init__((torch.rand(shape, generator=random) * 2 - 1).half(), torch.zeros(count, 0), device)
 
     def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """As a cohort's, under a name that a profile shows."""
+        """A batch, recorded as ``images`` in a profile."""
         with record_function("images"):
             return super().batch(seen, count, seed)
 
@@ -40,15 +40,15 @@ class Trial:
     Parameters
     ----------
     recipe
-        By name.
+        Name of the recipe.
     size, batch
-        Of the images; the recipe's own batch if 0.
+        Image size and batch size; 0 for the recipe's batch size.
     widths
-        Feature maps, one number for all stages or one a stage; the recipe's own if empty.
+        Feature maps, one number for all stages or one per stage; empty for the recipe's.
     device
-        Where it runs.
+        The training device.
     sets
-        Further ``key=value``.
+        Further ``key=value`` overrides.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Trial:
         self.phase: Phase = Schedule(self.recipe, size).phases[-1]
         self.batch, self.lazy = self.phase.batch, self.recipe.loss.lazy
         self.trainer = Trainer(self.recipe, self.architecture, Encoding(CHANNELS), device)
-        self.reals = Noise(size, max(4 * self.batch, 16), device)
+        self.dataset = Noise(size, max(4 * self.batch, 16), device)
 
     def step(self, penalty: bool = True) -> dict[str, torch.Tensor]:
-        """One training step, with the penalty or without it, where it is lazy."""
-        return self.trainer.step(Moment(self.phase, 1.0, 0 if penalty else 1), self.reals)
+        """One training step, with or without a lazy penalty."""
+        return self.trainer.step(Moment(self.phase, 1.0, 0 if penalty else 1), self.dataset)
 
     def parameters(self) -> tuple[int, int]:
-        """Of generator and critic."""
+        """Number of parameters of generator and critic."""
         networks = (self.trainer.generator, self.trainer.critic)
         return tuple(sum(p.numel() for p in network.parameters()) for network in networks)

@@ -35,7 +35,7 @@ def test_each_finding_is_counted(oedema: float, rim: float, expected: tuple[int,
 
 def test_small_lesions_and_missing_parts_are_not_counted() -> None:
     images, labels = make_image()
-    assert lesion_contrast(images, labels, CHANNELS, least_lesion=100).lesions == 0
+    assert lesion_contrast(images, labels, CHANNELS, min_lesion=100).lesions == 0
     labels[labels == VALUE["necrotic core"]] = VALUE["enhancing tumour"]
     found = lesion_contrast(images, labels, CHANNELS)
     assert (found.oedema.of, found.rim.of, found.both.of) == (1, 0, 1)

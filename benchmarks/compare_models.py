@@ -1,11 +1,10 @@
-"""What moves the figures: models of short runs side by side, each by the same few figures.
+"""Compare models of short runs by the same few metrics.
 
-    python benchmarks/tried.py STORE RUN_OR_MODEL... [--samples 3000] [--size 32] [--steps 1000] [--out figures.json]
+    python benchmarks/compare_models.py STORE RUN_OR_MODEL... [--samples 3000] [--size 32] [--steps 1000] [--out FILE]
 
-For each model: the distance (SWD × 10³, modalities and decoded labels) to the held-out subjects, its finest level, the
-Fréchet distance of features to them, how sharp borders of labels are in each modality (as a share of what real images
-show), and the Dice on held-out subjects of a segmenter that was trained on samples alone. The training slices
-themselves stand first: no model of them can be expected to do better.
+For each model: SWD × 10³ of modalities and decoded labels to the held-out subjects, its finest level, the Fréchet
+distance of features, the sharpness of label borders in each modality relative to real images, and the Dice on held-out
+subjects of a segmenter trained on samples only. The training slices are the first row, as an upper bound.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from runs import samples_of, with_labels
+from model_samples import samples_of, with_labels
 
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
@@ -27,32 +26,32 @@ from napari_pgan.evaluation.segmentation.segmenter import train_segmenter
 from napari_pgan.schema import Channels
 from napari_pgan.store import Store, label_map, open_store
 
-SEEDS = (0, 1)  # of the segmenters
+SEGMENTER_SEEDS = (0, 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("store")
-    parser.add_argument("models", nargs="*", help="run folders, whose newest model is taken, or model files")
+    parser.add_argument("models", nargs="*", help="run folders (newest model) or model files")
     parser.add_argument("--samples", type=int, default=3000)
-    parser.add_argument("--size", type=int, help="of the models, where they stopped below the store's")
-    parser.add_argument("--steps", type=int, default=1000, help="of each segmenter; 0 leaves it out")
-    parser.add_argument("--out", type=Path, help="a JSON file that rows are added to")
+    parser.add_argument("--size", type=int, help="image size of the models, if smaller than the store's")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps of each segmenter; 0: no segmenter")
+    parser.add_argument("--out", type=Path, help="JSON file of the rows")
     options = parser.parse_args()
     store = open_store(options.store)
     bench = Bench(store, options.size, options.steps)
     rows = [bench.row("training slices", bench.train.images, bench.train_labels)]
     print(table(rows, store.channels), flush=True)
     for name in options.models:
-        made = samples_of(name, options.samples, bench.train)
-        rows.append(bench.row(Path(name).name, made.images, made.labels))
+        samples = samples_of(name, options.samples, bench.train)
+        rows.append(bench.row(Path(name).name, samples.images, samples.labels))
         print(table(rows[-1:], store.channels).splitlines()[-1], flush=True)
     if options.out:
         options.out.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
 
 
 class Bench:
-    """Held-out subjects, and what is needed to compare with them."""
+    """Held-out subjects, with the encoder and the metrics that compare models with them."""
 
     def __init__(self, store: Store, size: int | None, steps: int) -> None:
         self.channels, self.steps = store.channels, steps
@@ -84,18 +83,18 @@ class Bench:
         }
         if self.steps:
             values = self.channels.values.tolist()
-            every = []
-            for seed in SEEDS:
+            dice = []
+            for seed in SEGMENTER_SEEDS:
                 segmenter = train_segmenter(images, labels, self.channels, steps=self.steps, seed=seed)
                 predicted = segmenter.predict(self.images)
                 dices, _ = by_subject(predicted, self.labels, self.subject, values, self.spacing)
-                every.append(np.nanmean(dices, axis=0)[: len(values)])
-            found["dice"] = np.mean(every, axis=0).tolist()
+                dice.append(np.nanmean(dices, axis=0)[: len(values)])
+            found["dice"] = np.mean(dice, axis=0).tolist()
         return found
 
 
 def table(rows: list[dict[str, Any]], channels: Channels) -> str:
-    """The rows in Markdown."""
+    """The rows as a Markdown table."""
     sharp, dice = (", ".join(names) for names in (channels.modalities, [x.name for x in channels.labels]))
     lines = [f"| model | SWD | finest level | Fréchet | rims: {sharp} | Dice: {dice} | mean |", "|---" * 7 + "|"]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Samples of the model of a run, and images with labels as channels: one way for every benchmark that looks at them."""
+"""Samples of a run's model, and images with one-hot labels, shared by the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from napari_pgan.evaluation.eval_data import Samples, Shelf, draw_samples
 from napari_pgan.store import Slices
 from napari_pgan.training.run_folder import Run
 
-FIRST_SEED = 10_000  # none that people look at
+FIRST_SEED = 10_000  # away from the seeds of snapshots
 
 
-def samples_of(name: str, count: int, learnt: Slices) -> Samples:
-    """Of a run folder's newest model, or of a model file; one that is told positions gets those of `learnt`."""
+def samples_of(name: str, count: int, train: Slices) -> Samples:
+    """Samples of a run folder's newest model or of a model file; a conditioned model gets the positions of `train`."""
     model = load_model(Run(name).model if Path(name).is_dir() else Path(name))
-    return draw_samples(model, count, FIRST_SEED, Shelf(), learnt.position if model.card.conditions else None)
+    return draw_samples(model, count, FIRST_SEED, Shelf(), train.position if model.card.conditions else None)
 
 
 def with_labels(images: np.ndarray, labels: np.ndarray, values: np.ndarray) -> np.ndarray:
