@@ -1,4 +1,4 @@
-"""Write docs/images/growth.png, the picture of train.md: phantoms as a training grows from size to size.
+"""Write docs/images/growth.png, the picture of train.md: samples at each size of a training on phantoms.
 
 napari-pgan-train demo --out demo --size 64 --minutes 40
 python docs/make_growth.py demo/run64
@@ -15,7 +15,7 @@ IMAGES = Path(__file__).parent / "images"
 
 
 def main(run: Path) -> None:
-    """Draw the picture from the previews of a run on phantoms."""
+    """Draw the picture from a run's previews."""
     stages_picture(read_previews(run / "preview")).save(IMAGES / "growth.png", optimize=True)
 
 

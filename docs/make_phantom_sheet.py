@@ -71,7 +71,7 @@ def _show(axis: Axes, subject: PhantomSubject, modality: str, plane: np.ndarray)
 
 
 def _window(subject: PhantomSubject) -> tuple[slice, slice]:
-    """Rows and columns round the brain, of one size for all subjects."""
+    """Rows and columns around the brain, of the same size for all subjects."""
     rows, columns = (np.flatnonzero(subject.brain.any(axes)) for axes in ((0, 2), (0, 1)))
     y, x = (rows[0] + rows[-1] + 1) // 2, (columns[0] + columns[-1] + 1) // 2
     return slice(max(y - 56, 0), y + 56), slice(max(x - 49, 0), x + 49)

@@ -1,28 +1,23 @@
-"""Make the picture of the dock Prepare from a phantom: ``python docs/make_prepare_screenshot.py [--out FOLDER]``.
+"""Write docs/images/prepare.png, the picture of prepare-dock.md: ``python docs/make_prepare_screenshot.py``.
 
-A phantom head whose T2 and FLAIR have moved is written as an exam with a grid for each modality, previewed, and sent on
-to the shipped model's grid. Without a display it starts itself again under Xvfb.
+The exam is a phantom head whose T2 and FLAIR are displaced, on grids of their own. It is previewed and added to the
+viewer on the shipped model's grid. Without a display, the script runs under Xvfb.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari_window import Window, display
+
 HERE = Path(__file__).parent
-PATIENCE = 180  # seconds
 
 
 def write_exam(folder: Path, seed: int, size: int) -> None:
-    """T1 and T1 after contrast agent on one grid, T2 and FLAIR displaced, with thick slices."""
+    """Write T1 and T1 with contrast agent on one grid, and displaced T2 and FLAIR with thick slices."""
     import numpy as np
     from scipy.spatial.transform import Rotation
 
@@ -44,37 +39,15 @@ def write_exam(folder: Path, seed: int, size: int) -> None:
 
 
 def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
-    """Open napari, prepare the exam, and write what the window shows."""
-    import napari
-    from qtpy.QtWidgets import QApplication
-
-    viewer = napari.Viewer(show=True)
-    viewer.window.resize(*size)
-    app = QApplication.instance()
-
-    def wait(ready: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not ready():
-            app.processEvents()
-            time.sleep(0.01)
-            if time.monotonic() > end:
-                sys.exit(f"nothing came within {PATIENCE} s")
-
-    def settle(seconds: float = 1.5) -> None:
-        end = time.monotonic() + seconds
-        wait(lambda: time.monotonic() > end)
-
-    def shoot(name: str) -> None:
-        settle()
-        viewer.window.screenshot(path=str(out / name), size=None, flash=False, canvas_only=False)
-        print(out / name)
-
+    """Prepare the exam in napari, and write screenshots."""
     from napari_pgan.viewer.models import open_model
     from napari_pgan.viewer.session import session_of
 
+    window = Window(size)
+    viewer, wait = window.viewer, window.wait
     model: Any = open_model("default").model
     session_of(viewer).use(model, "default")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-pgan", "Prepare")
+    dock: Any = window.open_dock("Prepare")
     exam = dock.exam
     with tempfile.TemporaryDirectory() as folder:
         write_exam(Path(folder), seed, 96)
@@ -88,26 +61,26 @@ def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
     area.verticalScrollBar().setValue(0)
     form.before.setChecked(True)
     if everything:
-        shoot("prepare-before.png")
+        window.write(out / "prepare-before.png")
     form.after.setChecked(True)
-    shoot("prepare.png")
+    window.write(out / "prepare.png")
     if everything:
         area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
         exam.add_button.click()
         wait(lambda: exam.patient.button.isEnabled())
-        shoot("prepare-sent.png")
+        window.write(out / "prepare-sent.png")
         form.fields["mode"].value = "Swipe"
-        settle(0.5)
-        shoot("prepare-swipe.png")
+        window.settle(0.5)
+        window.write(out / "prepare-swipe.png")
         dock.tabs.setCurrentIndex(1)
         with tempfile.TemporaryDirectory() as folder:
-            prepare_cohort(dock.cohort, Path(folder), wait)
-            shoot("prepare-cohort.png")
+            prepare_cohort(window, dock.cohort, Path(folder))
+            window.write(out / "prepare-cohort.png")
     viewer.close()
 
 
-def prepare_cohort(tab: Any, folder: Path, wait: Callable[[Callable[[], bool]], None]) -> None:
-    """Five phantoms, of which one lacks its T2."""
+def prepare_cohort(window: Window, tab: Any, folder: Path) -> None:
+    """Prepare five phantoms, one of them without T2."""
     from napari_pgan.phantom import write_cohort
 
     write_cohort(folder / "cohort", 5, seed=1, size=32)
@@ -116,7 +89,7 @@ def prepare_cohort(tab: Any, folder: Path, wait: Callable[[Callable[[], bool]], 
     tab.paths.fields["store"].value = str(folder / "a-cohort-with-a-long-name.zarr")
     tab.grid.fields["size"].value = 32
     tab.prepare_button.click()
-    wait(lambda: not tab.process.is_running)
+    window.wait(lambda: not tab.process.is_running)
 
 
 def main() -> None:
@@ -125,17 +98,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "images")
     parser.add_argument("--size", type=int, nargs=2, default=(1400, 950))
     parser.add_argument("--seed", type=int, default=3)
-    parser.add_argument("--everything", action="store_true", help="all stages of it, a swipe and a cohort")
+    parser.add_argument("--everything", action="store_true", help="also write every stage, a swipe and a cohort")
     options = parser.parse_args()
-    if sys.platform == "linux" and not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
-        xvfb = shutil.which("xvfb-run")
-        if xvfb is None:
-            sys.exit("there is no display, and xvfb-run is not installed: apt install xvfb xauth")
-        screen = f"-screen 0 {options.size[0] + 200}x{options.size[1] + 100}x24"
-        sys.exit(subprocess.call([xvfb, "-a", "-s", screen, sys.executable, *sys.argv]))
-    options.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:  # not the person's own settings
-        os.environ.update(NAPARI_CONFIG=str(Path(folder) / "napari.yaml"), XDG_CONFIG_HOME=folder)
+    with display(tuple(options.size)):
         take(options.out, tuple(options.size), options.seed, options.everything)
 
 
