@@ -167,7 +167,7 @@ def _read(path: Path, model: Model, position: int | None) -> tuple[TargetMask, d
     goal = TargetMask.of(drawing.labels, card.channels, card.grid, drawing.affine)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return replace(goal, messages=(*drawing.told, *goal.messages)), {"sha256": digest, "slice": drawing.position}
+    return replace(goal, messages=(*drawing.messages, *goal.messages)), {"sha256": digest, "slice": drawing.position}
 
 
 def parse_areas(texts: list[str], card: Card) -> TargetAreas:

@@ -1,4 +1,4 @@
-"""DICOM files as scanners write them, with a name, a date and a number in every header."""
+"""Write DICOM files as scanners do, with a name, a date and a patient ID in every header."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def write_series(
     intercept: float = 0.0,
     **header: object,
 ) -> list[Path]:
-    """One file a slice of a uint16 array (z, y, x) with an affine in RAS, named so that names give no order.
+    """Write a uint16 array (z, y, x) with an affine in RAS, one file per slice, with unordered names.
 
-    `change` may alter a slice's header, or leave the slice out by returning False.
+    `change` may alter a slice's header, or omit the slice by returning False.
     """
     folder.mkdir(parents=True, exist_ok=True)
     series, study = generate_uid(), generate_uid()
@@ -47,7 +47,7 @@ def write_series(
 
 
 def write_multiframe(path: Path, array: np.ndarray, affine: np.ndarray, order: list[int]) -> None:
-    """One enhanced MR file whose frames stand in the given order."""
+    """Write one enhanced MR file with its frames in the given order."""
     dataset = _dataset(EnhancedMRImageStorage, affine, array.shape[1:], generate_uid(), generate_uid(), "T1 AX")
     dataset.NumberOfFrames = len(order)
     shared, measures, plane = Dataset(), Dataset(), Dataset()
@@ -92,5 +92,5 @@ def _orientation(affine: np.ndarray) -> np.ndarray:
 
 
 def _decimal(values: np.ndarray) -> list[str]:
-    """DICOM's decimal strings have 16 characters at most."""
+    """Format as decimal strings, which have at most 16 characters."""
     return [f"{value:.9f}"[:16] for value in values]

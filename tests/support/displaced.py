@@ -1,4 +1,4 @@
-"""Heads of two contrasts, moved by rigid motions that are known."""
+"""Brains with two contrasts, displaced by known rigid motions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.phantom.template import load_template
 
 
 def template() -> dict[str, Volume]:
-    """The shipped average brain: its T1-like and T2-like contrast from the shares of the tissues, with noise."""
+    """Return the shipped average brain with T1-like and T2-like contrast from its tissue fractions, with noise."""
     maps = load_template()
     white, grey = (np.clip(share, 0, 1) for share in (maps.white, maps.grey))
     brain = maps.inside > 0
@@ -28,7 +28,7 @@ def template() -> dict[str, Volume]:
 
 
 def motion(random: np.random.Generator, millimetres: float, degrees: float, centre: np.ndarray) -> np.ndarray:
-    """A 4×4 rigid motion: turned about `centre` and shifted, each axis evenly up to the numbers given."""
+    """Return a random 4×4 rigid motion about `centre`, uniform per axis up to the given limits."""
     turn, there, back = np.eye(4), np.eye(4), np.eye(4)
     turn[:3, :3] = Rotation.from_euler("xyz", random.uniform(-degrees, degrees, 3), degrees=True).as_matrix()
     there[:3, 3], back[:3, 3] = centre + random.uniform(-millimetres, millimetres, 3), -centre
@@ -37,5 +37,5 @@ def motion(random: np.random.Generator, millimetres: float, degrees: float, cent
 
 
 def move(volume: Volume, matrix: np.ndarray, fill: float = 0.0) -> Volume:
-    """What a scanner sees once the patient has moved: a point p is now at `matrix` p; the grid stays."""
+    """Resample a volume after a point p moved to `matrix` p, on the same grid."""
     return resample_image(volume, np.linalg.inv(matrix), volume.array.shape, volume.affine, fill)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_pgan.imaging.io.dicom import Series
-from napari_pgan.imaging.io.parts import MASKS, MODALITIES, SEGMENTATION
+from napari_pgan.imaging.io.parts import MASKS, MODALITIES, SEGMENTATION, describe_part
 from napari_pgan.schema import DisplayGroup, Label
 
 Source = Path | Series | tuple[Path, ...]
@@ -160,7 +160,7 @@ def duplicate_problem(parts: Sequence[str]) -> str | None:
 
 def join_parts(parts: Iterable[str]) -> str:
     """Join parts in words: ``t1, t2 and the segmentation``."""
-    words = [f"the {MASKS[part]}" if part in MASKS else part for part in dict.fromkeys(parts)]
+    words = [describe_part(part) for part in dict.fromkeys(parts)]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

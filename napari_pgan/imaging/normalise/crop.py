@@ -54,8 +54,9 @@ class Crop:
 
     def affine(self, affine: np.ndarray) -> np.ndarray:
         """Return the affine of the pixels from the affine of the voxels."""
-        change = np.diag([*self.steps[::-1], 1.0])
-        change[:3, 3] = [start + step / 2 - 0.5 for start, step in zip(self.starts[::-1], self.steps[::-1], strict=True)]
+        steps, starts = np.array(self.steps[::-1]), np.array(self.starts[::-1])
+        change = np.diag([*steps, 1.0])
+        change[:3, 3] = starts + steps / 2 - 0.5
         pixels: np.ndarray = affine @ change
         return pixels
 

@@ -1,7 +1,7 @@
-"""One exam prepared in memory: brought together, put on a model's grid, and the way back to where it was scanned.
+"""Preprocess one exam in memory.
 
-The steps are those of a cohort's subject (`preprocess`), for somebody who looks at them: what fails by its figures is
-shown and named, not refused.
+The steps are those of `preprocess` for a cohort's subject, except that registrations of poor quality are kept and
+reported instead of refused.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.exam_files import ExamVolume
-from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION
+from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.preprocessing.pipeline import PipelineResult, ProgressCallback, off_grid, preprocess
+from napari_pgan.imaging.preprocessing.pipeline import (
+    PipelineResult,
+    ProgressCallback,
+    no_progress,
+    off_grid,
+    preprocess,
+)
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, label_values
 from napari_pgan.imaging.registration.align import describe
@@ -27,21 +33,21 @@ from napari_pgan.imaging.registration.quality import Quality
 from napari_pgan.imaging.registration.resampling import resample_image
 from napari_pgan.schema import Label
 
-_SHOWN = ORIENTATIONS["axial"]
+_ORIENTATION = ORIENTATIONS["axial"]
 
 
 @dataclass(frozen=True)
 class Exam:
-    """The parts of an exam as they were scanned.
+    """The parts of an exam as acquired.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` and ``"brain"`` (a mask) where there are such.
+        Modality → volume, optionally ``"seg"`` and ``"brain"``.
     labels
-        Of the segmentation, where its file names them.
+        Labels of the segmentation, if its file names them.
     atlas
-        What the exam is fitted to, or None.
+        Target of the registration, or None.
     """
 
     volumes: Mapping[str, Volume]
@@ -50,35 +56,34 @@ class Exam:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The modalities, without what is drawn on them."""
+        """Modalities, without masks."""
         return tuple(part for part in self.volumes if part not in MASKS)
 
 
 @dataclass(frozen=True)
 class PreprocessedExam:
-    """An exam on one grid, that of its reference or of the atlas.
+    """An exam on the grid of its reference or of the atlas.
 
     Parameters
     ----------
     reference
         The modality that the others were registered to.
     volumes
-        Modality → volume, and ``"seg"`` where there is one; oriented near to ``"SPL"``.
+        Modality → volume, and ``"seg"`` if there is one; oriented close to ``"SPL"``.
     before
-        The same images where their headers place them: a modality beside the reference as it is in `volumes`, the
-        reference beside the atlas.
+        The images before registration, on the same grid: placed by their headers.
     foregrounds
-        Modality → its head, or brain where that was asked for and found.
+        Modality → head, or brain after skull stripping.
     quality
-        Modality → figures of its registration to the reference, and ``"atlas"`` where that was fitted to one.
-    way_back
-        As `alignment.describe` gives it, with the grids as they were scanned.
+        Modality, and ``"atlas"`` if there is one → quality of its registration.
+    transforms
+        Result of `align.describe` with the grids as acquired.
     problems
-        What did not go well or was left out, one sentence each.
+        Failed or omitted steps, one sentence each.
     labels
-        Of the segmentation, where its file names them.
+        Labels of the segmentation, if its file names them.
     atlas
-        A picture of the atlas, on the same grid; or None.
+        A picture of the atlas on the same grid, or None.
     """
 
     reference: str
@@ -86,26 +91,26 @@ class PreprocessedExam:
     before: dict[str, Volume]
     foregrounds: dict[str, Foreground]
     quality: dict[str, Quality]
-    way_back: dict[str, Any]
+    transforms: dict[str, Any]
     problems: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     atlas: Volume | None = None
 
     @property
     def images(self) -> tuple[str, ...]:
-        """The modalities, without the segmentation."""
+        """Modalities, without the segmentation."""
         return tuple(part for part in self.volumes if part != SEGMENTATION)
 
     @property
     def head(self) -> Volume:
-        """Where any modality shows head, bool."""
-        mask = np.logical_or.reduce([found.mask for found in self.foregrounds.values()])
+        """Union of the foregrounds, bool."""
+        mask = np.logical_or.reduce([foreground.mask for foreground in self.foregrounds.values()])
         return Volume(mask, self.volumes[self.reference].affine)
 
 
 def read_exam(
     parts: Mapping[str, ExamVolume | Volume],
-    tell: ProgressCallback = lambda what, done, tasks: None,
+    progress: ProgressCallback = no_progress,
     atlas: str | Volume | None = None,
 ) -> Exam:
     """Read the parts of an exam that are not in memory yet.
@@ -113,11 +118,11 @@ def read_exam(
     Parameters
     ----------
     parts
-        Modality, ``"seg"`` or ``"brain"`` → where it is.
-    tell
-        Called before each; it may raise to end the work.
+        Modality, ``"seg"`` or ``"brain"`` → volume or its source.
+    progress
+        Called before each file; may raise to stop.
     atlas
-        What the exam shall be fitted to: any volume of a head or brain, a file of one, or ``"template"``.
+        Target of the registration: a volume or file of a head or brain, or ``"template"``.
 
     Raises
     ------
@@ -126,102 +131,98 @@ def read_exam(
     """
     volumes: dict[str, Volume] = {}
     labels: tuple[Label, ...] = ()
-    for i, (part, given) in enumerate(parts.items()):
-        tell(f"Reading {said(part)}", i, len(parts) + (atlas is not None))
-        if isinstance(given, Volume):
-            volumes[part] = given
-        elif part == SEGMENTATION:
-            volumes[part], labels = read_segmentation(given.source)
-        elif part == BRAIN:
-            volumes[part], _ = read_segmentation(given.source)
+    total = len(parts) + (atlas is not None)
+    for i, (part, source) in enumerate(parts.items()):
+        progress(f"Reading {describe_part(part)}", i, total)
+        if isinstance(source, Volume):
+            volumes[part] = source
+        elif part in MASKS:
+            volumes[part], segments = read_segmentation(source.source)
+            labels = segments if part == SEGMENTATION else labels
         else:
-            volumes[part] = read_volume(given.source)
+            volumes[part] = read_volume(source.source)
     if atlas is None:
         return Exam(volumes, labels)
-    tell("Reading the atlas", len(parts), len(parts) + 1)
-    found = atlas_of(atlas, _SHOWN) if isinstance(atlas, Volume) else load_atlas(atlas, _SHOWN)
-    return Exam(volumes, labels, found)
+    progress("Reading the atlas", len(parts), total)
+    target = atlas_of(atlas, _ORIENTATION) if isinstance(atlas, Volume) else load_atlas(atlas, _ORIENTATION)
+    return Exam(volumes, labels, target)
 
 
 def preprocess_exam(
-    exam: Exam, steps: PreprocessingSteps, tell: ProgressCallback = lambda what, done, tasks: None
+    exam: Exam, steps: PreprocessingSteps, progress: ProgressCallback = no_progress
 ) -> PreprocessedExam:
-    """Correct, register and resample the parts of an exam, each as `steps` says, as `prepare_subject` does.
+    """Preprocess an exam in the same way as `prepare_subject`.
 
     Parameters
     ----------
     exam
         At least one image.
     steps
-        What is done; the atlas is the exam's, and where it has a brain mask the skull is taken off with that.
-    tell
-        Called before each step; it may raise to end the work.
+        The steps. The atlas is the exam's; a brain mask of the exam implies skull stripping.
+    progress
+        Called before each step; may raise to stop.
 
     Raises
     ------
     InputError
-        There is no image or no such reference; an image or mask is empty; grids differ and no registration was asked
-        for; the segmentation has no whole numbers.
+        The exam has no image or not the reference; an image or mask is empty; grids differ and `steps` has no
+        registration; the segmentation does not hold whole numbers.
     """
     images = exam.images
     if not images:
-        raise InputError("no image is among the parts; say of one at least which modality it is")
+        raise InputError("the exam has no image; assign a modality to at least one volume")
     reference = steps.reference or images[0]
     if reference not in images:
-        raise InputError(f"there is no {reference} in this exam; choose one of {', '.join(images)} as the reference")
-    volumes = {part: orient(volume, _SHOWN) for part, volume in exam.volumes.items()}
+        raise InputError(f"the exam has no {reference}; choose one of {', '.join(images)} as the reference")
+    volumes = {part: orient(volume, _ORIENTATION) for part, volume in exam.volumes.items()}
     if SEGMENTATION in volumes:
-        volumes[SEGMENTATION] = _whole(volumes[SEGMENTATION])
-    if not steps.register and exam.atlas is None and (apart := off_grid(volumes, reference)):
-        raise InputError(f"{said(apart[0])} lies on another grid than {reference}; tick Register")
+        volumes[SEGMENTATION] = _as_uint8(volumes[SEGMENTATION])
+    if not steps.register and exam.atlas is None and (different := off_grid(volumes, reference)):
+        raise InputError(f"{describe_part(different[0])} is on another grid than {reference}; tick Register")
     steps = replace(steps, strip=steps.strip or BRAIN in volumes)
-    made = preprocess(volumes, steps, exam.atlas, tell=tell, lenient=True)
+    result = preprocess(volumes, steps, exam.atlas, progress=progress, lenient=True)
+    problems = result.problems
+    if (result.brain_mask or {}).get("stripped"):
+        problems += (f"{reference} has no skull, so its brain is kept as it is",)
     grids = {part: (tuple(v.array.shape), v.affine) for part, v in exam.volumes.items() if part != BRAIN}
-    aligned = made.alignment
-    kept = (made.brain_mask or {}).get("stripped", False)
-    problems = (f"{reference} came without its skull, so its brain stays as it is",) if kept else ()
-    quality = dict(aligned.quality) if aligned is not None else {}
-    if aligned is not None and aligned.atlas is not None:
-        quality[ATLAS] = aligned.atlas[1]
+    alignment = result.alignment
+    quality = dict(alignment.quality) if alignment is not None else {}
+    if alignment is not None and alignment.atlas is not None:
+        quality[ATLAS] = alignment.atlas[1]
     return PreprocessedExam(
         reference,
-        made.volumes,
-        _before(volumes, made),
-        made.foregrounds,
+        result.volumes,
+        _before(volumes, result),
+        result.foregrounds,
         quality,
-        describe(reference, aligned.matrices if aligned is not None else {}, {}, grids),
-        made.problems + problems,
+        describe(reference, alignment.matrices if alignment is not None else {}, {}, grids),
+        problems,
         exam.labels,
-        exam.atlas.picture(made.foregrounds[reference].stripped) if exam.atlas is not None else None,
+        exam.atlas.picture(result.foregrounds[reference].stripped) if exam.atlas is not None else None,
     )
 
 
-def said(part: str) -> str:
-    """A part in a sentence."""
-    return f"the {MASKS[part]}" if part in MASKS else part
-
-
-def _before(volumes: Mapping[str, Volume], made: PipelineResult) -> dict[str, Volume]:
-    """The images where their headers place them."""
-    aligned, images = made.alignment, [part for part in made.volumes if part not in MASKS]
-    if aligned is None:
-        return {part: made.volumes[part] for part in images}
-    target = made.volumes[made.reference]
-    found = {}
+def _before(volumes: Mapping[str, Volume], result: PipelineResult) -> dict[str, Volume]:
+    """Return the images on the final grid, placed by their headers."""
+    alignment, reference = result.alignment, result.reference
+    images = {part: volume for part, volume in result.volumes.items() if part not in MASKS}
+    if alignment is None:
+        return images
+    target, identity = images[reference], np.eye(4)
+    before = {}
     for part in images:
-        way = np.eye(4) if part == made.reference else aligned.matrices[made.reference]
-        if np.allclose(aligned.matrices[part], way):  # it stayed
-            found[part] = made.volumes[part]
-        elif np.allclose(way, np.eye(4)) and volumes[part].same_grid(target):
-            found[part] = volumes[part]
+        matrix = identity if part == reference else alignment.matrices[reference]
+        if np.allclose(alignment.matrices[part], matrix):  # not moved
+            before[part] = images[part]
+        elif np.allclose(matrix, identity) and volumes[part].same_grid(target):
+            before[part] = volumes[part]
         else:
-            background = made.foregrounds[part].background
-            found[part] = resample_image(volumes[part], way, target.array.shape, target.affine, background)
-    return found
+            background = result.foregrounds[part].background
+            before[part] = resample_image(volumes[part], matrix, target.array.shape, target.affine, background)
+    return before
 
 
-def _whole(segmentation: Volume) -> Volume:
-    """A label map as uint8."""
+def _as_uint8(segmentation: Volume) -> Volume:
     values = label_values(segmentation.array)
     if values and values[-1] > 255:
         raise InputError(f"its segmentation holds the value {values[-1]}; label values go from 1 to 255")

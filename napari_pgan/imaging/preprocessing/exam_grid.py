@@ -1,9 +1,9 @@
-"""An exam on the grid of a model, and the way from there back to where it was scanned."""
+"""Resample an exam to a model's grid, and results from there back to the grids as acquired."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from napari_pgan.imaging.io.parts import SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume, orient
 from napari_pgan.imaging.normalise.crop import crop_around
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
-from napari_pgan.imaging.normalise.intensity import Foreground, Scaling
+from napari_pgan.imaging.normalise.intensity import Scaling
 from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, scale_and_crop
 from napari_pgan.imaging.registration.align import back_to
@@ -22,22 +22,22 @@ from napari_pgan.schema import Grid
 
 @dataclass(frozen=True)
 class ExamOnGrid:
-    """An exam where a model can take it up.
+    """An exam on a model's grid.
 
     Parameters
     ----------
     images
-        Modality → float32 (z, y, x), in [-1, 1] where it was normalised.
+        Modality → float32 (z, y, x), in [-1, 1] if normalised.
     labels
         uint8 (z, y, x), or None.
     grid
-        Of the three axes. Along z a model of slices gets the exam's own slices.
+        Grid of three axes. For a model of slices, z are the exam's slices.
     affine
         4×4, from indices (x, y, z) to millimetres in RAS of the exam's reference.
     scalings
-        Modality → how it was normalised; empty where it was not.
+        Modality → intensity range; empty if not normalised.
     cut
-        Share of the head that lies outside.
+        Share of the head outside the grid.
     """
 
     images: dict[str, np.ndarray]
@@ -48,128 +48,125 @@ class ExamOnGrid:
     cut: float
 
 
-def choose_grid(together: PreprocessedExam, size: int, field_of_view: float | None, axis: str) -> Grid:
-    """A square grid as `prepare` makes it: of that many pixels over that many millimetres, or over the head."""
+def choose_grid(exam: PreprocessedExam, size: int, field_of_view: float | None, axis: str) -> Grid:
+    """Make a square grid as `prepare` does; without a field of view (mm), one that holds the head."""
     if field_of_view is None:
-        head = orient(together.head, ORIENTATIONS[axis])
+        head = orient(exam.head, ORIENTATIONS[axis])
         field_of_view = choose_field_of_view(head_extent(head.array, head.spacing).in_plane)
     return Grid((size, size), (field_of_view / size,) * 2, ORIENTATIONS[axis][1:])
 
 
-def resample_to_grid(together: PreprocessedExam, grid: Grid, normalise: bool = True) -> ExamOnGrid:
-    """Put an exam on a grid whose middle is that of the head, as `prepare_subject` does for a store.
+def resample_to_grid(exam: PreprocessedExam, grid: Grid, normalise: bool = True) -> ExamOnGrid:
+    """Resample an exam to a grid centred on the head, as `prepare_subject` does for a store.
 
     Parameters
     ----------
-    together
+    exam
         The exam.
     grid
-        A model's: of two axes (every slice of the exam is brought to it) or of three.
+        The model's grid, of two axes (for every slice of the exam) or three.
     normalise
-        Bring every modality to [-1, 1] as a store has it; else the scanner's values stay.
+        Scale every modality to [-1, 1] as in a store; otherwise keep the scanner's values.
 
     Raises
     ------
     InputError
-        The grid has no millimetres, or a modality holds no image.
+        The grid has no spacing, or a modality holds no image.
     """
     if grid.spacing is None or grid.orientation is None:
-        raise InputError(
-            "the model's grid has no millimetres, so no exam can be brought to it; choose a grid of your own"
-        )
-    orientation = grid.orientation if len(grid.shape) == 3 else _third(grid.orientation) + grid.orientation
-    head = orient(together.head, orientation)
-    window = crop_around(head.array, head.spacing, grid.shape, grid.spacing)
+        raise InputError("the model's grid has no spacing in millimetres, which an exam needs; choose another grid")
+    orientation = grid.orientation if len(grid.shape) == 3 else _slice_axis(grid.orientation) + grid.orientation
+    head = orient(exam.head, orientation)
+    crop = crop_around(head.array, head.spacing, grid.shape, grid.spacing)
     images, scalings = {}, {}
-    for part in together.images:
-        volume, found = together.volumes[part], together.foregrounds[part]
-        array, mask = (orient(Volume(x, volume.affine), orientation).array for x in (volume.array, found.mask))
+    for part in exam.images:
+        volume, foreground = exam.volumes[part], exam.foregrounds[part]
+        array, mask = (orient(Volume(x, volume.affine), orientation).array for x in (volume.array, foreground.mask))
         if normalise:
-            images[part], scalings[part] = scale_and_crop(
-                window, part, array, Foreground(mask, found.background, found.stripped)
-            )
+            foreground = replace(foreground, mask=mask)
+            images[part], scalings[part] = scale_and_crop(crop, part, array, foreground)
         else:
-            images[part] = window.images(array, found.background)
+            images[part] = crop.images(array, foreground.background)
     labels = None
-    if SEGMENTATION in together.volumes:
-        marked = orient(together.volumes[SEGMENTATION], orientation)
-        labels = window.labels(marked.array, np.unique(marked.array[marked.array > 0]))
-    made = Grid(window.shape, window.spacing, orientation)
-    return ExamOnGrid(images, labels, made, window.affine(head.affine), scalings, window.cut(head.array))
+    if SEGMENTATION in exam.volumes:
+        segmentation = orient(exam.volumes[SEGMENTATION], orientation).array
+        labels = crop.labels(segmentation, np.unique(segmentation[segmentation > 0]))
+    volume_grid = Grid(crop.shape, crop.spacing, orientation)
+    return ExamOnGrid(images, labels, volume_grid, crop.affine(head.affine), scalings, crop.cut(head.array))
 
 
 def centred_affine(grid: Grid) -> np.ndarray:
-    """4×4 from indices (x, y, z) of a grid of three axes to millimetres along its axes, 0 in the middle."""
+    """Return the 4×4 matrix from indices (x, y, z) of a 3D grid to mm along its axes from its centre."""
     spacing = grid.spacing or (1.0,) * len(grid.shape)
     return grid_affine(spacing, [-(n - 1) / 2 * step for n, step in zip(grid.shape, spacing, strict=True)])
 
 
 def grid_affine(scale: Sequence[float], translate: Sequence[float]) -> np.ndarray:
-    """4×4 from indices (x, y, z) to millimetres, of a scale and a place of the first voxel in array order."""
-    matrix = np.diag([*list(scale)[::-1], 1.0])
-    matrix[:3, 3] = list(translate)[::-1]
+    """Return the 4×4 matrix from indices (x, y, z) to mm; `scale` and `translate` are in array order."""
+    matrix = np.diag([*scale[::-1], 1.0])
+    matrix[:3, 3] = translate[::-1]
     return matrix
 
 
-def patient_transforms(together: PreprocessedExam, made: ExamOnGrid) -> dict[str, Any]:
-    """What brings anything that lies beside the exam on its grid back to a patient's own grids; for JSON.
+def patient_transforms(exam: PreprocessedExam, on_grid: ExamOnGrid) -> dict[str, Any]:
+    """Return the transforms from the model's grid back to the grids as acquired, in JSON types.
 
-    ``to_patient`` takes millimetres (x, y, z) from the middle of the grid along its axes to millimetres in RAS of the
+    ``to_patient`` maps millimetres (x, y, z) from the grid's centre along its axes to millimetres in RAS of the
     reference; ``reference`` and ``parts`` are as `alignment.describe` gives them, with the grids as they were
     scanned; ``scaling`` says which values of a modality became −1 and 1.
     """
     return {
-        **together.way_back,
-        "to_patient": (made.affine @ np.linalg.inv(centred_affine(made.grid))).tolist(),
-        "scaling": {part: [s.low, s.high] for part, s in made.scalings.items()},
+        **exam.transforms,
+        "to_patient": (on_grid.affine @ np.linalg.inv(centred_affine(on_grid.grid))).tolist(),
+        "scaling": {part: [s.low, s.high] for part, s in on_grid.scalings.items()},
     }
 
 
 def resample_to_patient(
     array: np.ndarray,
-    where: np.ndarray,
-    way: Mapping[str, Any],
+    affine: np.ndarray,
+    transforms: Mapping[str, Any],
     part: str,
     *,
     labels: bool,
     modality: str | None = None,
 ) -> Volume:
-    """Bring a volume that lies beside a prepared exam onto the grid that one of its parts was scanned on.
+    """Resample a volume in the space of a preprocessed exam to the grid of one of its parts as acquired.
 
     Parameters
     ----------
     array
         (z, y, x).
-    where
-        4×4, from its indices (x, y, z) to millimetres from the middle of the exam's grid.
-    way
-        From `patient_transforms`.
+    affine
+        4×4, from its indices (x, y, z) to mm from the centre of the exam's grid.
+    transforms
+        Result of `patient_transforms`.
     part
-        Whose grid it shall have.
+        The part with the target grid.
     labels
-        Keep values whole, by nearest neighbour; else values are interpolated linearly.
+        Interpolate by nearest neighbour; otherwise linearly.
     modality
-        What an image shows; where that is a modality of the exam that was normalised, it gets the scanner's values.
+        Modality of an image; if the exam normalised it, values are scaled back to the scanner's.
 
     Raises
     ------
     InputError
         The exam has no such part.
     """
-    if part not in way["parts"]:
-        raise InputError(f"the exam has no {part}; choose the grid of {', '.join(way['parts'])}")
-    affine = np.array(way["to_patient"]) @ where
+    if part not in transforms["parts"]:
+        raise InputError(f"the exam has no {part}; choose the grid of {', '.join(transforms['parts'])}")
     fill = 0.0
     if not labels:
         array = np.asarray(array, np.float32)
         fill = float(array.min()) if array.size else 0.0
-        if modality in way["scaling"]:
-            low, high = way["scaling"][modality]
+        if modality in transforms["scaling"]:
+            low, high = transforms["scaling"][modality]
             array = (array + 1) * np.float32((high - low) / 2) + np.float32(low)
             fill = low
-    return back_to(Volume(array, affine), way, part, labels=labels, fill=fill)
+    volume = Volume(array, np.array(transforms["to_patient"]) @ affine)
+    return back_to(volume, transforms, part, labels=labels, fill=fill)
 
 
-def _third(letters: str) -> str:
-    """The direction in which slices are counted whose own axes point that way: up, to the back or to the left."""
+def _slice_axis(letters: str) -> str:
+    """Return the slice direction (S, P or L) for the orientation of rows and columns."""
     return next(letter for letter, pair in {"S": "SI", "P": "PA", "L": "LR"}.items() if not set(pair) & set(letters))

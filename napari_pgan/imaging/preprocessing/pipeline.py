@@ -1,4 +1,4 @@
-"""The parts of a subject brought onto one grid, and what in them is head or brain: of a cohort as of a single exam."""
+"""Preprocess the parts of one subject to a common grid, for cohorts and single exams alike."""
 
 from __future__ import annotations
 
@@ -21,27 +21,31 @@ from napari_pgan.imaging.registration.atlas import Atlas
 from napari_pgan.imaging.registration.brain_mask import most_certain_brain, stripped_brain, volume_ml
 from napari_pgan.imaging.registration.pictures import WindowedVolume, outline, write_picture
 
-ProgressCallback = Callable[[str, int, int], None]  # what is being done, steps done, steps in all
+ProgressCallback = Callable[[str, int, int], None]  # description, steps done, total steps
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What `preprocess` made.
+    """Parts of a subject on one grid.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` where there is one.
+        Modality → volume, and ``"seg"`` if there is one.
     foregrounds
-        Modality → its head; the brain where that was asked for and found.
+        Modality → head, or brain after skull stripping.
     reference
-        The modality that the steps began with.
+        The reference modality.
     alignment
-        How the parts were registered; None where they were not.
+        Result of the registration, or None.
     brain_mask
-        Where the brain's mask comes from and how large it is; None where none was asked for.
+        Source and volume of the brain mask, or None.
     problems
-        What went wrong and was let pass, one sentence each.
+        Tolerated failures, one sentence each.
     """
 
     volumes: dict[str, Volume]
@@ -53,9 +57,9 @@ class PipelineResult:
 
     @property
     def head(self) -> np.ndarray:
-        """Where any modality shows head, bool."""
-        found: np.ndarray = np.logical_or.reduce([found.mask for found in self.foregrounds.values()])
-        return found
+        """Union of the foregrounds, bool."""
+        union: np.ndarray = np.logical_or.reduce([foreground.mask for foreground in self.foregrounds.values()])
+        return union
 
 
 def preprocess(
@@ -63,77 +67,85 @@ def preprocess(
     steps: PreprocessingSteps,
     atlas: Atlas | None = None,
     folder: Path | None = None,
-    tell: ProgressCallback = lambda what, done, tasks: None,
+    progress: ProgressCallback = no_progress,
     *,
     lenient: bool = False,
 ) -> PipelineResult:
-    """Correct shading, find the brain, register and resample, each as `steps` says and in that order.
+    """Correct the bias field, find the brain, register and resample, as `steps` says.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` and ``"brain"`` where there are such, oriented alike; on one grid, unless they
-        are registered or fitted to an atlas.
+        Modality → volume, optionally ``"seg"`` and ``"brain"``, in one orientation; on one grid unless they are
+        registered or there is an atlas.
     steps
-        What is done.
+        The steps.
     atlas
-        What all are brought onto.
+        Target of the registration.
     folder
-        For pictures, and transforms of the registration; None: none are written.
-    tell
-        Called before each step; it may raise to end the work.
+        For pictures and transforms; None: none are written.
+    progress
+        Called before each step; may raise to stop.
     lenient
-        Let pass what only its figures call a failure, for somebody who looks at it; then `problems` says what.
+        Tolerate failures detected by quality metrics only and report them in `problems`.
 
     Raises
     ------
     SubjectRejected
-        An image or mask is empty, no brain is found, a registration failed, marks lie outside the head.
+        An image or mask is empty, no brain is found, a registration failed, or a mask lies outside the head.
     """
     images = {part: volume for part, volume in volumes.items() if part not in MASKS}
     reference = steps.reference or next(iter(images))
     given = volumes.get(BRAIN) if steps.strip else None
     parts = {part: volume for part, volume in volumes.items() if part != BRAIN}
-    moved = steps.register or atlas is not None
-    sought = steps.strip and given is None
     foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
-    bare: dict[str, np.ndarray] = {}  # the brains of what came without its skull
-    if sought:
-        brains = {part: stripped_brain(volume, foregrounds[part]) for part, volume in images.items()}
-        bare = {part: brain for part, brain in brains.items() if brain is not None}
-        sought = reference not in bare
-    tasks = len(images) * steps.bias + sought + (len(images) - 1) * steps.register + (atlas is not None)
+    stripped: dict[str, np.ndarray] = {}  # brain masks of modalities that came without skull
+    if steps.strip and given is None:
+        masks = {part: stripped_brain(volume, foregrounds[part]) for part, volume in images.items()}
+        stripped = {part: mask for part, mask in masks.items() if mask is not None}
+    search = steps.strip and given is None and reference not in stripped
+    total = len(images) * steps.bias + search + (len(images) - 1) * steps.register + (atlas is not None)
     done = 0
 
     def step(what: str) -> None:
         nonlocal done
-        tell(what, done, tasks)
+        progress(what, done, total)
         done += 1
 
     problems: list[str] = []
     if steps.bias:
         for part in images:
-            step(f"Taking the shading out of {part}")
+            step(f"Correcting the bias field of {part}")
             images[part] = parts[part] = correct_bias(images[part], foregrounds[part])
-    brain_mask, drawn_on = None, {}
+    about: dict[str, Any] | None = None
     if given is not None:
-        parts[BRAIN], brain_mask = _own_brain(given)
-    elif reference in bare:  # what a template would fit there is smaller than this brain
-        parts[BRAIN], brain_mask = _brain_as_it_came(bare[reference], images[reference], reference)
-        drawn_on[BRAIN] = reference
-    elif sought:
-        at, done = done, done + 1  # one step, in however many modalities it is looked for
+        parts[BRAIN] = Volume(_not_empty(given), given.affine)
+        about = {"given": True, "millilitres": volume_ml(parts[BRAIN].array, given)}
+    elif reference in stripped:  # a template would fit a smaller brain here
+        mask, image = stripped[reference], images[reference]
+        parts[BRAIN] = Volume(mask, image.affine)
+        about = {"given": False, "stripped": True, "modality": reference, "millilitres": volume_ml(mask, image)}
+    elif search:
+        at, done = done, done + 1  # a single step, whatever the number of modalities
         try:
-            parts[BRAIN], brain_mask = _found_brain(
-                images, foregrounds, reference, lambda part: tell(f"Looking for the brain in {part}", at, tasks)
+            part, brain = most_certain_brain(
+                images, foregrounds, reference, lambda part: progress(f"Looking for the brain in {part}", at, total)
             )
-            drawn_on[BRAIN] = brain_mask["modality"]
-        except SubjectRejected as error:
+        except InputError as error:
             if not lenient:
-                raise
+                raise SubjectRejected(str(error)) from error
             problems.append(f"{error}, so the skull stays")
+        else:
+            parts[BRAIN] = Volume(brain.mask, images[part].affine)
+            about = {
+                "given": False,
+                "stripped": False,
+                "modality": part,
+                "disagreement": brain.registered.disagreement,
+                "millilitres": brain.millilitres,
+            }
     alignment = None
-    if moved:
+    if steps.register or atlas is not None:
         alignment = align(
             parts,
             foregrounds,
@@ -141,33 +153,30 @@ def preprocess(
             folder=folder,
             aligned=not steps.register,
             atlas=atlas,
-            drawn_on=drawn_on,
+            drawn_on={BRAIN: about["modality"]} if about and "modality" in about else {},
             smooth_labels=steps.labels == "gaussian",
             lenient=lenient,
             tell=step,
         )
         parts, foregrounds = alignment.volumes, alignment.foregrounds
         problems += alignment.problems
-    brain = parts.pop(BRAIN, None)
-    if brain is not None:
-        mask = brain.array > 0
-        if not mask.any():
-            raise SubjectRejected("its brain mask is empty")
-        whole = bare.keys() if reference in bare else ()  # these stay as they came
+    if (resampled := parts.pop(BRAIN, None)) is not None:
+        mask = _not_empty(resampled)
+        unchanged = stripped if reference in stripped else ()
         foregrounds = {
             part: head
-            if part in whole
+            if part in unchanged
             else Foreground(mask & head.mask if head.stripped else mask, head.background, True)
             for part, head in foregrounds.items()
         }
         if folder is not None:
             picture = outline(WindowedVolume.of(parts[reference], foregrounds[reference]), mask)
             write_picture(folder / f"{BRAIN}.png", picture)
-    return PipelineResult(parts, foregrounds, reference, alignment, brain_mask, tuple(problems))
+    return PipelineResult(parts, foregrounds, reference, alignment, about, tuple(problems))
 
 
 def off_grid(volumes: Mapping[str, Volume], reference: str) -> list[str]:
-    """The parts that do not lie on the grid of the reference."""
+    """Return the parts that are not on the grid of the reference."""
     return [part for part, volume in volumes.items() if not volume.same_grid(volumes[reference])]
 
 
@@ -178,32 +187,8 @@ def _foreground(part: str, array: np.ndarray) -> Foreground:
         raise SubjectRejected(f"{part} {error}") from error
 
 
-def _own_brain(given: Volume) -> tuple[Volume, dict[str, Any]]:
-    """The subject's own mask, and how large it is."""
-    mask = given.array > 0
+def _not_empty(brain: Volume) -> np.ndarray:
+    mask: np.ndarray = brain.array > 0
     if not mask.any():
         raise SubjectRejected("its brain mask is empty")
-    return Volume(mask, given.affine), {"given": True, "millilitres": volume_ml(mask, given)}
-
-
-def _brain_as_it_came(mask: np.ndarray, image: Volume, part: str) -> tuple[Volume, dict[str, Any]]:
-    """The foreground of a volume without skull as the brain's mask, and how large it is."""
-    about = {"given": False, "stripped": True, "modality": part, "millilitres": volume_ml(mask, image)}
-    return Volume(mask, image.affine), about
-
-
-def _found_brain(
-    images: dict[str, Volume], foregrounds: dict[str, Foreground], reference: str, tell: Callable[[str], None]
-) -> tuple[Volume, dict[str, Any]]:
-    """A mask that is found, and where it comes from."""
-    try:
-        part, brain = most_certain_brain(images, foregrounds, reference, tell)
-    except InputError as error:
-        raise SubjectRejected(str(error)) from error
-    return Volume(brain.mask, images[part].affine), {
-        "given": False,
-        "stripped": False,
-        "modality": part,
-        "disagreement": brain.registered.disagreement,
-        "millilitres": brain.millilitres,
-    }
+    return mask

@@ -1,4 +1,4 @@
-"""Which steps a cohort needs before its volumes can be scaled."""
+"""Preprocessing steps of a cohort."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-LABEL_INTERPOLATIONS = ("nearest", "gaussian")  # how label maps come onto another grid
+LABEL_INTERPOLATIONS = ("nearest", "gaussian")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreprocessingSteps:
-    """What is done to each subject after it is read.
+    """What is done to each subject after reading.
 
     Parameters
     ----------
     reference
-        The modality that the steps below begin with; None where there are none that need one.
+        The modality that the others are registered to; None: the first.
     register
-        Register the others to it; otherwise all must lie on one grid already.
+        Register the other modalities to it; otherwise all must share one grid.
     bias
-        Correct the coil's shading.
+        Correct the bias field.
     strip
-        Take the brain out of heads with skull.
+        Strip the skull.
     atlas
-        Identity of the atlas that the reference is fitted to (see `Atlas`), or None.
+        Identity of the atlas that the reference is registered to (see `Atlas`), or None.
     labels
-        One of `LABEL_INTERPOLATIONS`.
+        Interpolation of label maps, one of `LABEL_INTERPOLATIONS`.
     """
 
     reference: str | None = None
@@ -37,12 +37,12 @@ class PreprocessingSteps:
     labels: str = LABEL_INTERPOLATIONS[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Convert to JSON types."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessingSteps:
-        """From what `to_dict` gave."""
+        """Restore from `to_dict`."""
         return cls(**data)
 
 

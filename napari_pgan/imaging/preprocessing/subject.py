@@ -1,8 +1,8 @@
-"""One subject: from its files to what the store holds."""
+"""Prepare one subject: from its files to the content of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.cohort import Source
 from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
-from napari_pgan.imaging.io.parts import BRAIN, MASKS, SEGMENTATION
+from napari_pgan.imaging.io.parts import BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.crop import Crop, crop_around
@@ -33,24 +33,24 @@ SLICE_RULE = (
 
 @dataclass(frozen=True)
 class SubjectSettings:
-    """What all subjects of a store share.
+    """Settings common to all subjects of a store.
 
     Parameters
     ----------
     size
-        Pixels along each side of a slice.
+        Pixels per side of a slice.
     field_of_view
-        Millimetres along each side of a slice.
+        Side of a slice in mm.
     axis
         ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     may_cut
-        Whether a head may be larger than the field of view, as when the user chose it.
+        Whether a head may exceed the field of view, as when the user chose it.
     ignored
         Label values that count as background.
     steps
-        What is done to each subject before it is scaled.
+        Preprocessing before scaling.
     atlas
-        Where the atlas lies that `steps` speak of: a file, or ``"template"``.
+        Source of the atlas in `steps`: a file, or ``"template"``.
     """
 
     size: int
@@ -63,13 +63,13 @@ class SubjectSettings:
 
     @property
     def orientation(self) -> str:
-        """Of the volumes, one letter an axis in array order."""
+        """Orientation of the volumes, one letter per axis in array order."""
         return ORIENTATIONS[self.axis]
 
 
 @dataclass(frozen=True)
 class PreparedSubject:
-    """What the store holds of a subject.
+    """Content of a store for one subject.
 
     Parameters
     ----------
@@ -78,14 +78,13 @@ class PreparedSubject:
     labels
         uint8 (z, y, x).
     spacing
-        Millimetres, in the order z, y, x.
+        Spacing z, y, x in mm.
     slices
-        z of the chosen slices.
+        Indices z of the selected slices.
     brain_slices
-        First and last z with brain.
+        First and last z with brain or head.
     attributes
-        Normalisation with the clipped share, share of the head that each modality covers, share that is cut, affine,
-        provenance.
+        Normalisation, share of the head that each modality covers, share of the head that is cut, affine, provenance.
     """
 
     images: np.ndarray
@@ -97,133 +96,120 @@ class PreparedSubject:
 
 
 def prepare_subject(
-    files: Mapping[str, Source], channels: Channels, frame: SubjectSettings, folder: Path | None = None
+    files: Mapping[str, Source], channels: Channels, settings: SubjectSettings, folder: Path | None = None
 ) -> PreparedSubject:
-    """Read, orient, register where asked, scale, crop or pad, and reduce one subject.
+    """Read, orient, preprocess, scale and crop or pad one subject.
 
-    The head's box is centred in a square field of view, which is cropped from the volume or padded with background,
-    never squeezed. In the plane of the slices pixels are area averages; across them the spacing stays as it is.
+    A square field of view is centred on the head's bounding box. Pixels are area averages in the slice plane; the
+    spacing between slices does not change.
 
     Parameters
     ----------
     files
-        Modality or ``"seg"`` → file; the segmentation is left out where no labels are declared.
+        Modality or ``"seg"`` → file; without declared labels the segmentation is ignored.
     channels
-        The modalities wanted, and the labels declared.
-    frame
-        Size, field of view and direction of the slices, and the steps before.
+        The modalities to prepare and the declared labels.
+    settings
+        Settings of the store.
     folder
-        For pictures and transforms of the registration; None: none are written.
+        For pictures and transforms; None: none are written.
 
     Raises
     ------
     SubjectRejected
-        With the reason: a file that cannot be read, volumes on different grids, an image or mask that is empty, an
-        undeclared label, a head larger than the field of view, a registration that failed.
+        A file cannot be read, volumes are on different grids, an image or mask is empty, a label is undeclared, the
+        head exceeds the field of view, or a registration failed.
     """
-    wanted = (*channels.modalities, SEGMENTATION) if channels.labels else channels.modalities
-    if frame.steps.strip and BRAIN in files:
-        wanted = (*wanted, BRAIN)
-    volumes = read_parts(files, wanted, frame.orientation, frame.steps)
+    parts = channels.modalities
+    if channels.labels:
+        parts += (SEGMENTATION,)
+    if settings.steps.strip and BRAIN in files:
+        parts += (BRAIN,)
+    volumes = read_parts(files, parts, settings.orientation, settings.steps)
     if SEGMENTATION in volumes:
-        volumes[SEGMENTATION] = _segmentation(volumes[SEGMENTATION], channels, frame.ignored)
-    atlas = load_atlas(frame.atlas, frame.orientation) if frame.atlas is not None else None
-    together = preprocess(volumes, frame.steps, atlas, folder)
-    volumes, foregrounds, head = together.volumes, together.foregrounds, together.head
-    about: dict[str, Any] = {}
-    if together.brain_mask is not None:
-        about["brain_mask"] = together.brain_mask
-    if together.alignment is not None:
-        about["registration"] = together.alignment.to_dict()
-    segmentation = volumes.pop(SEGMENTATION, None) or _unmarked(next(iter(volumes.values())))
-    pixel = frame.field_of_view / frame.size
-    window = crop_around(head, segmentation.spacing, (frame.size, frame.size), (pixel, pixel))
-    # a field of view is chosen to hold the references; what another modality shows beyond is cut, and counted as `cut`
-    length = head_extent(foregrounds[together.reference].mask, segmentation.spacing).in_plane
-    if length > frame.field_of_view and not frame.may_cut:
+        segmentation = volumes[SEGMENTATION]
+        array = check_labels(segmentation.array, channels, settings.ignored)
+        volumes[SEGMENTATION] = Volume(array, segmentation.affine)
+    atlas = load_atlas(settings.atlas, settings.orientation) if settings.atlas is not None else None
+    result = preprocess(volumes, settings.steps, atlas, folder)
+    volumes, foregrounds, head = result.volumes, result.foregrounds, result.head
+    marked = volumes.pop(SEGMENTATION, None)
+    grid = marked or next(iter(volumes.values()))
+    pixel = settings.field_of_view / settings.size
+    crop = crop_around(head, grid.spacing, (settings.size, settings.size), (pixel, pixel))
+    # the field of view is chosen by the references; what other modalities show beyond it is cut and counted in `cut`
+    length = head_extent(foregrounds[result.reference].mask, grid.spacing).in_plane
+    if length > settings.field_of_view and not settings.may_cut:
         raise SubjectRejected(
             f"its head is {length:.0f} mm long, more than the store's field of view of "
-            f"{frame.field_of_view:g} mm; prepare a new store with a larger --fov"
+            f"{settings.field_of_view:g} mm; prepare a new store with a larger --fov"
         )
-    images = np.empty((len(volumes), *window.shape), np.float32)
+    images = np.empty((len(volumes), *crop.shape), np.float32)
     normalisation = {}
     for c, (part, volume) in enumerate(volumes.items()):
-        images[c], scaling = scale_and_crop(window, part, volume.array, foregrounds[part])
+        images[c], scaling = scale_and_crop(crop, part, volume.array, foregrounds[part])
         normalisation[part] = scaling.to_dict()
-    labels = window.labels(segmentation.array, channels.values)
     areas = head.sum(axis=(1, 2))
+    attributes = {
+        "normalisation": normalisation,
+        "coverage": {part: float(foreground.mask.sum() / head.sum()) for part, foreground in foregrounds.items()},
+        "cut": crop.cut(head),
+        "affine": crop.affine(grid.affine).tolist(),
+        "provenance": {
+            "software": f"napari-pgan {version('napari-pgan')}",
+            "shape": list(head.shape),
+            "spacing": [round(s, 6) for s in grid.spacing],
+        },
+    }
+    if result.brain_mask is not None:
+        attributes["brain_mask"] = result.brain_mask
+    if result.alignment is not None:
+        attributes["registration"] = result.alignment.to_dict()
     return PreparedSubject(
         images,
-        labels,
-        (segmentation.spacing[0], pixel, pixel),
+        crop.labels(marked.array, channels.values) if marked is not None else np.zeros(crop.shape, np.uint8),
+        (grid.spacing[0], pixel, pixel),
         tuple(int(z) for z in np.flatnonzero(areas >= SLICE_SHARE * areas.max())),
-        (window.extent.bounds[0][0], window.extent.bounds[0][1] - 1),
-        {
-            "normalisation": normalisation,
-            "coverage": {part: float(found.mask.sum() / head.sum()) for part, found in foregrounds.items()},
-            "cut": window.cut(head),
-            "affine": window.affine(segmentation.affine).tolist(),
-            "provenance": {
-                "software": f"napari-pgan {version('napari-pgan')}",
-                "shape": list(head.shape),
-                "spacing": [round(s, 6) for s in segmentation.spacing],
-            },
-            **about,
-        },
+        (crop.extent.bounds[0][0], crop.extent.bounds[0][1] - 1),
+        attributes,
     )
 
 
 def read_parts(
     files: Mapping[str, Source], parts: tuple[str, ...], orientation: str, steps: PreprocessingSteps = NO_STEPS
 ) -> dict[str, Volume]:
-    """Read some of a subject's files, oriented alike; unless all get another grid, they must lie on one.
+    """Read and reorient some parts of a subject.
 
     Raises
     ------
     SubjectRejected
-        A file cannot be read, or the grids differ.
+        A file cannot be read, or grids differ and `steps` does not resample them.
     """
     volumes: dict[str, Volume] = {}
     for part in parts:
+        source = files[part]
+        assert not isinstance(source, tuple)  # photographs only
         try:
-            volumes[part] = orient(_read(part, files[part]), orientation)
+            volume = read_segmentation(source)[0] if part in MASKS else read_volume(source)
         except VolumeError as error:
-            raise SubjectRejected(f"{_said(part)} {error.problem}") from error
+            raise SubjectRejected(f"{describe_part(part, 'its')} {error.problem}") from error
+        volumes[part] = orient(volume, orientation)
     if steps.register or steps.atlas is not None:
         return volumes
     first = next(iter(volumes))
     if different := off_grid(volumes, first):
-        where = ", ".join(map(_said, different))
-        raise SubjectRejected(f"its volumes lie on different grids ({where} not on that of {first}); give --register")
+        names = ", ".join(describe_part(part, "its") for part in different)
+        raise SubjectRejected(f"its volumes lie on different grids ({names} not on that of {first}); give --register")
     return volumes
 
 
-def _read(part: str, source: Source) -> Volume:
-    assert not isinstance(source, tuple)  # those are photographs
-    return read_segmentation(source)[0] if part in MASKS else read_volume(source)
-
-
-def _segmentation(segmentation: Volume, channels: Channels, ignored: tuple[int, ...]) -> Volume:
-    """The label map without what counts as background, checked."""
-    if ignored:
-        kept = np.where(np.isin(segmentation.array, ignored), 0, segmentation.array)
-        segmentation = Volume(kept, segmentation.affine)
-    check_labels(segmentation.array, channels)
-    return segmentation
-
-
-def _unmarked(volume: Volume) -> Volume:
-    """An empty label map for a volume of a cohort without segmentations."""
-    return Volume(np.zeros(volume.array.shape, np.uint8), volume.affine)
-
-
 def label_values(segmentation: np.ndarray) -> list[int]:
-    """The values in a label map, background 0 left out.
+    """Return the values in a label map except background 0.
 
     Raises
     ------
     SubjectRejected
-        Values are not whole numbers, or negative.
+        A value is negative or not a whole number.
     """
     values = np.unique(segmentation[segmentation != 0])
     if (values != np.rint(values)).any():
@@ -233,14 +219,16 @@ def label_values(segmentation: np.ndarray) -> list[int]:
     return [int(value) for value in values]
 
 
-def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
-    """Refuse a label map that is empty or has values nobody declared.
+def check_labels(segmentation: np.ndarray, channels: Channels, ignored: Collection[int]) -> np.ndarray:
+    """Return a label map with `ignored` values set to background, checked.
 
     Raises
     ------
     SubjectRejected
-        With the reason.
+        The label map is empty or has undeclared values.
     """
+    if ignored:
+        segmentation = np.where(np.isin(segmentation, list(ignored)), 0, segmentation)
     values = label_values(segmentation)
     if not values:
         raise SubjectRejected("its segmentation is empty; nothing is marked in it")
@@ -250,23 +238,20 @@ def check_labels(segmentation: np.ndarray, channels: Channels) -> None:
             f"its segmentation holds the value {undeclared[0]}, which no label has; "
             f"declared are {', '.join(map(str, declared))}"
         )
+    return segmentation
 
 
-def scale_and_crop(window: Crop, part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, Scaling]:
-    """A modality in [-1, 1] on the grid, and how it was scaled.
+def scale_and_crop(crop: Crop, part: str, array: np.ndarray, foreground: Foreground) -> tuple[np.ndarray, Scaling]:
+    """Scale a modality to [-1, 1] and resample it to the grid; also return its intensity range.
 
     Raises
     ------
     SubjectRejected
-        It holds no image.
+        The volume holds no image.
     """
     try:
         scaled, scaling = scale(array, foreground)
     except InputError as error:
         raise SubjectRejected(f"{part} {error}") from error
-    image = window.images(scaled, -1.0)
+    image = crop.images(scaled, -1.0)
     return np.clip(image, -1, 1, out=image), scaling
-
-
-def _said(part: str) -> str:
-    return f"its {MASKS[part]}" if part in MASKS else part

@@ -1,4 +1,4 @@
-"""Fields of view hold the head, squeeze nothing, and average areas."""
+"""Fields of view hold the head, keep its shape, and average areas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_pixel_is_a_mean_of_voxels(voxels: int, start: float, length: float, p
     assert weights.sum(axis=1).max(initial=0) <= 1 + 1e-4
     inside = pixel_weights(400, start + 150, length, pixels)
     np.testing.assert_allclose(inside.sum(axis=1), 1, atol=1e-4)
-    if length >= pixels:  # every voxel inside counts by its whole area, so sums of intensity are kept
+    if length >= pixels:  # every voxel inside counts by its full area, so sums of intensity are kept
         covered = np.clip(
             np.minimum(np.arange(voxels) + 1, start + length) - np.maximum(np.arange(voxels), start), 0, 1
         )
@@ -32,8 +32,8 @@ def test_a_pixel_is_a_mean_of_voxels(voxels: int, start: float, length: float, p
 
 
 @given(st.floats(-20, 20), st.floats(40, 90), st.integers(4, 40))
-def test_positions_are_kept(start: float, length: float, pixels: int) -> None:
-    """A ramp stays the ramp: what a pixel shows is where the pixel lies."""
+def test_resampling_keeps_positions(start: float, length: float, pixels: int) -> None:
+    """Resampling a ramp of coordinates gives the coordinates of the pixels."""
     ramp = np.arange(300, dtype=np.float64) + 0.5
     centres = start + 100 + length / pixels * (np.arange(pixels) + 0.5)
     np.testing.assert_allclose(pixel_weights(300, start + 100, length, pixels) @ ramp, centres, atol=0.3)
@@ -56,14 +56,14 @@ def test_the_same_size_is_a_crop() -> None:
     np.testing.assert_allclose(padded, np.pad(volume, ((0, 0), (6, 6), (1, 1))), rtol=1e-6)
 
 
-def test_a_round_thing_stays_round() -> None:
+def test_a_disc_keeps_its_shape() -> None:
     """On a grid of 1 x 2 mm a disc of 30 mm is a disc of 30 mm on pixels of 3 x 3 mm."""
     y, x = np.meshgrid(np.arange(90) - 44.5, 2 * (np.arange(50) - 24.5), indexing="ij")
     disc = (np.hypot(x, y) < 15)[None].astype(np.float32)
     starts = crop_start(0, 90, 1, 96), crop_start(0, 50, 2, 96)
-    seen = area_averages(disc, (pixel_weights(90, starts[0], 96, 32), pixel_weights(50, starts[1], 48, 32)))[0]
-    assert seen.sum() * 9 == pytest.approx(np.pi * 15**2, rel=0.03)
-    assert (seen.sum(0) > 0.5).sum() == (seen.sum(1) > 0.5).sum()
+    pixels = area_averages(disc, (pixel_weights(90, starts[0], 96, 32), pixel_weights(50, starts[1], 48, 32)))[0]
+    assert pixels.sum() * 9 == pytest.approx(np.pi * 15**2, rel=0.03)
+    assert (pixels.sum(0) > 0.5).sum() == (pixels.sum(1) > 0.5).sum()
 
 
 @given(st.floats(1, 400))
@@ -74,7 +74,7 @@ def test_the_field_of_view_holds_the_head_with_its_margin(length: float) -> None
 
 
 @given(st.integers(0, 100), st.integers(1, 100), st.sampled_from([0.5, 1.0, 1.3, 4.0]), st.floats(8, 256))
-def test_the_window_is_centred_on_the_head(low: int, length: int, spacing: float, field_of_view: float) -> None:
+def test_the_crop_is_centred_on_the_head(low: int, length: int, spacing: float, field_of_view: float) -> None:
     start = crop_start(low, low + length, spacing, field_of_view)
     assert start == round(start)
     assert abs(start + field_of_view / spacing / 2 - (low + length / 2)) <= 0.5
@@ -89,7 +89,7 @@ def test_a_stray_voxel_does_not_widen_the_head() -> None:
     assert extent.in_plane == 56
 
 
-def test_labels_stay_labels_and_keep_their_volume() -> None:
+def test_labels_keep_their_values_and_volumes() -> None:
     z, y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in (20, 96, 96)], indexing="ij")
     away = np.sqrt(x**2 + y**2 + z**2)
     labels = np.select([away < 16, away < 19, away < 30], [1, 4, 2], 0).astype(np.uint8)  # a rim of 3 voxels
@@ -109,16 +109,16 @@ def test_labels_at_the_same_size_are_the_same(seed: int) -> None:
 
 
 def test_slices_are_averaged_as_rows_and_columns_are() -> None:
-    """Whatever axis is called the first: a volume turned over has its averages and its votes turned over."""
+    """Averages and votes of a transposed volume are the transposed averages and votes."""
     random = np.random.default_rng(1)
     image = random.normal(50, 9, (12, 18, 24)).astype(np.float32)
     labels = np.repeat(np.repeat(np.repeat(random.choice([0, 1, 4], (4, 6, 8)), 3, 0), 3, 1), 3, 2).astype(np.uint8)
     weights = tuple(pixel_weights(n, -1, n + 2, n // 2) for n in image.shape)
-    turned = tuple(weights[axis] for axis in (2, 0, 1))
+    transposed = tuple(weights[axis] for axis in (2, 0, 1))
     averaged = area_averages(image, weights, 50.0)
     np.testing.assert_allclose(
-        area_averages(image.transpose(2, 0, 1), turned, 50.0), averaged.transpose(2, 0, 1), rtol=1e-4
+        area_averages(image.transpose(2, 0, 1), transposed, 50.0), averaged.transpose(2, 0, 1), rtol=1e-4
     )
-    assert 30 < averaged.min() < averaged.max() < 70  # what lies outside counts as background, not as 0
+    assert 30 < averaged.min() < averaged.max() < 70  # voxels outside count as background, not as 0
     votes = area_votes(labels, (1, 4), weights)
-    np.testing.assert_array_equal(area_votes(labels.transpose(2, 0, 1), (1, 4), turned), votes.transpose(2, 0, 1))
+    np.testing.assert_array_equal(area_votes(labels.transpose(2, 0, 1), (1, 4), transposed), votes.transpose(2, 0, 1))

@@ -1,4 +1,4 @@
-"""Intensities keep their order and contrast, whatever the type, the offset and a few broken voxels."""
+"""Scaling keeps order and contrast for any data type, offset and a few defective voxels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEGMENTATION = arrays()["seg"]
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int16, np.int32, np.int64, np.float32, np.float64])
-def test_the_type_does_not_matter(kind: type) -> None:
+def test_scaling_is_independent_of_the_data_type(kind: type) -> None:
     expected, scaling = scale(T1CE)
     scaled, same = scale(T1CE.astype(kind))
     np.testing.assert_array_equal(scaled, expected)
@@ -29,7 +29,7 @@ def test_the_type_does_not_matter(kind: type) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.floats(0.01, 1000))
-def test_the_scanners_unit_does_not_matter(factor: float) -> None:
+def test_scaling_is_independent_of_the_unit(factor: float) -> None:
     np.testing.assert_allclose(scale(T1CE * factor)[0], scale(T1CE)[0], atol=1e-4)
 
 
@@ -43,7 +43,7 @@ def test_background_is_exactly_minus_one_and_the_scale_linear() -> None:
     assert scaling.clipped == pytest.approx(0.001, abs=0.0005)
 
 
-def test_one_broken_voxel_does_not_darken_the_brain() -> None:
+def test_one_defective_voxel_does_not_darken_the_brain() -> None:
     broken = T1CE.copy()
     broken[20, 25, 9] = 32767
     scaled, _ = scale(broken)
@@ -51,7 +51,7 @@ def test_one_broken_voxel_does_not_darken_the_brain() -> None:
     np.testing.assert_allclose(np.median(scaled[T1CE > 0]), np.median(scale(T1CE)[0][T1CE > 0]), atol=0.02)
 
 
-def test_the_enhancing_rim_is_not_flat() -> None:
+def test_the_enhancing_rim_is_not_clipped() -> None:
     scaled, _ = scale(T1CE)
     rim = scaled[SEGMENTATION == 4]
     assert np.mean(rim == 1) < 0.2
@@ -77,7 +77,7 @@ def test_a_few_values_below_the_background_are_clipped() -> None:
     assert (scaled[undershoot < 0] == -1).all()
 
 
-def test_air_with_noise_is_told_from_the_head() -> None:
+def test_noisy_air_is_separated_from_the_head() -> None:
     random = np.random.default_rng(1)
     noise = np.hypot(random.normal(0, 15, T1CE.shape), random.normal(0, 15, T1CE.shape))  # Rician, as in air
     found = find_foreground((T1CE + noise).astype(np.float32))

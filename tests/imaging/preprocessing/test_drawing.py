@@ -1,4 +1,4 @@
-"""A segmentation in a file becomes a slice for a model's grid, whatever way the file is stored."""
+"""A segmentation in a file becomes a slice on a model's grid, whatever the file's orientation."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def volume() -> Volume:
     return Volume(array, affine)
 
 
-def wish_of(path: Path, position: int | None = None) -> tuple[TargetMask, tuple[str, ...]]:
+def target_of(path: Path, position: int | None = None) -> tuple[TargetMask, tuple[str, ...]]:
     drawing = read_drawing(path, GRID, position)
-    return TargetMask.of(drawing.labels, CHANNELS, GRID, drawing.affine), drawing.told
+    return TargetMask.of(drawing.labels, CHANNELS, GRID, drawing.affine), drawing.messages
 
 
 @pytest.mark.parametrize("orientation", ["SPL", "SAR", "RSA", "PIR", "LAS"])
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".seg.nrrd"])
-def test_the_lesion_lies_where_it_lay_whatever_the_files_axes(tmp_path: Path, orientation: str, suffix: str) -> None:
+def test_the_lesion_keeps_its_position_in_any_orientation(tmp_path: Path, orientation: str, suffix: str) -> None:
     path = tmp_path / f"mask{suffix}"
     if suffix == ".seg.nrrd":
         from napari_pgan.imaging.io.segmentation import write_segmentation
@@ -46,17 +46,17 @@ def test_the_lesion_lies_where_it_lay_whatever_the_files_axes(tmp_path: Path, or
         write_segmentation(path, orient(volume(), orientation), CHANNELS.labels)
     else:
         write_volume(path, orient(volume(), orientation))
-    wish, told = wish_of(path)
-    assert told == ("Of 10 slices number 7 was taken, which has the largest lesion.",)
-    assert (wish.labels == 1).sum() * 9 == pytest.approx(24 * 24, rel=0.15)
+    target, messages = target_of(path)
+    assert messages == ("Slice 7 of 10 was used, which has the largest lesion.",)
+    assert (target.labels == 1).sum() * 9 == pytest.approx(24 * 24, rel=0.15)
     expected = (np.array([64, 64]) - 1) / 2 + np.array([12, 30]) / 3
-    assert np.argwhere(wish.labels).mean(axis=0) == pytest.approx(expected, abs=0.5)
+    assert np.argwhere(target.labels).mean(axis=0) == pytest.approx(expected, abs=0.5)
 
 
 @st.composite
-def written_again(draw: st.DrawFn) -> tuple[np.ndarray, Volume]:
-    """A drawing on the model's grid, and the same one in the model's space on another: cut out or with a margin, of
-    smaller pixels, of several slices, with its axes in any order and direction."""
+def resaved_drawings(draw: st.DrawFn) -> tuple[np.ndarray, Volume]:
+    """Draw a drawing on the model's grid, and the same drawing in the model's space on another grid: cropped or padded,
+    with smaller pixels, several slices and any orientation."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     labels = np.zeros(GRID.shape, np.uint8)
     y, x = draw(st.tuples(st.integers(10, 50), st.integers(10, 50)))
@@ -84,13 +84,13 @@ def written_again(draw: st.DrawFn) -> tuple[np.ndarray, Volume]:
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(written_again())
-def test_in_the_models_space_a_drawing_stays_where_it_is_on_any_grid(
+@given(resaved_drawings())
+def test_in_the_models_space_a_drawing_keeps_its_position_on_any_grid(
     tmp_path: Path, case: tuple[np.ndarray, Volume]
 ) -> None:
     labels, volume = case
     write_volume(tmp_path / "mask.nii.gz", volume)
-    np.testing.assert_array_equal(wish_of(tmp_path / "mask.nii.gz")[0].labels, labels)
+    np.testing.assert_array_equal(target_of(tmp_path / "mask.nii.gz")[0].labels, labels)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -99,10 +99,10 @@ def test_in_the_models_space_a_drawing_stays_where_it_is_on_any_grid(
     st.sampled_from(["SPL", "SAR", "RSA", "PIR", "LAS", "IPL"]),
     st.floats(-2, 2),
 )
-def test_a_space_of_its_own_does_not_matter(
+def test_drawings_in_other_spaces_are_centred(
     tmp_path: Path, origin: tuple[float, float, float], orientation: str, degrees: float
 ) -> None:
-    """A field of view larger than the model's, as scanners have: wherever it lies, middle is laid on middle."""
+    """A field of view larger than the model's is centred on the grid."""
     large = np.zeros((3, 260, 250), np.uint8)  # 1 mm
     large[1, 130 - 12 : 130 + 12, 125 + 21 : 125 + 45] = 1
     angle = np.radians(degrees)
@@ -112,39 +112,39 @@ def test_a_space_of_its_own_does_not_matter(
     write_volume(tmp_path / "mask.nii.gz", orient(Volume(large, affine), orientation))
     expected = np.zeros((64, 64), bool)
     expected[28:36, 39:47] = True
-    found = wish_of(tmp_path / "mask.nii.gz")[0].labels > 0
+    found = target_of(tmp_path / "mask.nii.gz")[0].labels > 0
     assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.99
 
 
-def test_where_it_was_laid_is_said(tmp_path: Path, shared_data: Path) -> None:
+def test_the_placement_is_reported(tmp_path: Path, shared_data: Path) -> None:
     labels = np.zeros((64, 64), np.uint8)
     labels[20:30, 10:20] = 1
     affine = GRID.affine()
     affine[:3, 3] += affine[:3, 0] * 5  # without the five columns that come first
     nib.save(nib.Nifti1Image(labels[:, 5:].T[..., None], affine), tmp_path / "part.nii.gz")
-    wish, told = wish_of(tmp_path / "part.nii.gz")
-    np.testing.assert_array_equal(wish.labels, labels)
-    assert told == ("Its coordinates are those of the model's images, and it was placed by them.",)
+    target, messages = target_of(tmp_path / "part.nii.gz")
+    np.testing.assert_array_equal(target.labels, labels)
+    assert messages == ("Its coordinates are those of the model's images, so it was placed by them.",)
 
     (exam,) = (shared_data / "brats18").glob("Brats18_2013_3_1")
     path = exam / f"{exam.name}_seg.nii.gz"
     array = (np.asarray(nib.load(path).dataobj) > 0).astype(np.uint8)
     nib.save(nib.Nifti1Image(array, nib.load(path).affine), tmp_path / "real.nii.gz")
-    wish, told = wish_of(tmp_path / "real.nii.gz")
-    assert "are not those of the model's images, so middle was laid on middle" in told[1]
+    target, messages = target_of(tmp_path / "real.nii.gz")
+    assert "are not those of the model's images" in messages[1]
     largest = array[..., (array > 0).sum(axis=(0, 1)).argmax()]
     centre = (np.argwhere(largest).mean(axis=0)[::-1] - 119.5) / 3 + 31.5  # of (y, x), 1 mm, the file's axes are LPS
-    assert np.argwhere(wish.labels).mean(axis=0) == pytest.approx(centre, abs=0.5)
+    assert np.argwhere(target.labels).mean(axis=0) == pytest.approx(centre, abs=0.5)
 
 
 def test_a_slice_can_be_chosen(tmp_path: Path) -> None:
     write_volume(tmp_path / "mask.nii.gz", volume())
-    assert not wish_of(tmp_path / "mask.nii.gz", 0)[0].present.any()
-    with pytest.raises(VolumeError, match="no slice 10; it has 10"):
-        wish_of(tmp_path / "mask.nii.gz", 10)
+    assert not target_of(tmp_path / "mask.nii.gz", 0)[0].present.any()
+    with pytest.raises(VolumeError, match="no slice 10"):
+        target_of(tmp_path / "mask.nii.gz", 10)
 
 
-def test_a_segmentation_that_lies_on_the_grid_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_segmentation_on_the_grid_is_unchanged(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 2, (64, 64)).astype(np.uint8)
     nib.save(nib.Nifti1Image(labels.T[..., None], GRID.affine()), tmp_path / "mask.nii.gz")
     drawing = read_drawing(tmp_path / "mask.nii.gz", GRID)
@@ -156,19 +156,19 @@ def test_pictures_cover_the_field_of_view(tmp_path: Path) -> None:
     large = np.zeros((256, 256), np.uint8)
     large[64:128, 128:192] = 1
     Image.fromarray(large).save(tmp_path / "mask.png")
-    wish, _ = wish_of(tmp_path / "mask.png")
+    target, _ = target_of(tmp_path / "mask.png")
     expected = np.zeros((64, 64), bool)
     expected[16:32, 32:48] = True
-    np.testing.assert_array_equal(wish.labels == 1, expected)
+    np.testing.assert_array_equal(target.labels == 1, expected)
     with pytest.raises(VolumeError, match="one slice"):
-        wish_of(tmp_path / "mask.png", 3)
+        target_of(tmp_path / "mask.png", 3)
 
 
-def test_fractions_are_no_segmentation(tmp_path: Path) -> None:
+def test_fractions_and_damaged_files_are_refused(tmp_path: Path) -> None:
     soft = Volume(volume().array * np.float32(0.5), volume().affine)
     write_volume(tmp_path / "soft.nii.gz", soft)
     with pytest.raises(VolumeError, match="fractions"):
-        wish_of(tmp_path / "soft.nii.gz")
+        target_of(tmp_path / "soft.nii.gz")
     (tmp_path / "broken.nii.gz").write_bytes(b"no")
     with pytest.raises(VolumeError):
-        wish_of(tmp_path / "broken.nii.gz")
+        target_of(tmp_path / "broken.nii.gz")

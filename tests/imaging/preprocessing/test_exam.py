@@ -1,4 +1,4 @@
-"""One exam in memory: brought together, on a model's grid, and back to where it was scanned."""
+"""One exam in memory: preprocessed, resampled to a model's grid, and back to the grids as acquired."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _lesion(volume: Volume) -> np.ndarray:
-    """Two spheres in one another, at a place in millimetres."""
+    """Return two concentric spheres at a position in millimetres."""
     index = np.argwhere(np.ones(volume.array.shape, bool))[:, ::-1]
     points = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
     away = np.linalg.norm(points - (30, 10, 20), axis=1).reshape(volume.array.shape)
@@ -53,7 +53,7 @@ def truth() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exam as a scanner writes it: T1 oblique, T2 of a head that has moved, thick slices along its own axes."""
+    """Write an exam with an oblique T1 and a displaced T2 with thick slices along other axes."""
     where = tmp_path_factory.mktemp("exam")
     brain = template()
     turned = motion(np.random.default_rng(9), 0, 12, CENTRE)
@@ -72,12 +72,12 @@ def together(folder: Path) -> PreprocessedExam:
     return preprocess_exam(read_exam(found), PreprocessingSteps(reference="t1", register=True))
 
 
-def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file(
+def test_a_drawing_on_the_models_grid_matches_the_lesion_in_every_original_file(
     together: PreprocessedExam, truth: np.ndarray, folder: Path
 ) -> None:
     made = resample_to_grid(together, Grid((128, 128), (1.6, 1.6), "PL"))
     assert made.images["t2"].shape == made.grid.shape
-    drawn = _lesion(Volume(made.images["t1"], made.affine))  # a hand that knows where the lesion is
+    drawn = _lesion(Volume(made.images["t1"], made.affine))
     way = patient_transforms(together, made)
     for part, file, moved in (("t1", "t1.nii.gz", np.eye(4)), ("t2", "scan_t2.nii.gz", truth)):
         original = read_volume(folder / file)
@@ -90,7 +90,7 @@ def test_a_drawing_on_the_models_grid_lands_on_the_lesion_in_every_original_file
         assert _dice(back.array == 4, wanted == 4) > 0.9
 
 
-def test_an_image_returns_in_the_scanners_values(together: PreprocessedExam, folder: Path) -> None:
+def test_images_return_with_the_scanners_values(together: PreprocessedExam, folder: Path) -> None:
     made = resample_to_grid(together, Grid((160, 160), (1.25, 1.25), "PL"))
     way = patient_transforms(together, made)
     original = read_volume(folder / "t1.nii.gz")
@@ -100,19 +100,19 @@ def test_an_image_returns_in_the_scanners_values(together: PreprocessedExam, fol
     assert np.median(away) < 0.02 * np.percentile(original.array[inside], 99)
 
 
-def test_before_is_worse_than_after(together: PreprocessedExam, truth: np.ndarray) -> None:
+def test_registration_improves_the_match(together: PreprocessedExam, truth: np.ndarray) -> None:
     quality = together.quality["t2"]
     assert quality.after > quality.before
     assert quality.problem(Limits()) is None
     points = np.array([[0.0, 0, 0], [60, 0, 0], [0, -80, 0]])
-    found = np.array(together.way_back["parts"]["t2"]["matrix"])
+    found = np.array(together.transforms["parts"]["t2"]["matrix"])
     assert np.linalg.norm(points @ (found - truth)[:3, :3].T + (found - truth)[:3, 3], axis=1).max() < 2.0
     assert together.before["t2"].same_grid(together.volumes["t1"])
     assert not np.array_equal(together.before["t2"].array, together.volumes["t2"].array)
     assert together.problems == ()
 
 
-def test_a_cohorts_subject_is_the_same_in_a_store_and_here(tmp_path: Path) -> None:
+def test_an_exam_equals_the_subject_of_a_store(tmp_path: Path) -> None:
     files = write_subject(tmp_path, "Brats18_X_1")
     parts = {part: files / f"Brats18_X_1_{part}.nii.gz" for part in (*CHANNELS.modalities, "seg")}
     stored = prepare_subject(parts, CHANNELS, SubjectSettings(32, 224.0, "axial"))
@@ -132,7 +132,7 @@ axes = st.permutations("SPL").flatmap(
 
 @settings(max_examples=20)
 @given(axes, st.integers(0, 1000), st.booleans())
-def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: int, volume_model: bool) -> None:
+def test_labels_return_to_any_oblique_orientation(axes: tuple[str, ...], seed: int, volume_model: bool) -> None:
     random = np.random.default_rng(seed)
     z, y, x = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in (30, 32, 28)], indexing="ij")
     head = (z / 13) ** 2 + (y / 14) ** 2 + (x / 12) ** 2 <= 1
@@ -157,26 +157,26 @@ def test_labels_return_on_any_axes_however_oblique(axes: tuple[str, ...], seed: 
     assert _dice(back.array > 0, seg.array > 0) > 0.8
 
 
-def test_a_field_of_view_that_cuts_a_head_says_how_much(together: PreprocessedExam) -> None:
+def test_the_cut_share_of_a_head_is_reported(together: PreprocessedExam) -> None:
     assert resample_to_grid(together, choose_grid(together, 64, None, "sagittal")).cut == 0
     assert 0.05 < resample_to_grid(together, choose_grid(together, 64, 120.0, "axial")).cut < 0.9
 
 
-def test_without_normalising_the_scanners_values_stay(together: PreprocessedExam) -> None:
+def test_without_normalising_the_scanners_values_are_kept(together: PreprocessedExam) -> None:
     made = resample_to_grid(together, choose_grid(together, 64, None, "coronal"), normalise=False)
     assert made.grid.orientation == "PIL"
     assert made.scalings == {}
     assert made.images["t1"].max() > 50
 
 
-def test_bad_exams_are_one_sentence(together: PreprocessedExam) -> None:
+def test_invalid_exams_are_refused(together: PreprocessedExam) -> None:
     t1 = together.volumes["t1"]
     smaller = Volume(t1.array[1:], t1.affine)
-    for parts, steps, sentence in [
-        ({}, PreprocessingSteps(), "no image is among the parts"),
-        ({"seg": t1}, PreprocessingSteps(reference="t1", register=True), "no image is among the parts"),
-        ({"t1": t1}, PreprocessingSteps(reference="t2"), "no t2 in this exam"),
-        ({"t1": t1, "t2": smaller}, PreprocessingSteps(), "t2 lies on another grid than t1; tick Register"),
+    for parts, steps, fact in [
+        ({}, PreprocessingSteps(), "has no image"),
+        ({"seg": t1}, PreprocessingSteps(reference="t1", register=True), "has no image"),
+        ({"t1": t1}, PreprocessingSteps(reference="t2"), "has no t2"),
+        ({"t1": t1, "t2": smaller}, PreprocessingSteps(), "t2 is on another grid than t1; tick Register"),
         ({"t1": Volume(t1.array * 0, t1.affine)}, PreprocessingSteps(), "t1 is constant"),
         (
             {"t1": t1, "seg": Volume(t1.array + 0.5, t1.affine)},
@@ -184,18 +184,18 @@ def test_bad_exams_are_one_sentence(together: PreprocessedExam) -> None:
             "fractions",
         ),
     ]:
-        with pytest.raises(InputError, match=sentence):
+        with pytest.raises(InputError, match=fact):
             preprocess_exam(Exam(parts), steps)
-    with pytest.raises(InputError, match="no millimetres"):
+    with pytest.raises(InputError, match="no spacing"):
         resample_to_grid(together, Grid((64, 64)))
     made = resample_to_grid(together, choose_grid(together, 32, None, "axial"))
-    with pytest.raises(InputError, match="no flair; choose the grid of"):
+    with pytest.raises(InputError, match="no flair; choose"):
         resample_to_patient(
             made.images["t1"], centred_affine(made.grid), patient_transforms(together, made), "flair", labels=True
         )
 
 
-def test_a_registration_that_fails_is_shown_and_named() -> None:
+def test_a_failed_registration_is_kept_and_reported() -> None:
     random = np.random.default_rng(0)
     brain = template()["t1"]
     t1 = Volume(brain.array[::3, ::3, ::3], brain.affine @ np.diag([3.0, 3, 3, 1]))
@@ -207,23 +207,23 @@ def test_a_registration_that_fails_is_shown_and_named() -> None:
     assert "t2" in made.quality
 
 
-def test_work_ends_where_whoever_waits_says_so(together: PreprocessedExam) -> None:
-    class Enough(Exception):
+def test_a_callback_can_stop_preprocessing(together: PreprocessedExam) -> None:
+    class Cancelled(Exception):
         pass
 
-    said = []
+    calls = []
 
-    def tell(what: str, done: int, tasks: int) -> None:
-        said.append((what, done, tasks))
-        raise Enough
+    def progress(what: str, done: int, tasks: int) -> None:
+        calls.append((what, done, tasks))
+        raise Cancelled
 
-    with pytest.raises(Enough):
+    with pytest.raises(Cancelled):
         preprocess_exam(
             Exam({"t1": together.volumes["t1"]}),
             PreprocessingSteps(reference="t1", register=True, bias=True, strip=True),
-            tell,
+            progress,
         )
-    assert said == [("Taking the shading out of t1", 0, 1)]  # it came without its skull: no brain is sought
+    assert calls == [("Correcting the bias field of t1", 0, 1)]  # it has no skull, so no brain is searched for
 
 
 @pytest.mark.parametrize(
@@ -236,15 +236,15 @@ def test_work_ends_where_whoever_waits_says_so(together: PreprocessedExam) -> No
         ("t1_brain.nii.gz", "t1"), ("lesion mask", "seg"),
     ],
 )  # fmt: skip
-def test_names_suggest_what_they_say(name: str, part: str | None) -> None:
+def test_parts_are_guessed_from_names(name: str, part: str | None) -> None:
     assert guess_part(name) == part
 
 
-def test_a_modality_is_suggested_once() -> None:
+def test_a_modality_is_guessed_once() -> None:
     assert unique_parts(["t1", None, "t1", "seg"]) == ["t1", None, None, "seg"]
 
 
-def test_an_exam_is_found_whatever_its_files_are(tmp_path: Path) -> None:
+def test_exams_are_found_in_any_format(tmp_path: Path) -> None:
     write_subject(tmp_path, "Brats18_X_1", t2=None)
     (tmp_path / "notes.txt").write_text("nothing")
     found = {one.part for one in find_exam(tmp_path)}

@@ -1,4 +1,4 @@
-"""An exam that is prepared for a look is, voxel by voxel, the subject that a store would hold."""
+"""A preprocessed exam equals, voxel by voxel, the subject that a store would hold."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from napari_pgan.imaging.registration.resampling import resample_image, resample
 from napari_pgan.phantom import CHANNELS, make_subject
 from napari_pgan.schema import Channels, Grid
 
-ASKED = Channels(("t1", "t2"), CHANNELS.labels)
+PREPARED = Channels(("t1", "t2"), CHANNELS.labels)
 SIZE, FIELD = 48, 240.0
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A head with skull; T2 has moved and has thick slices, its segmentation was drawn there, the brain mask on T1."""
+    """Write a head with skull: a displaced T2 with thick slices and a segmentation, T1 with a brain mask."""
     where = tmp_path_factory.mktemp("head")
     subject = make_subject(3, 64, skull=True)
     affine = subject.grid.affine()
@@ -45,18 +45,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {part: where / f"{part}.nii.gz" for part in made}
 
 
-def _both(
+def _compare(
     files: Mapping[str, Path], steps: PreprocessingSteps, atlas: str | None, axis: str = "axial"
 ) -> PreparedSubject:
-    """Prepare both ways, compare, and give what the store would hold."""
-    stored = prepare_subject(files, ASKED, SubjectSettings(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas))
+    """Prepare a subject and an exam, compare them, and return the subject."""
+    stored = prepare_subject(
+        files, PREPARED, SubjectSettings(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas)
+    )
     exam = read_exam({part: ExamVolume(part, file, part) for part, file in files.items()}, atlas=atlas)
     together = preprocess_exam(exam, steps)
     assert together.problems == ()
     made = resample_to_grid(together, Grid((SIZE, SIZE), (FIELD / SIZE,) * 2, {"axial": "PL", "coronal": "IL"}[axis]))
     assert made.labels is not None
-    near = 1e-6 if axis == "axial" else 0.05  # a volume turned over is registered by other sums
-    np.testing.assert_allclose(np.stack([made.images[m] for m in ASKED.modalities]), stored.images, atol=near)
+    near = 1e-6 if axis == "axial" else 0.05  # registration of a reoriented volume sums in another order
+    np.testing.assert_allclose(np.stack([made.images[m] for m in PREPARED.modalities]), stored.images, atol=near)
     assert np.mean(made.labels != stored.labels) <= (0 if axis == "axial" else 5e-4)
     np.testing.assert_allclose(made.affine, stored.attributes["affine"], atol=1e-6)
     assert made.grid.spacing == pytest.approx(stored.spacing)
@@ -64,22 +66,24 @@ def _both(
     scalings = {part: about.to_dict() for part, about in made.scalings.items()}
     if axis == "axial":
         assert scalings == stored.attributes["normalisation"]
-        assert together.way_back["parts"]["t2"]["matrix"] == stored.attributes["registration"]["parts"]["t2"]["matrix"]
+        assert (
+            together.transforms["parts"]["t2"]["matrix"] == stored.attributes["registration"]["parts"]["t2"]["matrix"]
+        )
     return stored
 
 
 @pytest.mark.parametrize("axis", ["axial", pytest.param("coronal", marks=pytest.mark.slow)])
 def test_registered_within_its_own_brain_mask_and_with_smooth_labels(files: dict[str, Path], axis: str) -> None:
     steps = PreprocessingSteps(reference="t1", register=True, strip=True, labels="gaussian")
-    stored = _both(files, steps, None, axis)
+    stored = _compare(files, steps, None, axis)
     assert stored.attributes["brain_mask"]["given"]
     assert {about["stripped"] for about in stored.attributes["normalisation"].values()} == {True}
 
 
 @pytest.mark.slow
-def test_a_brain_that_is_found_and_an_atlas(files: dict[str, Path]) -> None:
+def test_with_a_segmented_brain_and_an_atlas(files: dict[str, Path]) -> None:
     without = {part: file for part, file in files.items() if part != "brain"}
     steps = PreprocessingSteps(reference="t1", strip=True, atlas="template")
-    stored = _both(without, steps, "template")
+    stored = _compare(without, steps, "template")
     assert not stored.attributes["brain_mask"]["given"]
     assert stored.attributes["registration"]["atlas"]["identity"] == "template"

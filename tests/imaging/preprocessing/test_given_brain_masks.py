@@ -1,4 +1,4 @@
-"""A user's own brain mask wins over one that would be found."""
+"""A given brain mask takes precedence over an estimated one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLAN = CohortPlan(
 
 
 def _brain() -> np.ndarray:
-    """An ellipsoid within that of `arrays`, (x, y, z)."""
+    """Return an ellipsoid within that of `arrays`: (x, y, z)."""
     x, y, z = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in SHAPE], indexing="ij")
     return ((x / 14) ** 2 + (y / 16) ** 2 + (z / 6) ** 2 <= 1).astype(np.uint8)
 
@@ -41,9 +41,9 @@ def _subject(folder: Path, mask: np.ndarray, affine: np.ndarray = AFFINE) -> Pat
     return folder
 
 
-def test_the_mask_that_a_plan_names_is_the_brain(tmp_path: Path) -> None:
-    asked = Options(size=32, plan=PLAN, folder=tmp_path / "quality")
-    report = prepare(str(_subject(tmp_path / "in", _brain())), tmp_path / "a.zarr", asked)
+def test_the_brain_mask_of_a_plan_is_used(tmp_path: Path) -> None:
+    options = Options(size=32, plan=PLAN, folder=tmp_path / "quality")
+    report = prepare(str(_subject(tmp_path / "in", _brain())), tmp_path / "a.zarr", options)
     assert not report.rejected
     ((key, about),) = report.subjects.items()
     with Image.open(tmp_path / "quality" / key / "brain.png") as picture:
@@ -53,14 +53,14 @@ def test_the_mask_that_a_plan_names_is_the_brain(tmp_path: Path) -> None:
     assert about["brain_mask"] == {"given": True, "millilitres": pytest.approx(1000 * litres)}
     store = open_store(tmp_path / "a.zarr")
     assert {entry["stripped"] for entry in about["normalisation"].values()} == {True}
-    seen = (store.load_slices(None).images > -0.999).any(axis=1)
+    visible = (store.load_slices(None).images > -0.999).any(axis=1)
     pixel = float(np.prod(about["spacing"])) / 1e6
     chosen = _brain()[:, :, list(about["slices"])].sum() * np.abs(np.linalg.det(AFFINE)) / 1e6
-    assert seen.sum() * pixel == pytest.approx(chosen, rel=0.12)  # the head alone is half as large again
+    assert visible.sum() * pixel == pytest.approx(chosen, rel=0.12)  # the head alone is half as large again
 
 
-def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_path: Path) -> None:
-    """The brain of 136 mm and its margin need 144 mm; the head of 168 mm would need 176 mm."""
+def test_the_field_of_view_holds_the_brain_in_stores_and_exams(tmp_path: Path) -> None:
+    """A brain of 136 mm with margin needs 144 mm; the head of 168 mm would need 176 mm."""
     source = _subject(tmp_path / "in", _brain())
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=16, plan=PLAN))
     assert not report.rejected
@@ -71,7 +71,7 @@ def test_the_field_of_view_that_is_chosen_holds_the_brain_as_in_the_dock(tmp_pat
     assert grid.spacing == (9.0, 9.0) == choose_grid(together, 16, None, "axial").spacing
 
 
-def test_a_mask_that_marks_nothing_sets_the_subject_aside(tmp_path: Path) -> None:
+def test_an_empty_mask_rejects_the_subject(tmp_path: Path) -> None:
     source = _subject(tmp_path / "in", np.zeros(SHAPE, np.uint8))
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
     assert [aside.reason for aside in report.rejected] == ["its brain mask is empty"]
@@ -86,7 +86,7 @@ def test_a_mask_on_another_grid_needs_registration(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
+def test_brain_masks_in_bids_derivatives_are_used(tmp_path: Path) -> None:
     given = arrays()
     for i in (1, 2):
         where = tmp_path / f"sub-0{i}" / "anat"
@@ -94,13 +94,13 @@ def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
         write(where / f"sub-0{i}_T2w.nii.gz", given["t2"])
     derived = tmp_path / "derivatives" / "tool" / "sub-01" / "anat"
     write(derived / "sub-01_desc-brain_mask.nii.gz", _brain())
-    write(derived / "sub-01_space-MNI152_desc-brain_mask.nii.gz", _brain())  # of another space: not the subject's
+    write(derived / "sub-01_space-MNI152_desc-brain_mask.nii.gz", _brain())  # in another space, so not used
     write(derived / "sub-01_label-GM_mask.nii.gz", _brain())
     cohort = find_cohort(tmp_path)
     first, second = cohort.subjects
     assert first.problem is None
     assert first.files["brain"] == derived / "sub-01_desc-brain_mask.nii.gz"
-    assert second.problem is None  # nobody needs one
+    assert second.problem is None  # a brain mask is optional
     assert cohort.content.modalities == ("t1", "t2")
     assert cohort.content.labels == ()
     report = prepare(str(tmp_path), tmp_path / "b.zarr", Options(size=32, split=RULE, strip=True, reference="t2"))
@@ -108,8 +108,8 @@ def test_bids_has_masks_of_the_brain_in_its_derivatives(tmp_path: Path) -> None:
     assert "no brain was found" in report.rejected[0].reason or "nor in any" in report.rejected[0].reason
 
 
-def test_a_plan_that_cannot_mean_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="'brain' is the brain mask's name"):
+def test_contradictory_plans_and_options_are_refused() -> None:
+    with pytest.raises(ValueError, match="'brain' is the name of the brain mask"):
         CohortPlan(modalities={"brain": "{subject}.nii.gz"})
     with pytest.raises(InputError, match="give --register or --atlas"):
         Options(labels="gaussian")

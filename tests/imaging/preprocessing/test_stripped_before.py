@@ -1,4 +1,4 @@
-"""What came without its skull keeps its brain whole when the skull shall go."""
+"""Skull stripping leaves volumes that have no skull unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIP = PreprocessingSteps(strip=True, reference="t1")
 
 
 def _of_brats(shared_data: Path) -> dict[str, Volume]:
-    """A subject whose skull others took off, at 2 mm."""
+    """Return a skull-stripped subject at 2 mm."""
     folder = shared_data / "brats18" / "Brats18_2013_11_1"
     found = {}
     for part in ("t1", "t2", "flair"):
@@ -31,7 +31,7 @@ def _of_brats(shared_data: Path) -> dict[str, Volume]:
     return found
 
 
-def test_a_subject_of_brats_loses_nothing(shared_data: Path) -> None:
+def test_a_brats_subject_is_unchanged(shared_data: Path) -> None:
     volumes = _of_brats(shared_data)
     made = preprocess(volumes, STRIP)
     for part, volume in volumes.items():
@@ -41,33 +41,32 @@ def test_a_subject_of_brats_loses_nothing(shared_data: Path) -> None:
     assert 1400 < made.brain_mask["millilitres"] < 1700
 
 
-def test_an_exam_says_so(shared_data: Path) -> None:
+def test_an_exam_reports_it(shared_data: Path) -> None:
     together = preprocess_exam(Exam(_of_brats(shared_data)), STRIP)
-    assert together.problems == ("t1 came without its skull, so its brain stays as it is",)
+    assert together.problems == ("t1 has no skull, so its brain is kept as it is",)
 
 
-def test_a_slab_of_a_brain_stays_whole(shared_data: Path, tmp_path: Path) -> None:
-    """A template finds no brain in it surely."""
+def test_a_slab_of_a_brain_is_unchanged(shared_data: Path, tmp_path: Path) -> None:
+    """Registration of a template to a slab is unreliable."""
     t1 = orient(read_volume(shared_data / "openms_patient19" / "patient19_t1.nii.gz"))
     made = preprocess({"t1": t1}, STRIP, folder=tmp_path)
     np.testing.assert_array_equal(made.foregrounds["t1"].mask, find_foreground(t1.array).mask)
     assert (tmp_path / "brain.png").is_file()
 
 
-def test_a_modality_with_skull_takes_the_brain_of_one_without(shared_data: Path) -> None:
-    """Beside a stripped reference."""
+def test_a_modality_with_skull_gets_the_brain_of_a_stripped_reference(shared_data: Path) -> None:
     volumes = _of_brats(shared_data)
     brain = find_foreground(volumes["t1"].array).mask
     z, y, x = np.meshgrid(*[np.linspace(-1.05, 1.05, n) for n in brain.shape], indexing="ij")
     skull = np.where(z**2 + y**2 + x**2 < 1, 300, np.random.default_rng(0).uniform(0, 9, brain.shape))
     volumes["t2"] = Volume(np.where(brain, volumes["t2"].array, skull).astype(np.float32), volumes["t2"].affine)
     made = preprocess(volumes, STRIP)
-    kept = made.foregrounds["t2"].mask
-    assert (brain & ~kept).sum() == 0
-    assert kept.sum() < 1.02 * brain.sum()  # with the holes that there are in it
+    mask = made.foregrounds["t2"].mask
+    assert (brain & ~mask).sum() == 0
+    assert mask.sum() < 1.02 * brain.sum()  # its holes are filled
 
 
-def test_a_head_whose_air_was_made_zero_is_no_brain(shared_data: Path) -> None:
+def test_a_head_with_zero_air_is_not_a_brain(shared_data: Path) -> None:
     subject = make_subject(0, 64, skull=True)
     assert subject.grid.spacing is not None
     sz, sy, sx = subject.grid.spacing
