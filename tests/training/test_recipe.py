@@ -1,4 +1,4 @@
-"""Recipes say everything, and say what is wrong with them."""
+"""Reading, overriding and writing recipes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.training.recipe import read_recipe, recipe_names
 from napari_pgan.training.schedule import Schedule
 
 
-def test_the_papers_recipe_is_the_papers() -> None:
+def test_beers_recipe_has_the_papers_settings() -> None:
     recipe = read_recipe("beers2018-mri")
     assert recipe.network.latent == 128
     assert not recipe.network.sphere
@@ -36,14 +36,14 @@ def test_karras_widths_follow_the_published_formula() -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_what_is_written_reads_back_the_same(name: str, tmp_path: Path) -> None:
+def test_written_recipe_reads_back(name: str, tmp_path: Path) -> None:
     recipe = read_recipe(name)
     copy = tmp_path / "copy.yaml"
     copy.write_text(recipe.to_yaml(), encoding="utf-8")
     assert read_recipe(str(copy)) == recipe
 
 
-def test_overrides_change_one_value_each() -> None:
+def test_override_changes_one_value() -> None:
     recipe = read_recipe("default", ["loss.gamma=5e-1", "sizes.32.batch=7", "seed=3"])
     assert recipe.loss.gamma == 0.5
     assert recipe.sizes[32].batch == 7
@@ -82,7 +82,7 @@ def test_overrides_change_one_value_each() -> None:
         ("loss.=3", ["key=value"]),
     ],
 )
-def test_a_wrong_override_is_named_with_what_would_be_right(override: str, words: list[str]) -> None:
+def test_wrong_override_is_named_with_a_hint(override: str, words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         read_recipe("default", [override])
     for word in words:
@@ -90,13 +90,13 @@ def test_a_wrong_override_is_named_with_what_would_be_right(override: str, words
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_can_be_grown_by_a_size() -> None:
+def test_size_can_be_added() -> None:
     recipe = read_recipe("default", ["sizes.512.width = 4", "sizes.512.stable=1000"])
     assert list(recipe.sizes)[-1] == 512
     assert recipe.sizes[512].width == 4
 
 
-def test_the_first_size_of_the_papers_text_can_be_taken_as_the_recipe_says() -> None:
+def test_overrides_in_the_beers_description_work() -> None:
     said = read_recipe("beers2018-mri").description
     changes = [word.strip("().,;") for word in said.split() if word.strip("(").startswith("sizes.")]
     schedule = Schedule(read_recipe("beers2018-mri", changes), 256)
@@ -105,7 +105,7 @@ def test_the_first_size_of_the_papers_text_can_be_taken_as_the_recipe_says() -> 
 
 
 @pytest.mark.parametrize("name", ["beers2018-mri", "beers2018-mri-nomask", "beers2018-fundus"])
-def test_the_papers_stages_are_as_many_and_as_long_as_in_its_code(name: str) -> None:
+def test_beers_recipes_have_the_phases_of_the_papers_code(name: str) -> None:
     last = 512 if name == "beers2018-fundus" else 256
     phases = Schedule(read_recipe(name), last).phases
     assert len(phases) == {256: 13, 512: 15}[last]
@@ -115,13 +115,13 @@ def test_the_papers_stages_are_as_many_and_as_long_as_in_its_code(name: str) -> 
     assert [phase.batch for phase in phases if phase.size == 512] == ([4, 4] if last == 512 else [])
 
 
-def test_a_misspelt_recipe_is_answered_with_the_nearest() -> None:
+def test_misspelt_recipe_name_gives_a_hint() -> None:
     with pytest.raises(InputError, match="did you mean 'default'"):
         read_recipe("defualt")
 
 
 @pytest.mark.parametrize("text", ["[1, 2", "just words", "\x00"])
-def test_a_file_that_is_no_recipe_is_refused_in_one_sentence(text: str, tmp_path: Path) -> None:
+def test_file_that_is_not_a_recipe_is_refused_in_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
