@@ -79,7 +79,7 @@ def follow(trial: Trial, count: int, every: int) -> tuple[list[int], list[int]]:
         if i % _LOSS_INTERVAL == 0:
             for loss in losses.values():
                 loss.item()
-            if not trial.trainer.sound():
+            if not trial.trainer.all_finite():
                 raise SystemExit(f"a loss or gradient was not finite by step {i}")
         if i % every == 0 or i == count - 1:
             steps.append(i)

@@ -141,7 +141,7 @@ def compiled(trial: Trial, rounds: int) -> dict[str, dict[str, float]]:
     networks_ = {
         "generator, forward and backward": (generator, generator, z, True),
         "critic, forward and backward": (critic, critic, x, True),
-        "one sample (plain: with its kernels kept)": (trainer.mean, generator, z[:1], False),
+        "one sample (plain: with its kernels kept)": (trainer.ema, generator, z[:1], False),
     }
     found = {}
     for name, (plain, network, inputs, backward) in networks_.items():

@@ -31,7 +31,7 @@ def test_importing_the_command_imports_nothing_heavy() -> None:
 
 
 def test_a_trainer_needs_neither_napari_nor_simpleitk() -> None:
-    assert _imports("import napari_pgan.training.fit").isdisjoint({"napari", "qtpy", "SimpleITK"})
+    assert _imports("import napari_pgan.training.session").isdisjoint({"napari", "qtpy", "SimpleITK"})
 
 
 def test_a_model_is_loaded_without_napari_qt_or_simpleitk() -> None:

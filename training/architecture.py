@@ -1,21 +1,21 @@
-"""From a recipe and a store to the networks."""
+"""The architecture of the networks, from a recipe and a store."""
 
 from __future__ import annotations
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Condition, Encoding
-from napari_pgan.schema import Channels, base_of
+from napari_pgan.schema import Channels, Grid, base_of
 from napari_pgan.store import Store
 from napari_pgan.training.recipe import Recipe
 
 
 def plan_architecture(recipe: Recipe, store: Store, size: int) -> tuple[Architecture, Encoding, tuple[Condition, ...]]:
-    """The networks that a recipe wants for the images of a store, grown to a size along the longer side.
+    """Return the architecture that a recipe gives for the images of a store, up to a size of the longer side.
 
     Raises
     ------
     InputError
-        The store's grid cannot be reached by doubling, or has no labels where the recipe wants them.
+        The store's grid cannot be reached by doubling a small one, or is not a multiple of the size.
     """
     _, doublings = base_of(size)
     longest = max(store.grid.shape)
@@ -50,3 +50,8 @@ def plan_architecture(recipe: Recipe, store: Store, size: int) -> tuple[Architec
         image_critic=network.image_critic,
     )
     return architecture, encoding, conditions
+
+
+def width_at(grid: Grid, size: int) -> int:
+    """Return the pixels of the last axis of an image that has `size` pixels along the longer side."""
+    return size * grid.shape[-1] // max(grid.shape)

@@ -1,4 +1,4 @@
-"""The state of a training as one safetensors file: networks, running mean, optimisers, and all that steers them."""
+"""The state of a training in one safetensors file: networks, EMA, optimisers, and the values that control them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _KEY = "napari_pgan_checkpoint"
 _FORMAT = 2
 _KEPT = 3
 _NAMES = "[0-9]" * 10 + ".safetensors"
-_TRAINER = "trainer."  # before the names of what `Trainer.state` gives
+_TRAINER = "trainer."  # prefix of the tensors of `Trainer.state`
 
 
 class NotFinite(Exception):
-    """The training has diverged: a loss, a gradient or a number of its state is infinite or not a number."""
+    """The training has diverged: a loss, a gradient or a value of its state is infinite or NaN."""
 
 
 def save_checkpoint(folder: Path, trainer: Trainer, extra: dict[str, Any]) -> Path:
-    """Write the trainer's state, whole or not at all, and remove all but the newest few.
+    """Write the trainer's state, whole or not at all, and remove all but the newest checkpoints.
 
     Parameters
     ----------
     folder
-        Of the run's checkpoints.
+        With the run's checkpoints.
     extra
-        JSON that `load_checkpoint` gives back.
+        JSON that `load_checkpoint` returns.
 
     Raises
     ------
     NotFinite
-        The state is not worth going back to; nothing is written.
+        A value of the state is not finite. Nothing is written.
     """
     tensors, steps = _tensors(trainer)
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise NotFinite(f"the networks hold numbers that are not finite after {trainer.seen:,} images")
+        raise NotFinite(f"the networks contain values that are not finite after {trainer.seen:,} images")
     note = {
         "format": _FORMAT,
         "seen": trainer.seen,
@@ -59,51 +59,51 @@ def save_checkpoint(folder: Path, trainer: Trainer, extra: dict[str, Any]) -> Pa
 
 
 def load_checkpoint(folder: Path, trainer: Trainer, before: int | None = None) -> dict[str, Any] | None:
-    """Put the newest checkpoint that verifies into the trainer.
+    """Load the newest intact checkpoint into the trainer.
 
     Parameters
     ----------
     folder
-        Of the run's checkpoints.
+        With the run's checkpoints.
     before
-        Only checkpoints of fewer images than this are taken.
+        Consider only checkpoints of fewer images than this.
 
     Returns
     -------
     dict or None
-        Its `extra`, or None where there is no checkpoint (of fewer images that verifies).
+        Its `extra`, or None if there is no such checkpoint.
 
     Raises
     ------
     InputError
-        There are checkpoints, but none of them verifies, or they are of another version of the software.
+        All checkpoints are damaged, or another version of the software wrote them.
     """
     paths = [p for p in sorted(folder.glob(_NAMES), reverse=True) if before is None or int(p.stem) < before]
     for path in paths:
-        found = _read(path)
-        if found is not None:
-            tensors, note = found
+        checkpoint = _read(path)
+        if checkpoint is not None:
+            tensors, note = checkpoint
             _restore(trainer, tensors, note["steps"])
             trainer.seen, trainer.rate_factor, trainer.split = note["seen"], note["rate_factor"], note["split"]
-            trainer.sound()  # of what was before, nothing is left
+            trainer.all_finite()  # forget the steps before
             return note["extra"]
     if paths and before is None:
-        raise InputError(f"{folder}: none of its {len(paths)} checkpoints is whole; start again in another --out")
+        raise InputError(f"{folder}: all {len(paths)} checkpoints are damaged; start again in another --out")
     return None
 
 
-def verified(path: Path) -> bool:
-    """Whether a checkpoint is whole."""
+def is_intact(path: Path) -> bool:
+    """Tell whether a checkpoint is complete and its checksum is right."""
     return _read(path) is not None
 
 
 def newest_checkpoint(folder: Path) -> int | None:
-    """The images of the newest checkpoint, whole or not; None where there is none."""
+    """Return the images seen at the newest checkpoint, intact or not; None if there is none."""
     return max((int(path.stem) for path in folder.glob(_NAMES)), default=None)
 
 
 def drop_checkpoints_after(folder: Path, seen: int) -> None:
-    """Remove the checkpoints of more images than that, as a training goes another way from there."""
+    """Remove the checkpoints of more than `seen` images, since the training took another course from there."""
     for path in sorted(folder.glob(_NAMES), reverse=True):
         if int(path.stem) > seen:
             path.unlink()
@@ -146,7 +146,7 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """Tensors and note of a checkpoint; None where it is damaged."""
+    """Return tensors and metadata of a checkpoint; None if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             note = json.loads((file.metadata() or {})[_KEY])
@@ -156,14 +156,14 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         return None
     if note.get("format") != _FORMAT:
         raise InputError(
-            f"{path}: was written by another version of napari-pgan; go on with that one, or start again in another "
-            "--out"
+            f"{path}: was written by another version of napari-pgan; continue with that version, or start again in "
+            "another --out"
         )
     return (tensors, note) if checksum == _checksum(tensors, note) else None
 
 
 def _networks(trainer: Trainer) -> dict[str, torch.nn.Module]:
-    return {"generator": trainer.generator, "mean": trainer.mean, "critic": trainer.critic}
+    return {"generator": trainer.generator, "mean": trainer.ema, "critic": trainer.critic}
 
 
 def _optimizers(trainer: Trainer) -> dict[str, torch.optim.Adam]:

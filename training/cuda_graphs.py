@@ -1,8 +1,8 @@
-"""Replaying the work of a step on a GPU as one CUDA graph, where launching it operation by operation would take longer.
+"""Replay the gradient computation of a step as one CUDA graph.
 
-Small sizes are a few hundred tiny kernels a step: the GPU waits for Python. A graph is captured once for every kind of
-update (stage, fading or not, with penalty or not) and replayed on new tensors. Optimisers and the running mean stay
-outside: they are a launch or two each, and need numbers of the host (learning rates).
+At small sizes a step is a few hundred tiny kernels, and the GPU waits for Python to launch them. A graph is captured
+once for each kind of update (stage, fading or not, with penalty or not) and replayed on new tensors. Optimisers and the
+EMA are not captured: they take a launch or two each and need values of the host (learning rates).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-_EAGER = 3  # updates that are done as they come, before one is captured: libraries choose their algorithms in them
+_EAGER = 3  # updates before the capture, in which libraries choose their algorithms
 
 
-class Graphs:
-    """The captured updates of a trainer; elsewhere than on CUDA, updates run as they come.
+class CudaGraphs:
+    """The captured updates of a trainer. On other devices than CUDA, updates run directly.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Graphs:
         self._stage = -1
 
     def forget(self) -> None:
-        """Drop what was captured, and its memory."""
+        """Drop all captured graphs and their memory."""
         self._captured.clear()
         self._counts.clear()
 
@@ -44,10 +44,10 @@ class Graphs:
         penalized: bool,
         parameters: list[torch.nn.Parameter],
     ) -> dict[str, torch.Tensor]:
-        """Do an update: gradients into `parameters`, losses returned."""
+        """Run an update: it writes gradients into `parameters` and returns losses."""
         if not self.active:
             return update(draw, stage, alpha, penalized)
-        if stage != self._stage:  # an earlier size does not come back
+        if stage != self._stage:  # an earlier stage does not return
             self.forget()
             self._stage = stage
         fading = isinstance(alpha, torch.Tensor)
@@ -74,10 +74,10 @@ class _Captured:
         self._alpha = alpha.clone() if isinstance(alpha, torch.Tensor) else alpha
         self._parameters = parameters
         for parameter in parameters:
-            parameter.grad = None  # so that gradients are made within the graph's own memory
+            parameter.grad = None  # so that the graph allocates the gradients in its own memory
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
-            self._said = update(self._draw, stage, self._alpha, penalized)
+            self._losses = update(self._draw, stage, self._alpha, penalized)
         self._gradients = [parameter.grad for parameter in parameters]
 
     def replay(self, draw: Any, alpha: float | torch.Tensor) -> dict[str, torch.Tensor]:
@@ -89,4 +89,4 @@ class _Captured:
         self._graph.replay()
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
-        return {name: value.detach().clone() for name, value in self._said.items()}
+        return {name: value.detach().clone() for name, value in self._losses.items()}

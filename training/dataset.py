@@ -1,4 +1,4 @@
-"""The cohort's images on the training device, and the order in which they are shown."""
+"""The images of a cohort on the training device, and the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.model import Condition, Encoding
 from napari_pgan.store import Slices, Store
-from napari_pgan.training.device import free_bytes, sent
+from napari_pgan.training.device import free_bytes, to_device
 from napari_pgan.training.randomness import generator_for
 
-_SHARE = 0.5  # of a GPU's free memory, that the cohort's images may take
+_SHARE = 0.5  # of a GPU's free memory that the images may take
 
 
 class Dataset:
-    """Images with what is told beside them, and the order in which they are shown.
+    """Images with their conditions, shown in random order.
 
     Parameters
     ----------
     images
-        (N, C, …) in half precision; they are kept on the device if they leave it room enough.
+        (N, C, …) in half precision. They are stored on the device if they take less than half of its free memory.
     conditions
-        (N, numbers).
+        (N, K).
     device
-        Where batches are wanted.
+        Where to return batches.
     """
 
-    crisp = False  # whether every pixel has one label or none
+    crisp = False  # whether all label channels are exactly ±1
 
     def __init__(self, images: torch.Tensor, conditions: torch.Tensor, device: torch.device | str = "cpu") -> None:
         self.images, self.conditions, self.device = images, conditions, torch.device(device)
@@ -39,17 +39,17 @@ class Dataset:
         return len(self.images)
 
     def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The images that follow after `seen`: (count, C, …) float32 and their conditions.
+        """Return the next images after `seen`, (count, C, …) in float32, and their conditions.
 
-        Every epoch has its own order, drawn from seed and epoch; so the order is a function of the images seen.
+        The order within an epoch is drawn from seed and epoch, so it is a function of the images seen.
         """
         positions = range(seen, seen + count)
         orders = {e: self._order(e, seed) for e in {p // len(self) for p in positions}}
         n = len(self)
         parts = [order[max(seen - e * n, 0) : seen + count - e * n] for e, order in sorted(orders.items())]
         index = torch.cat(parts)
-        images = self.images[sent(index, self.images.device)]
-        return sent(images, self.device).float(), sent(self.conditions[index], self.device)
+        images = self.images[to_device(index, self.images.device)]
+        return to_device(images, self.device).float(), to_device(self.conditions[index], self.device)
 
     def _order(self, epoch: int, seed: int) -> torch.Tensor:
         key = (epoch, seed)
@@ -61,22 +61,22 @@ class Dataset:
 
 
 class RealDataset(Dataset):
-    """All slices of a split at one size, as channels.
+    """All slices of a split at one size, encoded as channels.
 
     Parameters
     ----------
     store, split
-        Whose slices.
+        Where the slices come from.
     size
-        Pixels along the longer side.
+        Pixels of the last axis.
     encoding
         How labels become channels.
     conditions
-        What is told beside the image.
+        Of the model.
     device
-        Where they are shown; they are kept there, in half precision (the store's), if they leave it room enough.
+        Where to return batches.
     mirror
-        The axis, counted from the last, along which every slice is mirrored and there a second time.
+        The axis, counted from the last, along which to add a mirrored copy of each slice; None for no copies.
     """
 
     def __init__(
@@ -89,25 +89,25 @@ class RealDataset(Dataset):
         device: torch.device | str = "cpu",
         mirror: int | None = None,
     ) -> None:
-        channels, told, subjects = [], [], []
+        channels, encoded_parts, subjects = [], [], []
         for part in store.iter_slices(split, size):  # one subject in float32 at a time
             images, fractions = torch.from_numpy(part.images), torch.from_numpy(part.labels)
             channels.append(encoding.encode(images, fractions).half())
-            told.append(_told(part, conditions))
+            encoded_parts.append(_encode_conditions(part, conditions))
             subjects.append(part.subject)
         if not channels:
-            raise InputError(f"the store has no slices to {split}; prepare it with another --split")
-        images, rows = torch.cat(channels), torch.cat(told)
+            raise InputError(f"the store has no slices in the split {split!r}; prepare it with another --split")
+        images, encoded = torch.cat(channels), torch.cat(encoded_parts)
         del channels
         if mirror is not None:
-            images, rows = torch.cat([images, images.flip(mirror)]), torch.cat([rows, rows])
-        super().__init__(images, rows, device)
+            images, encoded = torch.cat([images, images.flip(mirror)]), torch.cat([encoded, encoded])
+        super().__init__(images, encoded, device)
         self.crisp = size == max(store.sizes)
         self.subjects: np.ndarray = np.concatenate(subjects)
 
 
-def _told(part: Slices, conditions: tuple[Condition, ...]) -> torch.Tensor:
-    """What is told beside each slice: (N, numbers)."""
+def _encode_conditions(part: Slices, conditions: tuple[Condition, ...]) -> torch.Tensor:
+    """Return the conditions of each slice, (N, K)."""
     sources = {"slice_position": part.position}
     rows = [[x for c in conditions for x in c.encode(float(sources[c.name][i]))] for i in range(len(part.images))]
     return torch.tensor(rows, dtype=torch.float32).reshape(len(part.images), -1)

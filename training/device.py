@@ -1,4 +1,4 @@
-"""Where torch computes, and what it can do there."""
+"""The device of a training, and what it supports."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from napari_pgan.model.precision import has_bf16
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` takes a GPU where there is one.
+    """Return the device of that name; ``auto`` is a GPU if there is one.
 
     Raises
     ------
     InputError
-        It is not here.
+        This machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -29,12 +29,14 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError):
-        raise InputError(f"the device {name!r} is not here; give --device cpu, or auto") from None
+        raise InputError(
+            f"--device {name!r}: this machine has no such device; give --device cpu or --device auto"
+        ) from None
     return device
 
 
-def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on a device, without waiting for what is computed there."""
+def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor to a device, without waiting for computations there."""
     if device.type == "cuda" and x.device.type == "cpu":
         return x.pin_memory().to(device, non_blocking=True)
     return x.to(device)
@@ -42,14 +44,14 @@ def sent(x: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Features:
-    """What a device can do, found out by trying.
+    """What a device supports.
 
     Parameters
     ----------
     bf16
-        Whether networks compute in bfloat16 (where the recipe asks for it and the device has it).
+        Whether networks compute in bfloat16: if the recipe wants it and the device supports it.
     channels_last
-        Whether images are laid out with their channels innermost.
+        Whether the channels of an image are innermost in memory.
     fused_adam
         Whether Adam updates all parameters in one kernel.
     """
@@ -60,7 +62,7 @@ class Features:
 
     @classmethod
     def of(cls, device: torch.device, precision: str) -> Features:
-        """The features of a device, under a recipe's precision."""
+        """Test a device, for the precision of a recipe."""
         return cls(
             bf16=precision == "bf16" and has_bf16(device),
             channels_last=device.type in ("cpu", "cuda"),
@@ -79,22 +81,22 @@ def _has_fused_adam(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What a process may still take there: of the machine, or of the share that its control group leaves it."""
+    """Return the free memory of a device; on a CPU, at most what the process's control group leaves."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return min([psutil.virtual_memory().available, *_left_by_group()])
+    return min([psutil.virtual_memory().available, *_free_in_groups()])
 
 
-def _left_by_group() -> list[int]:
-    """What Linux control groups (containers, batch queues) leave; empty where there are none, or no limit."""
-    left = []
+def _free_in_groups() -> list[int]:
+    """Return what Linux control groups (containers, batch queues) leave; empty without groups or limits."""
+    free = []
     for limit, used in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
         ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ):
-        with contextlib.suppress(OSError, ValueError):  # "max" is no number
-            left.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-    return left
+        with contextlib.suppress(OSError, ValueError):  # "max" means no limit
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return free

@@ -1,7 +1,8 @@
-"""What a training would be, before it is begun: its stages, their size, memory and time."""
+"""Plan a training without starting it: its phases, with parameters, memory and time (``fit --dry-run``)."""
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,13 +11,14 @@ from napari_pgan.errors import InputError
 from napari_pgan.progress import duration
 from napari_pgan.training.calibrate import Cost
 from napari_pgan.training.counts import parameters
-from napari_pgan.training.memory import free_bytes, micro_batches, step_bytes, weight_bytes
-from napari_pgan.training.planning import Planning, TrainingRequest, schedule_of
+from napari_pgan.training.device import free_bytes
+from napari_pgan.training.memory import micro_batches, step_bytes, weight_bytes
+from napari_pgan.training.planning import Planning, TrainingRequest
 from napari_pgan.training.run_folder import Run
 from napari_pgan.training.schedule import Phase, Schedule
 from napari_pgan.training.trainer import Trainer
 
-_WIDTH = 80  # characters of a line for people
+_WIDTH = 80  # characters per line
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,13 @@ class DryRunRow:
     generator, critic
         Parameters in use.
     images, batch, learning_rate
-        As the recipe has them, in this length.
+        Of the phase.
     parts
-        Into how many a batch is split to fit into the memory; None where not even one image fits.
+        Number of parts into which a batch is split to fit into memory; None if not even one image fits.
     bytes
-        That a step is estimated to take, weights and optimisers included.
+        Estimated memory of a step, with weights and optimisers.
     seconds, measured
-        Of the whole phase on this machine, and whether whole steps of it were timed, or it is an estimate.
+        Of the whole phase on this machine, and whether steps of the whole batch were timed, not extrapolated.
     """
 
     size: int
@@ -57,7 +59,7 @@ class DryRunRow:
 
 @dataclass(frozen=True)
 class DryRun:
-    """A planned training; `lines` is for people, `to_dict` for machines."""
+    """A planned training."""
 
     recipe: str
     description: str
@@ -75,42 +77,47 @@ class DryRun:
     look_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            **asdict(self),
-            "images": sum(row.images for row in self.rows),
-            "seconds": sum(row.seconds for row in self.rows),
-        }
+        """Return the plan for ``--json``."""
+        return {**asdict(self), "images": self._images, "seconds": self._seconds}
+
+    @property
+    def _images(self) -> int:
+        return sum(row.images for row in self.rows)
+
+    @property
+    def _seconds(self) -> float:
+        return sum(row.seconds for row in self.rows)
 
     def lines(self) -> list[str]:
-        named = ", ".join([*self.modalities, *(f"label {name}" for name in self.labels)])
+        """Return the plan as lines of text."""
+        channels = ", ".join([*self.modalities, *(f"label {name}" for name in self.labels)])
+        header = [
+            f"recipe {self.recipe}: {self.description}",
+            f"cohort {self.store}: {self.subjects} subject{'s'[: self.subjects != 1]} to train on; "
+            f"{self.channels} channels: {channels}",
+            f"images of {' x '.join(map(str, self.shape))}; {self.device}, {self.precision}, "
+            f"{_bytes(self.free_bytes)} free",
+            *([] if self.start is None else [self.start]),
+        ]
         table = [
             ("size", "phase", "maps", "gen.", "critic", "images", "batch", "rate", "memory", "time"),
             *(self._cells(row) for row in self.rows),
         ]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        total = sum(row.seconds for row in self.rows)
-        about = [
-            f"recipe {self.recipe}: {self.description}",
-            f"cohort {self.store}: {self.subjects} subject{'s'[: self.subjects != 1]} to train on; "
-            f"{self.channels} channels: {named}",
-            f"images of {' x '.join(map(str, self.shape))}; {self.device}, {self.precision}, "
-            f"{_bytes(self.free_bytes)} free",
-            *([] if self.start is None else [self.start]),
-        ]
         lines = [
-            *(line for text in about for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")),
+            *(line for text in header for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  ")),
             "",
             *("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table),
             "",
-            f"in all {sum(row.images for row in self.rows):,} images, about {duration(total)} of steps and "
-            f"{duration(self.look_seconds)} of looks here",
+            f"in all {self._images:,} images, about {duration(self._seconds)} of steps and "
+            f"{duration(self.look_seconds)} of snapshots here",
         ]
         if not all(row.measured for row in self.rows):
-            lines.append("~: on a part of a batch, or from another size by operations counted")
+            lines.append("~: estimated from a part of a batch, or from another size")
         if any((row.parts or 1) > 1 for row in self.rows):
-            lines.append("batches like 4x4 are taken in parts to fit into the memory, with the same gradients added up")
+            lines.append("batches like 4x4 are split to fit into memory; their gradients are added up")
         if any(row.parts is None for row in self.rows):
-            lines.append("!: does not fit into the memory; give a smaller --size or smaller widths")
+            lines.append("!: does not fit into memory; give a smaller --size or smaller widths")
         return lines
 
     @staticmethod
@@ -123,46 +130,41 @@ class DryRun:
         )  # fmt: skip
 
 
-def outline(wish: TrainingRequest) -> DryRun:
-    """Plan a wish without training: networks are made and timed for about half a minute, and nothing is written.
+def plan_training(request: TrainingRequest) -> DryRun:
+    """Plan a training; steps are timed for about half a minute, and nothing is written.
 
     Raises
     ------
     InputError
-        The store, recipe or device do not allow it.
+        The store, recipe or device do not fit the request.
     """
-    planning = Planning(wish)
+    planning = Planning(request)
     recipe, store, device, architecture = planning.recipe, planning.store, planning.device, planning.architecture
-    plan = Run(wish.out).read_plan() if wish.resume else planning.plan()
-    start, trainer, schedule = planning.start, planning.new_trainer(), schedule_of(plan)
-    free = free_bytes(device)
+    trainer = planning.new_trainer()
+    plan = Run(request.out).read_plan() if request.resume else planning.new_plan()
+    plan, costs, snapshot_seconds = planning.timed_plan(plan, trainer)
+    schedule, free = plan.schedule(), free_bytes(device)
     needs = _needs(trainer, schedule, free)
     precision = "bf16" if trainer.features.bf16 else "float32"
     if recipe.precision == "bf16" and not trainer.features.bf16:
         precision += " (no bf16 here)"
-    costs = planning.costs(plan)
-    looks = planning.looks(plan, costs, trainer)
-    if wish.minutes is not None:
-        schedule = schedule_of(planning.timed(plan, costs, looks))
     rows = (_row(phase, trainer, needs[phase.stage], costs[phase.stage, phase.fading]) for phase in schedule.phases)
     return DryRun(
         recipe.name, recipe.description, store.name, store.counts()["train"], store.channels.modalities,
         tuple(label.name for label in trainer.encoding.channels.labels), architecture.channels,
-        architecture.shape(architecture.stages - 1), None if start is None else start.line, str(device), precision,
-        free, tuple(rows), round(looks, 1),
+        architecture.shape(architecture.stages - 1), None if planning.init is None else planning.init.summary,
+        str(device), precision, free, tuple(rows), round(snapshot_seconds, 1),
     )  # fmt: skip
 
 
 def _needs(trainer: Trainer, schedule: Schedule, free: int) -> dict[int, tuple[int | None, int]]:
-    """For each stage, by its first phase, which needs most: the parts of a batch, and the bytes of a step."""
+    """For each stage, the parts of a batch and the memory of a step in its first phase, which needs most."""
     needs: dict[int, tuple[int | None, int]] = {}
     for phase in schedule.phases:
         if phase.stage not in needs:
-            parts: int | None
-            try:
+            parts: int | None = None
+            with contextlib.suppress(InputError):
                 parts = micro_batches(trainer, phase, free)
-            except InputError:
-                parts = None
             needs[phase.stage] = parts, weight_bytes(trainer) + step_bytes(trainer, phase, parts or phase.batch)
     return needs
 
@@ -170,9 +172,9 @@ def _needs(trainer: Trainer, schedule: Schedule, free: int) -> dict[int, tuple[i
 def _row(phase: Phase, trainer: Trainer, need: tuple[int | None, int], cost: Cost) -> DryRunRow:
     images, architecture = phase.end - phase.start, trainer.architecture
     kind, width = "fade" if phase.fading else "stable", architecture.widths[phase.stage]
-    numbers, seconds = parameters(architecture, phase.stage), round(images * cost.seconds, 1)
+    counts, seconds = parameters(architecture, phase.stage), round(images * cost.seconds, 1)
     return DryRunRow(
-        phase.size, kind, width, *numbers, images, phase.batch, phase.learning_rate, *need, seconds, cost.measured
+        phase.size, kind, width, *counts, images, phase.batch, phase.learning_rate, *need, seconds, cost.measured
     )
 
 

@@ -1,4 +1,4 @@
-"""The running mean of a training, and its critic, as a model file."""
+"""Export the EMA generator and the critic of a training as a model file."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ Network = TypeVar("Network", Generator, Critic)
 
 
 def shown_stage(moment: Moment) -> int:
-    """The stage that is worth showing: the newest, from the middle of its fade-in on."""
+    """Return the stage to export: the newest, or the one below in the first half of a fade-in."""
     return moment.phase.stage - (moment.alpha < 0.5)
 
 
-def grown_to(network: Network, stage: int) -> Network:
-    """A copy of a generator or critic, on the CPU, that ends at a stage."""
+def truncate_network(network: Network, stage: int) -> Network:
+    """Return a copy of a generator or critic, on the CPU, that ends at a stage."""
     a = replace(network.architecture, widths=network.architecture.widths[: stage + 1])
     with torch.random.fork_rng(devices=[]):
-        small = type(network)(a)
-    own = small.state_dict()
-    small.load_state_dict({k: v.detach().cpu() for k, v in network.state_dict().items() if k in own})
-    return small.eval().requires_grad_(False)
+        copied = type(network)(a)
+    own = copied.state_dict()
+    copied.load_state_dict({k: v.detach().cpu() for k, v in network.state_dict().items() if k in own})
+    return copied.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a model's card says of where it comes from.
+    """What a model's card says about its origin.
 
     Parameters
     ----------
     store
-        The cohort that it was trained on.
+        The cohort.
     encoding, conditions
         Of the model.
     name, licence
-        For people.
+        Of the model.
     started_from
         The identity of the model that the training started from, if any.
     """
@@ -61,19 +61,19 @@ class Origin:
 
 
 def export_model(path: Path, trainer: Trainer, moment: Moment, origin: Origin, measures: Mapping[str, Any]) -> None:
-    """Write the running mean, with the mean first map and refitted lower heads, its critic, and its card."""
+    """Write the EMA generator, with its mean first feature map and refitted lower heads, the critic and the card."""
     stage = shown_stage(moment)
-    generator = grown_to(trainer.mean, stage)
+    generator = truncate_network(trainer.ema, stage)
     encoding = origin.encoding
     with torch.random.fork_rng(devices=[]):
         store_mean_map(generator)
         refit_lower_heads(generator, label_channels=encoding.label_count if encoding.kind == "onehot" else 0)
     card = make_card(generator.architecture, trainer, origin, measures)
-    write_model(path, card, generator, grown_to(trainer.critic, stage))
+    write_model(path, card, generator, truncate_network(trainer.critic, stage))
 
 
 def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, measures: Mapping[str, Any]) -> Card:
-    """The card of what a trainer has made of a store."""
+    """Return the card of a model."""
     store, encoding = origin.store, origin.encoding
     return Card(
         name=origin.name,

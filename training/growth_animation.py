@@ -1,4 +1,4 @@
-"""How a model grew: one animation and one picture of the same latents through all stages, from a run's previews."""
+"""An animation and a picture of the same latents at all sizes, from a run's previews."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from napari_pgan.schema import Label
 
 ANIMATION, PICTURE = "growth.gif", "growth.png"
 _NAME = re.compile(r"(\d{10})_\d+\.png")
-_ROWS, _SIDE = 4, 160  # latents below each other, and pixels of a picture's side at most
-_BYTES, _FRAMES, _FEWEST = 3_000_000, 48, 12  # of the animation: bytes and frames at most, frames at least
+_ROWS, _SIDE = 4, 160  # latents in a column; greatest side of a picture in pixels
+_BYTES, _FRAMES, _FEWEST = 3_000_000, 48, 12  # limits of the animation: bytes, frames, least frames
 _GREYS, _COLORS = 64, 190
 _PAUSE, _FIRST, _LAST = 350, 900, 4000  # milliseconds
 _GAP, _MARGIN, _FOOT = 2, 12, 46
@@ -36,17 +36,17 @@ class Preview:
     Parameters
     ----------
     path
-        Of the PNG.
+        The PNG file.
     images
-        Real images that the training had seen.
+        Real images seen.
     size
         Pixels along the longer side of a generated image.
     alpha
-        How far that size had faded in, 0 to 1.
+        Of the fade-in, 0 to 1.
     layout
-        Where on the sheet its pictures lie.
+        Positions of the pictures on the sheet.
     rows
-        What each latent is called.
+        The name of each latent.
     labels
         (name, colour as ``#rrggbb``) of each label.
     """
@@ -65,8 +65,8 @@ class Preview:
 
 
 def caption(images: int, size: int, alpha: float) -> str:
-    """What stands over a preview, as ``size 32, fading in (45%)   109,952 images``."""
-    fading = f", fading in ({alpha:.0%})" if alpha < 1 else ""  # Pillow's font knows little but ASCII
+    """Return the title of a preview, for example ``size 32, fading in (45%)   109,952 images``."""
+    fading = f", fading in ({alpha:.0%})" if alpha < 1 else ""  # Pillow's font has little but ASCII
     return f"size {size}{fading}   {images:,} images"
 
 
@@ -77,33 +77,33 @@ def preview_name(images: int, size: int) -> str:
 def preview_note(
     images: int, size: int, alpha: float, layout: Layout, rows: Sequence[str], labels: Sequence[Label]
 ) -> str:
-    """What a preview says of itself, in a text of the PNG that viewers do not draw."""
+    """Return the metadata of a preview, for a text chunk of the PNG."""
     facts = {"images": images, "size": size, "alpha": round(alpha, 4)}
-    places = {"page": layout.size, "cell": layout.cell, "columns": layout.columns, "corners": layout.corners}
+    positions = {"page": layout.size, "cell": layout.cell, "columns": layout.columns, "corners": layout.corners}
     names = {"rows": list(rows), "labels": [(label.name, label.color) for label in labels]}
-    return json.dumps({**facts, **places, **names})
+    return json.dumps({**facts, **positions, **names})
 
 
 def read_previews(folder: Path) -> list[Preview]:
-    """The previews of a run in the order of their images; other pictures, and damaged ones, are passed over."""
-    found = []
+    """Read the previews of a run, ordered by images seen; other or damaged pictures are skipped."""
+    previews = []
     for path in sorted(folder.glob("*.png")):
         note = read_note(path) if _NAME.fullmatch(path.name) else None
         try:
-            told = json.loads(note or "")
+            facts = json.loads(note or "")
             layout = Layout(
-                tuple(told["page"]), tuple(told["cell"]), tuple(told["columns"]), tuple(map(tuple, told["corners"]))
+                tuple(facts["page"]), tuple(facts["cell"]), tuple(facts["columns"]), tuple(map(tuple, facts["corners"]))
             )
-            labels = tuple((str(name), str(color)) for name, color in told["labels"])
-            seen, size, alpha = int(told["images"]), int(told["size"]), float(told["alpha"])
-            found.append(Preview(path, seen, size, alpha, layout, tuple(map(str, told["rows"])), labels))
+            labels = tuple((str(name), str(color)) for name, color in facts["labels"])
+            seen, size, alpha = int(facts["images"]), int(facts["size"]), float(facts["alpha"])
+            previews.append(Preview(path, seen, size, alpha, layout, tuple(map(str, facts["rows"])), labels))
         except (ValueError, KeyError, TypeError):
             continue
-    return found
+    return previews
 
 
-def cut_previews(folder: Path, seen: int) -> None:
-    """Remove the previews of what came after a checkpoint that a training goes back to."""
+def remove_previews_after(folder: Path, seen: int) -> None:
+    """Remove the previews of more than `seen` images, as a training returns to a checkpoint."""
     for path in folder.glob("*.png"):
         name = _NAME.fullmatch(path.name)
         if name and int(name[1]) > seen:
@@ -111,10 +111,10 @@ def cut_previews(folder: Path, seen: int) -> None:
 
 
 def write_growth(folder: Path) -> None:
-    """Write the animation ``growth.gif`` and the picture ``growth.png`` beside the previews they are made of.
+    """Write the animation ``growth.gif`` and the picture ``growth.png`` into a run's preview folder.
 
-    Every image is enlarged to one size, pixels repeated. Only previews with the newest one's layout are taken; fewer
-    than two make no growth, and nothing is written.
+    All images are enlarged to one size by repeating pixels. Previews with another layout than the newest are skipped.
+    Nothing is written for fewer than two previews.
     """
     previews = read_previews(folder)
     previews = [p for p in previews if p.layout == previews[-1].layout]
@@ -128,13 +128,14 @@ def write_growth(folder: Path) -> None:
 
 
 def last_of_each_size(previews: list[Preview]) -> list[Preview]:
+    """Return the last preview of each size."""
     return [list(group)[-1] for _, group in groupby(previews, key=lambda preview: preview.size)]
 
 
 def stages_picture(previews: list[Preview], count: int = 3) -> Image.Image:
-    """The same few latents at every stage, as Beers et al. 2018 show theirs: sizes from left to right, RGB.
+    """Draw the same few latents at every size, from left to right, as in Beers et al. 2018; returns an RGB image.
 
-    Of each latent there is the first modality, and below it the segmentation where there is one.
+    Each latent has its first modality and, if there is one, its segmentation below.
     """
     stages, chosen = last_of_each_size(previews), most_labelled(previews[-1], count)
     layout = stages[-1].layout
@@ -150,8 +151,8 @@ def stages_picture(previews: list[Preview], count: int = 3) -> Image.Image:
         "RGB", (left + len(stages) * (width + _GAP) - _GAP + _MARGIN, head + len(chosen) * row - apart + _FOOT), _PAPER
     )
     draw = ImageDraw.Draw(page)
-    for place, stage in enumerate(stages):
-        x = left + place * (width + _GAP)
+    for position, stage in enumerate(stages):
+        x = left + position * (width + _GAP)
         draw.text((x + width / 2, 20), f"size {stage.size}", _INK, font, anchor="ms")
         draw.text((x + width / 2, 38), f"{stage.images:,} images", _FAINT, small, anchor="ms")
         pictures = _pictures(stage)
@@ -159,18 +160,18 @@ def stages_picture(previews: list[Preview], count: int = 3) -> Image.Image:
             for line, column in enumerate(columns):
                 y = head + number * row + line * (height + _GAP)
                 page.paste(pictures[latent][column], (x, y))
-                if place == 0:
+                if position == 0:
                     draw.text((x - 8, y + height / 2), names[latent, column], _FAINT, small, anchor="rm")
     _legend(draw, stages[-1], left, page.height)
     return page
 
 
 def most_labelled(preview: Preview, count: int) -> list[int]:
-    """The latents whose segmentation holds most, in their order; all are alike where there is none."""
+    """Return the `count` latents with the largest segmentation, in their order; without labels, the first."""
     layout, pictures = preview.layout, _pictures(preview)
     areas = [0] * len(pictures)
     if SEGMENTATION in layout.columns:
-        drawn = layout.columns.index(SEGMENTATION)  # over one of the other pictures
+        drawn = layout.columns.index(SEGMENTATION)  # drawn over one of the other pictures
         for latent, row in enumerate(pictures):
             shown, *others = (np.asarray(row[column]) for column in (drawn, *range(drawn)))
             areas[latent] = min(int((shown != other).any(axis=-1).sum()) for other in others)
@@ -178,31 +179,33 @@ def most_labelled(preview: Preview, count: int) -> list[int]:
 
 
 def _animation(previews: list[Preview]) -> bytes:
-    """A GIF of as many previews as make no more than a few megabytes."""
+    """Encode a GIF of as many previews as fit into the size limit."""
     layout = previews[-1].layout
     blocks = 2 if len(layout.columns) <= 3 else 1
     chosen = most_labelled(previews[-1], blocks * _ROWS)
     pages = {preview.images: _frame(preview, blocks, chosen) for preview in previews}
     palette = _palette(list(pages.values()))
-    frames = {at: page.quantize(palette=palette, dither=Image.Dither.NONE) for at, page in pages.items()}
+    frames = {images: page.quantize(palette=palette, dither=Image.Dither.NONE) for images, page in pages.items()}
     count = min(_FRAMES, len(previews))
     while True:
-        film = [frames[at] for at in _thinned(previews, count)]
-        pauses = [_FIRST, *[_PAUSE] * (len(film) - 2), _LAST]
+        selected = [frames[images] for images in _thin(previews, count)]
+        pauses = [_FIRST, *[_PAUSE] * (len(selected) - 2), _LAST]
         file = BytesIO()
-        film[0].save(file, format="GIF", save_all=True, append_images=film[1:], duration=pauses, loop=0, comment=LIMITS)
+        selected[0].save(
+            file, format="GIF", save_all=True, append_images=selected[1:], duration=pauses, loop=0, comment=LIMITS
+        )
         size = file.getbuffer().nbytes
         if size <= _BYTES or count <= _FEWEST:
             return file.getvalue()
         count = max(_FEWEST, int(0.9 * count * _BYTES / size))
 
 
-def _thinned(previews: list[Preview], count: int) -> list[int]:
-    """Images seen of `count` previews: the first, the last of each size, and of the others what there is room for."""
-    kept = {previews[0].images, *(preview.images for preview in last_of_each_size(previews))}
-    others = [preview.images for preview in previews if preview.images not in kept]
-    pick = np.linspace(0, len(others) - 1, min(max(count - len(kept), 0), len(others))).round().astype(int)
-    return sorted(kept | {others[i] for i in pick})
+def _thin(previews: list[Preview], count: int) -> list[int]:
+    """Return the images seen of `count` previews: the first, the last of each size, and some of the others."""
+    needed = {previews[0].images, *(preview.images for preview in last_of_each_size(previews))}
+    others = [preview.images for preview in previews if preview.images not in needed]
+    pick = np.linspace(0, len(others) - 1, min(max(count - len(needed), 0), len(others))).round().astype(int)
+    return sorted(needed | {others[i] for i in pick})
 
 
 def _frame(preview: Preview, blocks: int, chosen: list[int]) -> Image.Image:
@@ -232,7 +235,7 @@ def _frame(preview: Preview, blocks: int, chosen: list[int]) -> Image.Image:
 
 
 def _pictures(preview: Preview) -> list[list[Image.Image]]:
-    """For each latent its pictures, box-averaged where they are large."""
+    """Return the pictures of each latent, box-averaged if they are large."""
     layout, factor = preview.layout, _factor(preview.layout)
     with Image.open(preview.path) as page:
         page.load()
@@ -247,24 +250,24 @@ def _factor(layout: Layout) -> int:
 
 
 def _palette(pages: list[Image.Image]) -> Image.Image:
-    """One palette for all frames, so that none flickers: greys, and what colours there are throughout the growth.
+    """Return one palette for all frames, so that none flickers: greys, and the colours of the labels.
 
-    Colours are picked apart from greys, since labels are too few pixels to be given any otherwise.
+    Colours are chosen separately from greys, since labels have too few pixels to get any otherwise.
     """
-    some = pages[:: max(len(pages) // 6, 1)] + pages[-1:]
-    pixels = np.concatenate([np.asarray(page).reshape(-1, 3) for page in some])
-    vivid = pixels[np.ptp(pixels.astype(np.int16), axis=1) > 16]
+    sample = pages[:: max(len(pages) // 6, 1)] + pages[-1:]
+    pixels = np.concatenate([np.asarray(page).reshape(-1, 3) for page in sample])
+    colored = pixels[np.ptp(pixels.astype(np.int16), axis=1) > 16]
     colors = [value for i in range(_GREYS) for value in 3 * (round(255 * i / (_GREYS - 1)),)]
-    if len(vivid):
-        found = Image.fromarray(vivid[None]).quantize(_COLORS, Image.Quantize.MEDIANCUT).getpalette() or []
-        colors += found[: 3 * _COLORS]
+    if len(colored):
+        label_colors = Image.fromarray(colored[None]).quantize(_COLORS, Image.Quantize.MEDIANCUT).getpalette() or []
+        colors += label_colors[: 3 * _COLORS]
     palette = Image.new("P", (1, 1))
     palette.putpalette(colors)
     return palette
 
 
 def _legend(draw: ImageDraw.ImageDraw, preview: Preview, left: int, bottom: int) -> None:
-    """The labels' names beside their colours, and below what every synthetic image must say."""
+    """Draw the labels' colours and names, and the notice of every synthetic image."""
     font = _font(12)
     draw.text((left, bottom - 9), LIMITS, _FAINT, font, anchor="ls")
     for name, color in preview.labels:

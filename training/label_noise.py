@@ -1,9 +1,9 @@
-"""What is done to the label channels before the critic sees them, so that it does not go by how crisp they are.
+"""Changes of the label channels that keep the critic from judging by how crisp they are.
 
-Masks of patients are ±1 and nothing between; a generator's never quite are. A critic can tell the two apart by that
-alone, and then teaches the generator edges instead of anatomy. Three remedies, each in a recipe: masks of reals are
-smoothed; noise is laid over the masks of both (Sønderby et al. 2016, "instance noise", arXiv:1610.04490); or the
-generator's are made crisp, with the gradient handed straight through (Bengio et al. 2013, arXiv:1308.3432).
+Real label channels are exactly ±1, generated ones never are. A critic can tell the two apart by that alone, and then
+teaches the generator edges instead of anatomy. A recipe offers three remedies: smooth the real label channels; add
+noise to both (Sønderby et al. 2016, "instance noise", arXiv:1610.04490); or round the generated ones, with a
+straight-through gradient (Bengio et al. 2013, arXiv:1308.3432).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class LabelNoise:
     Parameters
     ----------
     plan
-        Which, and how strong.
+        Which remedies, and their strengths.
     encoding
         Which channels are labels.
     """
@@ -34,36 +34,36 @@ class LabelNoise:
 
     @property
     def noisy_channels(self) -> int:
-        """How many channels need noise."""
+        """Number of channels that need noise."""
         return self.labels if self.plan.noise else 0
 
     def soften(self, real: torch.Tensor) -> torch.Tensor:
-        """Smooth the label channels of reals (N, C, …) by binomial weights, so many times."""
+        """Smooth the label channels of real images (N, C, …) with a binomial kernel, as often as the recipe says."""
         if not (self.plan.soften and self.labels):
             return real
-        images, labels = self._apart(real)
+        images, labels = self._split(real)
         labels = labels - _BACKGROUND
         for _ in range(self.plan.soften):
             labels = smoothed(labels)
         return torch.cat([images, labels + _BACKGROUND], dim=1)
 
-    def noisy(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def add_noise(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """Add `noise` (N, labels, …) of unit variance to the label channels of x (N, C, …)."""
         if not self.noisy_channels:
             return x
-        images, labels = self._apart(x)
+        images, labels = self._split(x)
         return torch.cat([images, labels + self.plan.noise * noise.to(labels)], dim=1)
 
     def crisp(self, x: torch.Tensor) -> torch.Tensor:
-        """Set the label channels of x (N, C, …) to what they decode to; their gradient stays as if they were not."""
+        """Replace the label channels of x (N, C, …) by the labels they decode to; the gradient passes unchanged."""
         if not (self.plan.crisp and self.labels):
             return x
-        images, labels = self._apart(x)
+        images, labels = self._split(x)
         with torch.no_grad():
             hard = self.encoding.encode(images, self.encoding.fractions(self.encoding.decode(x)).to(x))
-            step = self._apart(hard)[1] - labels
+            step = self._split(hard)[1] - labels
         return torch.cat([images, labels + step], dim=1)
 
-    def _apart(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         cut = x.shape[1] - self.labels
         return x[:, :cut], x[:, cut:]

@@ -1,7 +1,7 @@
-"""What critic and generator strive for.
+"""The losses of critic and generator, and the penalties that regularise the critic.
 
-A loss sees scores (N,) of reals and of generated images; a penalty sees the images (N, C, …) too, which carry
-gradients.
+A loss is a function of the critic's scores (N,) of real and generated images. A penalty also takes the images
+(N, C, …).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Score = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Loss(Protocol):
-    """A pair of losses, and a penalty that keeps the critic smooth.
+    """A loss of the critic with its penalty, and a loss of the generator.
 
-    ``pairs`` says whether the generator's loss looks at the scores of reals.
+    ``uses_real_scores``: whether the generator's loss depends on the scores of real images.
     """
 
-    pairs: bool
+    uses_real_scores: bool
 
     def critic(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-        """To be minimised by the critic."""
+        """Return the critic's loss."""
 
     def penalty(
         self,
@@ -37,23 +37,23 @@ class Loss(Protocol):
         on_fake: torch.Tensor,
         blend: torch.Tensor,
     ) -> torch.Tensor:
-        """The critic's penalty, to be added to its loss.
+        """Return the penalty to be added to the critic's loss.
 
-        `real` and `fake` are leaves that require gradients, whose scores are `on_real` and `on_fake`; `blend` (N,) is
+        `real` and `fake` are leaves that require gradients, with the scores `on_real` and `on_fake`. `blend` (N,) is
         uniform in 0 to 1.
         """
 
     def generator(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
-        """To be minimised by the generator."""
+        """Return the generator's loss."""
 
 
 class WassersteinGP:
-    """Wasserstein loss with gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028), with Karras's drift term.
+    """Wasserstein loss with gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028) and Karras's drift term.
 
     E[D(fake)] − E[D(real)] + λ E[(‖∇D(x̂)‖ − 1)²] + ε E[D(real)²], x̂ between real and fake.
     """
 
-    pairs = False
+    uses_real_scores = False
 
     def __init__(self, gradient_weight: float, drift: float) -> None:
         self.gradient_weight, self.drift = gradient_weight, drift
@@ -70,9 +70,9 @@ class WassersteinGP:
         on_fake: torch.Tensor,
         blend: torch.Tensor,
     ) -> torch.Tensor:
-        between = torch.lerp(real.detach(), fake.detach(), blend.reshape(-1, *[1] * (real.ndim - 1)))
-        between.requires_grad_(True)
-        norm = (_gradient(critic(between), between).square().sum(1) + 1e-12).sqrt()
+        mixed = torch.lerp(real.detach(), fake.detach(), blend.reshape(-1, *[1] * (real.ndim - 1)))
+        mixed.requires_grad_(True)
+        norm = (_gradient(critic(mixed), mixed).square().sum(1) + 1e-12).sqrt()
         return self.gradient_weight * (norm - 1).square().mean()
 
     def generator(self, on_real: torch.Tensor, on_fake: torch.Tensor) -> torch.Tensor:
@@ -82,10 +82,10 @@ class WassersteinGP:
 class Relativistic:
     """Relativistic pairing loss with zero-centred penalties (Huang et al. 2024, "R3GAN", arXiv:2501.05441).
 
-    E[softplus(D(fake) − D(real))] + γ/2 E[‖∇D(real)‖² + ‖∇D(fake)‖²]; the generator's is its mirror image.
+    E[softplus(D(fake) − D(real))] + γ/2 E[‖∇D(real)‖² + ‖∇D(fake)‖²]; the generator's loss swaps real and fake.
     """
 
-    pairs = True
+    uses_real_scores = True
 
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
@@ -111,18 +111,18 @@ class Relativistic:
 
 
 def make_loss(plan: recipe.Loss) -> Loss:
-    """The loss of a recipe."""
+    """Return the loss of a recipe."""
     if plan.kind == "wgan-gp":
         return WassersteinGP(plan.gradient_weight, plan.drift)
     return Relativistic(plan.gamma)
 
 
-def full(x: torch.Tensor) -> torch.Tensor:
-    """Half precision becomes float32; what is more stays."""
+def at_least_float32(x: torch.Tensor) -> torch.Tensor:
+    """Convert half precision to float32; other types stay."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _gradient(scores: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The gradient of each score in its image, (N, values), itself differentiable."""
+    """Return the gradient of each score with respect to its image, (N, values); differentiable."""
     (gradient,) = torch.autograd.grad(scores.sum(), x, create_graph=True)
-    return full(gradient).flatten(1)
+    return at_least_float32(gradient).flatten(1)

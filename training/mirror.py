@@ -1,4 +1,4 @@
-"""Left and right: whether a cohort may count as its own mirror image, and along which axis."""
+"""Whether a cohort may be mirrored left to right, and along which axis."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ _OFF = "leave augment.mirror off"
 
 
 def mirror_axis(plan: Augment, store: Store) -> int | None:
-    """The axis of the store's images along which a training mirrors them, counted from the last; None for no mirror.
+    """Return the axis along which a training mirrors the images of a store, counted from the last; None for none.
 
-    Only left and right are ever exchanged: front and back, or top and bottom, differ in every patient.
+    Only left and right are exchanged: front and back, or top and bottom, differ in every patient.
 
     Raises
     ------
     InputError
-        The recipe mirrors, but the cohort's side matters, a label belongs to one side, or its slices are sagittal.
+        The recipe mirrors, but left and right differ in the cohort, a label belongs to one side, or slices are
+        sagittal.
     """
     if not plan.mirror:
         return None

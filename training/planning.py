@@ -1,4 +1,4 @@
-"""From what a person asks `fit` for to what is trained."""
+"""From a request to the plan of a training."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from napari_pgan.training.device import choose_device
 from napari_pgan.training.init import plan_start
 from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Recipe
-from napari_pgan.training.run_folder import Run, RunPlan, wish_of
+from napari_pgan.training.run_folder import Run, RunPlan, hash_request
 from napari_pgan.training.schedule import Schedule
-from napari_pgan.training.session import make_trainer
-from napari_pgan.training.snapshots import seconds_of_looks
+from napari_pgan.training.snapshots import estimate_snapshot_seconds
 from napari_pgan.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a person asks `fit` for.
+    """The options of `fit`.
 
     Parameters
     ----------
@@ -35,19 +34,19 @@ class TrainingRequest:
     out
         The run folder.
     size
-        The last size; None takes the store's, or the recipe's largest below it.
+        The last size in pixels. None: the store's size, halved until the recipe reaches it.
     images, minutes
-        The length of the whole training; neither takes the recipe's own.
+        The length of the whole training. Neither: the recipe's length.
     device
         As torch names it, or ``auto``.
     init
-        A model that the training starts from: a file, the name of a shipped one, or a run folder.
+        The model to start from: a file, the name of a shipped model, or a run folder.
     resume
-        Whether a run in `out` is continued whatever it was asked for.
+        Whether to continue the run in `out` even if it was started with other options.
     licence
         For the model's card.
     subjects
-        How many of the training subjects are shown; None for all.
+        How many training subjects to use; None for all.
     """
 
     store: str
@@ -64,111 +63,108 @@ class TrainingRequest:
 
 
 class Planning:
-    """What a wish comes to with its store and on this machine.
+    """A request, checked against its store and this machine.
 
     Parameters
     ----------
-    wish
-        What is asked for.
+    request
+        What to train.
 
     Raises
     ------
     InputError
-        The store, device, size or model to start from do not allow it.
+        The store, device, size or initial model do not fit the request.
     """
 
-    def __init__(self, wish: TrainingRequest) -> None:
+    def __init__(self, request: TrainingRequest) -> None:
         self._began = time.monotonic()
-        self.wish, self.recipe = wish, wish.recipe
-        self.store, self.device = store_of(wish.store, wish.subjects), choose_device(wish.device)
-        self.size = wish.size or last_size(wish.recipe, self.store)
-        self.architecture, encoding, conditions = plan_architecture(wish.recipe, self.store, self.size)
-        mirror_axis(wish.recipe.augment, self.store)
+        self.request, self.recipe = request, request.recipe
+        self.store, self.device = store_of(request.store, request.subjects), choose_device(request.device)
+        self.size = request.size or last_size(request.recipe, self.store)
+        self.architecture, self.encoding, self.conditions = plan_architecture(request.recipe, self.store, self.size)
+        self.mirror = mirror_axis(request.recipe.augment, self.store)
         if not self.store.keys("train"):
-            raise InputError(f"{wish.store}: has no subjects to train on; prepare it with another --split")
-        self.start = None if wish.init is None else plan_start(wish.init, self.architecture, encoding, conditions)
+            raise InputError(f"{request.store}: has no subjects to train on; prepare it with another --split")
+        self.init = None
+        if request.init is not None:
+            self.init = plan_start(request.init, self.architecture, self.encoding, self.conditions)
 
     def new_trainer(self) -> Trainer:
-        """Fresh networks."""
-        return make_trainer(self.recipe, self.store, self.size, self.device)
+        """Return a trainer of new networks."""
+        return Trainer(self.recipe, self.architecture, self.encoding, self.device)
 
-    def begun(self, run: Run) -> RunPlan | None:
-        """What the run in the folder trains, if one was begun there; raises InputError if that is something else."""
+    def existing_plan(self, run: Run) -> RunPlan | None:
+        """Return the plan of the run in the folder, or None; raises InputError if it does not fit the request."""
         if not run.begun:
             return None
         plan = run.read_plan()
-        if plan.wish != self._asked and not self.wish.resume:
+        if plan.request_hash != self._request_hash and not self.request.resume:
             raise InputError(
                 f"{run.folder}: holds another training (other store, recipe, size, length, start or licence); give "
-                "another --out, or the options it was begun with"
+                "another --out, or the options it was started with"
             )
         if newest_checkpoint(run.checkpoints) is not None:
             return plan
         if run.model.is_file():
             raise InputError(
-                f"{run.folder}: its checkpoints are gone, and beginning anew would replace its models; "
+                f"{run.folder}: its checkpoints are gone, and a new training would replace its models; "
                 "give another --out"
             )
-        if plan.init != self._started_from:
+        if plan.init != self._init_identity:
             raise InputError(
-                f"{run.folder}: was begun from another model and has no checkpoint yet; give the command it began with"
+                f"{run.folder}: was started from another model and has no checkpoint yet; repeat its first command"
             )
         return plan
 
-    def plan(self) -> RunPlan:
-        """The plan of a new run, as long as `images` says or the recipe."""
-        grown = None if self.start is None else self.start.grown
-        images = self.wish.images or Schedule(self.recipe, self.size, None, grown).images
+    def new_plan(self) -> RunPlan:
+        """Return the plan of a new run, with the length that `images` or the recipe gives."""
+        grown = None if self.init is None else self.init.grown
+        images = self.request.images or Schedule(self.recipe, self.size, None, grown).images
         return RunPlan(
             recipe=self.recipe,
-            store=self.wish.store,
+            store=self.request.store,
             store_fingerprint=self.store.fingerprint,
             size=self.size,
             images=images,
-            wish=self._asked,
-            licence=self.wish.licence,
-            init=self._started_from,
+            request_hash=self._request_hash,
+            licence=self.request.licence,
+            init=self._init_identity,
             grown=grown,
-            subjects=self.wish.subjects,
+            subjects=self.request.subjects,
         )
 
-    def costs(self, plan: RunPlan) -> dict[Key, Cost]:
-        """What an image costs in each phase."""
-        return calibrate(self.new_trainer(), schedule_of(plan))
+    def timed_plan(self, plan: RunPlan, trainer: Trainer) -> tuple[RunPlan, dict[Key, Cost], float]:
+        """Time the training on this machine.
 
-    def timed(self, plan: RunPlan, costs: dict[Key, Cost], looks: float) -> RunPlan:
-        """The plan, as long as fits into the `minutes` of the wish, of which planning has used some."""
-        left = 60 * (self.wish.minutes or 0.0) - (time.monotonic() - self._began)
-        return replace(plan, images=images_for(max(left, 0.0), schedule_of(plan), costs, looks))
-
-    def looks(self, plan: RunPlan, costs: dict[Key, Cost], trainer: Trainer) -> float:
-        """Seconds that all looks at the training will take."""
-        return seconds_of_looks(plan, schedule_of(plan), self.store, trainer, costs)
-
-    @property
-    def _started_from(self) -> str | None:
-        return None if self.start is None else self.start.identity
+        Returns the plan, shortened to the `minutes` of the request minus what planning took; the cost of an image in
+        each phase; and the seconds of all snapshots.
+        """
+        costs = calibrate(self.new_trainer(), plan.schedule())
+        snapshot_seconds = estimate_snapshot_seconds(plan, self.store, trainer, costs)
+        if self.request.minutes is not None:
+            left = max(60 * self.request.minutes - (time.monotonic() - self._began), 0.0)
+            plan = replace(plan, images=images_for(left, plan.schedule(), costs, snapshot_seconds))
+        return plan, costs, snapshot_seconds
 
     @property
-    def _asked(self) -> str:
-        wish = self.wish
-        asked = (self.size, wish.images, wish.minutes, wish.licence, self._started_from)
-        return wish_of(self.recipe.to_dict(), self.store.fingerprint, *asked)
+    def _init_identity(self) -> str | None:
+        return None if self.init is None else self.init.identity
+
+    @property
+    def _request_hash(self) -> str:
+        request = self.request
+        options = (self.size, request.images, request.minutes, request.licence, self._init_identity)
+        return hash_request(self.recipe.to_dict(), self.store.fingerprint, *options)
 
 
 def store_of(address: str, subjects: int | None) -> Store:
-    """The store, with as many training subjects as are shown."""
+    """Open a store, with the first `subjects` of its training subjects, or all if None."""
     store = open_store(address)
     return store if subjects is None else store.limit_training(subjects)
 
 
-def schedule_of(plan: RunPlan) -> Schedule:
-    """When a run trains what."""
-    return Schedule(plan.recipe, plan.size, plan.images, plan.grown)
-
-
 def last_size(recipe: Recipe, store: Store) -> int:
-    """The size that a training ends at where none is asked for: the store's, halved until the recipe gets there."""
+    """Return the last size if the request names none: the store's, halved until the recipe reaches it."""
     size, largest = max(store.grid.shape), max(recipe.sizes)
     while size > largest * 7 // 4 and size % 2 == 0:
         size //= 2

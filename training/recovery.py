@@ -1,11 +1,9 @@
-"""The whole state of a training on the disk, and the ways back to it when the training diverges or memory runs out."""
+"""Save and load the whole state of a training, and return to it after a divergence or when memory runs out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.training.checkpoint import (
@@ -16,32 +14,32 @@ from napari_pgan.training.checkpoint import (
     save_checkpoint,
 )
 from napari_pgan.training.eta import Eta
-from napari_pgan.training.growth_animation import cut_previews
-from napari_pgan.training.out_of_memory import does_not_fit
+from napari_pgan.training.growth_animation import remove_previews_after
+from napari_pgan.training.out_of_memory import does_not_fit, free_cache, split_further
 from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.running_means import RunningMeans
 from napari_pgan.training.schedule import Moment, Schedule
 from napari_pgan.training.snapshots import Snapshots
 from napari_pgan.training.trainer import Trainer
 
-_RETREATS = 3  # times that a training which diverged goes back
+_RETREATS = 3  # returns to a checkpoint after a divergence, at most
 
 
 class Recovery:
-    """What a later sitting needs to come to the same end: the trainer's state, and what is listed in `save`.
+    """The state that a resumed session needs to reach the same end: the trainer's, and what `save` lists.
 
     Parameters
     ----------
     plan, schedule
-        What is trained.
+        Of the training.
     trainer
-        Whose state is kept.
+        Whose state is saved.
     run
-        Its folder.
-    looks
+        The run folder.
+    snapshots
         Of the training.
     say
-        Takes lines for the person.
+        Prints a line for the user.
     """
 
     def __init__(
@@ -50,128 +48,129 @@ class Recovery:
         schedule: Schedule,
         trainer: Trainer,
         run: Run,
-        looks: Snapshots,
+        snapshots: Snapshots,
         say: Callable[[str], None],
     ) -> None:
         self.plan, self.schedule, self.trainer = plan, schedule, trainer
-        self.run, self.looks, self.say = run, looks, say
-        self.pace = Eta(schedule, looks.at, plan.recipe.watch.samples, [0.0] * len(schedule.phases))
-        self.tally = RunningMeans()
-        self.looked = 0  # images at the last look
-        self.seconds = 0.0  # spent in training, over all sittings
-        self.retreats: list[dict[str, Any]] = []  # from divergences: when, where to, why
-        self.entered = -1  # the phase that was begun
-        self._returned_to = -1  # images of the checkpoint that it last went back to
+        self.run, self.snapshots, self.say = run, snapshots, say
+        self.eta = Eta(schedule, snapshots.images, plan.recipe.watch.samples, [0.0] * len(schedule.phases))
+        self.means = RunningMeans()
+        self.last_snapshot = 0  # images seen
+        self.seconds = 0.0  # of training, over all sessions
+        self.retreats: list[dict[str, Any]] = []  # returns after divergences: when, to where, why
+        self.phase = -1  # index of the phase that was entered
+        self._returned_to = -1  # images of the checkpoint of the last return
 
     def save(self) -> None:
-        """Write a checkpoint; raises NotFinite, and writes nothing, where the training has diverged."""
+        """Write a checkpoint; raises NotFinite, and writes nothing, if the training has diverged."""
         self.refuse_divergence()
         extra = {
-            "best": self.looks.best,
-            "entered": self.entered,
-            "looked": self.looked,
-            "metrics": self.run.settle_metrics(),
-            "pace": self.pace.state(),
+            "best": self.snapshots.best,
+            "entered": self.phase,
+            "looked": self.last_snapshot,
+            "metrics": self.run.sync_metrics(),
+            "pace": self.eta.state(),
             "retreats": self.retreats,
             "returned_to": self._returned_to,
             "seconds": self.seconds,
-            "tally": self.tally.state(),
+            "tally": self.means.state(),
         }
         save_checkpoint(self.run.checkpoints, self.trainer, extra)
 
     def load(self, before: int | None = None) -> bool:
-        """Take up the newest whole checkpoint (of fewer images than `before`); returns whether there is one."""
+        """Load the newest intact checkpoint (of fewer images than `before`); returns whether there is one."""
         extra = load_checkpoint(self.run.checkpoints, self.trainer, before)
         if extra is None:
             return False
-        self.entered, self.looked = extra["entered"], extra["looked"]
+        self.phase, self.last_snapshot = extra["entered"], extra["looked"]
         self.seconds = max(self.seconds, extra["seconds"])
         self.retreats, self._returned_to = extra["retreats"], extra["returned_to"]
-        self.pace.load(extra["pace"])
-        self.tally.load(extra["tally"], self.trainer.device)
-        self.run.cut_metrics(extra["metrics"])
-        cut_previews(self.run.previews, self.trainer.seen)
-        self.looks.take_up()
+        self.eta.load(extra["pace"])
+        self.means.load(extra["tally"], self.trainer.device)
+        self.run.truncate_metrics(extra["metrics"])
+        remove_previews_after(self.run.previews, self.trainer.seen)
+        self.snapshots.read_best()
         return True
 
-    def clear(self) -> None:
-        """Take away what a training without a checkpoint has left, as it begins anew."""
-        self.run.cut_metrics(0)
-        cut_previews(self.run.previews, -1)
+    def remove_stale_output(self) -> None:
+        """Remove metrics and previews of a training that ended before its first checkpoint."""
+        self.run.truncate_metrics(0)
+        remove_previews_after(self.run.previews, -1)
 
     def refuse_divergence(self) -> None:
-        """Raise NotFinite where a loss or gradient since the last call was not finite; waits for the device."""
-        if not self.trainer.sound():
+        """Raise NotFinite if a loss or gradient since the last call was not finite; waits for the device."""
+        if not self.trainer.all_finite():
             raise NotFinite(f"a loss or a gradient was not finite by {self.trainer.seen:,} images")
 
     def retreat(self, reason: str) -> None:
-        """Go back to the last checkpoint with half the learning rate.
+        """Return to the last checkpoint with half the learning rate.
 
-        A checkpoint that was gone back to before, and from which no other was reached, was on its way to the divergence
-        already: then the one before it is taken.
+        If the training returned to that checkpoint before and reached no other since, the one before it is loaded.
 
         Raises
         ------
         InputError
-            It has diverged too often.
+            The training has diverged too often.
         """
         retreats, seen, factor = self.retreats, self.trainer.seen, self.trainer.rate_factor / 2
         if len(retreats) >= _RETREATS:
-            self._note(gave_up=reason)
-            raise InputError(f"{self.run.folder}: {reason}, though the learning rate was halved {_RETREATS} times; "
-                             f"{self._advice()}")  # fmt: skip
+            self._append_event(gave_up=reason)
+            raise InputError(
+                f"{self.run.folder}: {reason}, although the learning rate was halved {_RETREATS} times; "
+                f"{self._advice()}"
+            )
         newest = newest_checkpoint(self.run.checkpoints)
         stuck = newest is not None and newest == self._returned_to
         if not (stuck and self.load(before=newest)) and not self.load():
-            raise InputError(f"{self.run.folder}: {reason}, and there is no checkpoint to go back to; {self._advice()}")
+            raise InputError(f"{self.run.folder}: {reason}, and there is no checkpoint to return to; {self._advice()}")
         self._returned_to, self.trainer.rate_factor = self.trainer.seen, factor
-        told = {"from": seen, "to": self.trainer.seen, "rate_factor": factor, "reason": reason}
-        self.retreats = [*retreats, told]  # those before may be of after the checkpoint, and are told all the same
-        self._note(retreat=len(self.retreats), **told)
-        self.save()  # at once, so that a kill does not forget it
+        event = {"from": seen, "to": self.trainer.seen, "rate_factor": factor, "reason": reason}
+        self.retreats = [*retreats, event]  # all of them, even if the loaded checkpoint precedes some
+        self._append_event(retreat=len(self.retreats), **event)
+        self.save()  # at once, so that a kill does not lose it
         drop_checkpoints_after(self.run.checkpoints, self.trainer.seen)
         self.say(
-            f"{reason}: back to {self.trainer.seen:,} images, with the learning rate times {factor:g} "
-            f"({len(self.retreats)} of {_RETREATS} times)"
+            f"{reason}: returning to {self.trainer.seen:,} images with {factor:g} times the learning rate "
+            f"({len(self.retreats)} of at most {_RETREATS} times)"
         )
 
-    def shrink(self) -> None:
-        """Go back to the last checkpoint and take the batch in smaller parts, as memory ran out amid a step.
+    def shrink_batch(self) -> None:
+        """Return to the last checkpoint and split the batch further, after memory ran out within a step.
 
         Raises
         ------
         InputError
-            It is taken image by image already.
+            The batch cannot be split further.
         """
         self.trainer.graphs.forget()
-        if self.trainer.device.type == "cuda":
-            torch.cuda.empty_cache()
-        phase, parts = self.schedule.at(self.trainer.seen).phase, 2 * self.trainer.split
-        if phase.batch % parts or not self.load():
+        free_cache(self.trainer.device)
+        phase = self.schedule.at(self.trainer.seen).phase
+        parts = split_further(phase.batch, self.trainer.split)
+        if parts is None or not self.load():
             raise does_not_fit(phase, self.trainer.device)
-        self.split(parts)
+        self.split_batch(parts)
         self.save()
 
-    def split(self, parts: int) -> None:
-        """Take the batch in so many parts from now on, and say so."""
+    def split_batch(self, parts: int) -> None:
+        """Split batches into so many parts from now on, and report it."""
         self.trainer.split = parts
         phase = self.schedule.at(self.trainer.seen).phase
-        how = "whole again" if parts == 1 else f"in {parts} parts, to fit into memory"
-        self.say(f"size {phase.size}: the batch of {phase.batch} is taken {how}")
-        self._note(split=parts)
+        how = "no longer split" if parts == 1 else f"split into {parts} parts to fit into memory"
+        self.say(f"size {phase.size}: the batch of {phase.batch} is {how}")
+        self._append_event(split=parts)
 
-    def facts(self, moment: Moment) -> dict[str, Any]:
-        """What every line of ``metrics.jsonl`` begins with."""
-        where = {"size": moment.phase.size, "alpha": round(moment.alpha, 4)}
-        return {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), **where}
+    def position(self, moment: Moment) -> dict[str, Any]:
+        """Return the first fields of each row of ``metrics.jsonl``."""
+        position = {"size": moment.phase.size, "alpha": round(moment.alpha, 4)}
+        return {"images": self.trainer.seen, "minutes": round(self.seconds / 60, 3), **position}
 
-    def _note(self, **facts: Any) -> None:
-        self.run.append_metrics({**self.facts(self.schedule.at(self.trainer.seen)), **facts})
+    def _append_event(self, **facts: Any) -> None:
+        self.run.append_metrics({**self.position(self.schedule.at(self.trainer.seen)), **facts})
 
     def _advice(self) -> str:
         phase, recipe = self.schedule.at(self.trainer.seen).phase, self.plan.recipe
         rate = phase.learning_rate * self.trainer.rate_factor / 2
-        ways = [f"a lower learning rate (--set sizes.{phase.size}.learning_rate={rate:.2g})"]
+        advice = f"a lower learning rate (--set sizes.{phase.size}.learning_rate={rate:.2g})"
         if recipe.precision != "float32":
-            ways.append("full precision (--set precision=float32)")
-        return f"what was good before is kept: train anew in another --out with {' or '.join(ways)}"
+            advice += " or full precision (--set precision=float32)"
+        return f"the models before it are kept; train again in another --out with {advice}"

@@ -1,4 +1,4 @@
-"""The run folder: what a training leaves behind, and what anyone who watches it reads."""
+"""The run folder: all files of a training, and its lock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +19,35 @@ from filelock import FileLock, Timeout
 from napari_pgan.atomic import write_text
 from napari_pgan.errors import InputError
 from napari_pgan.training.recipe import Recipe, recipe_from_dict
+from napari_pgan.training.schedule import Schedule
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+\.(safetensors|png|gif|jsonl?|yaml)")
-_PLANNED = ("store", "store_fingerprint", "size", "images", "wish", "licence", "init", "grown", "subjects")
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run trains: its recipe, data and length, as they stand in its ``recipe.yaml``.
+    """What a run trains: the content of its ``recipe.yaml``.
 
     Parameters
     ----------
     recipe
-        In full.
+        All of it.
     store, store_fingerprint
-        Where the data lie, and the hash of what they are.
+        The address of the data, and the hash of their content.
     size
         The last size, in pixels along the longer side.
     images
         The length of the whole training in real images, before it is rounded to whole batches.
-    wish
-        The hash of what was asked for, by which the same work is known again.
+    request_hash
+        The hash of the request, by which the same command is recognised (key ``wish`` of the file).
     licence
-        The terms under which the model may be used, for its card.
+        The terms of use, for the model's card.
     init
         The identity of the model that the training started from, if any.
     grown
-        The stage to which that model had grown, as far as its weights were taken over.
+        The last stage whose weights were taken over from that model.
     subjects
-        How many of the store's training subjects are shown; None for all.
+        How many training subjects are used; None for all.
     """
 
     recipe: Recipe
@@ -55,19 +55,24 @@ class RunPlan:
     store_fingerprint: str
     size: int
     images: int
-    wish: str
+    request_hash: str
     licence: str = "not stated"
     init: str | None = None
     grown: int | None = None
     subjects: int | None = None
 
+    def schedule(self) -> Schedule:
+        """Return what the run trains when."""
+        return Schedule(self.recipe, self.size, self.images, self.grown)
+
     def to_yaml(self) -> str:
-        data = {k: getattr(self, k) for k in _PLANNED}
-        return yaml.safe_dump({**data, "recipe": self.recipe.to_dict()}, sort_keys=False, allow_unicode=True, width=120)
+        data = {"wish" if f.name == "request_hash" else f.name: getattr(self, f.name) for f in fields(self)}
+        data["recipe"] = data.pop("recipe").to_dict()  # at the end
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
-def wish_of(*parts: Any) -> str:
-    """The hash of what was asked for."""
+def hash_request(*parts: Any) -> str:
+    """Return the hash of what a request consists of."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -77,7 +82,7 @@ class Run:
     Parameters
     ----------
     folder
-        Made when it is missing.
+        Its path. `locked` creates it if it is missing.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -86,34 +91,34 @@ class Run:
         self.model, self.best = self.folder / "model.safetensors", self.folder / "best.safetensors"
         self._metrics, self._status = self.folder / "metrics.jsonl", self.folder / "status.json"
         self._recipe, self._stop = self.folder / "recipe.yaml", self.folder / "stop"
-        self._said = 0.0
+        self._status_time = 0.0
 
     @property
     def begun(self) -> bool:
-        """Whether a training was ever started here."""
+        """Whether a training was started here."""
         return self._recipe.is_file()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder against a second run; the lock is the system's and goes when the process does.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against a second training; the operating system unlocks it when the process ends.
 
         Raises
         ------
         InputError
-            Another run holds it, or the folder holds something else.
+            Another process has locked it, or the folder holds other files.
         """
-        if self.folder.exists() and (not self.folder.is_dir() or (not self.begun and any(self._foreign()))):
-            raise InputError(f"{self.folder}: is there already and is no run; give another --out")
+        if self.folder.exists() and (not self.folder.is_dir() or (not self.begun and any(self._other_files()))):
+            raise InputError(f"{self.folder}: exists and is not a run folder; give another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise InputError(
-                f"{self.folder}: another run is training here; wait for it, or give another --out"
+                f"{self.folder}: another process is training here; wait for it, or give another --out"
             ) from None
         try:
-            self._sweep()
+            self._remove_leftovers()
             yield
         finally:
             lock.release()
@@ -122,34 +127,35 @@ class Run:
         write_text(self._recipe, plan.to_yaml())
 
     def read_plan(self) -> RunPlan:
-        """The plan of a run that was begun; raises InputError where it cannot be read."""
+        """Read the plan of a run; raises InputError if it cannot be read."""
         try:
             data = yaml.safe_load(self._recipe.read_text("utf-8"))
             recipe = recipe_from_dict(data.pop("recipe"), str(self._recipe))
-            return RunPlan(recipe=recipe, **data)
+            return RunPlan(recipe=recipe, request_hash=data.pop("wish"), **data)
         except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-            raise InputError(f"{self._recipe}: cannot be read, so this run cannot go on; give another --out") from None
+            raise InputError(
+                f"{self._recipe}: cannot be read, so this run cannot be continued; give another --out"
+            ) from None
 
     def write_status(self, **facts: Any) -> None:
-        """Say how things stand, for whoever watches; adds the heartbeat (seconds since 1970) and the process."""
-        write_text(
-            self._status, json.dumps({**facts, "heartbeat": time.time(), "process": os.getpid()}, indent=2) + "\n"
-        )
-        self._said = time.monotonic()
+        """Write ``status.json``, with the heartbeat (seconds since 1970) and the process id."""
+        status = {**facts, "heartbeat": time.time(), "process": os.getpid()}
+        write_text(self._status, json.dumps(status, indent=2) + "\n")
+        self._status_time = time.monotonic()
 
     @property
-    def silent_seconds(self) -> float:
-        """How long the status was not written."""
-        return time.monotonic() - self._said
+    def seconds_since_status(self) -> float:
+        """Seconds since this process last wrote the status."""
+        return time.monotonic() - self._status_time
 
     def read_status(self) -> dict[str, Any]:
-        """The last status; empty where there is none."""
+        """Read the last status; empty if there is none."""
         with contextlib.suppress(OSError, ValueError):
             return json.loads(self._status.read_text("utf-8"))
         return {}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a line to ``metrics.jsonl``, whole or not at all; raises InputError where the disk does not take it."""
+        """Append a row to ``metrics.jsonl``, whole or not at all; raises InputError if it cannot be written."""
         length = self._metrics_size()
         try:
             with open(self._metrics, "a", encoding="utf-8") as file:
@@ -157,10 +163,10 @@ class Run:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.truncate(self._metrics, length)
-            raise self._no_room(error) from error
+            raise self._cannot_write(error) from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of ``metrics.jsonl``; a last line cut off by a crash is passed over."""
+        """Read all rows of ``metrics.jsonl`` except a last one that is incomplete."""
         rows = []
         if self._metrics.is_file():
             for line in self._metrics.read_text("utf-8").splitlines():
@@ -168,49 +174,48 @@ class Run:
                     rows.append(json.loads(line))
         return rows
 
-    def settle_metrics(self) -> int:
-        """See that ``metrics.jsonl`` lies on the disk; returns its length in bytes."""
+    def sync_metrics(self) -> int:
+        """Flush ``metrics.jsonl`` to the disk and return its length in bytes."""
         if self._metrics.is_file():
             try:
                 with open(self._metrics, "rb+") as file:
                     os.fsync(file.fileno())
             except OSError as error:
-                raise self._no_room(error) from error
+                raise self._cannot_write(error) from error
         return self._metrics_size()
 
-    def cut_metrics(self, length: int) -> None:
-        """Drop what was written to ``metrics.jsonl`` after it had that length in bytes."""
+    def truncate_metrics(self, length: int) -> None:
+        """Shorten ``metrics.jsonl`` to a length in bytes."""
         if self._metrics_size() > length:
             os.truncate(self._metrics, length)
 
-    def _no_room(self, error: OSError) -> InputError:
-        return InputError(
-            f"{self._metrics}: cannot be written ({error.strerror or error}); make room, and the same command goes on"
-        )
+    def _cannot_write(self, error: OSError) -> InputError:
+        reason = error.strerror or error
+        return InputError(f"{self._metrics}: cannot be written ({reason}); make room, then repeat the command")
 
     def _metrics_size(self) -> int:
         return self._metrics.stat().st_size if self._metrics.is_file() else 0
 
-    def asked_to_stop(self) -> bool:
-        """Whether somebody put a file named ``stop`` here; it is taken away."""
+    def take_stop_file(self) -> bool:
+        """Tell whether there is a file named ``stop``, and remove it."""
         if not self._stop.exists():
             return False
-        with contextlib.suppress(OSError):  # a folder, or not ours to remove: asked is asked
+        with contextlib.suppress(OSError):  # it may be a folder or protected, and still is a request
             self._stop.unlink()
         return True
 
-    def _sweep(self) -> None:
-        """Remove what a killed run left half written."""
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of a killed run."""
         for folder in (self.folder, self.checkpoints, self.previews):
             if folder.is_dir():
                 for leftover in filter(_is_leftover, folder.iterdir()):
                     leftover.unlink()
 
-    def _foreign(self) -> Iterator[Path]:
-        """What lies in a folder where no run was begun, but for what a run killed in its first moments leaves."""
+    def _other_files(self) -> Iterator[Path]:
+        """All files but those of a run that was killed before it wrote its plan."""
         return (e for e in self.folder.iterdir() if e.name not in (".lock", "stop") and not _is_leftover(e))
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether a file is one that was being written beside its place."""
+    """Tell whether a file is a temporary file of `replacing`."""
     return bool(_LEFTOVER.fullmatch(path.name)) and path.is_file()

@@ -1,4 +1,4 @@
-"""What is trained when: a pure function of the number of real images seen."""
+"""What is trained when, as a pure function of the number of real images seen."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from napari_pgan.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the training with one size.
+    """A part of the training with constant settings.
 
     Parameters
     ----------
     stage
-        Of the networks, counted from 0.
+        Of the networks, from 0.
     size
         Pixels along the longer side.
     fading
-        Whether the stage fades in, or is stable.
+        Whether the stage fades in.
     start, end
-        Images seen at its start and its end, both multiples of the batch from its start.
+        Images seen at the start and the end; the difference is a multiple of the batch.
     batch, learning_rate
         As in the recipe.
     """
@@ -38,7 +38,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where the training stands: its phase, how far that has faded in (0 to 1), and the step within the phase."""
+    """A position in the training: the phase, alpha (0 to 1) of its fade-in, and the step within the phase."""
 
     phase: Phase
     alpha: float
@@ -51,14 +51,14 @@ class Schedule:
     Parameters
     ----------
     recipe
-        Whose ``sizes`` give batches, lengths and learning rates.
+        Its ``sizes`` give batches, lengths and learning rates.
     size
-        The last size, in pixels along the longer side; the recipe's entries stand for 4·2ˢ ≤ size · 4 / base.
+        The last size, in pixels along the longer side. Its base (4 to 7) takes the recipe's entry for 4, and so on.
     images
-        The length of all in images; None takes the recipe's own. All phases are stretched alike.
+        The total length; all phases are stretched alike. None: the recipe's length.
     grown
-        The stage that the networks have grown to elsewhere. Sizes below it are left out, it is stable from the start,
-        and what lies above fades in as always. None for fresh networks.
+        The last stage of the model that the training starts from. Smaller sizes are left out, this one is stable from
+        the start, and larger ones fade in as usual. None for new networks.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class Schedule:
         if not plans[-1].stable + plans[-1].fade:
             raise InputError(f"the recipe {recipe.name!r} has no images at size {size}; give another --size")
         if images is not None and images < 1:
-            raise InputError(f"--images {images}: a training sees one image at least")
+            raise InputError(f"--images {images}: give at least 1")
         lengths = [(plan.fade, plan.stable) for plan in plans]
         if grown is not None:
             lengths = _from_grown(lengths, min(grown, self.last_stage))
@@ -92,26 +92,26 @@ class Schedule:
                 if length and stage == self.last_stage and not fading:
                     steps = max(steps, 1)
                 if steps and fading and not phases and (grown is None or stage > grown + 1):
-                    fading = False  # nothing to fade from
+                    fading = False  # there is no size to fade from
                 if steps:
                     end = seen + steps * plan.batch
                     pixels = self.base * 2**stage
                     phases.append(Phase(stage, pixels, fading, seen, end, plan.batch, plan.learning_rate))
                     seen = end
         if not phases:
-            raise InputError(f"--images {images}: too few for a step at size {size}; give {plans[-1].batch} at least")
+            raise InputError(f"--images {images}: too few for a step at size {size}; give at least {plans[-1].batch}")
         self.phases = tuple(phases)
         self.images = seen
 
     def at(self, images: int) -> Moment:
-        """The moment after `images` real images; at the end, the last phase's last step."""
+        """Return the moment of the next step after `images` images; at the end, the end of the last phase."""
         for phase in self.phases:
             if images < phase.end:
                 break
         return _within(phase, images)
 
     def reached(self, images: int) -> Moment:
-        """The moment that the step before it came to: at the end of a fade-in it has faded in, and none follows yet."""
+        """Return the moment after the last step: at the end of a fade-in, alpha is 1, and no phase follows yet."""
         return _within(self.at(images - 1).phase, images)
 
 
@@ -122,8 +122,8 @@ def _within(phase: Phase, images: int) -> Moment:
 
 
 def _from_grown(lengths: list[tuple[int, int]], grown: int) -> list[tuple[int, int]]:
-    """The lengths (fade, stable) of all stages for networks that have grown to one of them."""
+    """Return the lengths (fade, stable) of all stages for networks that have grown to stage `grown`."""
     fade, stable = lengths[grown]
     if grown == len(lengths) - 1:
-        stable = stable or fade  # a recipe that ends with a fade-in has no other images at this size
+        stable = stable or fade  # a recipe may end with a fade-in
     return [(0, 0)] * grown + [(0, stable)] + lengths[grown + 1 :]

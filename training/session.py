@@ -1,272 +1,336 @@
-"""One sitting of a training, from a checkpoint or the start to the end or a stop."""
+"""One call of `fit`, from the request to the trained model, in the order in which it happens.
+
+1. `train` checks the request, locks the run folder and writes its plan, or reads the plan of the run to be continued.
+2. `Session.start` loads the newest checkpoint, or sets up new networks.
+3. `Session.run` trains phase by phase: `_enter_phase`, then step by step with a row of metrics now and then, and a
+   snapshot whenever one is due. It goes back to a checkpoint after a divergence or when memory runs out.
+4. `_stop` ends a session on request with a checkpoint; leaving the context writes the final status in any case.
+
+What happens depends on the number of images seen alone. Snapshots and checkpoints do not influence the training.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable
-
-import torch
+from dataclasses import replace
+from typing import Any
 
 from napari_pgan.errors import InputError, Stopped
 from napari_pgan.progress import Update
-from napari_pgan.store import Store
-from napari_pgan.training.architecture import plan_architecture
+from napari_pgan.training.architecture import width_at
 from napari_pgan.training.calibrate import Cost, Key, calibrate
 from napari_pgan.training.checkpoint import NotFinite
 from napari_pgan.training.dataset import RealDataset
-from napari_pgan.training.graft import start_from
 from napari_pgan.training.growth_animation import write_growth
-from napari_pgan.training.init import Start
+from napari_pgan.training.init import transfer_weights
 from napari_pgan.training.memory import micro_batches
-from napari_pgan.training.mirror import mirror_axis
-from napari_pgan.training.out_of_memory import does_not_fit, out_of_memory
-from napari_pgan.training.recipe import Recipe
+from napari_pgan.training.out_of_memory import is_out_of_memory
+from napari_pgan.training.planning import Planning, TrainingRequest, store_of
 from napari_pgan.training.recovery import Recovery
 from napari_pgan.training.run_folder import Run, RunPlan
-from napari_pgan.training.schedule import Moment, Schedule
+from napari_pgan.training.schedule import Moment
 from napari_pgan.training.snapshots import Snapshots
-from napari_pgan.training.stopping import Interrupted, Requests
+from napari_pgan.training.stopping import Interrupted, StopRequests
 from napari_pgan.training.trainer import Trainer
 
-_HEARTBEAT = 5.0  # seconds
-_ROWS = 400  # lines of losses in a whole training
+_HEARTBEAT = 5.0  # seconds between two updates of the status, at most
+_ROWS = 400  # rows of losses in a whole training
 
 
-class Session:
-    """A run in progress; a context that leaves a true status behind.
+def resume_request(request: TrainingRequest) -> TrainingRequest:
+    """Return the request with the recipe, size and length of the run in its folder, for ``--resume``.
 
-    What happens when depends on the images seen alone; looks and checkpoints do not change the training's course.
+    Raises
+    ------
+    InputError
+        There is no run in the folder, or it was started with another store.
+    """
+    run = Run(request.out)
+    if not run.begun:
+        raise InputError(f"{request.out}: there is no run to resume; leave out --resume to start one")
+    plan = run.read_plan()
+    if store_of(request.store, plan.subjects).fingerprint != plan.store_fingerprint:
+        raise InputError(f"{request.store}: {request.out} was started with another store ({plan.store}); give that one")
+    planned = replace(request, recipe=plan.recipe, size=plan.size, images=plan.images, subjects=plan.subjects)
+    return replace(planned, minutes=None, resume=True)
+
+
+def train(request: TrainingRequest, progress: Callable[[int], Any], say: Callable[[str], None]) -> Run:
+    """Train to the end, or continue the run in the request's folder.
 
     Parameters
     ----------
-    plan, schedule, store
-        What is trained.
-    trainer
-        Fresh.
-    run
-        Its folder, held.
-    requests
-        Who asks to stop.
+    request
+        What to train.
+    progress
+        Called with the number of images; returns a context manager of a function ``update(done, note, seconds_left)``.
     say
-        Takes lines for the person.
+        Prints a line for the user.
+
+    Raises
+    ------
+    InputError
+        The store, recipe, device or folder do not fit the request, the disk or the memory is too small, or the
+        training diverged too often.
+    Stopped
+        SIGTERM or the stop file ended the training. A checkpoint is written.
+    KeyboardInterrupt
+        Ctrl-C ended the training. A checkpoint is written.
+    """
+    run, planning = Run(request.out), Planning(request)
+    with run.locked(), StopRequests(run) as stop:
+        try:
+            with stop.interruptible():
+                plan, trainer, costs = planning.existing_plan(run), planning.new_trainer(), None
+                if plan is None:
+                    plan = planning.new_plan()
+                    if request.minutes is not None:
+                        plan, costs, _ = planning.timed_plan(plan, trainer)
+                        say(f"{request.minutes:g} minutes are about {plan.images:,} images on this machine")
+                    run.write_plan(plan)
+            with Session(planning, plan, trainer, run, stop, say) as session:
+                session.start(costs)
+                with progress(session.schedule.images) as update:
+                    session.run_to_end(update)
+        except Interrupted:
+            raise stop.exception("before the first step; repeat the command to start or continue") from None
+    return run
+
+
+class Session:
+    """A training in progress; a context manager that always writes the final status.
+
+    Parameters
+    ----------
+    planning, plan
+        What to train, and on what.
+    trainer
+        With new networks.
+    run
+        The run folder, locked.
+    stop
+        Requests to stop.
+    say
+        Prints a line for the user.
     """
 
     def __init__(
         self,
+        planning: Planning,
         plan: RunPlan,
-        schedule: Schedule,
-        store: Store,
         trainer: Trainer,
         run: Run,
-        requests: Requests,
+        stop: StopRequests,
         say: Callable[[str], None],
     ) -> None:
-        self.plan, self.schedule, self.store, self.trainer = plan, schedule, store, trainer
-        self.run, self.requests, self.say = run, requests, say
-        self.looks = Snapshots(plan, schedule, store, run)
-        self.kept = Recovery(plan, schedule, trainer, run, self.looks, say)
-        self.reals: tuple[int, RealDataset] | None = None
-        self.rate = 0.0  # images a second
-        self.augment = 0.0  # its probability at the last row
-        self._begun = False
-        self._clock, self._since = time.monotonic(), 0  # since when, and how many images, time has not been counted
+        self.planning, self.plan, self.schedule = planning, plan, plan.schedule()
+        self.trainer, self.run, self.stop, self.say = trainer, run, stop, say
+        self.snapshots = Snapshots(plan, planning.store, run)
+        self.recovery = Recovery(plan, self.schedule, trainer, run, self.snapshots, say)
+        self.dataset: tuple[int, RealDataset] | None = None  # size, and images of that size
+        self.images_per_second = 0.0
+        self.augment = 0.0  # probability of augmentation at the last row
+        self._started = False
+        self._clock, self._clock_images = time.monotonic(), 0  # time and images seen at the last _restart_clock
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is None:
-            self._status("finished")
-        elif issubclass(kind, Stopped | KeyboardInterrupt | Interrupted):
-            self._status("stopped")
-        else:
-            with contextlib.suppress(InputError):  # on a full disk, the error that is on its way says more
-                self._status("failed", str(error))
-
-    def begin(self, start: Start | None, costs: dict[Key, Cost] | None) -> None:
-        """Take up the newest checkpoint, or start afresh.
-
-        Parameters
-        ----------
-        start
-            What a fresh training takes over from a model.
-        costs
-            What `calibrate` measured, where it was asked before.
-        """
-        with self.requests.broken_off():
-            if self.kept.load():
-                self.say(f"going on at {self.trainer.seen:,} of {self.schedule.images:,} images")
+    def start(self, costs: dict[Key, Cost] | None) -> None:
+        """Load the newest checkpoint, or start a new training with `costs` as measured, or measured here if None."""
+        with self.stop.interruptible():
+            if self.recovery.load():
+                self.say(f"continuing at {self.trainer.seen:,} of {self.schedule.images:,} images")
             else:
-                self.kept.clear()
-                if start is not None:
-                    start_from(self.trainer, start)
-                    self.say(start.line)
-                costs = costs or self._measure()
-                self.kept.pace.costs = [costs[p.stage, p.fading].seconds for p in self.schedule.phases]
-        self._begun, self.augment = True, round(self.trainer.probability.item(), 4)
+                self.recovery.remove_stale_output()
+                if self.planning.init is not None:
+                    transfer_weights(self.trainer, self.planning.init)
+                    self.say(self.planning.init.summary)
+                costs = costs or calibrate(self.planning.new_trainer(), self.schedule)
+                self.recovery.eta.costs = [costs[p.stage, p.fading].seconds for p in self.schedule.phases]
+        self._started, self.augment = True, round(self.trainer.probability.item(), 4)
 
-    def go(self, update: Update) -> None:
-        """Train to the end; where that was reached before, nothing is done."""
-        short = False
+    def run_to_end(self, update: Update) -> None:
+        """Train to the end of the schedule. Does nothing if the end was reached before."""
+        memory_ran_out = False
         while self._unfinished:
             try:
-                self._status("training")
+                self._write_status("training")
                 self._restart_clock()
-                self._course(update)
+                self._train(update)
             except Interrupted:
-                continue  # the request still stands
+                continue  # `_train` finds the request to stop
             except NotFinite as error:
-                self.kept.retreat(str(error))
+                self.recovery.retreat(str(error))
             except RuntimeError as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
-                short = True
-            if short:  # apart from the error, which holds what the step had made
-                self.reals, short = None, False
-                self.kept.shrink()
+                memory_ran_out = True
+            if memory_ran_out:  # outside the except block, whose error still refers to the tensors of the step
+                self.dataset, memory_ran_out = None, False
+                self.recovery.shrink_batch()
         if not self.run.model.is_file():
-            self.looks.write_model(self.trainer, {})
+            self.snapshots.write_model(self.trainer, {})
         update(self.schedule.images, "", 0.0)
 
     @property
     def _unfinished(self) -> bool:
-        return self.trainer.seen < self.schedule.images or self.looks.due(self.kept.looked, self.trainer.seen)
-
-    def _course(self, update: Update) -> None:
-        every = max(self.schedule.images // _ROWS, 1)
-        update(self.trainer.seen, self._note(self.schedule.at(self.trainer.seen)), self._seconds_left)
-        while self._unfinished:
-            if self.requests.came():
-                self._leave()
-            if self.looks.due(self.kept.looked, self.trainer.seen):
-                self._look()
-                continue
-            before, moment = self.trainer.seen, self.schedule.at(self.trainer.seen)
-            if self.schedule.phases.index(moment.phase) != self.kept.entered:
-                self._enter(moment)
-            self._step(moment)
-            if before // every != self.trainer.seen // every:
-                self._row(moment)
-                update(self.trainer.seen, self._note(moment), self._seconds_left)
-            if self.run.silent_seconds > _HEARTBEAT:
-                self._status("training")
-                update(self.trainer.seen, self._note(moment), self._seconds_left)
-
-    def _enter(self, moment: Moment) -> None:
-        """Begin a phase: optimisers, a new stage, a batch that fits into memory, and a checkpoint of all that."""
-        self.kept.refuse_divergence()  # nothing is fitted to what is not finite
-        reals, start = self._reals_of(moment), moment.phase.start
-        grows = start == 0 or self.schedule.reached(start).phase.stage != moment.phase.stage
-        if grows and start:
-            self.looks.remember(self.trainer)
-        if self._starts_anew(moment):
-            self.trainer.reset_optimizers()
-        self.trainer.enter(moment.phase, reals)
-        parts = micro_batches(self.trainer, moment.phase)
-        if not grows:  # where memory was short at this size, it may be short again
-            parts = max(parts, self.trainer.split)
-        if parts != self.trainer.split:
-            self.kept.split(parts)
-        self.kept.entered = self.schedule.phases.index(moment.phase)
-        self.kept.save()
-        self._restart_clock()
-
-    def _starts_anew(self, moment: Moment) -> bool:
-        reset, phase = self.plan.recipe.optimizer.reset, moment.phase
-        if reset == "phase":
-            return True
-        first_of_size = next(p for p in self.schedule.phases if p.stage == phase.stage) is phase
-        return reset == "size" and first_of_size
-
-    def _step(self, moment: Moment) -> None:
-        reals, split = self._reals_of(moment), self.trainer.split
-        self.kept.tally.add(self.trainer.step(moment, reals))
-        if self.trainer.split != split:  # memory ran out, and the trainer has helped itself
-            self.kept.split(self.trainer.split)
-
-    def _reals_of(self, moment: Moment) -> RealDataset:
-        size = moment.phase.size
-        if self.reals is None or self.reals[0] != size:
-            self.reals = None  # before the next are loaded, so that both are never in memory
-            with self.requests.broken_off():
-                reals = make_reals(self.plan.recipe, self.store, self.plan.size, size, self.trainer.device)
-            self.reals = (size, reals)
-        return self.reals[1]
-
-    def _row(self, moment: Moment) -> None:
-        means = self.kept.tally.take()  # waits for the device, so the clock is read after it
-        self.kept.refuse_divergence()
-        images, seconds = self.trainer.seen - self._since, self._restart_clock()
-        self.kept.pace.stepped(moment.phase, images, seconds)
-        self.rate = images / max(seconds, 1e-9)
-        self.augment = round(self.trainer.probability.item(), 4)
-        now = {"learning_rate": self._learning_rate(moment), "augment": self.augment}
-        self.run.append_metrics({**self.kept.facts(moment), "images_per_second": round(self.rate, 1), **now, **means})
-
-    def _look(self) -> None:
-        """A look, which a signal breaks off and which is then forgotten, and a checkpoint."""
-        self.kept.refuse_divergence()
-        self._restart_clock()
-        moment, length, best = self.schedule.reached(self.trainer.seen), self.run.settle_metrics(), self.looks.best
-        try:
-            with self.requests.broken_off():
-                self.looks.take(self.trainer, self.kept.seconds / 60)
-        except Interrupted:
-            self.run.cut_metrics(length)
-            self.looks.best = best
-            raise
-        self.kept.looked = self.trainer.seen
-        self.kept.pace.looked(moment.phase.size, self._restart_clock())
-        self.kept.save()
-        self._status("training")
-
-    def _leave(self) -> None:
-        """A checkpoint, then the model as it stands, for which a second Ctrl-C does not wait."""
-        self._restart_clock()
-        self.kept.save()
-        self._status("stopped")
-        if self.trainer.seen > self.kept.looked:
-            self.looks.write_model(self.trainer, {})
-        write_growth(self.run.previews)
-        raise self.requests.farewell(f"after {self.trainer.seen:,} images, at a checkpoint; the same command goes on")
-
-    def _restart_clock(self) -> float:
-        """Count the seconds since the last call as spent in training; returns them."""
-        now = time.monotonic()
-        seconds, self._clock, self._since = now - self._clock, now, self.trainer.seen
-        self.kept.seconds += seconds
-        return seconds
+        return self.trainer.seen < self.schedule.images or self._snapshot_due
 
     @property
-    def _seconds_left(self) -> float:
-        return self.kept.pace.seconds_left(self.trainer.seen, self.kept.looked)
+    def _snapshot_due(self) -> bool:
+        return self.snapshots.due(self.recovery.last_snapshot, self.trainer.seen)
 
-    def _measure(self) -> dict[Key, Cost]:
-        device = self.trainer.device
+    def _train(self, update: Update) -> None:
+        images_per_row = max(self.schedule.images // _ROWS, 1)
+        self._report(update, self.schedule.at(self.trainer.seen))
+        while self._unfinished:
+            if self.stop.pending():
+                self._stop()
+            if self._snapshot_due:
+                self._take_snapshot()
+                continue
+            seen, moment = self.trainer.seen, self.schedule.at(self.trainer.seen)
+            if self.schedule.phases.index(moment.phase) != self.recovery.phase:
+                self._enter_phase(moment)
+            self._step(moment)
+            if seen // images_per_row != self.trainer.seen // images_per_row:
+                self._write_row(moment)
+                self._report(update, moment)
+            if self.run.seconds_since_status > _HEARTBEAT:
+                self._write_status("training")
+                self._report(update, moment)
+
+    def _enter_phase(self, moment: Moment) -> None:
+        """Prepare optimisers, a new stage and the batch split for a phase, and save a checkpoint."""
+        self.recovery.refuse_divergence()  # a new stage must not be fitted to values that are not finite
+        dataset, phase, start = self._load_dataset(moment), moment.phase, moment.phase.start
+        new_stage = start == 0 or self.schedule.reached(start).phase.stage != phase.stage
+        if new_stage and start:
+            self.snapshots.preview_finished_size(self.trainer)
+        if self._resets_optimizers(moment):
+            self.trainer.reset_optimizers()
+        self.trainer.begin_phase(phase, dataset)
+        parts = micro_batches(self.trainer, phase)
+        if not new_stage:  # if memory ran out at this size, it may run out again
+            parts = max(parts, self.trainer.split)
+        if parts != self.trainer.split:
+            self.recovery.split_batch(parts)
+        self.recovery.phase = self.schedule.phases.index(phase)
+        self.recovery.save()
+        self._restart_clock()
+
+    def _resets_optimizers(self, moment: Moment) -> bool:
+        reset, phase = self.plan.recipe.optimizer.reset, moment.phase
+        first_of_size = next(p for p in self.schedule.phases if p.stage == phase.stage) is phase
+        return reset == "phase" or (reset == "size" and first_of_size)
+
+    def _load_dataset(self, moment: Moment) -> RealDataset:
+        size, planning = moment.phase.size, self.planning
+        if self.dataset is None or self.dataset[0] != size:
+            self.dataset = None  # first, so that never two sizes are in memory
+            with self.stop.interruptible():
+                width = width_at(planning.store.grid, size)
+                dataset = RealDataset(
+                    planning.store, "train", width, planning.encoding, planning.conditions, planning.device,
+                    planning.mirror,
+                )  # fmt: skip
+            self.dataset = (size, dataset)
+        return self.dataset[1]
+
+    def _step(self, moment: Moment) -> None:
+        dataset, split = self._load_dataset(moment), self.trainer.split
+        self.recovery.means.add(self.trainer.step(moment, dataset))
+        if self.trainer.split != split:  # memory ran out, and the trainer split the batch itself
+            self.recovery.split_batch(self.trainer.split)
+
+    def _write_row(self, moment: Moment) -> None:
+        """Append learning rate, speed and mean losses to the metrics."""
+        means = self.recovery.means.take()  # waits for the device, so it precedes the clock
+        self.recovery.refuse_divergence()
+        images, seconds = self.trainer.seen - self._clock_images, self._restart_clock()
+        self.recovery.eta.add_steps(moment.phase, images, seconds)
+        self.images_per_second = images / max(seconds, 1e-9)
+        self.augment = round(self.trainer.probability.item(), 4)
+        self.run.append_metrics(
+            {
+                **self.recovery.position(moment),
+                "images_per_second": round(self.images_per_second, 1),
+                "learning_rate": self._learning_rate(moment),
+                "augment": self.augment,
+                **means,
+            }
+        )
+
+    def _take_snapshot(self) -> None:
+        """Take a snapshot and save a checkpoint; a signal interrupts the snapshot, which is then undone."""
+        self.recovery.refuse_divergence()
+        self._restart_clock()
+        length, best = self.run.sync_metrics(), self.snapshots.best
         try:
-            return calibrate(make_trainer(self.plan.recipe, self.store, self.plan.size, device), self.schedule)
-        except RuntimeError as error:
-            if out_of_memory(error):
-                raise does_not_fit(self.schedule.phases[-1], device) from error
+            with self.stop.interruptible():
+                self.snapshots.take(self.trainer, self.recovery.seconds / 60)
+        except Interrupted:
+            self.run.truncate_metrics(length)
+            self.snapshots.best = best
             raise
+        self.recovery.last_snapshot = self.trainer.seen
+        self.recovery.eta.add_snapshot(self.schedule.reached(self.trainer.seen).phase.size, self._restart_clock())
+        self.recovery.save()
+        self._write_status("training")
 
-    def _status(self, state: str, reason: str | None = None) -> None:
-        """Write how things stand; where nothing was taken up yet, how they stood."""
+    def _stop(self) -> None:
+        """Save a checkpoint, write the current model unless a second Ctrl-C arrives, and raise."""
+        self._restart_clock()
+        self.recovery.save()
+        self._write_status("stopped")
+        if self.trainer.seen > self.recovery.last_snapshot:
+            self.snapshots.write_model(self.trainer, {})
+        write_growth(self.run.previews)
+        raise self.stop.exception(
+            f"after {self.trainer.seen:,} images, at a checkpoint; repeat the command to continue"
+        )
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._write_status("finished")
+        elif issubclass(kind, Stopped | KeyboardInterrupt | Interrupted):
+            self._write_status("stopped")
+        else:
+            with contextlib.suppress(InputError):  # on a full disk, `error` tells the user more
+                self._write_status("failed", str(error))
+
+    def _restart_clock(self) -> float:
+        """Count the seconds since the last call as training time, and return them."""
+        now = time.monotonic()
+        seconds, self._clock, self._clock_images = now - self._clock, now, self.trainer.seen
+        self.recovery.seconds += seconds
+        return seconds
+
+    def _report(self, update: Update, moment: Moment) -> None:
+        """Update the progress bar."""
+        fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
+        speed = f", {self.images_per_second:.0f}/s" if self.images_per_second else ""
+        update(self.trainer.seen, f"{moment.phase.size}²{fade}{speed}", self._seconds_left)
+
+    def _write_status(self, state: str, reason: str | None = None) -> None:
+        """Write ``status.json``; before `start` has ended, with the figures of the session before."""
         facts = self.run.read_status()
-        if self._begun:
+        if self._started:
             moment = self.schedule.at(self.trainer.seen)
             facts = {
                 "images": self.trainer.seen,
                 "total": self.schedule.images,
                 "size": moment.phase.size,
                 "alpha": round(moment.alpha, 4),
-                "images_per_second": round(self.rate, 1),
-                "minutes": round(self.kept.seconds / 60, 2),
+                "images_per_second": round(self.images_per_second, 1),
+                "minutes": round(self.recovery.seconds / 60, 2),
                 "seconds_left": round(self._seconds_left),
                 "learning_rate": self._learning_rate(moment),
                 "augment": self.augment,
-                "retreats": self.kept.retreats,
+                "retreats": self.recovery.retreats,
                 "rate_factor": self.trainer.rate_factor,
                 "split": self.trainer.split,
                 "device": str(self.trainer.device),
@@ -275,21 +339,9 @@ class Session:
         facts = {"state": state} | facts | {"state": state, "reason": reason}
         self.run.write_status(**{k: v for k, v in facts.items() if v is not None})
 
+    @property
+    def _seconds_left(self) -> float:
+        return self.recovery.eta.seconds_left(self.trainer.seen, self.recovery.last_snapshot)
+
     def _learning_rate(self, moment: Moment) -> float:
         return moment.phase.learning_rate * self.trainer.rate_factor
-
-    def _note(self, moment: Moment) -> str:
-        fade = f" fade-in {moment.alpha:.0%}" if moment.phase.fading else ""
-        return f"{moment.phase.size}²{fade}" + (f", {self.rate:.0f}/s" if self.rate else "")
-
-
-def make_trainer(recipe: Recipe, store: Store, size: int, device: torch.device) -> Trainer:
-    architecture, encoding, _ = plan_architecture(recipe, store, size)
-    return Trainer(recipe, architecture, encoding, device)
-
-
-def make_reals(recipe: Recipe, store: Store, last: int, pixels: int, device: torch.device) -> RealDataset:
-    _, encoding, conditions = plan_architecture(recipe, store, last)
-    height, width = store.grid.shape
-    mirror = mirror_axis(recipe.augment, store)
-    return RealDataset(store, "train", pixels * width // max(height, width), encoding, conditions, device, mirror)

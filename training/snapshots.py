@@ -1,4 +1,4 @@
-"""A look at a training: a preview, the distance to held-out subjects, the newest model file and the best."""
+"""Snapshots of a training: preview, distance to held-out subjects, newest and best model file."""
 
 from __future__ import annotations
 
@@ -13,71 +13,71 @@ from napari_pgan.model.model_file import read_card
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key
-from napari_pgan.training.eta import look_guess
+from napari_pgan.training.eta import guess_snapshot_seconds
 from napari_pgan.training.export import Origin, export_model, shown_stage
 from napari_pgan.training.growth_animation import write_growth
 from napari_pgan.training.run_folder import Run, RunPlan
-from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.trainer import Trainer
 from napari_pgan.training.validation import Validation
 
-_PATIENCE = 20.0  # seconds that a look may take to be rehearsed
+_LIMIT = 20.0  # seconds; a snapshot that is expected to take longer is not tried out
 
 
 class Snapshots:
-    """When a training is looked at, and what is done then; nothing of it changes the training's course.
+    """Takes the snapshots of a training, which do not influence it.
 
     Parameters
     ----------
-    plan, schedule, store
+    plan, store
         Of the training.
     run
-        Where preview, metrics and models go.
+        Where preview, metrics and models are written.
     """
 
-    def __init__(self, plan: RunPlan, schedule: Schedule, store: Store, run: Run) -> None:
-        self.plan, self.schedule, self.store, self.run = plan, schedule, store, run
+    def __init__(self, plan: RunPlan, store: Store, run: Run) -> None:
+        self.plan, self.store, self.run = plan, store, run
+        self.schedule = plan.schedule()
         _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
-        self.watch = Validation(store, self.encoding, self.conditions, plan.recipe.watch.samples)
+        self.validation = Validation(store, self.encoding, self.conditions, plan.recipe.watch.samples)
         times = plan.recipe.watch.times
-        self.at = sorted({round(schedule.images * i / times) for i in range(1, times + 1)} - {0})
-        self.best: float | None = None  # the least distance to held-out subjects so far
+        self.images = sorted({round(self.schedule.images * i / times) for i in range(1, times + 1)} - {0})
+        self.best: float | None = None  # least distance to held-out subjects so far
 
-    def due(self, looked: int, seen: int) -> bool:
-        """Whether a training that was looked at after `looked` images is to be after `seen`."""
-        return any(looked < at <= seen for at in self.at)
+    def due(self, last: int, seen: int) -> bool:
+        """Tell whether a snapshot is due after `seen` images, if the last was taken at `last` images."""
+        return any(last < images <= seen for images in self.images)
 
-    def take_up(self) -> None:
-        """Know the best model that there is by its own card: a kill may have come before its distance was kept."""
+    def read_best(self) -> None:
+        """Take the best distance from the best model's card, since a kill may have preceded the checkpoint of it."""
         self.best = None
         try:
             measures = read_card(self.run.best).training["measures"]
             self.best = float(measures[self._measure]["mean"])
         except (InputError, KeyError, TypeError, ValueError):
-            pass  # there is none, or none that can be read: the next one is the best
+            pass  # no best model, or not a readable one: the next is the best
 
     def take(self, trainer: Trainer, minutes: float) -> None:
-        """Look at the training, where it stands after so many minutes."""
+        """Take a snapshot after so many minutes of training."""
         moment = self.schedule.reached(trainer.seen)
         stage = moment.phase.stage
-        self.watch.preview(self.run.previews, trainer.mean, stage, moment.alpha, trainer.seen)
-        distance = self.watch.distance(trainer.mean, stage, moment.alpha, moment.phase.size)
+        self.validation.preview(self.run.previews, trainer.ema, stage, moment.alpha, trainer.seen)
+        distance = self.validation.distance(trainer.ema, stage, moment.alpha, moment.phase.size)
         facts = {"images": trainer.seen, "minutes": round(minutes, 3), "size": moment.phase.size}
         self.run.append_metrics({**facts, "alpha": round(moment.alpha, 4), self._measure: distance})
-        # in the first half of a fade-in the model that is written ends at the stage below, which was not measured
+        # in the first half of a fade-in, the exported model ends at the stage below, which was not measured
         self.write_model(trainer, {self._measure: distance} if shown_stage(moment) == stage else {})
-        grown = stage == self.schedule.last_stage and moment.alpha == 1
-        if grown and (self.best is None or distance["mean"] < self.best):
+        full_size = stage == self.schedule.last_stage and moment.alpha == 1
+        if full_size and (self.best is None or distance["mean"] < self.best):
             with replacing(self.run.best) as temporary:
                 shutil.copyfile(self.run.model, temporary)
             self.best = distance["mean"]
         if trainer.seen == self.schedule.images:
             write_growth(self.run.previews)
 
-    def remember(self, trainer: Trainer) -> None:
-        """Write a preview of a size as it ended."""
+    def preview_finished_size(self, trainer: Trainer) -> None:
+        """Write a preview of a size at its end."""
         stage = self.schedule.reached(trainer.seen).phase.stage
-        self.watch.preview(self.run.previews, trainer.mean, stage, 1.0, trainer.seen)
+        self.validation.preview(self.run.previews, trainer.ema, stage, 1.0, trainer.seen)
 
     def write_model(self, trainer: Trainer, measures: dict[str, Any]) -> None:
         """Write the newest model."""
@@ -88,32 +88,31 @@ class Snapshots:
 
     @property
     def _measure(self) -> str:
-        return f"swd_{self.watch.split}"
+        return f"swd_{self.validation.split}"
 
 
-def seconds_of_looks(
-    plan: RunPlan, schedule: Schedule, store: Store, trainer: Trainer, costs: dict[Key, Cost]
-) -> float:
-    """How long all looks of a training will take, by one at the last size where that takes seconds; nothing is kept.
+def estimate_snapshot_seconds(plan: RunPlan, store: Store, trainer: Trainer, costs: dict[Key, Cost]) -> float:
+    """Estimate the seconds of all snapshots of a training; nothing is written to its folder.
 
-    Looks at smaller sizes count in proportion to what their steps cost.
+    One snapshot at the last size is tried out, unless it would take long. Smaller sizes count in proportion to the cost
+    of their steps.
     """
-    looks = Snapshots(plan, schedule, store, Run(plan.store))
-    phases = [schedule.reached(at).phase for at in looks.at]
+    snapshots = Snapshots(plan, store, Run(plan.store))
+    phases = [snapshots.schedule.reached(images).phase for images in snapshots.images]
     each = [costs[phase.stage, phase.fading].seconds for phase in phases]
-    last = look_guess(plan.recipe.watch.samples, each[-1])
-    if last < _PATIENCE:
-        last = _rehearse(looks, trainer)
+    last = guess_snapshot_seconds(plan.recipe.watch.samples, each[-1])
+    if last < _LIMIT:
+        last = _time_last_snapshot(snapshots, trainer)
     return sum(last * min(cost / each[-1], 1.0) for cost in each)
 
 
-def _rehearse(looks: Snapshots, trainer: Trainer) -> float:
-    """Seconds of a look at the end of a training, into a folder that goes."""
+def _time_last_snapshot(snapshots: Snapshots, trainer: Trainer) -> float:
+    """Return the seconds of a snapshot at the end of a training, written to a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
-        looks.run = Run(folder)
-        began, seen, trainer.seen = time.perf_counter(), trainer.seen, looks.schedule.images
+        snapshots.run = Run(folder)
+        began, seen, trainer.seen = time.perf_counter(), trainer.seen, snapshots.schedule.images
         try:
-            looks.take(trainer, 0.0)
+            snapshots.take(trainer, 0.0)
         finally:
             trainer.seen = seen
     return time.perf_counter() - began

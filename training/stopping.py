@@ -13,71 +13,71 @@ from typing import Any
 from napari_pgan.errors import Stopped
 from napari_pgan.training.run_folder import Run
 
-_BETWEEN = 0.2  # seconds between two looks for the stop file
+_INTERVAL = 0.2  # seconds between two checks for the stop file
 
 
 class Interrupted(BaseException):
-    """A signal came while work was done that may be broken off; no ``except Exception`` swallows it."""
+    """A signal arrived during interruptible work. Not an Exception, so that no ``except Exception`` catches it."""
 
 
-class Requests:
-    """Hears signals; a context that puts their former handlers back at its end.
+class StopRequests:
+    """Signals and the stop file; a context manager that restores the former signal handlers.
 
-    A signal is remembered until the training asks for it, since a step or a checkpoint must not be broken off; but work
-    within `broken_off` ends at once. Ctrl-C a second time ends everything at once.
+    A step or a checkpoint must not be interrupted, so a signal is stored until the training asks for it with `pending`.
+    Work within `interruptible` ends at once, and a second Ctrl-C ends everything at once.
 
     Parameters
     ----------
     run
-        Whose stop file is looked for.
+        The folder of the stop file.
     """
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.number: int | None = None
-        self._stop_file = self._breakable = False
-        self._looked = -_BETWEEN
+        self.signal_number: int | None = None
+        self._stop_file = self._interruptible = False
+        self._checked = -_INTERVAL
 
-    def __enter__(self) -> Requests:
-        self._before: dict[signal.Signals, Any] = {}
+    def __enter__(self) -> StopRequests:
+        self._former_handlers: dict[signal.Signals, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self._before = {s: signal.signal(s, self._hear) for s in (signal.SIGTERM, signal.SIGINT)}
+            self._former_handlers = {s: signal.signal(s, self._handle) for s in (signal.SIGTERM, signal.SIGINT)}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._former_handlers.items():
             signal.signal(number, handler)
 
-    def came(self) -> bool:
-        """Whether somebody asked to stop."""
+    def pending(self) -> bool:
+        """Tell whether the training should stop."""
         now = time.monotonic()
-        if now - self._looked > _BETWEEN:
-            self._looked = now
-            self._stop_file = self._stop_file or self.run.asked_to_stop()
-        return self._stop_file or self.number is not None
+        if now - self._checked > _INTERVAL:
+            self._checked = now
+            self._stop_file = self._stop_file or self.run.take_stop_file()
+        return self._stop_file or self.signal_number is not None
 
     @contextlib.contextmanager
-    def broken_off(self) -> Iterator[None]:
-        """Work that a signal may end anywhere, by `Interrupted`: what it leaves must be of no harm."""
-        self._breakable = True
+    def interruptible(self) -> Iterator[None]:
+        """Context manager of work that a signal may end anywhere, by `Interrupted`, without harm."""
+        self._interruptible = True
         try:
-            if self.number is not None:
+            if self.signal_number is not None:
                 raise Interrupted
             yield
         finally:
-            self._breakable = False
+            self._interruptible = False
 
-    def farewell(self, where: str) -> BaseException:
-        """What to raise once the state is on the disk; `where` follows the word "stopped"."""
-        if self.number == signal.SIGINT:
+    def exception(self, where: str) -> BaseException:
+        """Return the exception to raise once the state is on the disk; `where` follows the word "stopped"."""
+        if self.signal_number == signal.SIGINT:
             return KeyboardInterrupt()
-        return Stopped(f"stopped {where}", 0 if self.number is None else 128 + self.number)
+        return Stopped(f"stopped {where}", 0 if self.signal_number is None else 128 + self.signal_number)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.number is not None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
-            return  # schedulers send SIGTERM more than once
-        self.number = number
-        if self._breakable:
+            return  # some schedulers send SIGTERM repeatedly
+        self.signal_number = number
+        if self._interruptible:
             raise Interrupted

@@ -1,4 +1,4 @@
-"""One step of the training, and no policy."""
+"""One training step: losses, gradients, optimisers, EMA. No policy."""
 
 from __future__ import annotations
 
@@ -13,45 +13,46 @@ from napari_pgan.model import Architecture, Critic, Encoding, Generator
 from napari_pgan.model.growing import grow_critic, grow_generator
 from napari_pgan.model.layers import blend, down, up
 from napari_pgan.model.networks import fades
-from napari_pgan.training.augment import Augmentation, adapted
-from napari_pgan.training.cuda_graphs import Graphs
+from napari_pgan.training.augment import Augmentation, adapt_probability
+from napari_pgan.training.cuda_graphs import CudaGraphs
 from napari_pgan.training.dataset import Dataset
-from napari_pgan.training.device import Features, sent
+from napari_pgan.training.device import Features, to_device
 from napari_pgan.training.label_noise import LabelNoise
-from napari_pgan.training.losses import full, make_loss
+from napari_pgan.training.losses import at_least_float32, make_loss
+from napari_pgan.training.out_of_memory import free_cache, split_further
 from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.schedule import Moment, Phase
 
-Said = dict[str, torch.Tensor]
-_FITTED = 64  # latents that a new stage is fitted on
+Losses = dict[str, torch.Tensor]
+_FIT_LATENTS = 64  # latents that a new stage is fitted to
 
 
 @dataclass(frozen=True)
 class Draw:
-    """All that a step looks at: reals and random numbers, one row an image.
+    """The inputs of a step: real images and random numbers, one row per image.
 
     Parameters
     ----------
-    real, told
-        Reals (N, C, …), not yet faded, and their conditions (N, K).
+    real, conditions
+        Real images (N, C, …) before the fade, and their conditions (N, K).
     latents, more_latents
-        (N, L) for the generated images of the critic's update, and of the generator's where that makes its own.
-    change_real, change_fake, change_more
-        What decides augmentation, for reals and both kinds of generated images.
+        (N, L), for the images of the critic's update, and of the generator's update if that generates its own.
+    augment_real, augment_fake, augment_more
+        Random numbers of the augmentation, for the real images and both sets of generated ones.
     noise_real, noise_fake, noise_more
-        (N, labels, …) normal, for the masks of these; without channels where no noise is wanted.
+        (N, labels, …), normal, for the label channels of the same; without channels if the recipe has no noise.
     blend
-        (N,) uniform in 0 to 1.
+        (N,), uniform in 0 to 1.
     """
 
     real: torch.Tensor
-    told: torch.Tensor
+    conditions: torch.Tensor
     latents: torch.Tensor
     more_latents: torch.Tensor
-    change_real: torch.Tensor
-    change_fake: torch.Tensor
-    change_more: torch.Tensor
+    augment_real: torch.Tensor
+    augment_fake: torch.Tensor
+    augment_more: torch.Tensor
     blend: torch.Tensor
     noise_real: torch.Tensor
     noise_fake: torch.Tensor
@@ -61,12 +62,12 @@ class Draw:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def part(self, index: int, parts: int) -> Draw:
-        """Every so manieth row, so that the groups of a minibatch deviation stay whole."""
+        """Every n-th row for n parts, which keeps the groups of the minibatch deviation together."""
         return Draw(**{name: x[index::parts] for name, x in self.tensors().items()})
 
 
 class Trainer:
-    """Generator, critic, their optimisers and the running mean of the generator.
+    """Generator, critic, their optimisers and the EMA of the generator.
 
     Parameters
     ----------
@@ -75,11 +76,11 @@ class Trainer:
     architecture
         Of both networks.
     encoding
-        Which channels are modalities.
+        Which channels are modalities and which labels.
     device
-        Where they train.
+        Where to train.
     features
-        What the device can do; found out if None.
+        What the device supports; tested if None.
     """
 
     def __init__(
@@ -99,119 +100,119 @@ class Trainer:
         for name, parameter in self.generator.heads.named_parameters():
             if name.endswith("bias"):
                 torch.nn.init.constant_(parameter, recipe.network.start)
-        self.mean = copy.deepcopy(self.generator)  # the running mean, which is sampled
-        for network in (self.generator, self.critic, self.mean):
+        self.ema = copy.deepcopy(self.generator)  # exponential moving average of the weights, which is sampled
+        for network in (self.generator, self.critic, self.ema):
             if self.device.type != "cpu":
                 network.to(self.device)
-            if self._flat:
+            if self._channels_last:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.mean.requires_grad_(False)
+        self.ema.requires_grad_(False)
         self.loss = make_loss(recipe.loss)
         self.augment = Augmentation(recipe.augment, encoding.modality_count, architecture.dimensions)
-        self.masks = LabelNoise(recipe.mask, encoding)
+        self.label_noise = LabelNoise(recipe.mask, encoding)
         self.probability = torch.tensor(float(recipe.augment.probability), device=self.device)
-        self.graphs = Graphs(self.device)
+        self.graphs = CudaGraphs(self.device)
         self.seen = 0
         self.split = 1
         self.rate_factor = 1.0
-        self._crisp = False  # whether the masks of reals are, at this size
-        self._sound = torch.ones((), dtype=torch.bool, device=self.device)
+        self._crisp = False  # whether the label channels of real images are exactly ±1 at this size
+        self._finite = torch.ones((), dtype=torch.bool, device=self.device)
         self.reset_optimizers()
 
     def reset_optimizers(self) -> None:
-        """Fresh Adam for both; the critic's is corrected for lazy penalties (Karras et al., arXiv:1912.04958, B)."""
+        """Create new optimisers; the critic's is corrected for lazy penalties (Karras et al., arXiv:1912.04958, B)."""
         lazy = self.recipe.loss.lazy
         self.generator_adam = self._adam(self.generator, 1.0)
         self.critic_adam = self._adam(self.critic, lazy / (lazy + 1) if lazy > 1 else 1.0)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint holds beside networks, optimisers and `seen`."""
+        """Return what a checkpoint needs besides networks, optimisers and `seen`."""
         return {"augment_probability": self.probability.detach().cpu().clone()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what `state` gave."""
+        """Restore what `state` returned."""
         self.probability.copy_(state["augment_probability"])
 
-    def sound(self) -> bool:
-        """Whether every loss and gradient since the last call was finite; waits for the device."""
-        sound = bool(self._sound.item())
-        self._sound.fill_(True)
-        return sound
+    def all_finite(self) -> bool:
+        """Tell whether every loss and gradient since the last call was finite; waits for the device."""
+        finite = bool(self._finite.item())
+        self._finite.fill_(True)
+        return finite
 
-    def enter(self, phase: Phase, reals: Dataset) -> None:
-        """Make ready for a phase, before its first step; the same each time it is done."""
+    def begin_phase(self, phase: Phase, dataset: Dataset) -> None:
+        """Prepare the networks for the first step of a phase; deterministic."""
         if phase.fading and self.recipe.network.growth == "preserving":
             random = generator_for(self.recipe.seed, "growth", phase.start)
-            z = sent(torch.randn(_FITTED, self.architecture.latent, generator=random), self.device)
-            _, told = reals.batch(phase.start, _FITTED, self.recipe.seed)
-            for network in (self.generator, self.mean):
-                grow_generator(network, phase.stage, z, told)
+            z = to_device(torch.randn(_FIT_LATENTS, self.architecture.latent, generator=random), self.device)
+            _, conditions = dataset.batch(phase.start, _FIT_LATENTS, self.recipe.seed)
+            for network in (self.generator, self.ema):
+                grow_generator(network, phase.stage, z, conditions)
             grow_critic(self.critic, phase.stage)
 
-    def step(self, moment: Moment, reals: Dataset) -> Said:
-        """One step of the critic, one of the generator, on the batch that follows; returns losses, without waiting.
+    def step(self, moment: Moment, dataset: Dataset) -> Losses:
+        """Update critic and generator on the next batch; returns the losses without waiting for the device.
 
-        The numbers drawn depend on the recipe's seed and `seen` alone. Nothing has changed when it raises in the
-        critic's update; where memory runs out on a GPU, an update is done over in smaller parts.
+        Random numbers depend on the recipe's seed and `seen` alone. If the critic's update raises, nothing has changed.
+        If memory runs out on a GPU, the update is repeated in smaller parts.
         """
-        n, self._crisp = moment.phase.batch, reals.crisp
-        draw = self._draw(n, reals)
-        self._learning_rates(moment.phase.learning_rate)
+        n, self._crisp = moment.phase.batch, dataset.crisp
+        draw = self._draw(n, dataset)
+        self._set_learning_rates(moment.phase.learning_rate)
         if self.recipe.loss.updates == "together":
-            said = self._update(self._both, draw, moment, self.critic_adam, self.generator_adam)
+            losses = self._update(self._joint_pass, draw, moment, self.critic_adam, self.generator_adam)
         else:
-            said = self._update(self._critic_half, draw, moment, self.critic_adam)
-            said |= self._update(self._generator_half, draw, moment, self.generator_adam)
-        # in place, since a captured graph looks where it lay
-        self.probability.copy_(adapted(self.probability, said["overfit"], n, self.recipe.augment))
+            losses = self._update(self._critic_pass, draw, moment, self.critic_adam)
+            losses |= self._update(self._generator_pass, draw, moment, self.generator_adam)
+        # in place, since a captured graph reads the same memory
+        self.probability.copy_(adapt_probability(self.probability, losses["overfit"], n, self.recipe.augment))
         self.seen += n
-        self._follow(n)
-        return said
+        self._update_ema(n)
+        return losses
 
-    # what is to be minimised, and its gradients; functions of tensors, which a GPU can replay
+    # forward and backward passes: functions of tensors alone, which a CUDA graph can replay
 
-    def _both(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
-        """Gradients of both networks at one point, from the same images and scores.
+    def _joint_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
+        """Compute the gradients of both networks from the same images and scores.
 
-        Alternating updates would draw all generated images twice and score all images twice (13 passes through a
-        network a step; these are 10). Zero-centred penalties make this descent converge as they make the alternating
-        one (Mescheder et al. 2018, arXiv:1801.04406).
+        Alternating updates generate and score all images twice (13 passes through a network per step instead of 10).
+        With zero-centred penalties, simultaneous gradient descent converges too (Mescheder et al. 2018,
+        arXiv:1801.04406).
         """
         with self._precision():
-            made = self._made(draw.latents, draw, stage, alpha)
-            made = self._changed(made, draw.change_fake, draw.noise_fake)
-            fake = made.detach().requires_grad_(True)
+            generated = self._generate(draw.latents, draw, stage, alpha)
+            generated = self._augment(generated, draw.augment_fake, draw.noise_fake)
+            fake = generated.detach().requires_grad_(True)
             real = self._real(draw, alpha).requires_grad_(penalized)
             on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
-            said = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
-            said["generator_loss"] = self.loss.generator(on_real, on_fake)
-        (gradient,) = torch.autograd.grad(said["generator_loss"], fake, retain_graph=True)
-        torch.autograd.backward(made, gradient, inputs=list(self.generator.parameters()))
-        self._backward(said["critic_total"], self.critic)
-        return said
+            losses = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+            losses["generator_loss"] = self.loss.generator(on_real, on_fake)
+        (gradient,) = torch.autograd.grad(losses["generator_loss"], fake, retain_graph=True)
+        torch.autograd.backward(generated, gradient, inputs=list(self.generator.parameters()))
+        _backward(losses["critic_total"], self.critic)
+        return losses
 
-    def _critic_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
+    def _critic_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
         with self._precision():
             with torch.no_grad():
-                made = self._made(draw.latents, draw, stage, alpha)
-                fake = self._changed(made, draw.change_fake, draw.noise_fake)
+                generated = self._generate(draw.latents, draw, stage, alpha)
+                fake = self._augment(generated, draw.augment_fake, draw.noise_fake)
             real = self._real(draw, alpha).requires_grad_(penalized)
             fake.requires_grad_(penalized)
             on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
-            said = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
-        self._backward(said["critic_total"], self.critic)
-        return said
+            losses = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+        _backward(losses["critic_total"], self.critic)
+        return losses
 
-    def _generator_half(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Said:
+    def _generator_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
         with self._precision():
-            made = self._made(draw.more_latents, draw, stage, alpha)
-            on_fake = self._score(self._changed(made, draw.change_more, draw.noise_more), draw, stage, alpha)
+            generated = self._generate(draw.more_latents, draw, stage, alpha)
+            on_fake = self._score(self._augment(generated, draw.augment_more, draw.noise_more), draw, stage, alpha)
             on_real = on_fake.detach()
-            if self.loss.pairs:
+            if self.loss.uses_real_scores:
                 with torch.no_grad():
                     on_real = self._score(self._real(draw, alpha), draw, stage, alpha)
             loss = self.loss.generator(on_real, on_fake)
-        self._backward(loss, self.generator)
+        _backward(loss, self.generator)
         return {"generator_loss": loss}
 
     def _critic_loss(
@@ -224,104 +225,102 @@ class Trainer:
         fake: torch.Tensor,
         on_real: torch.Tensor,
         on_fake: torch.Tensor,
-    ) -> Said:
+    ) -> Losses:
         loss = total = self.loss.critic(on_real, on_fake)
         if penalized:
             penalty = self.loss.penalty(
                 lambda x: self._score(x, draw, stage, alpha), real, fake, on_real, on_fake, draw.blend
             )
             total = loss + self.recipe.loss.lazy * penalty
-        ahead = on_real - on_fake if self.loss.pairs else on_real
-        return {"critic_loss": loss, "critic_total": total, "overfit": ahead.detach().sign().mean()}
+        overfit = on_real - on_fake if self.loss.uses_real_scores else on_real
+        return {"critic_loss": loss, "critic_total": total, "overfit": overfit.detach().sign().mean()}
 
     def _real(self, draw: Draw, alpha: float | torch.Tensor) -> torch.Tensor:
-        real = self.masks.soften(fade_reals(draw.real, alpha))
-        return self._changed(real, draw.change_real, draw.noise_real)
+        real = self.label_noise.soften(fade_reals(draw.real, alpha))
+        return self._augment(real, draw.augment_real, draw.noise_real)
 
-    def _made(self, latents: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
-        made = full(self.generator(latents, stage, alpha, draw.told))
-        return self.masks.crisp(made) if self._crisp and not fades(alpha) else made
+    def _generate(self, latents: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
+        generated = at_least_float32(self.generator(latents, stage, alpha, draw.conditions))
+        return self.label_noise.crisp(generated) if self._crisp and not fades(alpha) else generated
 
-    def _changed(self, x: torch.Tensor, change: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        return self._laid_out(self.masks.noisy(self.augment(x, change, self.probability), noise))
+    def _augment(self, x: torch.Tensor, random: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self._to_layout(self.label_noise.add_noise(self.augment(x, random, self.probability), noise))
 
     def _score(self, x: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
-        return full(self.critic(x, stage, alpha, draw.told))
+        return at_least_float32(self.critic(x, stage, alpha, draw.conditions))
 
-    def _backward(self, loss: torch.Tensor, network: torch.nn.Module) -> None:
-        loss.backward(inputs=list(network.parameters()))
+    # the optimiser steps around them
 
-    # around them
-
-    def _update(self, half: Callable[..., Said], draw: Draw, moment: Moment, *adams: torch.optim.Adam) -> Said:
-        """Gradients by `half`, in `split` parts, then a step of the optimisers."""
+    def _update(
+        self, gradient_pass: Callable[..., Losses], draw: Draw, moment: Moment, *adams: torch.optim.Adam
+    ) -> Losses:
+        """Compute gradients in `split` parts, then take a step of the optimisers."""
         stage, penalized = moment.phase.stage, moment.step % self.recipe.loss.lazy == 0
         alpha: float | torch.Tensor = 1.0
         if moment.phase.fading:
-            alpha = sent(torch.tensor(moment.alpha), self.device) if self.graphs.active else moment.alpha
+            alpha = to_device(torch.tensor(moment.alpha), self.device) if self.graphs.active else moment.alpha
         while True:
             try:
                 for adam in adams:
                     adam.zero_grad(set_to_none=True)
-                said = self._gradients(half, draw, stage, alpha, penalized, adams)
+                losses = self._gradients(gradient_pass, draw, stage, alpha, penalized, adams)
                 break
             except torch.OutOfMemoryError:
                 self.graphs.forget()
-                if len(draw.real) % (2 * self.split):
+                parts = split_further(len(draw.real), self.split)
+                if parts is None:
                     raise
-                self.split *= 2
-                torch.cuda.empty_cache()
-        self._watch(said.values(), adams)
+                self.split = parts
+                free_cache(self.device)
+        self._check_finite(losses.values(), adams)
         for adam in adams:
             adam.step()
-        return {name: value.detach() for name, value in said.items()}
+        return {name: value.detach() for name, value in losses.items()}
 
     def _gradients(
         self,
-        half: Callable[..., Said],
+        gradient_pass: Callable[..., Losses],
         draw: Draw,
         stage: int,
         alpha: float | torch.Tensor,
         penalized: bool,
         adams: Iterable[torch.optim.Adam],
-    ) -> Said:
+    ) -> Losses:
         if self.split == 1:
-            parameters = [p for adam in adams for p in adam.param_groups[0]["params"]]
-            return self.graphs.run(half, draw, stage, alpha, penalized, parameters)
-        said: Said = {}
+            return self.graphs.run(gradient_pass, draw, stage, alpha, penalized, _parameters(adams))
+        losses: Losses = {}
         for index in range(self.split):
-            part = half(draw.part(index, self.split), stage, alpha, penalized)
-            said = {name: said.get(name, 0) + value.detach() / self.split for name, value in part.items()}
-        gradients = [p.grad for adam in adams for p in adam.param_groups[0]["params"] if p.grad is not None]
-        torch._foreach_div_(gradients, self.split)
-        return said
+            part = gradient_pass(draw.part(index, self.split), stage, alpha, penalized)
+            losses = {name: losses.get(name, 0) + value.detach() / self.split for name, value in part.items()}
+        torch._foreach_div_([p.grad for p in _parameters(adams) if p.grad is not None], self.split)
+        return losses
 
     @torch.no_grad()
-    def _watch(self, losses: Iterable[torch.Tensor], adams: Iterable[torch.optim.Adam]) -> None:
-        """Remember whether all losses and gradients are finite, without waiting for the device."""
-        gradients = [p.grad for adam in adams for p in adam.param_groups[0]["params"] if p.grad is not None]
-        every = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
-        self._sound &= torch.isfinite(every).all()
+    def _check_finite(self, losses: Iterable[torch.Tensor], adams: Iterable[torch.optim.Adam]) -> None:
+        """Record whether all losses and gradients are finite, without waiting for the device."""
+        gradients = [p.grad for p in _parameters(adams) if p.grad is not None]
+        values = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
+        self._finite &= torch.isfinite(values).all()
 
-    def _draw(self, n: int, reals: Dataset) -> Draw:
+    def _draw(self, n: int, dataset: Dataset) -> Draw:
         seed, random = self.recipe.seed, generator_for(self.recipe.seed, "step", self.seen)
-        real, told = reals.batch(self.seen, n, seed)
+        real, conditions = dataset.batch(self.seen, n, seed)
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))
-        changes = [self.augment.draw(n, random) for _ in range(3)]
-        blend, noisy = torch.rand(n, generator=random), (n, self.masks.noisy_channels, *real.shape[2:])
-        noises = [torch.randn(noisy, generator=random) for _ in range(3)]
-        drawn = (latents, more, *changes, blend, *noises)
-        return Draw(self._laid_out(real), told, *(sent(x, self.device) for x in drawn))
+        augments = [self.augment.draw(n, random) for _ in range(3)]
+        blend, noise_shape = torch.rand(n, generator=random), (n, self.label_noise.noisy_channels, *real.shape[2:])
+        noises = [torch.randn(noise_shape, generator=random) for _ in range(3)]
+        drawn = (latents, more, *augments, blend, *noises)
+        return Draw(self._to_layout(real), conditions, *(to_device(x, self.device) for x in drawn))
 
     @property
-    def _flat(self) -> bool:
+    def _channels_last(self) -> bool:
         return self.architecture.dimensions == 2 and self.features.channels_last
 
-    def _laid_out(self, x: torch.Tensor) -> torch.Tensor:
-        return x.contiguous(memory_format=torch.channels_last) if self._flat else x
+    def _to_layout(self, x: torch.Tensor) -> torch.Tensor:
+        return x.contiguous(memory_format=torch.channels_last) if self._channels_last else x
 
     def _precision(self) -> torch.autocast:
-        # no cache: what a captured graph has cast must be cast again when it is replayed
+        # no cache: a replayed graph must cast the weights again
         cache = not self.graphs.active
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.features.bf16, cache_enabled=cache)
 
@@ -333,27 +332,34 @@ class Trainer:
         adam.param_groups[0]["correction"] = correction
         return adam
 
-    def _learning_rates(self, rate: float) -> None:
+    def _set_learning_rates(self, rate: float) -> None:
         for adam in (self.generator_adam, self.critic_adam):
             for group in adam.param_groups:
                 group["lr"] = rate * self.rate_factor * group["correction"]
 
     @torch.no_grad()
-    def _follow(self, n: int) -> None:
-        """Let the running mean follow the generator."""
+    def _update_ema(self, n: int) -> None:
+        """Update the EMA of the generator after n images."""
         plan = self.recipe.ema
         decay = 0.0
         if plan.kind == "step":
             decay = plan.decay
         elif plan.kind == "halflife":
-            # a young mean would remember the start: its half-life grows with the images seen (Karras et al. 2022)
+            # the half-life grows with the images seen, to forget the initial weights soon (Karras et al. 2022)
             decay = 0.5 ** (n / max(min(plan.halflife, 0.05 * self.seen), 1e-9))
-        pairs = list(zip(self.mean.parameters(), self.generator.parameters(), strict=True))
-        torch._foreach_lerp_([m for m, _ in pairs], [g for _, g in pairs], 1 - decay)
+        torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
 
 
 def fade_reals(real: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
-    """Blend images with their own halved and doubled selves, as fading networks see the world."""
+    """Blend real images (N, C, …) with their low-resolution copies, as the networks do during a fade-in."""
     if not isinstance(alpha, torch.Tensor) and alpha >= 1:
         return real
     return blend(up(down(real)), real, alpha)
+
+
+def _backward(loss: torch.Tensor, network: torch.nn.Module) -> None:
+    loss.backward(inputs=list(network.parameters()))
+
+
+def _parameters(adams: Iterable[torch.optim.Adam]) -> list[torch.nn.Parameter]:
+    return [p for adam in adams for p in adam.param_groups[0]["params"]]

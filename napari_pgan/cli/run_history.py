@@ -1,4 +1,4 @@
-"""What a run folder tells an evaluation: the distances it noted on the way, and the models it has kept."""
+"""The history of a run for an evaluation: its distances to held-out subjects, and its models."""
 
 from __future__ import annotations
 
@@ -15,74 +15,73 @@ from napari_pgan.evaluation.context import RunHistory, RunModel
 from napari_pgan.model import Generator, Model, load_model
 from napari_pgan.model.card import Card
 from napari_pgan.model.model_file import read_card
-from napari_pgan.training.checkpoint import verified
-from napari_pgan.training.export import grown_to, shown_stage
-from napari_pgan.training.planning import schedule_of
+from napari_pgan.training.checkpoint import is_intact
+from napari_pgan.training.export import shown_stage, truncate_network
 from napari_pgan.training.run_folder import Run, RunPlan
 
-_MEAN = "mean."  # before the names of the running mean's tensors in a checkpoint
+_EMA = "mean."  # prefix of the EMA generator's tensors in a checkpoint
 
 
 def history_of(run: Run) -> RunHistory:
-    """The history of a run.
+    """Return the history of a run.
 
     Parameters
     ----------
     run
-        A folder in which a training was begun.
+        The folder of a training.
 
     Raises
     ------
     InputError
         Its plan or one of its models cannot be read.
     """
-    found: dict[int, RunModel] = {}  # by images: a checkpoint and a model of as many hold the same running mean
+    models: dict[int, RunModel] = {}  # by images seen; a checkpoint and a model of the same number are the same model
     if run.model.is_file():
         card, plan = read_card(run.model), run.read_plan()
         for path in sorted(run.checkpoints.glob("[0-9]*.safetensors")):
-            with contextlib.suppress(InputError):  # of another version of the software: its models tell enough
-                if verified(path):
+            with contextlib.suppress(InputError):  # from another version of the software; the model files suffice
+                if is_intact(path):
                     load = partial(model_of_checkpoint, path, card, plan)
-                    found[int(path.stem)] = RunModel("checkpoint", int(path.stem), path.name, load)
+                    models[int(path.stem)] = RunModel("checkpoint", int(path.stem), path.name, load)
     for path, name in ((run.model, "newest model"), (run.best, "best model")):
         if path.is_file():
             seen = int(read_card(path).training.get("images", 0))
-            also = seen in found and found[seen].name.endswith("model")
-            name = "best and newest model" if also else name
-            found[seen] = RunModel(name, seen, _digest(path), partial(load_model, path))
-    return RunHistory(tuple(_distances(run)), tuple(found[seen] for seen in sorted(found)))
+            both = seen in models and models[seen].name.endswith("model")
+            name = "best and newest model" if both else name
+            models[seen] = RunModel(name, seen, _digest(path), partial(load_model, path))
+    return RunHistory(tuple(_distances(run)), tuple(models[seen] for seen in sorted(models)))
 
 
 def model_of_checkpoint(path: Path, card: Card, plan: RunPlan) -> Model:
-    """The running mean of a checkpoint, at the size that was worth showing then.
+    """Load the EMA generator of a checkpoint as a model, at the size that a snapshot would export.
 
     Parameters
     ----------
     path
-        Of the checkpoint.
+        The checkpoint.
     card
-        Of a model of the same run, perhaps of another size.
+        Of any model of the run.
     plan
         Of the run.
     """
-    schedule, seen = schedule_of(plan), int(path.stem)
-    tensors = {k.removeprefix(_MEAN): v for k, v in load_file(path).items() if k.startswith(_MEAN)}
+    schedule, seen = plan.schedule(), int(path.stem)
+    tensors = {k.removeprefix(_EMA): v for k, v in load_file(path).items() if k.startswith(_EMA)}
     widths = tuple(size.width for size in plan.recipe.sizes.values())[: schedule.last_stage + 1]
     generator = Generator(replace(card.architecture, widths=widths))
     generator.load_state_dict(tensors)
-    small = grown_to(generator, shown_stage(schedule.reached(seen)))
+    small = truncate_network(generator, shown_stage(schedule.reached(seen)))
     shape = small.architecture.shape(small.architecture.stages - 1)
     return Model(replace(card, architecture=small.architecture, grid=card.grid.at_size(shape)), small)
 
 
 def _distances(run: Run) -> list[dict[str, float]]:
-    """Images seen, size and mean distance of every look, oldest first."""
-    found = []
+    """Return images seen, size and mean distance of each snapshot, oldest first."""
+    distances = []
     for row in run.read_metrics():
         for name in ("swd_val", "swd_train"):
             if isinstance(row.get(name), dict) and "mean" in row[name]:
-                found.append({"images": row["images"], "size": row["size"], "swd": row[name]["mean"]})
-    return found
+                distances.append({"images": row["images"], "size": row["size"], "swd": row[name]["mean"]})
+    return distances
 
 
 def _digest(path: Path) -> str:

@@ -174,10 +174,10 @@ def _alpha(run: Path) -> float:
 def _assert_all_whole(run: Path) -> None:
     """Whatever has its own name can be read."""
     from napari_pgan.model import read_model
-    from napari_pgan.training.checkpoint import verified
+    from napari_pgan.training.checkpoint import is_intact
 
     for path in checkpoints(run):
-        assert verified(path), path
+        assert is_intact(path), path
     for path in run.glob("*.safetensors"):
         if not path.name.startswith("."):
             read_model(path)

@@ -1,4 +1,4 @@
-"""What a checkpoint guarantees, and that neither checkpoints nor looks steer a training."""
+"""Checkpoints: integrity and content; neither they nor snapshots influence the training."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from small_fit import assert_same_end, best_distance, checkpoints, last_checkpoi
 
 from napari_pgan.cli.app import main
 from napari_pgan.training import recovery
-from napari_pgan.training.checkpoint import verified
+from napari_pgan.training.checkpoint import is_intact
 
 
-def test_a_flipped_bit_anywhere_is_noticed(short_run: Path, tmp_path: Path) -> None:
+def test_any_flipped_bit_is_detected(short_run: Path, tmp_path: Path) -> None:
     path = checkpoints(short_run)[-1]
     content = path.read_bytes()
     note = content.index(b"seen") + len(b'seen\\": 6')  # a digit of the images seen
-    for place in (4, note, content.index(b"rate_factor") + 16, len(content) // 2, len(content) - 1):
+    for position in (4, note, content.index(b"rate_factor") + 16, len(content) // 2, len(content) - 1):
         damaged = bytearray(content)
-        damaged[place] ^= 1
+        damaged[position] ^= 1
         copy = tmp_path / path.name
         copy.write_bytes(damaged)
-        assert not verified(copy), place
-    assert verified(path)
+        assert not is_intact(copy), position
+    assert is_intact(path)
 
 
-def test_a_checkpoint_holds_more_than_weights(short_run: Path) -> None:
+def test_checkpoint_holds_the_whole_state(short_run: Path) -> None:
     tensors, note = last_checkpoint(short_run), note_of(checkpoints(short_run)[-1])
     parts = {name.partition(".")[0] for name in tensors}
     assert parts == {"generator", "critic", "mean", "generator_adam", "critic_adam", "trainer"}
@@ -38,18 +38,14 @@ def test_a_checkpoint_holds_more_than_weights(short_run: Path) -> None:
     assert note["extra"]["best"] == best_distance(short_run)
 
 
-def test_how_often_a_training_is_looked_at_does_not_change_it(
-    short_run: Path, small_store: Path, tmp_path: Path
-) -> None:
+def test_snapshots_do_not_influence_the_training(short_run: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(short(small_store, run, "--set=watch.times=8")) == 0
     one, other = load_file(checkpoints(short_run)[-1]), load_file(checkpoints(run)[-1])
     assert all(torch.equal(one[name], other[name]) for name in one.keys() | other.keys())
 
 
-def test_a_kill_between_the_best_model_and_its_checkpoint_does_not_part_them(
-    short_run: Path, small_store: Path, tmp_path: Path
-) -> None:
+def test_kill_between_best_model_and_its_checkpoint(short_run: Path, small_store: Path, tmp_path: Path) -> None:
     run, save = tmp_path / "run", recovery.save_checkpoint
 
     def killed(folder: Path, trainer: Any, extra: dict[str, Any]) -> Path:
@@ -66,7 +62,7 @@ def test_a_kill_between_the_best_model_and_its_checkpoint_does_not_part_them(
     assert_same_end(short_run, run)
 
 
-def test_a_kill_while_the_plan_is_written_leaves_a_folder_to_begin_in(small_store: Path, tmp_path: Path) -> None:
+def test_kill_while_the_plan_is_written(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / ".0badcafe.recipe.yaml").write_text("recipe: {na")
@@ -74,7 +70,7 @@ def test_a_kill_while_the_plan_is_written_leaves_a_folder_to_begin_in(small_stor
     assert not (run / ".0badcafe.recipe.yaml").exists()
 
 
-def test_a_checkpoint_of_another_version_is_refused_in_a_sentence(
+def test_checkpoint_of_another_version_is_refused(
     short_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

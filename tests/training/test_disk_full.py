@@ -1,4 +1,4 @@
-"""A full disk stops a training in one sentence; with room again it goes on as if nothing had been."""
+"""A full disk ends a training with one sentence; with space again, it continues to the same bytes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from small_fit import assert_same_end, checkpoints, leftovers, short, status_of
 
 from napari_pgan.cli.app import main
-from napari_pgan.training import run_folder as run_module
-from napari_pgan.training.checkpoint import verified
+from napari_pgan.training import run_folder
+from napari_pgan.training.checkpoint import is_intact
 from napari_pgan.training.trainer import Trainer
 
 
@@ -37,15 +37,15 @@ def half_run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """A `short` training stopped after 40 of its images."""
     run = tmp_path_factory.mktemp("half") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        plain = Trainer.step
+        original = Trainer.step
 
         def step(self: Trainer, *arguments: Any) -> Any:
             if checkpoints(run) and self.seen == 32:
                 (run / "stop").touch()
-            return plain(self, *arguments)
+            return original(self, *arguments)
 
         patch.setattr(Trainer, "step", step)
-        patch.setattr("napari_pgan.training.stopping._BETWEEN", -1.0)
+        patch.setattr("napari_pgan.training.stopping._INTERVAL", -1.0)
         assert main(short(small_store, run)) == 0
     assert status_of(run)["images"] == 40
     return run
@@ -61,12 +61,12 @@ def assert_stopped_by_full_disk(run: Path, said: str, why: str = "No space left 
     assert why in last
     assert "make room" in last
     assert "Traceback" not in said
-    assert all(verified(path) for path in checkpoints(run))
+    assert all(is_intact(path) for path in checkpoints(run))
     assert not leftovers(run)
 
 
-@pytest.mark.parametrize("free", [0, 300, 800])  # for nothing; for all but a checkpoint (640 KiB); for one of them
-def test_a_disk_that_is_full(
+@pytest.mark.parametrize("free", [0, 300, 800])  # KiB: none; less than a checkpoint (640 KiB); one checkpoint
+def test_full_disk(
     free: int, small_disk: Path, half_run: Path, short_run: Path, small_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, ballast = small_disk / "run", small_disk / "ballast"
@@ -82,7 +82,7 @@ def test_a_disk_that_is_full(
 
 
 @pytest.mark.parametrize("name", ["0000000064_16.png", "best.safetensors"])
-def test_a_disk_that_is_full_when_that_is_written(
+def test_disk_full_while_a_file_is_written(
     name: str, half_run: Path, short_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, replace = tmp_path / "run", os.replace
@@ -102,7 +102,7 @@ def test_a_disk_that_is_full_when_that_is_written(
     assert_same_end(short_run, run)
 
 
-def test_a_disk_that_is_full_in_the_middle_of_a_line(
+def test_disk_full_within_a_row_of_metrics(
     half_run: Path, short_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -117,7 +117,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line(
         return open(path, mode, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "open", full, raising=False)
+        patch.setattr(run_folder, "open", full, raising=False)
         assert main(short(small_store, run)) == 2
     assert_stopped_by_full_disk(run, capsys.readouterr().err)
     assert (run / "metrics.jsonl").read_bytes() == whole
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no limit on the size of files")
-def test_a_file_system_that_takes_no_large_files(
+def test_file_size_limit(
     half_run: Path, short_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import resource
@@ -148,7 +148,7 @@ def test_a_file_system_that_takes_no_large_files(
     assert_same_end(short_run, run)
 
 
-def test_a_disk_that_is_full_from_the_start(
+def test_disk_full_from_the_start(
     short_run: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""A training that diverges goes back with half the learning rate, and gives up after the third time."""
+"""A training that diverges returns to a checkpoint with half the learning rate, three times at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from small_fit import assert_same_end, checkpoints, fit, leftovers, note_of, row
 from napari_pgan.cli.app import main
 from napari_pgan.store import open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.checkpoint import NotFinite, save_checkpoint, verified
+from napari_pgan.training.checkpoint import NotFinite, is_intact, save_checkpoint
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.trainer import Trainer
 
@@ -23,14 +23,14 @@ BeforeSteps = Callable[[Path, Callable[[Trainer], None]], None]
 
 @pytest.fixture
 def before_steps(monkeypatch: pytest.MonkeyPatch) -> BeforeSteps:
-    """Lets something happen before every step of the training of a run, but not while its speed is measured."""
-    plain = Trainer.step
+    """Run a function before every step of a training, but not during calibration."""
+    original = Trainer.step
 
     def arrange(run: Path, fault: Callable[[Trainer], None]) -> None:
         def step(self: Trainer, *arguments: Any) -> dict[str, torch.Tensor]:
             if checkpoints(run):
                 fault(self)
-            return plain(self, *arguments)
+            return original(self, *arguments)
 
         monkeypatch.setattr(Trainer, "step", step)
 
@@ -53,15 +53,15 @@ def once_at(images: int) -> Callable[[Trainer], None]:
     return fault
 
 
-def assert_sound(run: Path) -> None:
+def assert_all_finite(run: Path) -> None:
     assert checkpoints(run)
-    assert all(verified(path) for path in checkpoints(run))
+    assert all(is_intact(path) for path in checkpoints(run))
     for path in [*checkpoints(run), *run.glob("[mb]*.safetensors")]:
         assert all(torch.isfinite(x).all() for x in load_file(path).values()), path
 
 
 @pytest.mark.parametrize("images", [0, 24, 56])
-def test_one_divergence_costs_half_the_learning_rate(
+def test_divergence_halves_the_learning_rate(
     images: int, before_steps: BeforeSteps, small_store: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -74,7 +74,7 @@ def test_one_divergence_costs_half_the_learning_rate(
     assert f"not finite by {images + 8} images" in told["reason"]
     seen = [row["images"] for row in rows_of(run)]
     assert seen == sorted(seen)
-    assert_sound(run)
+    assert_all_finite(run)
 
 
 def test_a_kill_after_it_forgets_nothing(before_steps: BeforeSteps, small_store: Path, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_kill_after_it_forgets_nothing(before_steps: BeforeSteps, small_store:
     def killed(trainer: Trainer) -> None:
         fault(trainer)
         steps.append(trainer.seen)
-        if steps.count(16) == 2:  # gone back, and not a step further
+        if steps.count(16) == 2:  # right after the return
             raise KeyboardInterrupt
 
     before_steps(run, killed)
@@ -97,7 +97,7 @@ def test_a_kill_after_it_forgets_nothing(before_steps: BeforeSteps, small_store:
     assert_same_end(whole, run)
 
 
-def test_three_times_and_no_more(
+def test_training_fails_after_three_returns(
     before_steps: BeforeSteps, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -113,26 +113,24 @@ def test_three_times_and_no_more(
     assert told == [(48, 32, 0.5), (48, 16, 0.25), (48, 32, 0.125)]
     assert [row["to"] for row in rows_of(run) if "retreat" in row] == [16, 32]
     assert "not finite" in rows_of(run)[-1]["gave_up"]
-    assert_sound(run)
+    assert_all_finite(run)
     assert not leftovers(run)
     before = {path.name: path.read_bytes() for path in checkpoints(run)}
     assert main(short(small_store, run)) == 2
     assert {path.name: path.read_bytes() for path in checkpoints(run)} == before
 
 
-def test_a_learning_rate_out_of_this_world_is_given_up(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_absurd_learning_rate_fails(small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
     assert main(short(small_store, run, "--set=sizes.8.learning_rate=1e30")) == 2
     assert "a lower learning rate (--set sizes.8.learning_rate=" in capsys.readouterr().err
     assert [path.stem for path in checkpoints(run)] == ["0000000000"]
     assert note_of(checkpoints(run)[0])["rate_factor"] == 0.125
-    assert_sound(run)
+    assert_all_finite(run)
 
 
-@pytest.mark.parametrize("where", ["weight", "moment", "mean"])
-def test_no_checkpoint_is_written_of_what_is_not_finite(where: str, small_store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["weight", "moment", "ema"])
+def test_state_that_is_not_finite_is_not_saved(where: str, small_store: Path, tmp_path: Path) -> None:
     recipe = read_recipe("default", [word.removeprefix("--set=") for word in fit(small_store, tmp_path) if "=" in word])
     architecture, encoding, _ = plan_architecture(recipe, open_store(str(small_store)), 16)
     trainer = Trainer(recipe, architecture, encoding, "cpu")
@@ -142,12 +140,12 @@ def test_no_checkpoint_is_written_of_what_is_not_finite(where: str, small_store:
     save_checkpoint(tmp_path, trainer, {})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with torch.no_grad():
-        of = {
+        tensors = {
             "weight": parameter,
-            "mean": trainer.mean.dense.weight,
+            "ema": trainer.ema.dense.weight,
             "moment": trainer.generator_adam.state[parameter]["exp_avg_sq"],
         }
-        of[where].view(-1)[3] = float("inf")
+        tensors[where].view(-1)[3] = float("inf")
     with pytest.raises(NotFinite):
         save_checkpoint(tmp_path, trainer, {})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

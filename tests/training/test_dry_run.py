@@ -1,4 +1,4 @@
-"""What a dry run says is true, takes no minutes, and leaves nothing behind."""
+"""The plan of a dry run, and the calibration behind its times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def planned(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     return json.loads(capsys.readouterr().out)
 
 
-def test_people_get_a_table_with_a_line_a_phase(
+def test_text_is_a_table_with_a_line_per_phase(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [
@@ -40,7 +40,7 @@ def test_people_get_a_table_with_a_line_a_phase(
     ]
     assert main([*words, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "starts at 4x4" in " ".join(map(str.strip, lines)).lower()  # where the paper's text and its code differ
+    assert "starts at 4x4" in " ".join(map(str.strip, lines)).lower()  # where the paper and its code differ
     assert max(map(len, lines)) <= 80
     table = [line.split() for line in lines if line.lstrip()[:1].isdigit() or line.lstrip().startswith("size")]
     assert table[0] == ["size", "phase", "maps", "gen.", "critic", "images", "batch", "rate", "memory", "time"]
@@ -48,32 +48,30 @@ def test_people_get_a_table_with_a_line_a_phase(
     assert any("in all 960,000 images, about " in line for line in lines)
 
 
-def test_minutes_become_as_many_images_as_they_hold(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_minutes_become_images(small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = planned(capsys, str(small_store), "--out", str(tmp_path / "run"), "--size", "16", "--minutes", "3", *SMALL)
     assert 0.85 * 180 < plan["seconds"] + plan["look_seconds"] < 180
     assert plan["look_seconds"] > 1
 
 
-def test_the_parameters_in_use_are_those_that_learn() -> None:
+def test_parameters_in_use_are_those_with_gradients() -> None:
     architecture = Architecture((4, 4), (6, 5, 3), channels=4, latent=7, conditions=2)
     for stage in range(3):
         generator, critic = Generator(architecture), Critic(architecture)
-        told = torch.zeros(4, 2)
-        critic(generator(torch.randn(4, 7), stage, 1.0, told), stage, 1.0, told).sum().backward()
+        conditions = torch.zeros(4, 2)
+        critic(generator(torch.randn(4, 7), stage, 1.0, conditions), stage, 1.0, conditions).sum().backward()
         learning = [sum(p.numel() for p in n.parameters() if p.grad is not None) for n in (generator, critic)]
         assert parameters(architecture, stage) == tuple(learning)
 
 
-def test_operations_are_counted_as_by_hand() -> None:
+def test_operations_agree_with_a_count_by_hand() -> None:
     first = 5 * 32 + 9 * 2 * 2 * 16 + 2 * 3 * 16  # dense, convolution, head
     last = 9 * 3 * 2 * 16 + 32 * 2 + 2  # convolution with the deviation's map, dense, score
     assert operations(Architecture((4, 4), (2,), channels=3, latent=5)) == [first + 3 * 2 * 16 + last]
 
 
 class SlowMachine:
-    """Steps that take an update's time and so much for every operation, on a clock of their own."""
+    """A simulated machine: a step takes time for each parameter in use and each operation."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, update: float, speed: float) -> None:
         self.now, self.update, self.speed = 0.0, update, speed
@@ -84,12 +82,12 @@ class SlowMachine:
         self.schedule = Schedule(Recipe("slow", "", sizes), 64)
         self.device = torch.device("cpu")
         self.count = operations(self.architecture)
-        self.held = [sum(parameters(self.architecture, stage)) for stage in range(5)]
+        self.in_use = [sum(parameters(self.architecture, stage)) for stage in range(5)]
         monkeypatch.setattr(calibrate.time, "perf_counter", lambda: self.now)
         monkeypatch.setattr(calibrate, "_seconds", self.seconds)
 
     def step(self, stage: int, batch: int) -> float:
-        return self.update * self.held[stage] + batch * self.count[stage] / self.speed
+        return self.update * self.in_use[stage] + batch * self.count[stage] / self.speed
 
     def seconds(self, trainer: Any, moment: Moment, batch: int) -> float:
         self.now += 4 * self.step(moment.phase.stage, batch)
@@ -98,7 +96,7 @@ class SlowMachine:
 
 @pytest.mark.parametrize("speed", [1e12, 1e8, 3e6])
 @pytest.mark.parametrize("update", [1e-9, 1e-7, 1e-6])
-def test_a_slow_machine_is_judged_rightly_and_within_a_minute(
+def test_calibration_is_right_and_takes_less_than_a_minute(
     speed: float, update: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = SlowMachine(monkeypatch, update, speed)

@@ -1,4 +1,4 @@
-"""Every recipe can be planned and trained, on data of its kind."""
+"""Every recipe can be planned and trained, on suitable data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from napari_pgan.store import create_store
 from napari_pgan.training.recipe import read_recipe, recipe_names
 
 SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16) for key in ("width=8", "batch=4")]
-CHANNELS = {"beers2018-fundus": 4, "beers2018-mri": 5, "beers2018-mri-nomask": 4}  # of the others 4 + 3 labels
+CHANNELS = {
+    "beers2018-fundus": 4,
+    "beers2018-mri": 5,
+    "beers2018-mri-nomask": 4,
+}  # others have 4 modalities and 3 labels
 
 
 @pytest.fixture(scope="module")
 def fundus_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Colour photographs of 32 pixels with vessels, of noise."""
+    """Noise in the form of colour photographs of 32 pixels with vessel labels."""
     address = tmp_path_factory.mktemp("fundus") / "fundus.zarr"
     rgb = ("red", "green", "blue")
     channels = Channels(rgb, (Label(1, "vessels", "#ffffff"),), (DisplayGroup("fundus", rgb),))
@@ -40,7 +44,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def store(name: str, small_store: Path, fundus_store: Path) -> Path:
-    """Photographs for fundus, phantoms for the others."""
+    """Photographs for the fundus recipe, phantoms for the others."""
     return fundus_store if "fundus" in name else small_store
 
 
@@ -71,18 +75,18 @@ def test_every_recipe_passes_a_dry_run(
     assert not out.exists()
 
 
-def test_every_recipe_trains_a_few_steps_a_stage(name: str, store: Path, tmp_path: Path) -> None:
+def test_every_recipe_trains_a_few_steps_per_stage(name: str, store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     recipe = read_recipe(name)
-    begun = [size for size, entry in recipe.sizes.items() if size <= 16 and entry.fade + entry.stable]
-    short = [f"--set=sizes.{size}.stable=12" for size in begun] + [f"--set=sizes.{size}.fade=12" for size in begun[1:]]
+    sizes = [size for size, entry in recipe.sizes.items() if size <= 16 and entry.fade + entry.stable]
+    short = [f"--set=sizes.{size}.stable=12" for size in sizes] + [f"--set=sizes.{size}.fade=12" for size in sizes[1:]]
     seen = ["--set=watch.times=2", "--set=watch.samples=16"]
     words = ["fit", str(store), "--recipe", name, "--out", str(run), "--size", "16", *SMALL, *short, *seen]
     assert main(words) == 0
     status = json.loads((run / "status.json").read_text())
-    assert (status["state"], status["images"]) == ("finished", 12 * (2 * len(begun) - 1))
+    assert (status["state"], status["images"]) == ("finished", 12 * (2 * len(sizes) - 1))
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert sorted({row["size"] for row in rows}) == begun
+    assert sorted({row["size"] for row in rows}) == sizes
     assert np.isfinite([row[key] for row in rows for key in ("critic_loss", "generator_loss") if key in row]).all()
     batch = load_model(run / "model.safetensors").sample(seeds=range(2))
     assert batch.images.shape == (2, 3 if "fundus" in name else 4, 16, 16)

@@ -1,4 +1,4 @@
-"""From a store to a model: the run folder, resuming, stopping, and what is refused."""
+"""`fit` from a store to a model: run folder, resume, refused requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return run
 
 
-def test_a_run_leaves_what_the_next_reader_needs(finished: Path, small_store: Path) -> None:
+def test_run_folder_is_complete(finished: Path, small_store: Path) -> None:
     status = json.loads((finished / "status.json").read_text())
     assert status["state"] == "finished"
     assert status["images"] == status["total"] == 64 + 64 + 64 + 64
@@ -44,7 +44,7 @@ def test_a_run_leaves_what_the_next_reader_needs(finished: Path, small_store: Pa
     assert (finished / "best.safetensors").is_file()
 
 
-def test_training_moves_every_part_that_it_should(finished: Path, small_store: Path, tmp_path: Path) -> None:
+def test_training_changes_all_networks(finished: Path, small_store: Path, tmp_path: Path) -> None:
     assert main(fit(small_store, tmp_path / "short", "--images", "16")) == 0
     early, late = last_checkpoint(tmp_path / "short"), last_checkpoint(finished)
     parts = ["generator.dense", "generator.blocks.1.refine", "critic.tails.2", "mean.conv"]
@@ -52,9 +52,7 @@ def test_training_moves_every_part_that_it_should(finished: Path, small_store: P
         assert not torch.equal(early[name], late[name]), name
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
-    finished: Path, small_store: Path, tmp_path: Path
-) -> None:
+def test_seed_determines_the_result(finished: Path, small_store: Path, tmp_path: Path) -> None:
     assert main(fit(small_store, tmp_path / "again")) == 0
     assert_same_end(finished, tmp_path / "again")
     assert main(fit(small_store, tmp_path / "other", "--seed", "1")) == 0
@@ -62,9 +60,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(
     assert not torch.equal(last_checkpoint(finished)[name], last_checkpoint(tmp_path / "other")[name])
 
 
-def test_the_command_killed_in_the_middle_ends_in_the_same_bytes(
-    finished: Path, small_store: Path, tmp_path: Path
-) -> None:
+def test_resume_after_a_kill_is_byte_identical(finished: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "napari_pgan"]
     process = subprocess.Popen([*command, *fit(small_store, run)], stderr=subprocess.PIPE)
@@ -90,7 +86,7 @@ def wait_for_images(run: Path, images: int, process: subprocess.Popen[bytes]) ->
     assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over(finished: Path, small_store: Path, tmp_path: Path) -> None:
+def test_damaged_newest_checkpoint_is_skipped(finished: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     newest = sorted((run / "checkpoints").glob("*.safetensors"))[-1]
@@ -101,7 +97,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over(finished: Path, small_store:
     assert_same_end(finished, run)
 
 
-def test_models_without_checkpoints_are_not_trained_over(
+def test_run_without_checkpoints_is_refused(
     finished: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -137,7 +133,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
         assert word in said
 
 
-def test_another_training_into_the_same_folder_is_refused(
+def test_another_training_in_the_same_folder_is_refused(
     finished: Path, small_store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (finished / "model.safetensors").read_bytes()
@@ -146,41 +142,41 @@ def test_another_training_into_the_same_folder_is_refused(
     assert (finished / "model.safetensors").read_bytes() == before
 
 
-def test_a_refused_wish_leaves_the_folder_free(small_store: Path, tmp_path: Path) -> None:
+def test_refused_request_leaves_the_folder_usable(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for wrong in (["--size", "12"], ["--minutes", "nan"], ["--set", "optimizer.betas=[1, 1]"]):
         assert main(["fit", str(small_store), "--out", str(run), *wrong]) == 2
     assert main(fit(small_store, run, "--images", "16")) == 0
 
 
-def test_resume_takes_no_other_options(finished: Path, small_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resume_refuses_other_options(finished: Path, small_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", str(small_store), "--out", str(finished), "--resume", "--images", "900", "--seed", "5"]) == 2
     assert "leave out --images, --seed" in capsys.readouterr().err
     assert main(["fit", str(small_store), "--out", str(finished), "--resume"]) == 0
 
 
-def test_the_recipe_of_a_run_can_be_taken_for_another(finished: Path, small_store: Path, tmp_path: Path) -> None:
+def test_recipe_yaml_of_a_run_is_a_recipe(finished: Path, small_store: Path, tmp_path: Path) -> None:
     command = ["fit", str(small_store), "--recipe", str(finished / "recipe.yaml"), "--size", "16"]
     assert main([*command, "--out", str(tmp_path / "again")]) == 0
     assert_same_end(finished, tmp_path / "again")
 
 
-def test_a_length_is_what_was_asked_for_in_whole_batches(small_store: Path, tmp_path: Path) -> None:
+def test_length_is_rounded_to_whole_batches(small_store: Path, tmp_path: Path) -> None:
     assert main(fit(small_store, tmp_path / "run", "--images", "100")) == 0
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["images"] == status["total"] == 96
 
 
-def test_a_folder_with_other_things_is_left_alone(
+def test_folder_with_other_files_is_refused(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     assert main(fit(small_store, tmp_path)) == 2
-    assert "is no run" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path: Path) -> None:
+def test_training_starts_from_a_model(finished: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(fit(small_store, run, "--init", str(finished / "model.safetensors"), "--images", "8")) == 0
     start, end = load_model(finished / "model.safetensors"), load_model(run / "model.safetensors")
@@ -189,7 +185,7 @@ def test_a_model_can_be_started_from(finished: Path, small_store: Path, tmp_path
     assert moved < 0.2 * fresh
 
 
-def test_a_model_of_fewer_subjects_names_these_alone(
+def test_card_lists_only_the_subjects_used(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"

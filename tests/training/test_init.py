@@ -1,4 +1,4 @@
-"""`fit --init`: what a training takes over from another model, and what it does not disturb."""
+"""`fit --init`: which weights a training takes over from another model."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ from napari_pgan.model import (
 from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import Store, create_store, open_store
 from napari_pgan.training.architecture import plan_architecture
-from napari_pgan.training.graft import start_from
-from napari_pgan.training.init import Start, plan_start
+from napari_pgan.training.init import Start, plan_start, transfer_weights
 from napari_pgan.training.recipe import Network, Recipe, Size, read_recipe
 from napari_pgan.training.trainer import Trainer
 
@@ -54,7 +53,7 @@ def model_file(
     critic: bool = True,
     **changed: object,
 ) -> Path:
-    """A model whose every weight is drawn at random, biases too."""
+    """A model with random weights and biases."""
     a = Architecture((4, 4), (12, 12, 8), Encoding(channels, kind).channel_count, 10, len(conditions))  # type: ignore[arg-type]
     a = replace(a, **changed)  # type: ignore[arg-type]
     card = Card("old", a, channels, Grid(a.shape(a.stages - 1)), kind, conditions=conditions)  # type: ignore[arg-type]
@@ -76,7 +75,7 @@ def started(
     kind: str = "onehot",
     conditions: tuple[Condition, ...] = (),
 ) -> tuple[Trainer, Start]:
-    """A trainer that has just begun from a model."""
+    """A trainer right after the transfer from a model."""
     recipe = recipe or a_recipe()
     n, encoding = recipe.network, Encoding(channels, kind)  # type: ignore[arg-type]
     a = Architecture(
@@ -85,7 +84,7 @@ def started(
     )  # fmt: skip
     start = plan_start(path, a, encoding, conditions)
     trainer = Trainer(recipe, a, encoding, "cpu")
-    start_from(trainer, start)
+    transfer_weights(trainer, start)
     return trainer, start
 
 
@@ -102,38 +101,38 @@ def assert_alike(a: torch.Tensor, b: torch.Tensor, share: float = 1e-5) -> None:
 
 
 @pytest.mark.parametrize("equalized", [True, False])
-def test_the_same_networks_go_on_exactly_where_they_stood(equalized: bool, tmp_path: Path) -> None:
-    path = model_file(tmp_path / "m.safetensors", equalized=False)  # weights mean the same, however they are scaled
+def test_equal_networks_are_transferred_exactly(equalized: bool, tmp_path: Path) -> None:
+    path = model_file(tmp_path / "m.safetensors", equalized=False)  # the effective weights do not depend on it
     trainer, start = started(path, a_recipe(equalized=equalized))
     old, critic = load_model(path).generator, read_critic(path)
     assert critic is not None
     x = images(7)
     with torch.no_grad():
-        for network in (trainer.generator, trainer.mean):
+        for network in (trainer.generator, trainer.ema):
             assert_alike(network(latents()), old(latents()))
         assert_alike(trainer.critic(x, 2), critic(x, 2))
     assert start.grown == 2
-    assert "sizes up to 16×16" in start.line
-    assert start.line.endswith("fresh: nothing")
+    assert "sizes up to 16×16" in start.summary
+    assert start.summary.endswith("fresh: nothing")
 
 
-def test_channels_are_found_by_what_they_mean(tmp_path: Path) -> None:
+def test_channels_are_matched_by_meaning(tmp_path: Path) -> None:
     there = Channels(("FLAIR", "T1", "pd"), (Label(9, "Rim", RED), Label(2, "swelling", RED), Label(1, "vessel", RED)))
     path = model_file(tmp_path / "m.safetensors", there)
     trainer, start = started(path, channels=Channels(HERE.modalities, (*HERE.labels[1:], Label(5, "cyst", RED))))
-    # t1 and flair by name, rim by name in spite of its value, oedema by its value, and the rest is new
+    # t1 and flair by name, rim by name despite its other value, oedema by value; the others are new
     assert start.channels == (1, None, None, 0, 4, 3, None)
-    assert "oedema (there swelling)" in start.line
-    assert "fresh: t1ce, t2, cyst" in start.line
+    assert "oedema (there swelling)" in start.summary
+    assert "fresh: t1ce, t2, cyst" in start.summary
     with torch.no_grad():
         old, new = load_model(path).generator(latents()), trainer.generator(latents())
     assert_alike(new[:, [0, 3, 4, 5]], old[:, [1, 0, 4, 3]])
-    for fresh in (1, 2):  # a modality that was never seen looks like those that were
+    for fresh in (1, 2):  # a new modality is the mean of the known ones
         assert_alike(new[:, fresh], old[:, :2].mean(1))
-    assert (new[:, 6] == -1).all()  # and what was never drawn is nowhere
+    assert (new[:, 6] == -1).all()  # a new label is background
 
 
-def test_the_critic_does_not_see_a_new_channel_yet_but_can_learn_to(tmp_path: Path) -> None:
+def test_critic_ignores_a_new_channel_but_can_learn_it(tmp_path: Path) -> None:
     three = Channels(HERE.modalities[:3], HERE.labels)
     path = model_file(tmp_path / "m.safetensors", three)
     trainer, _ = started(path)
@@ -150,7 +149,7 @@ def test_the_critic_does_not_see_a_new_channel_yet_but_can_learn_to(tmp_path: Pa
     assert gradient[:, 3].abs().max() > 0.01 * gradient.abs().max()
 
 
-def test_a_channel_that_is_gone_counts_as_background(tmp_path: Path) -> None:
+def test_missing_channel_counts_as_background(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors")
     trainer, _ = started(path, channels=Channels(("t2",), HERE.labels[:1]))
     critic, x = read_critic(path), images(2)
@@ -161,7 +160,7 @@ def test_a_channel_that_is_gone_counts_as_background(tmp_path: Path) -> None:
         assert_alike(trainer.critic(x, 2), critic(before, 2))
 
 
-def test_grey_labels_are_taken_over_only_where_their_levels_mean_the_same(tmp_path: Path) -> None:
+def test_grey_labels_match_only_if_all_labels_do(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors", kind="grey")
     assert started(path, kind="grey")[1].channels == (0, 1, 2, 3, 4)
     fewer = Channels(HERE.modalities, HERE.labels[:2])
@@ -169,7 +168,7 @@ def test_grey_labels_are_taken_over_only_where_their_levels_mean_the_same(tmp_pa
     assert started(path)[1].channels == (0, 1, 2, 3, None, None, None)
 
 
-def test_more_numbers_in_the_latent_change_nothing_at_first(tmp_path: Path) -> None:
+def test_larger_latent_changes_nothing_at_first(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors", sphere=False)
     trainer, _ = started(path, a_recipe(latent=16, sphere=False))
     z = latents(16, 16)
@@ -181,7 +180,7 @@ def test_more_numbers_in_the_latent_change_nothing_at_first(tmp_path: Path) -> N
     assert gradient[:, 10:].abs().max() > 0.01 * gradient.abs().max()
 
 
-def test_fewer_numbers_in_the_latent_move_the_first_map_as_much(tmp_path: Path) -> None:
+def test_smaller_latent_keeps_the_spread_of_the_first_map(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors", latent=40, pixelnorm=False)
     trainer, _ = started(path, a_recipe(latent=10, pixelnorm=False))
     old = load_model(path).generator
@@ -191,31 +190,31 @@ def test_fewer_numbers_in_the_latent_move_the_first_map_as_much(tmp_path: Path) 
     assert spread[0] == pytest.approx(float(spread[1]), rel=0.1)
 
 
-def test_conditions_of_the_same_name_are_kept_and_new_ones_have_no_say_yet(tmp_path: Path) -> None:
+def test_known_conditions_are_kept_and_new_ones_have_no_effect(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors", conditions=(SLOPE, POSITION))
     trainer, _ = started(path, conditions=(POSITION, Condition("age", range=(0.0, 90.0))))
-    told, critic, x = torch.linspace(-1, 1, 16)[:, None], read_critic(path), images(7)
+    values, critic, x = torch.linspace(-1, 1, 16)[:, None], read_critic(path), images(7)
     assert critic is not None
     nothing = torch.zeros(16, 1)
     with torch.no_grad():
-        old = load_model(path).generator(latents(), conditions=torch.cat([nothing, told], 1))
+        old = load_model(path).generator(latents(), conditions=torch.cat([nothing, values], 1))
         for other in (nothing, nothing + 1):
-            assert_alike(trainer.generator(latents(), conditions=torch.cat([told, other], 1)), old)
-            scored = trainer.critic(x, 2, conditions=torch.cat([told, other], 1)[:8])
-            assert_alike(scored, critic(x, 2, conditions=torch.cat([nothing, told], 1)[:8]))
+            assert_alike(trainer.generator(latents(), conditions=torch.cat([values, other], 1)), old)
+            scored = trainer.critic(x, 2, conditions=torch.cat([values, other], 1)[:8])
+            assert_alike(scored, critic(x, 2, conditions=torch.cat([nothing, values], 1)[:8]))
 
 
-def test_other_widths_are_taken_over_as_far_as_they_agree(tmp_path: Path) -> None:
+def test_stages_of_equal_width_are_taken_over(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors")
     trainer, start = started(path, a_recipe((12, 12, 6, 6)))
     assert start.grown == 1
-    assert "sizes up to 8×8" in start.line
-    assert "fresh: sizes from 16×16" in start.line
+    assert "sizes up to 8×8" in start.summary
+    assert "fresh: sizes from 16×16" in start.summary
     with torch.no_grad():
         assert_alike(trainer.generator(latents(), 1), load_model(path).generator(latents(), 1))
 
 
-def test_a_larger_model_lends_its_lower_stages(tmp_path: Path) -> None:
+def test_lower_stages_of_a_larger_model_are_taken_over(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors")
     trainer, start = started(path, a_recipe((12, 12)))
     assert start.grown == 1
@@ -223,10 +222,10 @@ def test_a_larger_model_lends_its_lower_stages(tmp_path: Path) -> None:
         assert_alike(trainer.generator(latents()), load_model(path).generate(latents(), stage=1))
 
 
-def test_a_file_without_a_critic_says_that_it_starts_fresh(tmp_path: Path) -> None:
+def test_file_without_critic_leaves_a_new_one(tmp_path: Path) -> None:
     path = model_file(tmp_path / "m.safetensors", critic=False)
     trainer, start = started(path)
-    assert "fresh: the critic" in start.line
+    assert "fresh: the critic" in start.summary
     untouched = Trainer(a_recipe(), trainer.architecture, trainer.encoding, "cpu").critic
     torch.testing.assert_close(trainer.critic.state_dict(), untouched.state_dict())
 
@@ -234,14 +233,14 @@ def test_a_file_without_a_critic_says_that_it_starts_fresh(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "recipe", "channels", "words"),
     [
-        ({"base": (4, 5)}, a_recipe(), HERE, ["from 4×5 pixels", "from 4×4"]),
-        ({"base": (4, 4, 4)}, a_recipe(), HERE, ["from 4×4×4 pixels", "from 4×4"]),
+        ({"base": (4, 5)}, a_recipe(), HERE, ["4×5 pixels", "4×4"]),
+        ({"base": (4, 4, 4)}, a_recipe(), HERE, ["4×4×4 pixels", "4×4"]),
         ({"pixelnorm": False}, a_recipe(), HERE, ["network.pixelnorm=false"]),
         ({}, a_recipe((6, 12, 8)), HERE, ["12 feature maps", "sizes.4.width=12, sizes.8.width=12, sizes.16.width=8"]),
         ({}, a_recipe(), Channels(("ct",)), ["t1, t1ce, t2, flair, core, oedema, rim", "without --init"]),
     ],
 )
-def test_what_cannot_be_taken_over_is_one_sentence(
+def test_model_that_does_not_fit_is_refused_in_one_sentence(
     changed: dict[str, object], recipe: Recipe, channels: Channels, words: list[str], tmp_path: Path
 ) -> None:
     path = model_file(tmp_path / "m.safetensors", **changed)  # type: ignore[arg-type]
@@ -266,7 +265,7 @@ def fit(store: Path, out: Path, size: int, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def grown(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 16² on three of the four modalities."""
+    """A run up to size 16 with three of the four modalities."""
     folder = tmp_path_factory.mktemp("init")
     store = open_store(small_store)
     fewer = replace_channels(
@@ -277,7 +276,7 @@ def grown(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def replace_channels(store: Store, path: Path, channels: Channels) -> Path:
-    """A store of the same subjects with other channels, the first ones of what they have."""
+    """A store of the same subjects with fewer channels."""
     writer = create_store(path, name="fewer", channels=channels, grid=store.grid, intensity={})
     for key in store.keys():  # noqa: SIM118  not a dict
         subject = store.subject(key)
@@ -294,12 +293,12 @@ def sizes_seen(run: Path) -> list[tuple[int, float]]:
     return [(row["size"], row["alpha"]) for row in rows]
 
 
-def test_a_grown_model_does_not_grow_again_but_goes_on_to_the_next_size(
+def test_training_from_a_model_starts_at_its_last_size(
     grown: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init = ["--init", str(grown)]
     assert main(fit(small_store, tmp_path / "run", 32, *init, "--dry-run")) == 0
-    planned = "".join(capsys.readouterr().out.split())  # lines are broken to the width of a terminal
+    planned = "".join(capsys.readouterr().out.split())  # lines are wrapped
     assert f"starting from {grown / 'best.safetensors'}, the best model of that run".replace(" ", "") in planned
     assert "inall192images" in planned
     assert main(fit(small_store, tmp_path / "run", 32, *init)) == 0
@@ -315,7 +314,7 @@ def test_a_grown_model_does_not_grow_again_but_goes_on_to_the_next_size(
 
 
 @pytest.mark.slow
-def test_a_run_that_began_from_a_model_resumes_in_the_same_bytes(
+def test_resume_after_init_is_byte_identical(
     grown: Path, small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     init = ["--init", str(grown / "model.safetensors")]
@@ -324,7 +323,7 @@ def test_a_run_that_began_from_a_model_resumes_in_the_same_bytes(
     checkpoints = sorted((tmp_path / "cut" / "checkpoints").iterdir())
     whole = load_file(checkpoints[-1])
     checkpoints[-1].unlink()
-    assert main(fit(small_store, tmp_path / "cut", 32, *init)) == 0  # the same command goes on
+    assert main(fit(small_store, tmp_path / "cut", 32, *init)) == 0  # the same command continues
     again = load_file(checkpoints[-1])
     assert whole.keys() == again.keys()
     for name, tensor in whole.items():
@@ -334,22 +333,22 @@ def test_a_run_that_began_from_a_model_resumes_in_the_same_bytes(
         assert main(fit(small_store, tmp_path / "cut", 32, *other)) == 2
         assert capsys.readouterr().err.startswith("Error: ")
     checkpoints[-1].unlink()
-    assert main(["fit", str(small_store), "--out", str(tmp_path / "cut"), "--resume"]) == 0  # needs the model no more
+    assert main(["fit", str(small_store), "--out", str(tmp_path / "cut"), "--resume"]) == 0  # does not need the model
     assert torch.equal(load_file(checkpoints[-1])["generator.dense.weight"], whole["generator.dense.weight"])
 
 
-def test_a_run_without_a_best_model_lends_its_newest(grown: Path, small_store: Path, tmp_path: Path) -> None:
+def test_newest_model_of_a_run_without_a_best_one(grown: Path, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(grown, run)
     (run / "best.safetensors").unlink()
     planned = plan_architecture(small_recipe(), open_store(small_store), 16)
     start = plan_start(run, *planned)
     assert start.path == run / "model.safetensors"
-    assert "the newest model of that run" in start.line
+    assert "the newest model of that run" in start.summary
     (run / "model.safetensors").unlink()
-    with pytest.raises(InputError, match="a run without a model yet"):
+    with pytest.raises(InputError, match="no model yet"):
         plan_start(run, *planned)
-    with pytest.raises(InputError, match="is a folder and no run"):
+    with pytest.raises(InputError, match="not a run folder"):
         plan_start(tmp_path, *planned)
     with pytest.raises(InputError, match="no shipped model 'nobody'"):
         plan_start("nobody", *planned)
@@ -360,14 +359,14 @@ def small_recipe() -> Recipe:
     return read_recipe("default", changes)
 
 
-def test_a_shipped_model_is_known_by_its_name(small_store: Path) -> None:
+def test_shipped_model_by_name(small_store: Path) -> None:
     start = plan_start("default", *plan_architecture(read_recipe("default"), open_store(small_store), 32))
     assert start.path == shipped_models()["default"]
     assert start.grown == 3
     assert all(index is not None for index in start.channels)
 
 
-def test_the_critic_of_a_run_comes_with_its_models_and_scores_as_it_did(grown: Path) -> None:
+def test_exported_critic_scores_as_the_trained_one(grown: Path) -> None:
     newest = load_file(sorted((grown / "checkpoints").iterdir())[-1])
     half = read_critic(grown / "model.safetensors")
     assert half is not None

@@ -1,4 +1,4 @@
-"""Killed from outside at any moment and taken up again, a training ends in the same bytes as one never stopped."""
+"""A training that is killed at any moment and resumed ends in the same bytes as one without interruption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from small_fit import assert_same_end, fit, short
 from napari_pgan.cli.app import main
 
 
-def test_five_kills_at_random_moments_change_nothing(forks: Forks, small_store: Path, tmp_path: Path) -> None:
+def test_five_kills_change_nothing(forks: Forks, small_store: Path, tmp_path: Path) -> None:
     run, plain = tmp_path / "run", tmp_path / "plain"
     assert forks.start(fit(small_store, plain)).wait() == 0
     hit = kill_and_go_on(forks.start, fit(small_store, run), run, 5, random.Random(3))
@@ -24,10 +24,10 @@ def test_five_kills_at_random_moments_change_nothing(forks: Forks, small_store: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["karras2018", "beers2018-mri"])
-def test_published_methods_come_to_the_same_end_too(
+def test_kills_change_nothing_in_published_methods(
     recipe: str, forks: Forks, small_store: Path, tmp_path: Path
 ) -> None:
-    """Alternating updates, penalties in every step, running means by the step or none, optimisers that start anew."""
+    """Alternating updates, penalties in every step, EMA per step or none, optimisers that are reset."""
     first = ("--set=sizes.4.stable=32", "--set=sizes.4.fade=0", "--images", "128")
     run, plain = tmp_path / "run", tmp_path / "plain"
     command, whole = ([recipe if a == "default" else a for a in fit(small_store, out, *first)] for out in (run, plain))
@@ -38,7 +38,7 @@ def test_published_methods_come_to_the_same_end_too(
 
 
 @pytest.mark.slow
-def test_a_hundred_kills_at_random_moments_change_nothing(small_store: Path, tmp_path: Path) -> None:
+def test_a_hundred_kills_change_nothing(small_store: Path, tmp_path: Path) -> None:
     chance, hit, runs = random.Random(0), Counter[str](), 0
     plain = tmp_path / "plain"
     assert Command(fit(small_store, plain)).wait() == 0
@@ -47,13 +47,13 @@ def test_a_hundred_kills_at_random_moments_change_nothing(small_store: Path, tmp
         hit += kill_and_go_on(Command, fit(small_store, run), run, 100 - hit["kills"], chance)
         assert_same_end(plain, run)
         runs += 1
-    print(f"{runs} trainings, each ended as the one that was not killed; {dict(hit)}")
+    print(f"{runs} trainings, all with the same result as without kills; {dict(hit)}")
     assert hit["within a fade-in"] >= 10
     assert hit["within a write"] >= 10
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "stop file"])
-def test_a_stop_in_the_middle_changes_nothing(
+def test_stop_changes_nothing(
     how: signal.Signals | str, forks: Forks, small_store: Path, short_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"

@@ -1,4 +1,4 @@
-"""Augmentation is for the critic's eyes: what it changes must not show in samples."""
+"""Augmentation must not leak into samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENCODING = Encoding(Channels(("t1",), (Label(1, "lesion", "#ff0000"),)))
 
 
 class Squares:
-    """A cohort whose every image is one bright square with its label, in the middle or a pixel beside it."""
+    """A dataset of bright squares with their label, in the middle or one pixel off."""
 
     crisp = False
 
@@ -35,7 +35,7 @@ class Squares:
 
 
 def facts(x: torch.Tensor) -> tuple[float, float, float]:
-    """How far labels lie from the grid's middle (pixels, mean), and mean and spread of the square's brightness."""
+    """Mean distance of labels from the centre (pixels), mean and spread of the brightness of the square."""
     weight = (x[:, 1].clamp(-1, 1) + 1) / 2
     total = weight.sum((1, 2)).clamp(min=1e-6)
     line = torch.arange(8.0) - 3.5
@@ -44,14 +44,14 @@ def facts(x: torch.Tensor) -> tuple[float, float, float]:
     return (row.square() + column.square()).sqrt().mean().item(), bright.mean().item(), bright.std().item()
 
 
-def test_samples_lie_and_shine_as_the_unchanged_reals_do() -> None:
+def test_samples_have_position_and_brightness_of_unchanged_images() -> None:
     sets = ["precision=float32", "network.latent=16", "augment.probability=0.4", "augment.translate=0.25"]
     recipe = read_recipe("demo", [*sets, "augment.gain=0.6", "ema.halflife=1000"])
     cohort, change = Squares(), Augmentation(recipe.augment, 1)
     drawn = change.draw(512, generator_for(1, "test", 0))
     away, _, spread = facts(cohort.images)
     away_changed, _, spread_changed = facts(change(cohort.images, drawn, 0.4))
-    assert away_changed > 1.3 * away  # so that a leak would show
+    assert away_changed > 1.3 * away  # or a leak would not be visible
     assert spread_changed > 2 * spread
 
     trainer = Trainer(recipe, Architecture((4, 4), (16, 16), 2, latent=16), ENCODING, "cpu")
@@ -60,7 +60,7 @@ def test_samples_lie_and_shine_as_the_unchanged_reals_do() -> None:
         trainer.step(Moment(phase, 1.0, step), cohort)  # type: ignore[arg-type]
     with torch.no_grad():
         z = torch.randn(512, 16, generator=torch.Generator().manual_seed(9))
-        away_made, bright_made, spread_made = facts(trainer.mean(z, 1))
-    assert away_made < (away + away_changed) / 2
-    assert spread_made < (spread + spread_changed) / 2
-    assert bright_made == pytest.approx(facts(cohort.images)[1], abs=0.25)  # a small network, trained for seconds
+        away_sample, bright_sample, spread_sample = facts(trainer.ema(z, 1))
+    assert away_sample < (away + away_changed) / 2
+    assert spread_sample < (spread + spread_changed) / 2
+    assert bright_sample == pytest.approx(facts(cohort.images)[1], abs=0.25)  # a small network, trained for seconds

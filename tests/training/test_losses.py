@@ -1,4 +1,4 @@
-"""The losses against values that can be worked out by hand."""
+"""The losses against values computed by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_pgan.training.recipe import read_recipe
 
 
 def linear(slope: float):
-    """A critic whose gradient is known: the same slope in every value."""
+    """A critic with a known gradient: the same slope for every value."""
     return lambda x: slope * x.flatten(1).sum(1)
 
 
@@ -26,7 +26,7 @@ def penalty_of(loss, critic, blend: torch.Tensor) -> torch.Tensor:
     return loss.penalty(critic, x, y, critic(x), critic(y), blend)
 
 
-def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
+def test_gradient_penalty_of_a_linear_critic() -> None:
     loss = WassersteinGP(gradient_weight=10, drift=0)
     blend = torch.rand(4, dtype=torch.float64)
     for slope in (0.1, 1 / math.sqrt(values), 2.0):
@@ -34,7 +34,7 @@ def test_the_gradient_penalty_of_a_linear_critic_is_known() -> None:
         assert penalty_of(loss, linear(slope), blend).item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_wasserstein_loss_is_the_difference_of_the_means_and_the_drift() -> None:
+def test_wasserstein_loss_is_difference_of_means_plus_drift() -> None:
     loss = WassersteinGP(gradient_weight=10, drift=0.001)
     on_real, on_fake = 0.5 * values, -0.25 * values
     scores = linear(1)(real), linear(1)(fake)
@@ -42,7 +42,7 @@ def test_the_wasserstein_loss_is_the_difference_of_the_means_and_the_drift() -> 
     assert loss.generator(*scores).item() == pytest.approx(-on_fake)
 
 
-def test_the_relativistic_loss_is_a_mirror_image() -> None:
+def test_relativistic_losses_are_mirror_images() -> None:
     loss = Relativistic(gamma=1)
     gap = 0.75 * values
     on_real, on_fake = linear(1)(real), linear(1)(fake)
@@ -51,13 +51,13 @@ def test_the_relativistic_loss_is_a_mirror_image() -> None:
     assert loss.critic(on_real, on_real).item() == pytest.approx(math.log(2))
 
 
-def test_zero_centred_penalties_of_a_linear_critic_are_known() -> None:
+def test_zero_centred_penalties_of_a_linear_critic() -> None:
     loss = Relativistic(gamma=3)
     penalty = penalty_of(loss, linear(0.2), torch.zeros(4))
     assert penalty.item() == pytest.approx(3 / 2 * 2 * 0.2**2 * values)
 
 
-def test_the_penalty_can_be_learnt_from() -> None:
+def test_penalty_is_differentiable() -> None:
     weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     for loss in (Relativistic(1.0), WassersteinGP(10, 0.001)):
         blend = torch.full((4,), 0.5, dtype=torch.float64)
@@ -66,7 +66,7 @@ def test_the_penalty_can_be_learnt_from() -> None:
         assert gradient.abs() > 0
 
 
-def test_the_recipe_chooses() -> None:
+def test_recipe_selects_the_loss() -> None:
     plan = read_recipe("default").loss
     modern, paper = make_loss(plan), make_loss(read_recipe("beers2018-mri").loss)
     assert isinstance(modern, Relativistic)

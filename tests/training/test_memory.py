@@ -1,4 +1,4 @@
-"""The memory of a step, known before it is taken."""
+"""The estimated memory of a step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make(size: int, width: int = 16, batch: int = 16, *sets: str) -> tuple[Train
     return Trainer(recipe, a, ENCODING, "cpu"), Phase(stage, size, False, 0, 10**6, batch, 1e-3)
 
 
-def test_the_memory_of_a_step_grows_with_pixels_and_batch() -> None:
+def test_memory_grows_with_pixels_and_batch() -> None:
     small, large = (step_bytes(*make(size, batch=32)) - LIBRARIES for size in (32, 64))
     assert 3.2 < large / small < 4.2
     half = step_bytes(*make(64, batch=16)) - LIBRARIES
@@ -35,7 +35,7 @@ def test_the_memory_of_a_step_grows_with_pixels_and_batch() -> None:
     assert step_bytes(trainer, phase, split=2) - LIBRARIES == pytest.approx(half, rel=0.02)
 
 
-def test_the_walk_without_numbers_finds_what_a_step_really_takes() -> None:
+def test_estimate_agrees_with_the_profiler() -> None:
     trainer, phase = make(64, width=32)
 
     class Reals:
@@ -44,7 +44,7 @@ def test_the_walk_without_numbers_finds_what_a_step_really_takes() -> None:
         def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
             return torch.rand(count, 3, 64, 64), torch.zeros(count, 0)
 
-    trainer.step(Moment(phase, 1.0, 0), Reals())  # type: ignore[arg-type]  so that optimisers have their state
+    trainer.step(Moment(phase, 1.0, 0), Reals())  # type: ignore[arg-type]  creates the state of the optimisers
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         trainer.step(Moment(phase, 1.0, 0), Reals())  # type: ignore[arg-type]
     now = most = 0
@@ -56,19 +56,19 @@ def test_the_walk_without_numbers_finds_what_a_step_really_takes() -> None:
     assert 0.8 * most < step_bytes(trainer, phase) < 1.8 * most + LIBRARIES
 
 
-def test_a_batch_is_halved_until_it_fits() -> None:
+def test_batch_is_halved_until_it_fits() -> None:
     trainer, phase = make(64, batch=16)
     whole, quarter = step_bytes(trainer, phase), step_bytes(trainer, phase, split=4)
     assert micro_batches(trainer, phase, free=2 * whole) == 1
     assert micro_batches(trainer, phase, free=int(quarter / 0.84)) == 4
-    with pytest.raises(InputError, match=r"64 pixels needs about .* even 1 images at a time"):
+    with pytest.raises(InputError, match=r"64 pixels needs about .* with 1 images at a time"):
         micro_batches(trainer, phase, free=2**20)
-    assert micro_batches(trainer, phase) == 1  # this machine has that much
+    assert micro_batches(trainer, phase) == 1  # this machine has enough memory
     assert free_bytes(torch.device("cpu")) > whole
 
 
 @pytest.mark.parametrize(("size", "width", "batch"), [(8, 1, 1), (8, 64, 64), (32, 8, 16), (64, 2, 4), (64, 64, 16)])
-def test_what_is_called_ample_is_more_than_any_step_takes(size: int, width: int, batch: int) -> None:
+def test_ample_bytes_exceed_any_step(size: int, width: int, batch: int) -> None:
     for sets in (["loss.updates=alternating", "loss.kind=wgan-gp"], ["loss.updates=together"]):
         trainer, phase = make(size, width, batch, *sets, "augment.rotate=30")
         fading = replace(phase, fading=True)

@@ -1,4 +1,4 @@
-"""A training that is asked to stop leaves soon and at a checkpoint, whatever it does; a folder has one training."""
+"""Signals and the stop file end a training soon and at a checkpoint; a folder has one training."""
 
 from __future__ import annotations
 
@@ -22,43 +22,43 @@ CODES = {TERM: 143, INT: 130}
 
 
 def signal_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: signal.Signals, call: int) -> list[int]:
-    """Send this process a signal in the middle of the so manieth call of a function; gives the calls that ended."""
-    plain, begun, ended = getattr(owner, name), list[int](), list[int]()
+    """Send this process a signal within the n-th call of a function; returns the calls that completed."""
+    original, started, completed = getattr(owner, name), list[int](), list[int]()
 
     def interrupted(*arguments: Any, **more: Any) -> Any:
-        begun.append(len(begun) + 1)
-        if begun[-1] == call:
+        started.append(len(started) + 1)
+        if started[-1] == call:
             signal.raise_signal(number)
-        result = plain(*arguments, **more)
-        ended.append(begun[-1])
+        result = original(*arguments, **more)
+        completed.append(started[-1])
         return result
 
     monkeypatch.setattr(owner, name, interrupted)
-    return ended
+    return completed
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "call", "number", "broken_off"),
+    ("owner", "name", "call", "number", "is_interrupted"),
     [
         (planning, "open_store", 1, INT, True),
         (session, "calibrate", 1, TERM, True),
-        (session, "make_reals", 2, TERM, True),
+        (session, "RealDataset", 2, TERM, True),
         (Validation, "distance", 1, TERM, True),
         (Validation, "distance", 2, INT, True),
         (recovery, "save_checkpoint", 3, TERM, False),
-        (Trainer, "enter", 3, INT, False),
+        (Trainer, "begin_phase", 3, INT, False),
     ],
 )
-def test_a_signal_ends_what_it_may_and_nothing_else(
-    owner: Any, name: str, call: int, number: signal.Signals, broken_off: bool, small_store: Path, short_run: Path,
+def test_signal_interrupts_only_interruptible_work(
+    owner: Any, name: str, call: int, number: signal.Signals, is_interrupted: bool, small_store: Path, short_run: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     run = tmp_path / "run"
     handlers = [signal.getsignal(n) for n in CODES]
     with pytest.MonkeyPatch.context() as patch:
-        ended = signal_in(patch, owner, name, number, call)
+        completed = signal_in(patch, owner, name, number, call)
         assert main(short(small_store, run)) == CODES[number]
-        assert (call in ended) is not broken_off
+        assert (call in completed) is not is_interrupted
     assert [signal.getsignal(n) for n in CODES] == handlers
     assert not leftovers(run)
     if name != "open_store":
@@ -67,17 +67,15 @@ def test_a_signal_ends_what_it_may_and_nothing_else(
     assert_same_end(short_run, run)
 
 
-def test_a_stop_leaves_the_model_as_it_stands(small_store: Path, tmp_path: Path) -> None:
+def test_stop_writes_the_current_model(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
-        signal_in(patch, recovery, "save_checkpoint", TERM, 5)  # that of image 48, at the last phase's start
+        signal_in(patch, recovery, "save_checkpoint", TERM, 5)  # the one at image 48, where the last phase starts
         assert main(short(small_store, run)) == 143
     assert status_of(run)["images"] == read_card(run / "model.safetensors").training["images"] == 56
 
 
-def test_ctrl_c_twice_ends_it_at_once_and_costs_nothing_but_time(
-    small_store: Path, short_run: Path, tmp_path: Path
-) -> None:
+def test_second_ctrl_c_ends_at_once_without_damage(small_store: Path, short_run: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
 
     def twice(*_: Any) -> None:
@@ -86,13 +84,13 @@ def test_ctrl_c_twice_ends_it_at_once_and_costs_nothing_but_time(
         raise AssertionError("still here")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "enter", twice)
+        patch.setattr(Trainer, "begin_phase", twice)
         assert main(short(small_store, run)) == 130
     assert main(short(small_store, run)) == 0
     assert_same_end(short_run, run)
 
 
-def test_two_trainings_into_one_folder(forks: Forks, small_store: Path, tmp_path: Path) -> None:
+def test_second_training_in_a_folder_is_refused(forks: Forks, small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     first = forks.start(fit(small_store, run, "--images", "100000"))
     until = time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""TensorBoard shows what the run folder holds, whatever happened to the run."""
+"""TensorBoard shows the content of the run folder, whatever happened to the run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shown(board: Any) -> dict[str, list[tuple[int, float]]]:
 
 
 def assert_shows(board: Any, run: Path) -> None:
-    """TensorBoard shows all that the run folder holds, and no more."""
+    """TensorBoard shows exactly the content of the run folder."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     wanted: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
@@ -51,7 +51,7 @@ def assert_shows(board: Any, run: Path) -> None:
     ]
 
 
-def test_a_run_is_mirrored_with_its_losses_distances_and_previews(small_store: Path, tmp_path: Path) -> None:
+def test_losses_distances_and_previews_are_shown(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     assert main(fit(small_store, run, "--tensorboard")) == 0
@@ -60,46 +60,46 @@ def test_a_run_is_mirrored_with_its_losses_distances_and_previews(small_store: P
     assert_shows(board, run)
 
 
-def test_the_same_run_can_be_taken_up_with_it_and_without_it(small_store: Path, tmp_path: Path) -> None:
+def test_sessions_with_and_without_tensorboard(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     assert main(fit(small_store, run)) == 0
     assert not (run / "tensorboard").exists()
-    assert main(fit(small_store, run, "--tensorboard")) == 0  # finished before, so nothing but the board is made
+    assert main(fit(small_store, run, "--tensorboard")) == 0  # the run is finished, so only the board is written
     assert_shows(accumulator(run), run)
     assert main(["fit", str(small_store), "--out", str(run), "--resume", "--tensorboard"]) == 0
 
 
-def test_going_back_to_a_checkpoint_takes_away_what_came_after_it(small_store: Path, tmp_path: Path) -> None:
+def test_return_to_a_checkpoint_removes_later_rows(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     assert main(fit(small_store, run, "--tensorboard")) == 0
-    looking_on = accumulator(run)
+    running = accumulator(run)
     for path in sorted((run / "checkpoints").glob("*.safetensors"))[1:]:
         path.unlink()
     assert main(fit(small_store, run, "--tensorboard")) == 0
     assert_shows(accumulator(run), run)
-    looking_on.Reload()
-    assert_shows(looking_on, run)
+    running.Reload()
+    assert_shows(running, run)
 
 
-def test_every_row_is_there_at_once_so_that_a_kill_loses_none(tmp_path: Path) -> None:
+def test_rows_are_flushed_at_once(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from napari_pgan.training.tensorboard import Board
 
     def write(rows: list[dict[str, Any]], end: str = "") -> None:
         (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + end)
 
-    board = Board(tmp_path)  # never closed while it is looked at
+    board = Board(tmp_path)  # not closed while it is read
     board.update()
     rows = [{"images": 8 * i, "critic_loss": 0.5 + i} for i in range(1, 6)]
     for count in range(1, 6):
-        write(rows[:count], end='{"images": 99')  # another is being written
+        write(rows[:count], end='{"images": 99')  # an incomplete row
         board.update()
         assert shown(accumulator(tmp_path)) == {
             "loss/critic_loss": [(row["images"], row["critic_loss"]) for row in rows[:count]]
         }
-    # a roll-back that writes as many rows as it took away, before anyone looked
+    # a return to a checkpoint that rewrites as many rows before the next update
     rows[3:] = [{"images": 8 * i, "critic_loss": 7.5 + i} for i in range(4, 6)]
     write(rows)
     board.update()
@@ -107,7 +107,7 @@ def test_every_row_is_there_at_once_so_that_a_kill_loses_none(tmp_path: Path) ->
     board.close()
 
 
-def test_where_it_is_not_installed_it_says_what_to_do(
+def test_missing_package_is_reported_with_a_remedy(
     small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

@@ -1,4 +1,4 @@
-"""Left and right: who may be mirrored, and along which axis."""
+"""Mirroring left to right: which cohorts may be mirrored, and along which axis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT = ["--size", "8", "--images", "8", "--set=watch.samples=8", "--set=sizes.4
 def one_bright_pixel(
     folder: Path, orientation: str | None, labels: tuple[str, ...] = (), sided: bool | None = None
 ) -> Store:
-    """A store whose every slice is black but for the pixel (1, 2) of 8 × 8."""
+    """A store of black slices of 8 × 8 pixels, with pixel (1, 2) bright."""
     channels = Channels(("t1",), tuple(Label(i + 1, name, "#ff0000") for i, name in enumerate(labels)))
     writer = create_store(
         folder / "one.zarr", name="one", channels=channels, intensity={},
@@ -41,24 +41,24 @@ def one_bright_pixel(
 
 
 @pytest.mark.parametrize("orientation", ["PL", "AR", "LP", "RS", "IL", "LI"])
-def test_a_mirrored_slice_shows_the_other_side_at_the_same_height_and_depth(orientation: str, tmp_path: Path) -> None:
+def test_mirror_swaps_left_and_right_in_patient_space(orientation: str, tmp_path: Path) -> None:
     store = one_bright_pixel(tmp_path, orientation)
-    reals = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
-    assert len(reals) == 2 * len(RealDataset(store, "train", 8, Encoding(store.channels)))
-    places = []
-    for image in (reals.images[0, 0], reals.images[-1, 0]):
+    dataset = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
+    assert len(dataset) == 2 * len(RealDataset(store, "train", 8, Encoding(store.channels)))
+    positions = []
+    for image in (dataset.images[0, 0], dataset.images[-1, 0]):
         row, column = (int(i) for i in torch.nonzero(image > 0)[0])
-        places.append((store.grid.affine() @ [column, row, 0, 1])[:3])  # right, front, up, in mm
-    (right, *others), (mirrored, *others_mirrored) = places
+        positions.append((store.grid.affine() @ [column, row, 0, 1])[:3])  # right, front, up, in mm
+    (right, *others), (mirrored, *others_mirrored) = positions
     assert right != 0
     assert mirrored == -right
     assert others_mirrored == others
 
 
-def test_a_photograph_is_mirrored_as_one_turns_it(tmp_path: Path) -> None:
+def test_photograph_is_mirrored_along_columns(tmp_path: Path) -> None:
     store = one_bright_pixel(tmp_path, None)
-    reals = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
-    assert torch.nonzero(reals.images[-1, 0] > 0).tolist() == [[1, 5]]
+    dataset = RealDataset(store, "train", 8, Encoding(store.channels), mirror=mirror_axis(MIRROR, store))
+    assert torch.nonzero(dataset.images[-1, 0] > 0).tolist() == [[1, 5]]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_photograph_is_mirrored_as_one_turns_it(tmp_path: Path) -> None:
         ("PL", ("hippocampus_Right",), False, "'hippocampus_Right' on the other side"),
     ],
 )
-def test_where_a_mirror_image_is_none_of_the_cohort_it_is_refused_before_anything_is_written(
+def test_mirror_is_refused_before_anything_is_written(
     orientation: str | None, labels: tuple[str, ...], sided: bool | None, words: str, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -85,18 +85,16 @@ def test_where_a_mirror_image_is_none_of_the_cohort_it_is_refused_before_anythin
         assert words in said[0]
         assert "leave augment.mirror off" in said[0]
     assert not (tmp_path / "run" / "recipe.yaml").exists()
-    assert main([*command, "--dry-run"]) == 0  # without the mirror nothing is amiss
+    assert main([*command, "--dry-run"]) == 0  # without mirroring the request is fine
 
 
-def test_no_word_is_taken_for_a_side_that_only_holds_one(tmp_path: Path) -> None:
+def test_words_that_contain_a_side_are_not_sides(tmp_path: Path) -> None:
     store = one_bright_pixel(tmp_path, "PL", ("bright spot", "leftover"))
     assert mirror_axis(MIRROR, store) == -1
     assert mirror_axis(Augment(), store) is None
 
 
-def test_side_goes_from_the_store_into_the_card_and_is_shown(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sidedness_is_in_the_card_and_shown_by_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one_bright_pixel(tmp_path, "PL", sided=True)
     assert main(["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), *SHORT]) == 0
     model = tmp_path / "run" / "model.safetensors"
@@ -110,30 +108,28 @@ def test_side_goes_from_the_store_into_the_card_and_is_shown(
         assert said.get("card", said)["grid"]["sided"] is True
 
 
-def test_a_run_that_mirrors_stops_once_somebody_says_that_side_matters(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mirroring_run_refuses_a_store_that_became_sided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = one_bright_pixel(tmp_path, "PL")
     command = ["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), *SHORT]
     assert main([*command, "--set", "augment.mirror=true", "--set=sizes.8.batch=4"]) == 0
     extend_store(tmp_path / "one.zarr").set_sided(True)
     said = open_store(tmp_path / "one.zarr")
     assert said.grid.sided is True
-    assert said.fingerprint == store.fingerprint  # it is still the same data
+    assert said.fingerprint == store.fingerprint  # the data are the same
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())
-    newest[-1].unlink()  # so that there is something left to train
+    newest[-1].unlink()  # leaves something to train
     capsys.readouterr()
     assert main(["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), "--resume"]) == 2
     assert "left and right differ" in capsys.readouterr().err
 
 
-def test_a_grid_of_which_nobody_said_anything_is_written_as_ever() -> None:
+def test_grid_without_sidedness_has_no_key() -> None:
     grid = Grid((8, 8), (2.0, 3.0), "PL")
     assert "sided" not in grid.to_dict()
     assert Grid.from_dict(grid.to_dict()).sided is None
     for sided in (True, False):
-        told = Grid((8, 8), (2.0, 3.0), "PL", sided=sided)
-        assert Grid.from_dict(json.loads(json.dumps(told.to_dict()))) == told
-        assert told.at_size((4, 4)).sided is sided
+        grid_sided = Grid((8, 8), (2.0, 3.0), "PL", sided=sided)
+        assert Grid.from_dict(json.loads(json.dumps(grid_sided.to_dict()))) == grid_sided
+        assert grid_sided.at_size((4, 4)).sided is sided
     with pytest.raises(InputError, match="true or false"):
         Grid.from_dict({**grid.to_dict(), "sided": "yes"})

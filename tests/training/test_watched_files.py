@@ -1,4 +1,4 @@
-"""What a watcher of a run can read, and that the docs say all of it."""
+"""The contents of ``metrics.jsonl`` and ``status.json``, and their documentation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rows_of(run: Path) -> list[dict[str, object]]:
 
 
 def documented(heading: str) -> set[str]:
-    """The fields in the first column of a table of the docs."""
+    """The fields in the first column of a table in the docs."""
     section = DOCS.read_text("utf-8").partition(f"### `{heading}`")[2].partition("\n### ")[0]
     firsts = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
     return {name for first in firsts for name in re.findall(r"`(\w+)`", first)}
@@ -43,7 +43,7 @@ def test_every_field_is_documented(run: Path) -> None:
     assert set(status) | {"reason"} == documented("status.json")
 
 
-def test_the_status_says_how_and_where_it_trains(run: Path) -> None:
+def test_status_describes_the_training(run: Path) -> None:
     status = json.loads((run / "status.json").read_text())
     assert (status["state"], status["images"], status["total"]) == ("finished", 120, 120)
     assert (status["device"], status["split"], status["retreats"]) == ("cpu", 1, [])
@@ -51,7 +51,7 @@ def test_the_status_says_how_and_where_it_trains(run: Path) -> None:
     assert status["seconds_left"] == 0
 
 
-def test_rows_follow_the_schedule_and_the_augmentation(run: Path) -> None:
+def test_rows_follow_schedule_and_augmentation(run: Path) -> None:
     rows = [row for row in rows_of(run) if "critic_loss" in row]
     assert {row["learning_rate"] for row in rows} == {0.01}
     fading = [row for row in rows if 40 < row["images"] < 80]

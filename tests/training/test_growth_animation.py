@@ -1,4 +1,4 @@
-"""Previews of the same latents through all stages, and what is made of them."""
+"""Previews of a run, and the animation and picture made of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from napari_pgan.samples.sheet import lay_out, write_sheet
 from napari_pgan.schema import Channels, Label
 from napari_pgan.training.growth_animation import (
     caption,
-    cut_previews,
     last_of_each_size,
     most_labelled,
     preview_name,
     preview_note,
     read_previews,
+    remove_previews_after,
     stages_picture,
     write_growth,
 )
@@ -64,7 +64,7 @@ def pauses_of(path: Path) -> list[int]:
         return [frame.info["duration"] for frame in ImageSequence.Iterator(film)]
 
 
-def test_the_animation_has_a_frame_a_preview_all_of_one_size_and_dwells_on_the_end(grown: Path) -> None:
+def test_animation_has_a_frame_per_preview_and_pauses_at_the_end(grown: Path) -> None:
     write_growth(grown)
     frames, pauses = frames_of(grown / "growth.gif"), pauses_of(grown / "growth.gif")
     assert len(frames) == 5
@@ -72,7 +72,7 @@ def test_the_animation_has_a_frame_a_preview_all_of_one_size_and_dwells_on_the_e
     assert pauses[-1] >= 5 * max(pauses[1:-1])
 
 
-def test_an_image_is_enlarged_by_repeating_its_pixels(grown: Path) -> None:
+def test_images_are_enlarged_by_repeating_pixels(grown: Path) -> None:
     write_growth(grown)
     first = frames_of(grown / "growth.gif")[0]
     pictures, _ = noise(100, 8)
@@ -86,7 +86,7 @@ def test_an_image_is_enlarged_by_repeating_its_pixels(grown: Path) -> None:
     assert len(found) == 1
 
 
-def test_rare_colours_of_labels_survive_the_palette(tmp_path: Path) -> None:
+def test_palette_keeps_rare_label_colours(tmp_path: Path) -> None:
     for images, size in ((1, 8), (2, 16), (3, 32)):
         pictures, labels = noise(images, size)
         labels[0, 5, 5] = 1
@@ -97,7 +97,7 @@ def test_rare_colours_of_labels_survive_the_palette(tmp_path: Path) -> None:
     assert (abs(picture - (0x4D, 0xAF, 0x4A)).max(axis=-1) < 12).sum() >= 10  # the contour of one enlarged pixel
 
 
-def test_the_picture_shows_the_last_preview_of_each_size(grown: Path) -> None:
+def test_picture_shows_the_last_preview_of_each_size(grown: Path) -> None:
     previews = read_previews(grown)
     assert [(p.images, p.size) for p in last_of_each_size(previews)] == [(200, 8), (300, 16), (500, 32)]
     page = np.asarray(stages_picture(previews)).astype(int)
@@ -107,11 +107,11 @@ def test_the_picture_shows_the_last_preview_of_each_size(grown: Path) -> None:
     assert abs(page[46 : 46 + CELL, left : left + CELL, 0] - wanted).max() == 0
 
 
-def test_a_heavy_animation_is_thinned_but_keeps_the_first_and_the_end_of_each_size(
+def test_large_animation_drops_frames_but_not_the_last_of_each_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for k in range(12):
-        add_preview(tmp_path, 1000 * k, *noise(k, 8 if k < 3 else 64))  # noise is what compresses least
+        add_preview(tmp_path, 1000 * k, *noise(k, 8 if k < 3 else 64))  # noise hardly compresses
     write_growth(tmp_path)
     heavy, frames = (tmp_path / "growth.gif").stat().st_size, frames_of(tmp_path / "growth.gif")
     assert len(frames) == 12
@@ -124,7 +124,7 @@ def test_a_heavy_animation_is_thinned_but_keeps_the_first_and_the_end_of_each_si
     assert all(frames[k].tobytes() in fewer for k in (0, 2, 11))
 
 
-def test_the_latents_that_are_shown_are_those_with_most_to_see(tmp_path: Path) -> None:
+def test_latents_with_the_largest_labels_are_shown(tmp_path: Path) -> None:
     pictures, labels = noise(1, 16)
     for latent, extent in ((2, 3), (5, 9), (6, 1)):
         labels[latent, :extent, :extent] = 4
@@ -135,27 +135,27 @@ def test_the_latents_that_are_shown_are_those_with_most_to_see(tmp_path: Path) -
     assert most_labelled(preview, 5) == [0, 1, 2, 5, 6]
 
 
-def test_other_pictures_and_half_written_ones_are_no_previews(grown: Path) -> None:
-    write_growth(grown)  # its own picture lies there, too
+def test_other_and_incomplete_pictures_are_skipped(grown: Path) -> None:
+    write_growth(grown)  # adds another picture
     (grown / "holiday.png").write_bytes((grown / preview_name(100, 8)).read_bytes())
     (grown / preview_name(600, 32)).write_bytes((grown / preview_name(500, 32)).read_bytes()[:40])
     assert [p.images for p in read_previews(grown)] == [100, 200, 300, 400, 500]
 
 
-def test_one_preview_makes_no_growth(tmp_path: Path) -> None:
+def test_one_preview_is_not_animated(tmp_path: Path) -> None:
     add_preview(tmp_path, 100, *noise(0, 8))
     write_growth(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [preview_name(100, 8)]
 
 
-def test_going_back_removes_the_previews_of_what_came_after(grown: Path) -> None:
+def test_previews_after_a_checkpoint_are_removed(grown: Path) -> None:
     write_growth(grown)
-    cut_previews(grown, 300)
+    remove_previews_after(grown, 300)
     assert [p.images for p in read_previews(grown)] == [100, 200, 300]
     assert (grown / "growth.gif").is_file()
 
 
-def test_a_training_shows_every_size_as_it_ended_and_goes_on_without_gaps(small_store: Path, tmp_path: Path) -> None:
+def test_training_writes_a_preview_at_the_end_of_each_size(small_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     small = [f"--set=sizes.{s}.{k}" for s in (4, 8, 16) for k in ("width=4", "batch=4", "fade=16", "stable=16")]
     command = ["fit", str(small_store), "--out", str(run), "--size", "16", *small, "--set=watch.samples=16"]
@@ -166,7 +166,7 @@ def test_a_training_shows_every_size_as_it_ended_and_goes_on_without_gaps(small_
     assert len({preview.layout for preview in previews}) == 1
     assert len(frames_of(run / "preview" / "growth.gif")) == len(previews)
     whole = {path.name: path.read_bytes() for path in (run / "preview").iterdir()}
-    # back to an earlier checkpoint, beside a preview of what was never reached again
+    # return to an earlier checkpoint, with a preview of images that are not reached again
     shutil.copyfile(previews[0].path, run / "preview" / preview_name(90, 16))
     checkpoints = sorted((run / "checkpoints").glob("*.safetensors"))
     for path in checkpoints[1:]:

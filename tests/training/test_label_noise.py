@@ -1,4 +1,4 @@
-"""What the critic sees of masks."""
+"""Smoothing, noise and rounding of label channels."""
 
 from __future__ import annotations
 
@@ -20,35 +20,39 @@ def crisp() -> torch.Tensor:
     return ENCODING.encode(torch.rand(3, 2, 16, 16) * 2 - 1, ENCODING.fractions(labels))
 
 
-def test_nothing_is_done_where_nothing_is_asked(crisp: torch.Tensor) -> None:
-    masks = LabelNoise(Mask(), ENCODING)
-    for changed in (masks.soften(crisp), masks.noisy(crisp, torch.randn(3, 0, 16, 16)), masks.crisp(crisp)):
+def test_default_changes_nothing(crisp: torch.Tensor) -> None:
+    label_noise = LabelNoise(Mask(), ENCODING)
+    for changed in (
+        label_noise.soften(crisp),
+        label_noise.add_noise(crisp, torch.randn(3, 0, 16, 16)),
+        label_noise.crisp(crisp),
+    ):
         assert changed is crisp
 
 
-def test_softened_masks_keep_their_place_and_size(crisp: torch.Tensor) -> None:
+def test_smoothing_keeps_position_and_area(crisp: torch.Tensor) -> None:
     for times in (1, 3):
         soft = LabelNoise(Mask(soften=times), ENCODING).soften(crisp)
         assert torch.equal(soft[:, :2], crisp[:, :2])
         assert len(soft[:, 2:].unique()) > len(crisp[:, 2:].unique())
         assert soft[:, 2:].abs().max() <= 1
-        torch.testing.assert_close(soft[:, 2:].sum((2, 3)), crisp[:, 2:].sum((2, 3)))  # as many pixels, spread out
+        torch.testing.assert_close(soft[:, 2:].sum((2, 3)), crisp[:, 2:].sum((2, 3)))  # the sum stays
     once = ENCODING.decode(LabelNoise(Mask(soften=1), ENCODING).soften(crisp))
     assert (once != ENCODING.decode(crisp)).float().mean() < 0.05
 
 
-def test_noise_is_on_the_masks_alone_and_as_strong_as_asked(crisp: torch.Tensor) -> None:
-    masks = LabelNoise(Mask(noise=0.5), ENCODING)
-    noise = torch.randn(3, masks.noisy_channels, 16, 16)
-    noisy = masks.noisy(crisp, noise)
+def test_noise_changes_only_labels_and_has_the_right_strength(crisp: torch.Tensor) -> None:
+    label_noise = LabelNoise(Mask(noise=0.5), ENCODING)
+    noise = torch.randn(3, label_noise.noisy_channels, 16, 16)
+    noisy = label_noise.add_noise(crisp, noise)
     assert torch.equal(noisy[:, :2], crisp[:, :2])
     torch.testing.assert_close(noisy[:, 2:] - crisp[:, 2:], 0.5 * noise)
 
 
-def test_crisp_masks_decode_alike_and_hand_their_gradient_through(crisp: torch.Tensor) -> None:
-    masks = LabelNoise(Mask(crisp=True), ENCODING)
+def test_rounded_labels_decode_alike_and_pass_the_gradient(crisp: torch.Tensor) -> None:
+    label_noise = LabelNoise(Mask(crisp=True), ENCODING)
     vague = (crisp + 0.4 * torch.randn_like(crisp)).requires_grad_(True)
-    hard = masks.crisp(vague)
+    hard = label_noise.crisp(vague)
     assert torch.equal(ENCODING.decode(hard), ENCODING.decode(vague))
     assert (hard[:, 2:].abs() - 1).abs().max() < 1e-5
     weight = torch.randn_like(hard)
@@ -56,5 +60,5 @@ def test_crisp_masks_decode_alike_and_hand_their_gradient_through(crisp: torch.T
     torch.testing.assert_close(vague.grad, weight)
 
 
-def test_real_masks_are_crisp_already(crisp: torch.Tensor) -> None:
+def test_real_labels_are_unchanged_by_rounding(crisp: torch.Tensor) -> None:
     torch.testing.assert_close(LabelNoise(Mask(crisp=True), ENCODING).crisp(crisp), crisp)
