@@ -12,6 +12,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from napari_pgan.training import recipe
 
@@ -48,11 +49,11 @@ class Augmentation:
         """Random numbers per image."""
         return 4 + self.dimensions + 2 * self.modalities
 
-    def draw(self, n: int, random: torch.Generator) -> torch.Tensor:
+    def draw(self, n: int, random: torch.Generator) -> Tensor:
         """Draw the random numbers (n, K), uniform in 0 to 1, for n images."""
         return torch.rand(n, self.numbers, generator=random)
 
-    def __call__(self, x: torch.Tensor, drawn: torch.Tensor, probability: torch.Tensor | float) -> torch.Tensor:
+    def __call__(self, x: Tensor, drawn: Tensor, probability: Tensor | float) -> Tensor:
         """Augment images (N, C, …) with the random numbers `drawn` (N, K) and a probability (number or 0-d tensor)."""
         if not self.active:
             return x
@@ -63,7 +64,7 @@ class Augmentation:
         x = self._translate(x, shift, probability)
         return self._intensity(x, intensity, probability)
 
-    def _rotate_and_zoom(self, x: torch.Tensor, drawn: torch.Tensor, probability: torch.Tensor | float) -> torch.Tensor:
+    def _rotate_and_zoom(self, x: Tensor, drawn: Tensor, probability: Tensor | float) -> Tensor:
         """Rotate in the plane of the last two axes and zoom, by linear interpolation."""
         n, d = len(x), x.ndim - 2
         changed = drawn[:, 0] < probability
@@ -79,7 +80,7 @@ class Augmentation:
         moved = F.grid_sample(x - _BACKGROUND, grid, align_corners=False) + _BACKGROUND
         return torch.where(changed.reshape(-1, *[1] * (x.ndim - 1)), moved, x)
 
-    def _translate(self, x: torch.Tensor, drawn: torch.Tensor, probability: torch.Tensor | float) -> torch.Tensor:
+    def _translate(self, x: Tensor, drawn: Tensor, probability: Tensor | float) -> Tensor:
         n, spatial = len(x), x.shape[2:]
         reach = [int(side * self.plan.translate) for side in spatial]
         if not any(reach):
@@ -87,14 +88,14 @@ class Augmentation:
         moved = (drawn[:, 0] < probability).long()
         sides = [r for r in reversed(reach) for _ in range(2)]
         padded = F.pad(x, sides, value=_BACKGROUND).movedim(1, -1)  # (N, …, C)
-        index: list[torch.Tensor] = [torch.arange(n, device=x.device).reshape(-1, *[1] * len(spatial))]
+        index: list[Tensor] = [torch.arange(n, device=x.device).reshape(-1, *[1] * len(spatial))]
         for axis, (side, r) in enumerate(zip(spatial, reach, strict=True)):
             shift = moved * ((drawn[:, 1 + axis] * (2 * r + 1)).long() - r)
             line = torch.arange(side, device=x.device)[None] + r + shift[:, None]
             index.append(line.reshape(n, *[side if a == axis else 1 for a in range(len(spatial))]))
         return padded[tuple(index)].movedim(-1, 1)
 
-    def _intensity(self, x: torch.Tensor, drawn: torch.Tensor, probability: torch.Tensor | float) -> torch.Tensor:
+    def _intensity(self, x: Tensor, drawn: Tensor, probability: Tensor | float) -> Tensor:
         n, m = len(x), self.modalities
         changed = drawn[:, :m] < probability
         gain = 1 + changed * self.plan.gain * (2 * drawn[:, m:] - 1)
@@ -104,9 +105,7 @@ class Augmentation:
         return torch.addcmul(gain * -_BACKGROUND + _BACKGROUND, x, gain)
 
 
-def adapt_probability(
-    probability: torch.Tensor, overfit: torch.Tensor, images: int, plan: recipe.Augment
-) -> torch.Tensor:
+def adapt_probability(probability: Tensor, overfit: Tensor, images: int, plan: recipe.Augment) -> Tensor:
     """Return the next probability: higher if the critic distinguishes real from generated images too well, else lower.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +14,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model.model_file import save_tensors
 from napari_pgan.training.trainer import Trainer
 
+T = TypeVar("T")
 _KEY = "napari_pgan_checkpoint"
 _FORMAT = 2
 _KEPT = 3
@@ -102,7 +103,7 @@ def newest_checkpoint(folder: Path) -> int | None:
     return max((int(path.stem) for path in folder.glob(_NAMES)), default=None)
 
 
-def drop_checkpoints_after(folder: Path, seen: int) -> None:
+def remove_checkpoints_after(folder: Path, seen: int) -> None:
     """Remove the checkpoints of more than `seen` images, since the training took another course from there."""
     for path in sorted(folder.glob(_NAMES), reverse=True):
         if int(path.stem) > seen:
@@ -128,21 +129,17 @@ def _restore(trainer: Trainer, tensors: dict[str, torch.Tensor], steps: dict[str
     trainer.load_state(_under(_TRAINER, tensors))
     trainer.reset_optimizers()
     for name, adam in _optimizers(trainer).items():
-        for key, step in steps.items():
-            owner, index = key.rsplit(".", 1)
-            if owner != name:
-                continue
-            parameter = adam.param_groups[0]["params"][int(index)]
-            like = {"device": parameter.device, "memory_format": torch.preserve_format}
+        for index, step in _under(f"{name}.", steps).items():
+            parameter, state = adam.param_groups[0]["params"][int(index)], _under(f"{name}.{index}.", tensors)
             adam.state[parameter] = {
                 "step": torch.tensor(float(step), device=parameter.device if parameter.is_cuda else None),
-                "exp_avg": torch.empty_like(parameter, **like).copy_(tensors[f"{key}.exp_avg"]),
-                "exp_avg_sq": torch.empty_like(parameter, **like).copy_(tensors[f"{key}.exp_avg_sq"]),
+                **{key: torch.empty_like(parameter).copy_(state[key]) for key in ("exp_avg", "exp_avg_sq")},
             }
 
 
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def _under(prefix: str, items: dict[str, T]) -> dict[str, T]:
+    """Return the items whose key has a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in items.items() if k.startswith(prefix)}
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:

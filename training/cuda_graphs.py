@@ -7,12 +7,15 @@ EMA are not captured: they take a launch or two each and need values of the host
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 _EAGER = 3  # updates before the capture, in which libraries choose their algorithms
+Losses = dict[str, Tensor]
 
 
 class CudaGraphs:
@@ -26,8 +29,8 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.active = device.type == "cuda"
-        self._counts: dict[tuple[Any, ...], int] = {}
-        self._captured: dict[tuple[Any, ...], _Captured] = {}
+        self._counts: Counter[tuple[Any, ...]] = Counter()
+        self._captured: dict[tuple[Any, ...], Callable[[Any, float | Tensor], Losses]] = {}
         self._stage = -1
 
     def forget(self) -> None:
@@ -36,57 +39,45 @@ class CudaGraphs:
         self._counts.clear()
 
     def run(
-        self,
-        update: Callable[..., dict[str, torch.Tensor]],
-        draw: Any,
-        stage: int,
-        alpha: float | torch.Tensor,
-        penalized: bool,
+        self, update: Callable[..., Losses], draw: Any, stage: int, alpha: float | Tensor, penalized: bool,
         parameters: list[torch.nn.Parameter],
-    ) -> dict[str, torch.Tensor]:
+    ) -> Losses:  # fmt: skip
         """Run an update: it writes gradients into `parameters` and returns losses."""
         if not self.active:
             return update(draw, stage, alpha, penalized)
         if stage != self._stage:  # an earlier stage does not return
             self.forget()
             self._stage = stage
-        fading = isinstance(alpha, torch.Tensor)
-        key = (update.__name__, fading, penalized, len(draw.real))
-        self._counts[key] = self._counts.get(key, 0) + 1
+        key = (update.__name__, isinstance(alpha, Tensor), penalized, len(draw.real))
+        self._counts[key] += 1
         if self._counts[key] <= _EAGER:
             return update(draw, stage, alpha, penalized)
         if key not in self._captured:
-            self._captured[key] = _Captured(update, draw, stage, alpha, penalized, parameters)
-        return self._captured[key].replay(draw, alpha)
+            self._captured[key] = _capture(update, draw, stage, alpha, penalized, parameters)
+        return self._captured[key](draw, alpha)
 
 
-class _Captured:
-    def __init__(
-        self,
-        update: Callable[..., dict[str, torch.Tensor]],
-        draw: Any,
-        stage: int,
-        alpha: float | torch.Tensor,
-        penalized: bool,
-        parameters: list[torch.nn.Parameter],
-    ) -> None:
-        self._draw = type(draw)(**{name: x.clone() for name, x in draw.tensors().items()})
-        self._alpha = alpha.clone() if isinstance(alpha, torch.Tensor) else alpha
-        self._parameters = parameters
-        for parameter in parameters:
-            parameter.grad = None  # so that the graph allocates the gradients in its own memory
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._losses = update(self._draw, stage, self._alpha, penalized)
-        self._gradients = [parameter.grad for parameter in parameters]
+def _capture(
+    update: Callable[..., Losses], draw: Any, stage: int, alpha: float | Tensor, penalized: bool,
+    parameters: list[torch.nn.Parameter],
+) -> Callable[[Any, float | Tensor], Losses]:  # fmt: skip
+    """Capture an update; returns a function that replays it on other inputs."""
+    fixed_draw = type(draw)(**{name: x.clone() for name, x in draw.tensors().items()})
+    fixed_alpha = alpha.clone() if isinstance(alpha, Tensor) else alpha
+    for parameter in parameters:
+        parameter.grad = None  # so that the graph allocates the gradients in its own memory
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        losses = update(fixed_draw, stage, fixed_alpha, penalized)
+    gradients = [parameter.grad for parameter in parameters]
 
-    def replay(self, draw: Any, alpha: float | torch.Tensor) -> dict[str, torch.Tensor]:
-        fixed = self._draw.tensors()
-        names = list(fixed)
-        torch._foreach_copy_([fixed[name] for name in names], [draw.tensors()[name] for name in names])
-        if isinstance(self._alpha, torch.Tensor):
-            self._alpha.copy_(torch.as_tensor(alpha))
-        self._graph.replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
+    def replay(draw: Any, alpha: float | Tensor) -> Losses:
+        torch._foreach_copy_(list(fixed_draw.tensors().values()), list(draw.tensors().values()))
+        if isinstance(fixed_alpha, Tensor):
+            fixed_alpha.copy_(torch.as_tensor(alpha))
+        graph.replay()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        return {name: value.detach().clone() for name, value in self._losses.items()}
+        return {name: value.detach().clone() for name, value in losses.items()}
+
+    return replay

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Condition, Encoding
-from napari_pgan.store import Slices, Store
+from napari_pgan.store import Store
 from napari_pgan.training.device import free_bytes, to_device
 from napari_pgan.training.randomness import generator_for
 
@@ -29,16 +30,16 @@ class Dataset:
 
     crisp = False  # whether all label channels are exactly ±1
 
-    def __init__(self, images: torch.Tensor, conditions: torch.Tensor, device: torch.device | str = "cpu") -> None:
+    def __init__(self, images: Tensor, conditions: Tensor, device: torch.device | str = "cpu") -> None:
         self.images, self.conditions, self.device = images, conditions, torch.device(device)
-        self._orders: dict[tuple[int, int], torch.Tensor] = {}
+        self._orders: dict[tuple[int, int], Tensor] = {}
         if self.device.type != "cpu" and images.nbytes < _SHARE * free_bytes(self.device):
             self.images = images.to(self.device)
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, seen: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self, seen: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
         """Return the next images after `seen`, (count, C, …) in float32, and their conditions.
 
         The order within an epoch is drawn from seed and epoch, so it is a function of the images seen.
@@ -51,7 +52,7 @@ class Dataset:
         images = self.images[to_device(index, self.images.device)]
         return to_device(images, self.device).float(), to_device(self.conditions[index], self.device)
 
-    def _order(self, epoch: int, seed: int) -> torch.Tensor:
+    def _order(self, epoch: int, seed: int) -> Tensor:
         key = (epoch, seed)
         if key not in self._orders:
             if len(self._orders) > 1:
@@ -93,7 +94,7 @@ class RealDataset(Dataset):
         for part in store.iter_slices(split, size):  # one subject in float32 at a time
             images, fractions = torch.from_numpy(part.images), torch.from_numpy(part.labels)
             channels.append(encoding.encode(images, fractions).half())
-            encoded_parts.append(_encode_conditions(part, conditions))
+            encoded_parts.append(encode_positions(part.position, conditions))
             subjects.append(part.subject)
         if not channels:
             raise InputError(f"the store has no slices in the split {split!r}; prepare it with another --split")
@@ -106,8 +107,7 @@ class RealDataset(Dataset):
         self.subjects: np.ndarray = np.concatenate(subjects)
 
 
-def _encode_conditions(part: Slices, conditions: tuple[Condition, ...]) -> torch.Tensor:
-    """Return the conditions of each slice, (N, K)."""
-    sources = {"slice_position": part.position}
-    rows = [[x for c in conditions for x in c.encode(float(sources[c.name][i]))] for i in range(len(part.images))]
-    return torch.tensor(rows, dtype=torch.float32).reshape(len(part.images), -1)
+def encode_positions(positions: np.ndarray, conditions: tuple[Condition, ...]) -> Tensor:
+    """Return the conditions (N, K) of slices, from their positions: ``slice_position`` is the only condition."""
+    rows = [[x for c in conditions for x in c.encode(float(position))] for position in positions]
+    return torch.tensor(rows, dtype=torch.float32).reshape(len(positions), -1)

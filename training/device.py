@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch import Tensor
 
 from napari_pgan.errors import InputError
 from napari_pgan.model.precision import has_bf16
@@ -35,7 +36,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def to_device(x: torch.Tensor, device: torch.device) -> torch.Tensor:
+def to_device(x: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device, without waiting for computations there."""
     if device.type == "cuda" and x.device.type == "cpu":
         return x.pin_memory().to(device, non_blocking=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from napari_pgan import __version__
-from napari_pgan.model import Architecture, Card, Condition, Critic, Encoding, Generator, write_model
+from napari_pgan.model import Card, Condition, Critic, Generator, write_model
 from napari_pgan.model.refit import refit_lower_heads, store_mean_map
 from napari_pgan.store import Store
+from napari_pgan.training.run_folder import RunPlan
 from napari_pgan.training.schedule import Moment
 from napari_pgan.training.trainer import Trainer
 
@@ -36,53 +37,42 @@ def truncate_network(network: Network, stage: int) -> Network:
     return copied.eval().requires_grad_(False)
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a model's card says about its origin.
+def export_model(
+    path: Path,
+    trainer: Trainer,
+    moment: Moment,
+    plan: RunPlan,
+    store: Store,
+    conditions: tuple[Condition, ...],
+    measures: Mapping[str, Any],
+) -> None:
+    """Write the EMA generator, with its mean first feature map and refitted lower heads, the critic and the card.
 
     Parameters
     ----------
-    store
-        The cohort.
-    encoding, conditions
-        Of the model.
-    name, licence
-        Of the model.
-    started_from
-        The identity of the model that the training started from, if any.
+    path
+        The model file.
+    trainer, moment
+        What to export, and the position in the training.
+    plan, store, conditions
+        Of the training.
+    measures
+        For the card.
     """
-
-    store: Store
-    encoding: Encoding
-    conditions: tuple[Condition, ...]
-    name: str
-    licence: str
-    started_from: str | None = None
-
-
-def export_model(path: Path, trainer: Trainer, moment: Moment, origin: Origin, measures: Mapping[str, Any]) -> None:
-    """Write the EMA generator, with its mean first feature map and refitted lower heads, the critic and the card."""
-    stage = shown_stage(moment)
+    stage, encoding = shown_stage(moment), trainer.encoding
     generator = truncate_network(trainer.ema, stage)
-    encoding = origin.encoding
     with torch.random.fork_rng(devices=[]):
         store_mean_map(generator)
         refit_lower_heads(generator, label_channels=encoding.label_count if encoding.kind == "onehot" else 0)
-    card = make_card(generator.architecture, trainer, origin, measures)
-    write_model(path, card, generator, truncate_network(trainer.critic, stage))
-
-
-def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, measures: Mapping[str, Any]) -> Card:
-    """Return the card of a model."""
-    store, encoding = origin.store, origin.encoding
-    return Card(
-        name=origin.name,
-        architecture=architecture,
+    shape = generator.architecture.shape(stage)
+    card = Card(
+        name=f"{store.name} {max(shape)}",
+        architecture=generator.architecture,
         channels=encoding.channels,
-        grid=store.grid.at_size(architecture.shape(architecture.stages - 1)),
+        grid=store.grid.at_size(shape),
         encoding=encoding.kind,
         intensity=copy.deepcopy(dict(store.intensity)),
-        conditions=origin.conditions,
+        conditions=conditions,
         training={
             "recipe": trainer.recipe.to_dict(),
             "images": trainer.seen,
@@ -90,9 +80,10 @@ def make_card(architecture: Architecture, trainer: Trainer, origin: Origin, meas
             "subjects": store.counts(),
             "subject_hashes": store.keys("train"),
             "code_version": __version__,
-            "started_from": origin.started_from,
+            "started_from": plan.init,
             "date": datetime.date.today().isoformat(),
             "measures": dict(measures),
         },
-        licence=origin.licence,
+        licence=plan.licence,
     )
+    write_model(path, card, generator, truncate_network(trainer.critic, stage))

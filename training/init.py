@@ -16,16 +16,7 @@ from typing import cast
 import torch
 
 from napari_pgan.errors import InputError
-from napari_pgan.model import (
-    Architecture,
-    Condition,
-    Critic,
-    Encoding,
-    Generator,
-    find_model,
-    read_critic,
-    read_model,
-)
+from napari_pgan.model import Architecture, Condition, Critic, Encoding, Generator, find_model, read_critic, read_model
 from napari_pgan.model.layers import Conv, Dense
 from napari_pgan.model.model_file import holds_critic, identity
 from napari_pgan.training.run_folder import Run
@@ -222,20 +213,14 @@ def _transfer_generator(new: Generator, old: Generator, start: Start) -> None:
     from_conditions = _pick(dense, [None if i is None else old_latent + i for i in start.conditions])
     _set(new.dense, torch.cat([from_latent, from_conditions], dim=1), old.dense.bias)
     _copy(new.conv, old.conv)
-    for mine, theirs in list(zip(new.blocks, old.blocks, strict=False))[: start.grown]:
-        for part in ("grow", "refine"):
-            _copy(getattr(mine, part), getattr(theirs, part))
+    _copy_blocks(new, old, start, ("grow", "refine"))
     for mine, theirs in list(zip(new.heads, old.heads, strict=False))[: start.grown + 1]:
         _transfer_head(cast(Conv, mine), cast(Conv, theirs), start)
 
 
 def _transfer_critic(new: Critic, old: Critic, start: Start) -> None:
     """Copy the stages up to `start.grown`."""
-    if (
-        new.images is not None
-        and old.images is not None
-        and new.images.score.weight.shape == old.images.score.weight.shape
-    ):
+    if new.images and old.images and new.images.score.weight.shape == old.images.score.weight.shape:
         _transfer_critic(new.images, old.images, replace(start, channels=start.channels[: start.modalities]))
     dense = old.dense.scaled()
     flat = dense.shape[1] - old.architecture.conditions
@@ -243,9 +228,7 @@ def _transfer_critic(new: Critic, old: Critic, start: Start) -> None:
     _set(new.dense, torch.cat([dense[:, :flat], from_conditions], dim=1), old.dense.bias)
     _copy(new.conv, old.conv)
     _copy(new.score, old.score)
-    for mine, theirs in list(zip(new.blocks, old.blocks, strict=False))[: start.grown]:
-        for part in ("refine", "shrink"):
-            _copy(getattr(mine, part), getattr(theirs, part))
+    _copy_blocks(new, old, start, ("refine", "shrink"))
     for mine, theirs in list(zip(new.tails, old.tails, strict=False))[: start.grown + 1]:
         _transfer_tail(cast(Conv, mine), cast(Conv, theirs), start)
 
@@ -273,6 +256,12 @@ def _transfer_tail(new: Conv, old: Conv, start: Start) -> None:
     missing = [i for i in range(weight.shape[1]) if i not in start.channels]
     background = weight[:, missing].flatten(1).sum(1) * _BACKGROUND
     _set(new, _pick(weight, start.channels), old.bias + background)
+
+
+def _copy_blocks(new: Generator | Critic, old: Generator | Critic, start: Start, parts: Sequence[str]) -> None:
+    for mine, theirs in list(zip(new.blocks, old.blocks, strict=False))[: start.grown]:
+        for part in parts:
+            _copy(getattr(mine, part), getattr(theirs, part))
 
 
 def _pick(weight: torch.Tensor, columns: Sequence[int | None]) -> torch.Tensor:

@@ -9,6 +9,7 @@ straight-through gradient (Bengio et al. 2013, arXiv:1308.3432).
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from napari_pgan.model import Encoding
 from napari_pgan.model.layers import smoothed
@@ -37,7 +38,7 @@ class LabelNoise:
         """Number of channels that need noise."""
         return self.labels if self.plan.noise else 0
 
-    def soften(self, real: torch.Tensor) -> torch.Tensor:
+    def soften(self, real: Tensor) -> Tensor:
         """Smooth the label channels of real images (N, C, …) with a binomial kernel, as often as the recipe says."""
         if not (self.plan.soften and self.labels):
             return real
@@ -47,14 +48,14 @@ class LabelNoise:
             labels = smoothed(labels)
         return torch.cat([images, labels + _BACKGROUND], dim=1)
 
-    def add_noise(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def add_noise(self, x: Tensor, noise: Tensor) -> Tensor:
         """Add `noise` (N, labels, …) of unit variance to the label channels of x (N, C, …)."""
         if not self.noisy_channels:
             return x
         images, labels = self._split(x)
         return torch.cat([images, labels + self.plan.noise * noise.to(labels)], dim=1)
 
-    def crisp(self, x: torch.Tensor) -> torch.Tensor:
+    def crisp(self, x: Tensor) -> Tensor:
         """Replace the label channels of x (N, C, …) by the labels they decode to; the gradient passes unchanged."""
         if not (self.plan.crisp and self.labels):
             return x
@@ -64,6 +65,6 @@ class LabelNoise:
             step = self._split(hard)[1] - labels
         return torch.cat([images, labels + step], dim=1)
 
-    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         cut = x.shape[1] - self.labels
         return x[:, :cut], x[:, cut:]

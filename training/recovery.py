@@ -8,9 +8,9 @@ from typing import Any
 from napari_pgan.errors import InputError
 from napari_pgan.training.checkpoint import (
     NotFinite,
-    drop_checkpoints_after,
     load_checkpoint,
     newest_checkpoint,
+    remove_checkpoints_after,
     save_checkpoint,
 )
 from napari_pgan.training.eta import Eta
@@ -18,7 +18,7 @@ from napari_pgan.training.growth_animation import remove_previews_after
 from napari_pgan.training.out_of_memory import does_not_fit, free_cache, split_further
 from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.running_means import RunningMeans
-from napari_pgan.training.schedule import Moment, Schedule
+from napari_pgan.training.schedule import Moment
 from napari_pgan.training.snapshots import Snapshots
 from napari_pgan.training.trainer import Trainer
 
@@ -30,7 +30,7 @@ class Recovery:
 
     Parameters
     ----------
-    plan, schedule
+    plan
         Of the training.
     trainer
         Whose state is saved.
@@ -43,17 +43,11 @@ class Recovery:
     """
 
     def __init__(
-        self,
-        plan: RunPlan,
-        schedule: Schedule,
-        trainer: Trainer,
-        run: Run,
-        snapshots: Snapshots,
-        say: Callable[[str], None],
+        self, plan: RunPlan, trainer: Trainer, run: Run, snapshots: Snapshots, say: Callable[[str], None]
     ) -> None:
-        self.plan, self.schedule, self.trainer = plan, schedule, trainer
+        self.plan, self.schedule, self.trainer = plan, plan.schedule(), trainer
         self.run, self.snapshots, self.say = run, snapshots, say
-        self.eta = Eta(schedule, snapshots.images, plan.recipe.watch.samples, [0.0] * len(schedule.phases))
+        self.eta = Eta(self.schedule, snapshots.images, plan.recipe.watch.samples, [0.0] * len(self.schedule.phases))
         self.means = RunningMeans()
         self.last_snapshot = 0  # images seen
         self.seconds = 0.0  # of training, over all sessions
@@ -128,7 +122,7 @@ class Recovery:
         self.retreats = [*retreats, event]  # all of them, even if the loaded checkpoint precedes some
         self._append_event(retreat=len(self.retreats), **event)
         self.save()  # at once, so that a kill does not lose it
-        drop_checkpoints_after(self.run.checkpoints, self.trainer.seen)
+        remove_checkpoints_after(self.run.checkpoints, self.trainer.seen)
         self.say(
             f"{reason}: returning to {self.trainer.seen:,} images with {factor:g} times the learning rate "
             f"({len(self.retreats)} of at most {_RETREATS} times)"

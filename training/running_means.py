@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 class RunningMeans:
@@ -15,9 +16,9 @@ class RunningMeans:
 
     def __init__(self) -> None:
         self.count = 0
-        self._sums: dict[str, torch.Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
 
-    def add(self, losses: dict[str, torch.Tensor]) -> None:
+    def add(self, losses: dict[str, Tensor]) -> None:
         """Add the losses of a step."""
         self.count += 1
         self._sums = {k: v + self._sums[k] if k in self._sums else v.clone() for k, v in losses.items()}

@@ -117,18 +117,13 @@ class Session:
     """
 
     def __init__(
-        self,
-        planning: Planning,
-        plan: RunPlan,
-        trainer: Trainer,
-        run: Run,
-        stop: StopRequests,
+        self, planning: Planning, plan: RunPlan, trainer: Trainer, run: Run, stop: StopRequests,
         say: Callable[[str], None],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.planning, self.plan, self.schedule = planning, plan, plan.schedule()
         self.trainer, self.run, self.stop, self.say = trainer, run, stop, say
         self.snapshots = Snapshots(plan, planning.store, run)
-        self.recovery = Recovery(plan, self.schedule, trainer, run, self.snapshots, say)
+        self.recovery = Recovery(plan, trainer, run, self.snapshots, say)
         self.dataset: tuple[int, RealDataset] | None = None  # size, and images of that size
         self.images_per_second = 0.0
         self.augment = 0.0  # probability of augmentation at the last row

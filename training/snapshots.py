@@ -14,7 +14,7 @@ from napari_pgan.store import Store
 from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key
 from napari_pgan.training.eta import guess_snapshot_seconds
-from napari_pgan.training.export import Origin, export_model, shown_stage
+from napari_pgan.training.export import export_model, shown_stage
 from napari_pgan.training.growth_animation import write_growth
 from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.trainer import Trainer
@@ -37,8 +37,8 @@ class Snapshots:
     def __init__(self, plan: RunPlan, store: Store, run: Run) -> None:
         self.plan, self.store, self.run = plan, store, run
         self.schedule = plan.schedule()
-        _, self.encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
-        self.validation = Validation(store, self.encoding, self.conditions, plan.recipe.watch.samples)
+        _, encoding, self.conditions = plan_architecture(plan.recipe, store, plan.size)
+        self.validation = Validation(store, encoding, self.conditions, plan.recipe.watch.samples)
         times = plan.recipe.watch.times
         self.images = sorted({round(self.schedule.images * i / times) for i in range(1, times + 1)} - {0})
         self.best: float | None = None  # least distance to held-out subjects so far
@@ -82,9 +82,7 @@ class Snapshots:
     def write_model(self, trainer: Trainer, measures: dict[str, Any]) -> None:
         """Write the newest model."""
         moment = self.schedule.reached(trainer.seen)
-        name = f"{self.store.name} {self.schedule.base * 2 ** shown_stage(moment)}"
-        origin = Origin(self.store, self.encoding, self.conditions, name, self.plan.licence, self.plan.init)
-        export_model(self.run.model, trainer, moment, origin, measures)
+        export_model(self.run.model, trainer, moment, self.plan, self.store, self.conditions, measures)
 
     @property
     def _measure(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from napari_pgan.model import Architecture, Critic, Encoding, Generator
 from napari_pgan.model.growing import grow_critic, grow_generator
@@ -24,7 +25,8 @@ from napari_pgan.training.randomness import generator_for
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.schedule import Moment, Phase
 
-Losses = dict[str, torch.Tensor]
+Losses = dict[str, Tensor]
+Alpha = float | Tensor
 _FIT_LATENTS = 64  # latents that a new stage is fitted to
 
 
@@ -46,19 +48,19 @@ class Draw:
         (N,), uniform in 0 to 1.
     """
 
-    real: torch.Tensor
-    conditions: torch.Tensor
-    latents: torch.Tensor
-    more_latents: torch.Tensor
-    augment_real: torch.Tensor
-    augment_fake: torch.Tensor
-    augment_more: torch.Tensor
-    blend: torch.Tensor
-    noise_real: torch.Tensor
-    noise_fake: torch.Tensor
-    noise_more: torch.Tensor
+    real: Tensor
+    conditions: Tensor
+    latents: Tensor
+    more_latents: Tensor
+    augment_real: Tensor
+    augment_fake: Tensor
+    augment_more: Tensor
+    blend: Tensor
+    noise_real: Tensor
+    noise_fake: Tensor
+    noise_more: Tensor
 
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def part(self, index: int, parts: int) -> Draw:
@@ -125,11 +127,11 @@ class Trainer:
         self.generator_adam = self._adam(self.generator, 1.0)
         self.critic_adam = self._adam(self.critic, lazy / (lazy + 1) if lazy > 1 else 1.0)
 
-    def state(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, Tensor]:
         """Return what a checkpoint needs besides networks, optimisers and `seen`."""
         return {"augment_probability": self.probability.detach().cpu().clone()}
 
-    def load_state(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state(self, state: dict[str, Tensor]) -> None:
         """Restore what `state` returned."""
         self.probability.copy_(state["augment_probability"])
 
@@ -171,7 +173,7 @@ class Trainer:
 
     # forward and backward passes: functions of tensors alone, which a CUDA graph can replay
 
-    def _joint_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
+    def _joint_pass(self, draw: Draw, stage: int, alpha: Alpha, penalized: bool) -> Losses:
         """Compute the gradients of both networks from the same images and scores.
 
         Alternating updates generate and score all images twice (13 passes through a network per step instead of 10).
@@ -179,34 +181,27 @@ class Trainer:
         arXiv:1801.04406).
         """
         with self._precision():
-            generated = self._generate(draw.latents, draw, stage, alpha)
-            generated = self._augment(generated, draw.augment_fake, draw.noise_fake)
+            generated = self._generated(draw.latents, draw, stage, alpha, draw.augment_fake, draw.noise_fake)
             fake = generated.detach().requires_grad_(True)
-            real = self._real(draw, alpha).requires_grad_(penalized)
-            on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
-            losses = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+            losses, on_real, on_fake = self._critic_losses(draw, stage, alpha, penalized, fake)
             losses["generator_loss"] = self.loss.generator(on_real, on_fake)
         (gradient,) = torch.autograd.grad(losses["generator_loss"], fake, retain_graph=True)
         torch.autograd.backward(generated, gradient, inputs=list(self.generator.parameters()))
         _backward(losses["critic_total"], self.critic)
         return losses
 
-    def _critic_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
+    def _critic_pass(self, draw: Draw, stage: int, alpha: Alpha, penalized: bool) -> Losses:
         with self._precision():
             with torch.no_grad():
-                generated = self._generate(draw.latents, draw, stage, alpha)
-                fake = self._augment(generated, draw.augment_fake, draw.noise_fake)
-            real = self._real(draw, alpha).requires_grad_(penalized)
-            fake.requires_grad_(penalized)
-            on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
-            losses = self._critic_loss(draw, stage, alpha, penalized, real, fake, on_real, on_fake)
+                fake = self._generated(draw.latents, draw, stage, alpha, draw.augment_fake, draw.noise_fake)
+            losses, _, _ = self._critic_losses(draw, stage, alpha, penalized, fake.requires_grad_(penalized))
         _backward(losses["critic_total"], self.critic)
         return losses
 
-    def _generator_pass(self, draw: Draw, stage: int, alpha: float | torch.Tensor, penalized: bool) -> Losses:
+    def _generator_pass(self, draw: Draw, stage: int, alpha: Alpha, penalized: bool) -> Losses:
         with self._precision():
-            generated = self._generate(draw.more_latents, draw, stage, alpha)
-            on_fake = self._score(self._augment(generated, draw.augment_more, draw.noise_more), draw, stage, alpha)
+            fake = self._generated(draw.more_latents, draw, stage, alpha, draw.augment_more, draw.noise_more)
+            on_fake = self._score(fake, draw, stage, alpha)
             on_real = on_fake.detach()
             if self.loss.uses_real_scores:
                 with torch.no_grad():
@@ -215,38 +210,37 @@ class Trainer:
         _backward(loss, self.generator)
         return {"generator_loss": loss}
 
-    def _critic_loss(
-        self,
-        draw: Draw,
-        stage: int,
-        alpha: float | torch.Tensor,
-        penalized: bool,
-        real: torch.Tensor,
-        fake: torch.Tensor,
-        on_real: torch.Tensor,
-        on_fake: torch.Tensor,
-    ) -> Losses:
+    def _critic_losses(
+        self, draw: Draw, stage: int, alpha: Alpha, penalized: bool, fake: Tensor
+    ) -> tuple[Losses, Tensor, Tensor]:
+        """Return the critic's losses, and its scores of real and generated images."""
+        real = self._real(draw, alpha).requires_grad_(penalized)
+        on_real, on_fake = self._score(real, draw, stage, alpha), self._score(fake, draw, stage, alpha)
         loss = total = self.loss.critic(on_real, on_fake)
         if penalized:
             penalty = self.loss.penalty(
                 lambda x: self._score(x, draw, stage, alpha), real, fake, on_real, on_fake, draw.blend
             )
             total = loss + self.recipe.loss.lazy * penalty
-        overfit = on_real - on_fake if self.loss.uses_real_scores else on_real
-        return {"critic_loss": loss, "critic_total": total, "overfit": overfit.detach().sign().mean()}
+        overfit = (on_real - on_fake if self.loss.uses_real_scores else on_real).detach().sign().mean()
+        return {"critic_loss": loss, "critic_total": total, "overfit": overfit}, on_real, on_fake
 
-    def _real(self, draw: Draw, alpha: float | torch.Tensor) -> torch.Tensor:
+    def _real(self, draw: Draw, alpha: Alpha) -> Tensor:
         real = self.label_noise.soften(fade_reals(draw.real, alpha))
         return self._augment(real, draw.augment_real, draw.noise_real)
 
-    def _generate(self, latents: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
+    def _generated(
+        self, latents: Tensor, draw: Draw, stage: int, alpha: Alpha, random: Tensor, noise: Tensor
+    ) -> Tensor:
         generated = at_least_float32(self.generator(latents, stage, alpha, draw.conditions))
-        return self.label_noise.crisp(generated) if self._crisp and not fades(alpha) else generated
+        if self._crisp and not fades(alpha):
+            generated = self.label_noise.crisp(generated)
+        return self._augment(generated, random, noise)
 
-    def _augment(self, x: torch.Tensor, random: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def _augment(self, x: Tensor, random: Tensor, noise: Tensor) -> Tensor:
         return self._to_layout(self.label_noise.add_noise(self.augment(x, random, self.probability), noise))
 
-    def _score(self, x: torch.Tensor, draw: Draw, stage: int, alpha: float | torch.Tensor) -> torch.Tensor:
+    def _score(self, x: Tensor, draw: Draw, stage: int, alpha: Alpha) -> Tensor:
         return at_least_float32(self.critic(x, stage, alpha, draw.conditions))
 
     # the optimiser steps around them
@@ -256,7 +250,7 @@ class Trainer:
     ) -> Losses:
         """Compute gradients in `split` parts, then take a step of the optimisers."""
         stage, penalized = moment.phase.stage, moment.step % self.recipe.loss.lazy == 0
-        alpha: float | torch.Tensor = 1.0
+        alpha: Alpha = 1.0
         if moment.phase.fading:
             alpha = to_device(torch.tensor(moment.alpha), self.device) if self.graphs.active else moment.alpha
         while True:
@@ -278,14 +272,9 @@ class Trainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def _gradients(
-        self,
-        gradient_pass: Callable[..., Losses],
-        draw: Draw,
-        stage: int,
-        alpha: float | torch.Tensor,
-        penalized: bool,
+        self, gradient_pass: Callable[..., Losses], draw: Draw, stage: int, alpha: Alpha, penalized: bool,
         adams: Iterable[torch.optim.Adam],
-    ) -> Losses:
+    ) -> Losses:  # fmt: skip
         if self.split == 1:
             return self.graphs.run(gradient_pass, draw, stage, alpha, penalized, _parameters(adams))
         losses: Losses = {}
@@ -296,7 +285,7 @@ class Trainer:
         return losses
 
     @torch.no_grad()
-    def _check_finite(self, losses: Iterable[torch.Tensor], adams: Iterable[torch.optim.Adam]) -> None:
+    def _check_finite(self, losses: Iterable[Tensor], adams: Iterable[torch.optim.Adam]) -> None:
         """Record whether all losses and gradients are finite, without waiting for the device."""
         gradients = [p.grad for p in _parameters(adams) if p.grad is not None]
         values = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
@@ -316,7 +305,7 @@ class Trainer:
     def _channels_last(self) -> bool:
         return self.architecture.dimensions == 2 and self.features.channels_last
 
-    def _to_layout(self, x: torch.Tensor) -> torch.Tensor:
+    def _to_layout(self, x: Tensor) -> Tensor:
         return x.contiguous(memory_format=torch.channels_last) if self._channels_last else x
 
     def _precision(self) -> torch.autocast:
@@ -350,14 +339,14 @@ class Trainer:
         torch._foreach_lerp_(list(self.ema.parameters()), list(self.generator.parameters()), 1 - decay)
 
 
-def fade_reals(real: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
+def fade_reals(real: Tensor, alpha: Alpha) -> Tensor:
     """Blend real images (N, C, …) with their low-resolution copies, as the networks do during a fade-in."""
-    if not isinstance(alpha, torch.Tensor) and alpha >= 1:
+    if not isinstance(alpha, Tensor) and alpha >= 1:
         return real
     return blend(up(down(real)), real, alpha)
 
 
-def _backward(loss: torch.Tensor, network: torch.nn.Module) -> None:
+def _backward(loss: Tensor, network: torch.nn.Module) -> None:
     loss.backward(inputs=list(network.parameters()))
 
 

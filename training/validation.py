@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.model import Condition, Encoding, latents_of_seeds
@@ -14,6 +15,7 @@ from napari_pgan.model.networks import Generator
 from napari_pgan.samples.sheet import lay_out, write_sheet
 from napari_pgan.store import Store
 from napari_pgan.training.architecture import width_at
+from napari_pgan.training.dataset import encode_positions
 from napari_pgan.training.growth_animation import caption, preview_name, preview_note
 
 _PREVIEW_SEEDS = range(8)
@@ -42,7 +44,8 @@ class Validation:
     def preview(self, folder: Path, generator: Generator, stage: int, alpha: float, seen: int) -> None:
         """Write a sheet of the same few latents, with the same layout at every stage, named by images seen and size."""
         architecture = generator.architecture
-        x = self._render(generator, stage, alpha, latents_of_seeds(_PREVIEW_SEEDS, architecture.latent), None)
+        latents, middle = latents_of_seeds(_PREVIEW_SEEDS, architecture.latent), np.full(len(_PREVIEW_SEEDS), 0.5)
+        x = self._render(generator, stage, alpha, latents, middle)
         images, labels = self.encoding.images(x).clamp(-1, 1), self.encoding.decode(x)
         side, last = min(images.shape[-2:]), min(architecture.shape(architecture.stages - 1))
         cell = last * max(1, math.ceil(_CELL[0] / last))
@@ -66,7 +69,7 @@ class Validation:
         count = min(self.samples, len(real))
         seeds = range(_DISTANCE_SEED, _DISTANCE_SEED + count)
         latents = latents_of_seeds(seeds, generator.architecture.latent)
-        fake = self._render(generator, stage, alpha, latents, torch.from_numpy(positions)).clamp(-1, 1).numpy()
+        fake = self._render(generator, stage, alpha, latents, positions).clamp(-1, 1).numpy()
         return {str(k): round(v, 4) for k, v in sliced_wasserstein(real, fake).items()}
 
     def _load_references(self, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,15 +80,8 @@ class Validation:
 
     @torch.no_grad()
     def _render(
-        self, generator: Generator, stage: int, alpha: float, latents: np.ndarray, position: torch.Tensor | None
-    ) -> torch.Tensor:
-        device, parts = generator.dense.weight.device, []
-        conditions = None
-        if self.conditions:
-            middle = torch.full((len(latents),), 0.5) if position is None else position
-            conditions = torch.tensor([[x for c in self.conditions for x in c.encode(float(p))] for p in middle])
-        for start in range(0, len(latents), 32):
-            z = torch.from_numpy(latents[start : start + 32]).to(device)
-            rows = None if conditions is None else conditions[start : start + 32].to(device)
-            parts.append(generator(z, stage, alpha, rows).float().cpu())
-        return torch.cat(parts)
+        self, generator: Generator, stage: int, alpha: float, latents: np.ndarray, positions: np.ndarray
+    ) -> Tensor:
+        device, conditions = generator.dense.weight.device, encode_positions(positions, self.conditions)
+        batches = zip(torch.from_numpy(latents).split(32), conditions.split(32), strict=True)
+        return torch.cat([generator(z.to(device), stage, alpha, c.to(device)).float().cpu() for z, c in batches])
