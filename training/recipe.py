@@ -237,7 +237,7 @@ def _override(data: dict[Any, Any], override: str) -> None:
     section = data
     for depth, part in enumerate(path):
         if depth == 0 and part not in {field.name for field in fields(Recipe)}:
-            raise InputError(f"--set {override!r}: there is no key {key!r}; {suggest(Recipe, key, data)}")
+            raise InputError(f"--set {override!r}: there is no key {key!r}; {suggest(Recipe, (*path, last), data)}")
         sizes = list(section) if depth == 1 and path[0] == "sizes" else []
         if sizes and part not in (*sizes, 2 * sizes[-1]):
             raise InputError(f"--set {override!r}: there is no size {part}; there are {', '.join(map(str, sizes))}")

@@ -97,7 +97,8 @@ def images(channels: int, size: int = 16) -> torch.Tensor:
 
 
 def assert_alike(a: torch.Tensor, b: torch.Tensor, share: float = 1e-5) -> None:
-    assert (a - b).abs().max() < share * b.std()
+    rounding = 2e-6 * b.abs().max()  # of float32 sums
+    assert (a - b).abs().max() < share * b.std() + rounding
 
 
 @pytest.mark.parametrize("equalized", [True, False])
