@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_pgan import load_model
-from napari_pgan.evaluation.eval_data import Samples, Shelf, draw_samples
+from napari_pgan.evaluation.eval_data import ArrayAllocator, Samples, draw_samples
 from napari_pgan.store import Slices
 from napari_pgan.training.run_folder import Run
 
@@ -17,7 +17,7 @@ FIRST_SEED = 10_000  # away from the seeds of snapshots
 def samples_of(name: str, count: int, train: Slices) -> Samples:
     """Samples of a run folder's newest model or of a model file; a conditioned model gets the positions of `train`."""
     model = load_model(Run(name).model if Path(name).is_dir() else Path(name))
-    return draw_samples(model, count, FIRST_SEED, Shelf(), train.position if model.card.conditions else None)
+    return draw_samples(model, count, FIRST_SEED, ArrayAllocator(), train.position if model.card.conditions else None)
 
 
 def with_labels(images: np.ndarray, labels: np.ndarray, values: np.ndarray) -> np.ndarray:

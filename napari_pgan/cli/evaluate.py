@@ -64,7 +64,7 @@ def evaluate(
 
     Example: `napari-pgan-train evaluate default cohort.zarr --out report`
     """
-    from napari_pgan.evaluation.evaluate import EvaluationRequest
+    from napari_pgan.evaluation.context import EvaluationRequest
     from napari_pgan.evaluation.evaluate import evaluate as take
     from napari_pgan.evaluation.extra import check_installed
     from napari_pgan.evaluation.measures import parse_measures
@@ -82,7 +82,7 @@ def evaluate(
     where, cohort = choose_device(device), open_store(store)
     candidate, run = _candidate(model, where)
     few = tuple(_candidate(name, where)[0] for name in low_data or ())
-    wish = EvaluationRequest(candidate, cohort, out, wanted, samples, seed, features, few, run, steps or STEPS)
+    request = EvaluationRequest(candidate, cohort, out, wanted, samples, seed, features, few, run, steps or STEPS)
 
     def draw_sheet(
         path: Path,
@@ -98,7 +98,7 @@ def evaluate(
         blocks, foot = 1 + (len(images) > 4), foot or candidate.model.card.limits
         write_sheet(path, images, labels, channels, rows, blocks=blocks, title=title, foot=foot)
 
-    report = take(wish, progress, say, draw_sheet)
+    report = take(request, progress, say, draw_sheet)
     if json:
         emit(report.data)
     for section in report.sections:

@@ -1,4 +1,4 @@
-"""Is a model any good: one measure a file."""
+"""Metrics of a trained model, one per file."""
 
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 

@@ -1,4 +1,4 @@
-"""What all measures of one evaluation share: made when first asked for, once, and timed."""
+"""Data that several measures of an evaluation share. Each item is computed once, on first use, and timed."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from typing import Protocol
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.eval_data import Samples, Shelf, crisp, draw_samples, load_slices
+from napari_pgan.evaluation.eval_data import ArrayAllocator, Samples, draw_samples, load_slices, one_hot
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.features import FeatureEncoder
 from napari_pgan.evaluation.likeness.named_encoder import NamedEncoder, named_encoder
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
-from napari_pgan.evaluation.report_folder import Folder, fingerprint
+from napari_pgan.evaluation.report_folder import ReportFolder, fingerprint
 from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.evaluation.segmentation.segmenter import STEPS
 from napari_pgan.model import Model
 from napari_pgan.store import Slices, Store, label_map
 
-_CHUNK = 256  # slices at once
-TRAINED = "trained"  # the encoder that is trained on the store
+_CHUNK = 256  # slices per chunk
+TRAINED = "trained"  # selects the encoder that is trained on the store
 
 
 class Update(Protocol):
-    """Told how many steps are done, and what to say beside it."""
+    """Takes the number of finished steps, and a note to show with it."""
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
 
 Progress = Callable[[str, int, str], AbstractContextManager[Update]]
-Step = Callable[[int, int], None]  # told (done, all)
+Step = Callable[[int, int], None]  # called with (done, total)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model, and how it is called in messages."""
+    """A model, and its name in messages."""
 
     model: Model
     where: str
@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class RunModel:
-    """A model of a training as it stood after so many images; made when it is looked at."""
+    """A model of a training run after a number of images; loaded on demand."""
 
     name: str
     images: int
@@ -60,93 +60,114 @@ class RunModel:
 
 @dataclass(frozen=True)
 class RunHistory:
-    """What a run folder tells of a training.
+    """The history of a training run.
 
     Parameters
     ----------
     distances
-        Lines of its ``metrics.jsonl`` with a distance to held-out subjects: images, size, mean distance.
+        Lines of ``metrics.jsonl`` with a distance to held-out subjects: images, size, mean distance.
     models
-        What it has kept, oldest first.
+        Stored models, oldest first.
     """
 
     distances: tuple[dict[str, float], ...]
     models: tuple[RunModel, ...]
 
 
-class EvaluationContext:
-    """The model, the store, and what is drawn and read of them.
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """Settings of an evaluation.
 
     Parameters
     ----------
     candidate
-        The model that is measured.
-    store, found
-        The cohort, and how its slices become the model's images.
-    folder
-        Of the evaluation.
+        The model.
+    store
+        The cohort to compare with.
+    out
+        Output folder; an unfinished evaluation in it is continued.
+    measures
+        Names, as returned by `parse_measures`.
     samples, seed
-        How many images are generated, and the first one's seed.
+        Number of generated images, and the seed of the first.
     features
-        ``"trained"``, or as `named_encoder` takes it.
+        ``"trained"``: train an encoder on the store's training subjects. Otherwise as in `named_encoder`.
     low_data
-        Models of a few subjects, for the low-data curve.
+        Models trained on few of the subjects, for the low-data curve of ``use``.
     run
-        The training's history, where the model is a run's.
+        History of the training run the model comes from.
+    steps
+        Training steps of each segmenter.
+    """
+
+    candidate: Candidate
+    store: Store
+    out: Path
+    measures: tuple[str, ...]
+    samples: int = 2000
+    seed: int = 0
+    features: str = TRAINED
+    low_data: tuple[Candidate, ...] = ()
+    run: RunHistory | None = None
+    steps: int = STEPS
+
+
+class EvaluationContext:
+    """The model, the store, and the data derived from them.
+
+    Parameters
+    ----------
+    request
+        Settings of the evaluation.
+    matched
+        How slices of the store map to images of the model.
+    folder
+        Output folder.
     progress
-        Shows how far a step is.
+        Shows the progress of a step.
     draw_sheet
         Writes images as a PNG.
-    steps
-        Of the training of each segmenter.
     """
 
     def __init__(
         self,
-        candidate: Candidate,
-        store: Store,
-        found: Match,
-        folder: Folder,
-        samples: int,
-        seed: int,
-        features: str,
-        low_data: tuple[Candidate, ...],
-        run: RunHistory | None,
+        request: EvaluationRequest,
+        matched: Match,
+        folder: ReportFolder,
         progress: Progress,
         draw_sheet: DrawSheet,
-        steps: int = STEPS,
     ) -> None:
-        self.candidate, self.model, self.where = candidate, candidate.model, candidate.where
-        self.store, self.match, self.folder = store, found, folder
-        self.count, self.seed, self._features = samples, seed, features
-        self.low_data = tuple((few, match(few.model.card, store, few.where)) for few in low_data)
-        self.run, self.progress, self.draw_sheet, self.steps = run, progress, draw_sheet, steps
-        self.shelf = Shelf()
+        self.candidate, self.store, self.run = request.candidate, request.store, request.run
+        self.model, self.where = self.candidate.model, self.candidate.where
+        self.count, self.seed, self.steps = request.samples, request.seed, request.steps
+        self.low_data = tuple((few, match(few.model.card, self.store, few.where)) for few in request.low_data)
+        self.matched, self.folder, self.progress, self.draw_sheet = matched, folder, progress, draw_sheet
+        self._features = request.features
+        self.allocator = ArrayAllocator()
         self.shared_seconds: dict[str, float] = {}
 
     @cached_property
     def samples(self) -> Samples:
-        """Of the model, in float32."""
+        """Samples of the model, float32."""
         with self.timed("samples"), self.step("sampling", "images") as step:
-            return self.draw(self.model, self.count, step, shelf=self.shelf)
+            return self.draw(self.model, self.count, step, allocator=self.allocator)
 
     @cached_property
     def cohort(self) -> Slices:
-        """The store's training slices, then those of subjects that the model was not trained on."""
-        keys = [*self.store.keys("train"), *self.match.held_out]
+        """The store's training slices, followed by slices of subjects the model was not trained on."""
+        keys = [*self.store.keys("train"), *self.matched.held_out]
         with self.timed("reading"):
-            return load_slices(self.store, self.match, self.shelf, keys)
+            return load_slices(self.store, self.matched, self.allocator, keys)
 
     @cached_property
-    def crisp_labels(self) -> np.ndarray:
-        """The cohort's label fractions as a model's are, 0 or 1: those of slices that were made smaller are not."""
-        soft = self.cohort.labels
-        if self.match.size == self.store.grid.shape[-1]:
-            return soft
-        out = self.shelf.empty(soft.shape, np.float32)
-        for start in range(0, len(soft), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            out[part] = crisp(soft[part])
+    def one_hot_labels(self) -> np.ndarray:
+        """The cohort's labels as 0 or 1, like those of a model; downscaled slices have fractions."""
+        fractions = self.cohort.labels
+        if self.matched.size == self.store.grid.shape[-1]:
+            return fractions
+        out = self.allocator.empty(fractions.shape, np.float32)
+        for part in _chunks(len(fractions)):
+            out[part] = one_hot(fractions[part])
         return out
 
     @cached_property
@@ -156,71 +177,70 @@ class EvaluationContext:
 
     @cached_property
     def held_out(self) -> Slices:
-        """The slices of subjects that the model was not trained on."""
+        """Slices of subjects the model was not trained on."""
         return _of_subjects(self.cohort, len(self.store.keys("train")), len(self.cohort.keys))
 
     @property
-    def held(self) -> np.ndarray:
-        """bool (N,): the slice of the cohort is of a subject that the model was not trained on."""
+    def is_held_out(self) -> np.ndarray:
+        """bool (N,): whether the model was not trained on the subject of each slice of the cohort."""
         return self.cohort.subject >= len(self.store.keys("train"))
 
     @property
-    def tested(self) -> Labelled:
-        """The slices of test subjects that neither the model nor those of few subjects were trained on."""
-        end = len(self.held_out.keys)  # those of test come last
-        return self.labelled(_of_subjects(self.held_out, end - len(self.match.tested), end))
+    def test(self) -> Labelled:
+        """Slices of test subjects that no model was trained on."""
+        end = len(self.held_out.keys)  # test subjects come last
+        return self.labelled(_of_subjects(self.held_out, end - len(self.matched.tested), end))
 
     def labelled(self, slices: Slices) -> Labelled:
-        """Slices with label maps in place of shares; images are not copied."""
-        maps = self.shelf.empty((len(slices), *slices.images.shape[2:]), np.uint8)
-        for start in range(0, len(slices), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        """Replace label fractions by label maps; images are not copied."""
+        maps = self.allocator.empty((len(slices), *slices.images.shape[2:]), np.uint8)
+        for part in _chunks(len(slices)):
             maps[part] = label_map(slices.labels[part], self.model.card.channels.values)
         return Labelled(slices.images, maps, slices.subject)
 
     @cached_property
-    def learnt(self) -> Slices:
-        """The slices that the model was trained on, as far as the store has them."""
-        return self.slices_of(self.match)
+    def training_data(self) -> Slices:
+        """The slices the model was trained on, as far as they are in the store."""
+        return self.training_data_of(self.matched)
 
-    def slices_of(self, found: Match) -> Slices:
-        """What a model was trained on, or the training slices where the store does not have all of it."""
-        if found.known != "all" or set(found.trained) == set(self.store.keys("train")):
+    def training_data_of(self, matched: Match) -> Slices:
+        """Return the training data of a model, or the store's training slices if the store lacks a part of it."""
+        if matched.known != "all" or set(matched.trained) == set(self.store.keys("train")):
             return self.train
         with self.timed("reading"):
-            return load_slices(self.store, found, self.shelf, found.trained)
+            return load_slices(self.store, matched, self.allocator, matched.trained)
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
-        """Millimetres between slices, rows and columns; None where the cohort has none."""
+        """Spacing of slices, rows and columns in mm; None if the cohort has none."""
         grid = self.store.grid.at_size(self.model.card.grid.shape)
         return None if grid.spacing is None else (grid.slice_spacing or 1.0, *grid.spacing)
 
     @property
-    def segmenters(self) -> Path:
-        """Where trained segmenters are kept, apart by the models that are on the low-data curve."""
+    def segmenter_folder(self) -> Path:
+        """Folder of trained segmenters; it depends on the models of the low-data curve."""
         others = fingerprint({"few": [few.model.identity for few, _ in self.low_data]})
         return self.folder.path / "segmenters" / others
 
     @cached_property
     def named(self) -> NamedEncoder | None:
-        """The encoder that the user names; None where one is trained here."""
+        """The encoder the user named; None if an encoder is trained instead."""
         return None if self._features == TRAINED else named_encoder(self._features)
 
-    def try_named(self) -> None:
-        """Let the encoder that the user names take images such as it will be given, before work goes into these."""
+    def check_named_encoder(self) -> None:
+        """Fail early if the encoder the user named does not accept images of the model's shape."""
         if self.named is not None:
-            shape = (2, len(self.match.modalities), *self.model.card.grid.shape)
+            shape = (2, len(self.matched.modalities), *self.model.card.grid.shape)
             self.named.features(np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
 
     @cached_property
     def encoder(self) -> FeatureEncoder:
-        """Images → features; the one that is trained here is kept in the folder."""
+        """The feature encoder; a trained one is stored in the folder."""
         if self.named is not None:
             return self.named
         path: Path = self.folder.encoder
         if path.is_file():
-            with contextlib.suppress(InputError):  # damaged: trained again
+            with contextlib.suppress(InputError):  # damaged: train again
                 return Encoder.load(path)
         with self.timed("encoder"), self.step("training the encoder", "steps") as step:
             encoder = train_encoder(self.train.images, self.train.subject, seed=self.seed, progress=step)
@@ -233,40 +253,44 @@ class EvaluationContext:
         count: int,
         step: Step | None = None,
         stage: int | None = None,
-        shelf: Shelf | None = None,
+        allocator: ArrayAllocator | None = None,
     ) -> Samples:
-        """Samples of a model, which may be another than the one that is measured."""
+        """Generate samples of any model."""
         positions = self.train.position if model.card.conditions else None
-        return draw_samples(model, count, self.seed, shelf or Shelf(), positions, stage, step)
+        return draw_samples(model, count, self.seed, allocator or ArrayAllocator(), positions, stage, step)
 
     @contextlib.contextmanager
     def step(self, what: str, unit: str = "") -> Iterator[Step]:
-        """Show a work whose length is known when it first tells how far it is."""
+        """Context manager: a progress bar that opens with the first report, which tells its length."""
         with contextlib.ExitStack() as stack:
             update: list[Update] = []
 
-            def told(done: int, total: int) -> None:
+            def report(done: int, total: int) -> None:
                 if not update:
                     update.append(stack.enter_context(self.progress(what, total, unit)))
                 update[0](done)
 
-            yield told
+            yield report
 
     @contextlib.contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Count the seconds of the block as shared by the measures, not as one's own."""
+        """Context manager: count the time of the block as shared by all measures."""
         began = time.monotonic()
-        inner = sum(self.shared_seconds.values())
+        before = sum(self.shared_seconds.values())
         try:
             yield
         finally:
-            within = sum(self.shared_seconds.values()) - inner
-            own = time.monotonic() - began - within
+            nested = sum(self.shared_seconds.values()) - before
+            own = time.monotonic() - began - nested
             self.shared_seconds[name] = self.shared_seconds.get(name, 0.0) + own
 
 
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
+
+
 def _of_subjects(slices: Slices, first: int, end: int) -> Slices:
-    """The subjects from one to before another, whose slices follow each other; images and labels are not copied."""
+    """Select consecutive subjects; images and labels are not copied."""
     low, high = np.searchsorted(slices.subject, [first, end])
     part = slice(low, high)
     return Slices(
@@ -276,7 +300,7 @@ def _of_subjects(slices: Slices, first: int, end: int) -> Slices:
 
 
 def each_subject(slices: Slices) -> list[tuple[np.ndarray, str]]:
-    """Each subject's images, which are not copied, and its key."""
+    """Return the images of each subject, not copied, with the subject's key."""
     edges = np.searchsorted(slices.subject, np.arange(len(slices.keys) + 1))
     pairs = zip(edges[:-1], edges[1:], slices.keys, strict=True)
     return [(slices.images[low:high], key) for low, high, key in pairs if high > low]

@@ -1,4 +1,4 @@
-"""The packages that evaluation needs beside those of training."""
+"""Packages that evaluation needs in addition to those of training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NEEDED = ("jinja2", "matplotlib", "monai", "torchmetrics")
 
 
 def check_installed(needed: tuple[str, ...] = _NEEDED) -> None:
-    """Raise InputError where a package of the extra ``eval`` is missing; nothing is imported."""
+    """Raise InputError if a package of the extra ``eval`` is missing. Imports nothing."""
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise InputError(f"evaluation needs {', '.join(missing)}: pip install 'napari-pgan[eval]'")

@@ -1,4 +1,4 @@
-"""Whether a model and a store speak of the same images, and which of the store's subjects the model has seen."""
+"""Match a model with a store: same images, and which of the store's subjects the model was trained on."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from napari_pgan.model import Card
 from napari_pgan.schema import Channels, Grid
 from napari_pgan.store import SPLITS, Store
 
-_TOLERANCE = 0.01  # by which the pixels' millimetres may differ
+_TOLERANCE = 0.01  # relative difference of pixel spacing
 
 Known = Literal["all", "some", "none", "unstated"]
 
 
 @dataclass(frozen=True)
 class Match:
-    """How the store's slices become the model's images.
+    """How slices of a store map to images of a model.
 
     Parameters
     ----------
     size
-        Of the store's slices, in pixels of the last axis.
+        Size of the store's slices to use: length of the last axis in pixels.
     modalities, labels
-        For each of the model's, the store's index.
+        For each channel of the model, its index in the store.
     trained
         Subjects of the store that the model was trained on, sorted.
     held_out
         Subjects of val and test that it was not trained on, sorted.
     tested
-        Those of them that are in test.
+        Those of them in test.
     seen_in_test
         Subjects of test that it was trained on.
     known
-        How many of the subjects that the model's card names are in the store; ``"unstated"`` where it names none.
+        How many of the training subjects named by the model card are in the store; ``"unstated"`` if it names none.
     """
 
     size: int
@@ -48,44 +48,41 @@ class Match:
 
 
 def match(card: Card, store: Store, where: str) -> Match:
-    """Find the model's channels, grid and subjects in a store.
+    """Find the channels, grid and subjects of a model in a store.
 
     Parameters
     ----------
     card
-        Of the model.
+        The model card.
     store
-        The cohort that it is compared with.
+        The cohort to compare with.
     where
-        The model, for messages.
+        The model's name in messages.
 
     Raises
     ------
     InputError
-        They do not fit: other modalities or labels (order and case do not matter), another field of view, a size that
-        the store does not have, conditions that a slice does not tell; or the store has no subject left that the model
-        has not seen.
+        They differ in modalities, labels (order and case do not matter), field of view, size or orientation; the model
+        has conditions that are not stored with a slice; or the model was trained on every subject.
     """
     shape = card.grid.shape
     if len(shape) != 2:
-        raise InputError(f"{where}: makes volumes, and only slices can be compared with a store so far")
-    told = [c.name for c in card.conditions if c.name != "slice_position"]
-    if told:
-        raise InputError(f"{where}: is told {', '.join(told)}, which no store knows of its slices; use another model")
+        raise InputError(f"{where}: generates volumes; only models of slices can be evaluated")
+    conditions = [c.name for c in card.conditions if c.name != "slice_position"]
+    if conditions:
+        names = ", ".join(conditions)
+        raise InputError(f"{where}: is conditioned on {names}, which stores do not record; use another model")
     size = _size(card.grid, store, where)
     modalities = _modalities(card.channels, store, where)
     labels = _labels(card.channels, store, where)
     seen = set(card.training.get("subject_hashes", ()))
-    there = {split: store.keys(split) for split in SPLITS}
+    subjects = {split: store.keys(split) for split in SPLITS}
     trained = sorted(seen & set(store.keys()))
-    held_out = sorted(set(there["val"] + there["test"]) - seen)
+    held_out = sorted(set(subjects["val"] + subjects["test"]) - seen)
     if not held_out:
-        those = there["val"] + there["test"]
-        what = f"only subjects in val and test that {where} was trained on" if those else "no subject in val or test"
-        raise InputError(
-            f"{store.address}: has {what}, so nothing to compare with; prepare the cohort with a --split that holds "
-            "subjects back"
-        )
+        some = subjects["val"] or subjects["test"]
+        what = f"only subjects in val and test that {where} was trained on" if some else "no subject in val or test"
+        raise InputError(f"{store.address}: has {what}; prepare the cohort with a --split that holds subjects out")
     known: Known = "unstated" if not seen else "all" if len(trained) == len(seen) else "some" if trained else "none"
     return Match(
         size=size,
@@ -93,32 +90,32 @@ def match(card: Card, store: Store, where: str) -> Match:
         labels=labels,
         trained=tuple(trained),
         held_out=tuple(held_out),
-        tested=tuple(sorted(set(there["test"]) - seen)),
-        seen_in_test=tuple(sorted(set(there["test"]) & seen)),
+        tested=tuple(sorted(set(subjects["test"]) - seen)),
+        seen_in_test=tuple(sorted(set(subjects["test"]) & seen)),
         known=known,
     )
 
 
 def _size(grid: Grid, store: Store, where: str) -> int:
     size = grid.shape[-1]
-    served = ", ".join(map(str, store.sizes))
+    sizes = ", ".join(map(str, store.sizes))
     factor, rest = divmod(store.grid.shape[-1], size)
     if rest or size not in store.sizes or tuple(n // factor for n in store.grid.shape) != grid.shape:
         pixels = "×".join(map(str, grid.shape))
         raise InputError(
-            f"{where}: makes {pixels} pixels, which {store.address} does not have (widths {served}); prepare the "
-            f"cohort with --size {max(grid.shape)}"
+            f"{where}: generates {pixels} pixels, a size that {store.address} does not have (widths {sizes}); "
+            f"prepare the cohort with --size {max(grid.shape)}"
         )
     ours, theirs = grid.spacing, store.grid.at_size(grid.shape).spacing
     if ours and theirs and any(abs(a - b) > _TOLERANCE * b for a, b in zip(ours, theirs, strict=True)):
         raise InputError(
-            f"{where}: has pixels of {_mm(ours)} and {store.address} of {_mm(theirs)}, another field of view; prepare "
-            "the cohort with the --fov that the model was trained with"
+            f"{where}: has pixels of {_mm(ours)} and {store.address} of {_mm(theirs)}, so their fields of view differ; "
+            "prepare the cohort with the --fov of the model's training"
         )
     if grid.orientation and store.grid.orientation and grid.orientation != store.grid.orientation:
         raise InputError(
-            f"{where}: lies as {grid.orientation} and {store.address} as {store.grid.orientation}; prepare the cohort "
-            "along the model's axis"
+            f"{where}: has orientation {grid.orientation} and {store.address} {store.grid.orientation}; prepare the "
+            "cohort along the model's axis"
         )
     return size
 
@@ -128,27 +125,26 @@ def _modalities(channels: Channels, store: Store, where: str) -> tuple[int, ...]
     ours = [name.casefold() for name in channels.modalities]
     if sorted(ours) != sorted(theirs):
         raise InputError(
-            f"{where}: makes {', '.join(channels.modalities)} and {store.address} has "
-            f"{', '.join(store.channels.modalities)}; give a store of the model's modalities"
+            f"{where}: generates {', '.join(channels.modalities)} and {store.address} has "
+            f"{', '.join(store.channels.modalities)}; give a store with the model's modalities"
         )
     return tuple(theirs.index(name) for name in ours)
 
 
 def _labels(channels: Channels, store: Store, where: str) -> tuple[int, ...]:
-    """By name, or else by value; a model without labels fits every store."""
+    """Match labels by name, else by value; a model without labels matches any store."""
     theirs, ours = store.channels.labels, channels.labels
     if not ours:
         return ()
-    for found in (
+    for mine, other in (
         [[x.name.casefold() for x in some] for some in (ours, theirs)],
         [[x.value for x in some] for some in (ours, theirs)],
     ):
-        mine, other = found
         if sorted(mine) == sorted(other):  # type: ignore[type-var]
             return tuple(other.index(x) for x in mine)  # type: ignore[arg-type]
     named = [", ".join(f"{x.value} {x.name}" for x in some) or "none" for some in (ours, theirs)]
     raise InputError(
-        f"{where}: has the labels {named[0]} and {store.address} {named[1]}; give a store of the model's labels"
+        f"{where}: has the labels {named[0]} and {store.address} {named[1]}; give a store with the model's labels"
     )
 
 

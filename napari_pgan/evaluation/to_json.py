@@ -1,20 +1,28 @@
-"""Figures as JSON holds them."""
+"""Conversion of results to JSON values."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
 
-def plain(value: Any) -> Any:
-    """What JSON can hold: a number that is none becomes null, names become text, NumPy's numbers Python's."""
+def to_json(value: Any) -> Any:
+    """Convert dataclasses, mappings, sequences and NumPy scalars to JSON values.
+
+    NaN and Inf become null. Files call the real-vs-real baseline ``floor``: fields of dataclasses that start with
+    ``baseline`` are written so.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        return {name.replace("baseline", "floor"): to_json(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [to_json(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,9 +1,8 @@
-"""How likeness grows with the stages of a model, and over the training that it comes from.
+"""Likeness at each stage of a model, and over the training run it comes from.
 
-Each stage's images are held against box averages of real ones at the same size, beside their own floor; labels are
-crisp in both, as a model's are. A stage that falls behind those below it is where more training, or wider layers, would
-help. Of a run, the distances that it has noted on the way are taken as they stand, and the models that it has kept are
-measured as the finished one is.
+Images of each stage are compared with box averages of real images at the same size, with a baseline of their own;
+labels are one-hot in both. A stage that is worse than the coarser ones shows where longer training or wider layers
+would help. For a run, recorded distances are reported as they are, and stored models are measured like the final one.
 """
 
 from __future__ import annotations
@@ -15,103 +14,102 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.context import EvaluationContext
-from napari_pgan.evaluation.eval_data import Samples, crisp
+from napari_pgan.evaluation.eval_data import Samples, one_hot
 from napari_pgan.evaluation.likeness.features import FeatureEncoder, shrink
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
 from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline, halvings
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.store import Slices
 
-COUNT = 400  # images of a set at most
-_SMALLEST = 8  # pixels of the shorter side, below which there is no structure to compare
+COUNT = 400  # maximum number of images per set
+_SMALLEST = 8  # pixels of the shorter side; smaller images have no structure to compare
 _TIMES = 5
 _PATCHES, _PROJECTIONS = 64, 256
 _CHUNK = 128
-_LEAST = 2  # images that a normal distribution is fitted to
+_LEAST = 2  # images needed to fit a normal distribution
 
 
-def measure_trends(work: EvaluationContext) -> dict[str, Any]:
-    """Distances of every stage, and of every model that the run has kept.
+def measure_trends(context: EvaluationContext) -> dict[str, Any]:
+    """Measure the distances of every stage, and of every stored model of the run.
 
     Parameters
     ----------
-    work
-        Whose model has stages; its training's history is looked at where there is one.
+    context
+        The evaluation; the history of its run is optional.
 
     Returns
     -------
     dict
-        ``stages``: a list of size, ``swd`` and ``frechet`` (each a `WithBaseline`); ``run``: ``distances`` as the run
-        noted them and ``models``, the same as of the stages by name and images seen, or None without a run; ``images``
-        and ``halvings``: how many a set had, and how often subjects were parted; ``crisp``: True, as real labels are.
+        ``stages``: list of size, ``swd`` and ``frechet`` (each a `WithBaseline`). ``run``: recorded ``distances``, and
+        ``models`` with name, number of images, ``swd`` and ``frechet``; None without a run. ``images`` and
+        ``halvings``: number of images per set, and of random splits. ``crisp``: True, since real labels are one-hot.
 
     Raises
     ------
     InputError
-        The store has too few subjects for halves, or too few slices.
+        The store has too few subjects to split, or too few slices.
     """
-    model, cohort, a = work.model, work.cohort, work.model.card.architecture
-    drawn = min(work.count, COUNT)
-    trios = halvings(cohort.subject, drawn, times=_TIMES, seed=work.seed)
-    if len(trios[0]) < _LEAST:
-        raise InputError(f"{work.store.address}: has too few slices for trends; prepare more of each subject")
-    stages = [s for s in range(a.stages) if min(a.shape(s)) >= _SMALLEST or s == a.stages - 1]
-    kept = () if work.run is None else work.run.models
-    total = len(stages) + len(kept)
-    found = []
-    with work.step("trends", "models") as step:
-        for done, stage in enumerate(stages):
-            reals = _Reals(cohort, work.encoder, a.shape(a.stages - 1)[-1] // a.shape(stage)[-1], trios)
-            made = work.draw(model, drawn, None, stage)
-            found.append({"size": a.shape(stage)[-1], **reals.beside(made)})
-            step(done + 1, total)
-        models = []
-        for done, each in enumerate(kept, len(stages)):
-            old = each.load()
-            factor = a.shape(a.stages - 1)[-1] // old.card.grid.shape[-1]
-            if factor != reals.factor:
-                reals = _Reals(cohort, work.encoder, factor, trios)
-            models.append({"name": each.name, "images": each.images, **reals.beside(work.draw(old, drawn))})
-            step(done + 1, total)
+    cohort, architecture = context.cohort, context.model.card.architecture
+    drawn = min(context.count, COUNT)
+    comparisons = halvings(cohort.subject, drawn, times=_TIMES, seed=context.seed)
+    if len(comparisons[0]) < _LEAST:
+        raise InputError(f"{context.store.address}: has too few slices for trends; prepare more of each subject")
+    last = architecture.stages - 1
+    stages = [s for s in range(architecture.stages) if min(architecture.shape(s)) >= _SMALLEST or s == last]
+    saved = () if context.run is None else context.run.models
+    rows, models = [], []
+    with context.step("trends", "models") as step:
+        for done, stage in enumerate(stages, 1):
+            size = architecture.shape(stage)[-1]
+            real = _RealImages(cohort, context.encoder, architecture.shape(last)[-1] // size, comparisons)
+            rows.append({"size": size, **real.compare(context.draw(context.model, drawn, None, stage))})
+            step(done, len(stages) + len(saved))
+        for done, each in enumerate(saved, len(stages) + 1):
+            model = each.load()
+            factor = architecture.shape(last)[-1] // model.card.grid.shape[-1]
+            if factor != real.factor:
+                real = _RealImages(cohort, context.encoder, factor, comparisons)
+            models.append({"name": each.name, "images": each.images, **real.compare(context.draw(model, drawn))})
+            step(done, len(stages) + len(saved))
     run = None
-    if work.run is not None:
-        run = {"distances": [dict(row) for row in work.run.distances], "models": models}
-    return {"stages": found, "run": run, "images": len(trios[0]), "halvings": len(trios), "crisp": True}
+    if context.run is not None:
+        run = {"distances": [dict(row) for row in context.run.distances], "models": models}
+    return {"stages": rows, "run": run, "images": len(comparisons[0]), "halvings": len(comparisons), "crisp": True}
 
 
-class _Reals:
-    """Real images at one size, with their features and floors, which serve all models of that size."""
+class _RealImages:
+    """Real images at one size with their features and baselines, shared by all models of that size."""
 
-    def __init__(self, cohort: Slices, encoder: FeatureEncoder, factor: int, trios: list[Comparison]) -> None:
-        self.encoder, self.factor, self.trios = encoder, factor, trios
-        rows = np.unique(np.concatenate([part for trio in trios for part in (trio.other, trio.reference)]))
+    def __init__(self, cohort: Slices, encoder: FeatureEncoder, factor: int, comparisons: list[Comparison]) -> None:
+        self.encoder, self.factor, self.comparisons = encoder, factor, comparisons
+        rows = np.unique(np.concatenate([rows for c in comparisons for rows in (c.other, c.reference)]))
         images = shrink(cohort.images[rows], factor)
-        self.joint = np.concatenate([images, 2 * crisp(shrink(cohort.labels[rows], factor)) - 1], axis=1)
+        self.rows = rows
+        self.joint = np.concatenate([images, 2 * one_hot(shrink(cohort.labels[rows], factor)) - 1], axis=1)
         self.features = self._features(images)
-        self.place = {int(row): i for i, row in enumerate(rows)}
-        self.floors = [self._distances(*self._of(trio.other), trio) for trio in trios]
+        self.baselines = [self._distances(*self._select(c.other), c) for c in comparisons]
 
-    def beside(self, samples: Samples) -> dict[str, dict[str, float]]:
-        """The figures of generated images of this size."""
+    def compare(self, samples: Samples) -> dict[str, dict[str, float]]:
+        """Distances of generated images of this size."""
         joint = np.concatenate([samples.images, 2 * samples.fractions - 1], axis=1)
         features = self._features(samples.images)
-        models = [self._distances(joint[t.generated], features[t.generated], t) for t in self.trios]
+        models = [self._distances(joint[c.generated], features[c.generated], c) for c in self.comparisons]
         return {
-            name: WithBaseline.of([m[name] for m in models], [f[name] for f in self.floors]).to_dict()
+            name: WithBaseline.of([x[name] for x in models], [x[name] for x in self.baselines]).to_dict()
             for name in ("swd", "frechet")
         }
 
-    def _distances(self, joint: np.ndarray, features: np.ndarray, trio: Comparison) -> dict[str, float]:
-        reference, expected = self._of(trio.reference)
+    def _distances(self, joint: np.ndarray, features: np.ndarray, comparison: Comparison) -> dict[str, float]:
+        reference, expected = self._select(comparison.reference)
         swd = sliced_wasserstein(reference, joint, patches=_PATCHES, projections=_PROJECTIONS)["mean"]
         return {"swd": swd, "frechet": frechet_distance(features, expected)}
 
-    def _of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        index = [self.place[int(row)] for row in rows]
+    def _select(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        index = np.searchsorted(self.rows, rows)
         return self.joint[index], self.features[index]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
-        """Of images as large as the encoder knows them: each pixel of a smaller one becomes several."""
+        """Features of images that are enlarged to the size of the encoder by repeating pixels."""
         return np.concatenate([self.encoder.features(part) for part in _enlarged(images, self.factor)])
 
 

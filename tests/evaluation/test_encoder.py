@@ -11,14 +11,14 @@ import torch
 from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.contrastive import nt_xent, places
+from napari_pgan.evaluation.likeness.contrastive import nt_xent, slice_positions
 from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.evaluation.likeness.named_encoder import named_encoder
 
 
 def test_an_image_has_its_features_whatever_its_batch_mates(small_store: Path) -> None:
-    images, encoder = phantom_slices.reals(small_store).images, phantom_slices.encoder(small_store)
+    images, encoder = phantom_slices.real_slices(small_store).images, phantom_slices.encoder(small_store)
     together = encoder.features(images)
     order = np.random.default_rng(0).permutation(len(images))
     np.testing.assert_allclose(encoder.features(images[order]), together[order], atol=1e-4)
@@ -28,20 +28,20 @@ def test_an_image_has_its_features_whatever_its_batch_mates(small_store: Path) -
 
 
 def test_features_have_mean_0_and_variance_1_over_the_training_images(small_store: Path) -> None:
-    found = phantom_slices.encoder(small_store).features(phantom_slices.reals(small_store).images)
+    found = phantom_slices.encoder(small_store).features(phantom_slices.real_slices(small_store).images)
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(found.std(axis=0), 1, atol=1e-2)
 
 
 def test_larger_images_are_seen_as_their_box_averages(small_store: Path) -> None:
-    images, encoder = phantom_slices.reals(small_store).images[:5], phantom_slices.encoder(small_store)
+    images, encoder = phantom_slices.real_slices(small_store).images[:5], phantom_slices.encoder(small_store)
     checks = np.indices((64, 64)).sum(axis=0) % 2 - 0.5  # averages out
     large = images.repeat(2, axis=2).repeat(2, axis=3) + checks.astype(np.float32)
     np.testing.assert_allclose(encoder.features(large), encoder.features(images), atol=1e-4)
 
 
 def test_the_nearest_image_in_features_is_a_neighbour_of_the_same_subject(small_store: Path) -> None:
-    real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
+    real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     features = encoder.features(real.images)
     apart = np.linalg.norm(features[:, None] - features[None, :], axis=2)
     np.fill_diagonal(apart, np.inf)
@@ -51,7 +51,7 @@ def test_the_nearest_image_in_features_is_a_neighbour_of_the_same_subject(small_
 
 
 def test_the_stronger_blur_and_noise_are_the_farther_an_image_moves(small_store: Path) -> None:
-    images, encoder = phantom_slices.reals(small_store).images, phantom_slices.encoder(small_store)
+    images, encoder = phantom_slices.real_slices(small_store).images, phantom_slices.encoder(small_store)
     still = encoder.features(images)
     for damage, strengths in ((blurred, (0.5, 0.8, 1.2)), (noisier, (0.05, 0.1, 0.2))):
         moved = [np.linalg.norm(encoder.features(damage(images, s)) - still, axis=1).mean() for s in strengths]
@@ -60,7 +60,7 @@ def test_the_stronger_blur_and_noise_are_the_farther_an_image_moves(small_store:
 
 
 def test_slices_are_held_against_those_of_their_subject_that_lie_apart() -> None:
-    place = places(np.array([5] * 40 + [2] * 3))
+    place = slice_positions(np.array([5] * 40 + [2] * 3))
     assert (place[:4] - place[0] < 1).all()
     assert (place[4:40] - place[0] >= 1).all()
     assert place[41] - place[40] >= 1  # of three slices none is near another
@@ -75,7 +75,7 @@ def test_slices_are_held_against_those_of_their_subject_that_lie_apart() -> None
 
 
 def test_training_repeats_and_tells_how_far_it_is(small_store: Path) -> None:
-    real = phantom_slices.reals(small_store)
+    real = phantom_slices.real_slices(small_store)
     told: list[tuple[int, int]] = []
     before = torch.get_rng_state()
     twice = [
@@ -89,7 +89,7 @@ def test_training_repeats_and_tells_how_far_it_is(small_store: Path) -> None:
 
 
 def test_a_saved_encoder_is_the_same_again(small_store: Path, tmp_path: Path) -> None:
-    images, encoder = phantom_slices.reals(small_store).images[:9], phantom_slices.encoder(small_store)
+    images, encoder = phantom_slices.real_slices(small_store).images[:9], phantom_slices.encoder(small_store)
     encoder.save(tmp_path / "encoder.safetensors")
     again = Encoder.load(tmp_path / "encoder.safetensors")
     np.testing.assert_array_equal(again.features(images), encoder.features(images))
@@ -104,9 +104,9 @@ def test_a_saved_encoder_is_the_same_again(small_store: Path, tmp_path: Path) ->
 
 
 def test_images_of_another_kind_are_refused(small_store: Path) -> None:
-    images, encoder = phantom_slices.reals(small_store).images[:3], phantom_slices.encoder(small_store)
+    images, encoder = phantom_slices.real_slices(small_store).images[:3], phantom_slices.encoder(small_store)
     for wrong in (images[:, :1], images[:, :, ::2, ::2], images[:, :, :24], images[0]):
-        with pytest.raises(InputError, match="do not fit the encoder"):
+        with pytest.raises(InputError, match="do not match the encoder"):
             encoder.features(wrong)
     with pytest.raises(InputError, match="too few"):
         train_encoder(images[:1], np.zeros(1, int))
@@ -132,10 +132,10 @@ def test_a_module_that_the_user_names_makes_the_features() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("resnet", "is not known"),
-        ("no.such.package:thing", "cannot be made"),
-        ("torch.nn:NoSuchThing", "cannot be made"),
-        ("torch.nn:Linear", "cannot be made"),
+        ("resnet", "unknown encoder"),
+        ("no.such.package:thing", "cannot be created"),
+        ("torch.nn:NoSuchThing", "cannot be created"),
+        ("torch.nn:Linear", "cannot be created"),
         ("builtins:dict", "not a torch.nn.Module"),
     ],
 )
@@ -145,7 +145,7 @@ def test_a_name_that_leads_to_no_module_is_refused(text: str, says: str) -> None
 
 
 def test_a_module_that_gives_no_features_is_refused() -> None:
-    with pytest.raises(InputError, match="no rows of features"):
+    with pytest.raises(InputError, match="does not return features"):
         named_encoder("torch.nn:ReLU").features(np.zeros((2, 1, 4, 4), np.float32))
 
 

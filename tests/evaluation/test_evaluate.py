@@ -1,4 +1,4 @@
-"""An evaluation as a whole: it goes on where it stopped, and its page says what its figures are."""
+"""A complete evaluation: it resumes where it stopped, and the page shows the values of the JSON."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_evaluation import a_card, a_model, a_wish, of_few_steps, silent, take
+from small_evaluation import make_card, make_model, make_request, run_evaluation, shorten_encoder_training, silent
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation import context, trends
 from napari_pgan.evaluation.context import Candidate
-from napari_pgan.evaluation.eval_data import Shelf, draw_samples
+from napari_pgan.evaluation.eval_data import ArrayAllocator, draw_samples
 from napari_pgan.evaluation.matching import match
 from napari_pgan.evaluation.measures import MEASURES as MEASURES_BY_NAME
 from napari_pgan.evaluation.measures import parse_measures
-from napari_pgan.evaluation.report_folder import Folder
+from napari_pgan.evaluation.report_folder import ReportFolder
 from napari_pgan.model import Condition
 from napari_pgan.schema import Channels
 from napari_pgan.store import open_store
@@ -31,7 +31,7 @@ MEASURES = ("likeness", "memorisation", "trends")
 
 @pytest.fixture(autouse=True)
 def quick_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_few_steps(monkeypatch)
+    shorten_encoder_training(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,13 @@ def done(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished evaluation."""
     out = tmp_path_factory.mktemp("evaluated") / "report"
     with pytest.MonkeyPatch.context() as patch:
-        of_few_steps(patch)
-        take(a_wish(small_store, out, MEASURES))
+        shorten_encoder_training(patch)
+        run_evaluation(make_request(small_store, out, MEASURES))
     return out
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """What lies in a folder, and when it was written."""
+    """Contents of a folder, with modification times."""
     return {
         str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()
     }
@@ -55,14 +55,16 @@ def figures(folder: Path) -> dict[str, object]:
     return {p.stem: json.loads(p.read_text())["result"] for p in (folder / "measures").iterdir()}
 
 
-def test_what_is_finished_is_not_done_again(done: Path, small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_measures_are_not_computed_again(
+    done: Path, small_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = state(done)
 
     def none(*args: object, **more: object) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(context, "train_encoder", none)
-    take(a_wish(small_store, done, MEASURES))
+    run_evaluation(make_request(small_store, done, MEASURES))
     after = state(done)
     kept = [name for name in before if name.startswith(("measures", "encoder", "samples", "pairs"))]
     assert len(kept) > 6
@@ -70,36 +72,34 @@ def test_what_is_finished_is_not_done_again(done: Path, small_store: Path, monke
     assert {name: content for name, (content, _) in after.items()} == {k: v for k, (v, _) in before.items()}
 
 
-def test_a_measure_that_is_lost_is_taken_again_to_the_same_figures(
-    done: Path, small_store: Path, tmp_path: Path
-) -> None:
+def test_a_lost_measure_is_computed_again_with_the_same_result(done: Path, small_store: Path, tmp_path: Path) -> None:
     other = tmp_path / "copy"
     shutil.copytree(done, other)
     for name in ("memorisation", "trends"):
         (other / "measures" / f"{name}.json").unlink()
-    take(a_wish(small_store, other, MEASURES))
+    run_evaluation(make_request(small_store, other, MEASURES))
     assert figures(other) == figures(done)
 
 
-def test_another_evaluation_is_not_written_over(done: Path, small_store: Path) -> None:
+def test_another_evaluation_is_not_overwritten(done: Path, small_store: Path) -> None:
     before = state(done)
     with pytest.raises(InputError, match=r"holds another evaluation [(]other seed[)]; give another --out"):
-        take(a_wish(small_store, done, MEASURES, seed=1))
-    other = Candidate(a_model(a_card(open_store(small_store)), seed=1), "other")
+        run_evaluation(make_request(small_store, done, MEASURES, seed=1))
+    other = Candidate(make_model(make_card(open_store(small_store)), seed=1), "other")
     with pytest.raises(InputError, match=r"holds another evaluation [(]other model"):
-        take(a_wish(small_store, done, MEASURES, candidate=other))
+        run_evaluation(make_request(small_store, done, MEASURES, candidate=other))
     assert state(done) == before
 
 
-def test_a_folder_of_something_else_is_left_alone(small_store: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_left_alone(small_store: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match="holds something else"):
-        take(a_wish(small_store, tmp_path, MEASURES))
+    with pytest.raises(InputError, match="already contains other files"):
+        run_evaluation(make_request(small_store, tmp_path, MEASURES))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 class References(HTMLParser):
-    """What a page would fetch, and the pictures in it."""
+    """References of a page, and its images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class References(HTMLParser):
             self.found.append(tag)
 
 
-def test_the_page_fetches_nothing(done: Path) -> None:
+def test_the_page_needs_no_network(done: Path) -> None:
     text = (done / "report.html").read_text("utf-8")
     page = References()
     page.feed(text)
@@ -129,7 +129,7 @@ def test_the_page_fetches_nothing(done: Path) -> None:
     assert "@import" not in text
 
 
-def test_the_one_picture_on_the_page_is_of_samples(done: Path) -> None:
+def test_the_only_image_on_the_page_is_the_sheet_of_samples(done: Path) -> None:
     page = References()
     page.feed((done / "report.html").read_text("utf-8"))
     sheet = base64.b64encode((done / "samples.png").read_bytes()).decode()
@@ -159,7 +159,7 @@ class Cells(HTMLParser):
             self.texts[-1] += data
 
 
-def test_the_page_has_the_figures_of_the_json(done: Path) -> None:
+def test_the_page_shows_the_values_of_the_json(done: Path) -> None:
     data = json.loads((done / "report.json").read_text("utf-8"))
     cells = Cells()
     cells.feed((done / "report.html").read_text("utf-8"))
@@ -175,10 +175,10 @@ def test_the_page_has_the_figures_of_the_json(done: Path) -> None:
     assert {name: one["result"] for name, one in data["measures"].items()} == figures(done)
 
 
-def test_ctrl_c_on_the_way_loses_nothing_that_was_finished(
+def test_ctrl_c_loses_no_finished_result(
     done: Path, small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes while trends are measured: memorisation and the encoder are there, and the figures do not change."""
+    """It interrupts trends: memorisation and the encoder are kept, and results do not change."""
     out, measures = tmp_path / "report", ("memorisation", "trends")
 
     def stopping(*args: object, **more: object) -> None:
@@ -187,101 +187,97 @@ def test_ctrl_c_on_the_way_loses_nothing_that_was_finished(
     with monkeypatch.context() as patch:
         patch.setattr(trends, "measure_trends", stopping)
         with pytest.raises(KeyboardInterrupt):
-            take(a_wish(small_store, out, measures))
+            run_evaluation(make_request(small_store, out, measures))
     kept = {name: content for name, content in state(out).items() if not name.startswith("pairs")}
     assert set(kept) == {"evaluation.json", "encoder.safetensors", "measures/memorisation.json"}
-    take(a_wish(small_store, out, measures))
+    run_evaluation(make_request(small_store, out, measures))
     after = state(out)
     assert all(after[name] == kept[name] for name in ("encoder.safetensors", "measures/memorisation.json"))
     assert figures(out) == {name: figures(done)[name] for name in measures}
 
 
-def test_an_untrained_model_is_called_poor_and_no_thief(done: Path) -> None:
-    """Its images are like nobody's, so they are not like anybody's in the training either."""
+def test_an_untrained_model_is_poor_and_has_no_copies(done: Path) -> None:
+    """Its images resemble no subject, so they resemble no training subject either."""
     measures = json.loads((done / "report.json").read_text("utf-8"))["measures"]
     assert measures["likeness"]["verdict"] == "Poor"
     assert measures["memorisation"]["result"]["copies"] == 0
 
 
-def test_pictures_of_patients_lie_in_a_folder_of_their_own_with_a_warning(done: Path) -> None:
+def test_pictures_of_patients_are_in_a_separate_folder_with_a_warning(done: Path) -> None:
     pictures = sorted(path.name for path in (done / "pairs").glob("*.png"))
     assert pictures
     assert "patients" in (done / "pairs" / "WARNING.txt").read_text()
     assert (done / "pairs").stat().st_mode & 0o077 == 0
     with Image.open(done / "pairs" / pictures[0]) as picture:
-        assert "a patient's image" in picture.info["Description"]  # and is not called synthetic as a whole
+        assert "a patient's image" in picture.info["Description"]  # not labelled as synthetic as a whole
     page = (done / "report.html").read_text("utf-8")
     for name in pictures:
         assert base64.b64encode((done / "pairs" / name).read_bytes()).decode()[200:400] not in page
     assert "they show subjects of the cohort" in page
 
 
-def test_a_model_of_other_patients_is_measured_but_nothing_is_said_of_memory(small_store: Path, tmp_path: Path) -> None:
-    stranger = Candidate(a_model(a_card(open_store(small_store), subject_hashes=["0" * 16])), "stranger")
-    report = take(a_wish(small_store, tmp_path / "out", ("memorisation",), candidate=stranger))
-    assert report.sections[0].verdict == "Cannot tell"
+def test_memorisation_of_a_model_of_another_cohort_is_inconclusive(small_store: Path, tmp_path: Path) -> None:
+    stranger = Candidate(make_model(make_card(open_store(small_store), subject_hashes=["0" * 16])), "stranger")
+    report = run_evaluation(make_request(small_store, tmp_path / "out", ("memorisation",), candidate=stranger))
+    assert report.sections[0].verdict == "Inconclusive"
     assert not (tmp_path / "out" / "pairs").exists()
     assert "another cohort" in " ".join(report.data["about"]["caveats"])
 
 
-def test_use_is_refused_where_the_model_has_seen_the_test_before_anything_is_written(
+def test_use_of_a_model_trained_on_test_subjects_is_refused_before_anything_is_written(
     small_store: Path, tmp_path: Path
 ) -> None:
     store = open_store(small_store)
-    seen = Candidate(a_model(a_card(store, subject_hashes=[*store.keys("train"), *store.keys("test")])), "greedy")
+    seen = Candidate(make_model(make_card(store, subject_hashes=[*store.keys("train"), *store.keys("test")])), "greedy")
     with pytest.raises(InputError, match="greedy: was trained on 1 of the test subjects"):
-        take(a_wish(small_store, tmp_path / "out", ("likeness", "use"), candidate=seen))
-    fair = a_wish(small_store, tmp_path / "out", ("use",))
+        run_evaluation(make_request(small_store, tmp_path / "out", ("likeness", "use"), candidate=seen))
+    fair = make_request(small_store, tmp_path / "out", ("use",))
     with pytest.raises(InputError, match="greedy: was trained on 1 of the test subjects"):
-        take(replace(fair, low_data=(seen,)))
+        run_evaluation(replace(fair, low_data=(seen,)))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_without_labels_has_no_use(small_store: Path, tmp_path: Path) -> None:
+def test_use_of_a_model_without_labels_is_refused(small_store: Path, tmp_path: Path) -> None:
     store = open_store(small_store)
-    plain = Candidate(a_model(a_card(store, Channels(store.channels.modalities))), "plain")
-    with pytest.raises(InputError, match="makes no labels"):
-        take(a_wish(small_store, tmp_path / "out", ("consistency",), candidate=plain))
+    plain = Candidate(make_model(make_card(store, Channels(store.channels.modalities))), "plain")
+    with pytest.raises(InputError, match="generates no labels"):
+        run_evaluation(make_request(small_store, tmp_path / "out", ("consistency",), candidate=plain))
 
 
-def test_a_model_that_is_told_the_slice_position_is_told_those_of_its_training(
-    small_store: Path, tmp_path: Path
-) -> None:
+def test_a_model_conditioned_on_the_slice_position_gets_training_positions(small_store: Path, tmp_path: Path) -> None:
     store = open_store(small_store)
-    told = Condition("slice_position", range=(0.0, 1.0))
-    model = a_model(a_card(store, conditions=(told,)))
+    position = Condition("slice_position", range=(0.0, 1.0))
+    model = make_model(make_card(store, conditions=(position,)))
     positions = store.load_slices("train").position
-    some = draw_samples(model, 8, 0, Shelf(), positions)
+    some = draw_samples(model, 8, 0, ArrayAllocator(), positions)
     drawn = np.random.default_rng([0, 1]).choice(positions, 8)
     alone = [model.sample(seeds=[n], conditions={"slice_position": float(p)}) for n, p in enumerate(drawn)]
     assert np.allclose(some.images, np.concatenate([one.images for one in alone]), atol=1e-4)
 
 
-def test_samples_are_those_that_the_command_sample_gives(small_store: Path) -> None:
-    model = a_model(a_card(open_store(small_store)))
-    some, batch = draw_samples(model, 40, 7, Shelf(0)), model.sample(seeds=range(7, 47))
+def test_samples_equal_those_of_the_command_sample(small_store: Path) -> None:
+    model = make_model(make_card(open_store(small_store)))
+    some, batch = draw_samples(model, 40, 7, ArrayAllocator(0)), model.sample(seeds=range(7, 47))
     assert np.allclose(some.images, batch.images, atol=1e-4)
     assert np.array_equal(some.fractions.argmax(axis=1)[batch.labels > 0], batch.labels[batch.labels > 0] // 2)
     assert np.array_equal(some.fractions.sum(axis=1), batch.labels > 0)
 
 
-def test_labels_of_slices_made_smaller_are_as_crisp_as_a_models(small_store: Path, tmp_path: Path) -> None:
+def test_labels_of_downscaled_slices_are_one_hot(small_store: Path, tmp_path: Path) -> None:
     store = open_store(small_store)
-    card = a_card(store)
+    card = make_card(store)
     whole, half = card.architecture, replace(card.architecture, widths=card.architecture.widths[:-1])
     for architecture, size in ((whole, 32), (half, 16)):
         small = replace(card, architecture=architecture, grid=store.grid.at_size((size, size)))
-        wish = a_wish(small_store, tmp_path, (), candidate=Candidate(a_model(small), "m"))
+        request = make_request(small_store, tmp_path, (), candidate=Candidate(make_model(small), "m"))
         found = match(small, store, "m")
-        some = context.Work(
-            wish.candidate, store, found, Folder(tmp_path, {}), 16, 0, "trained", (), None, silent, lambda *x: None
-        )
-        assert np.isin(some.crisp_labels, (0, 1)).all()
-        assert np.array_equal(some.crisp_labels.argmax(1), (some.cohort.labels > 0.5).argmax(1))
+        some = context.EvaluationContext(request, found, ReportFolder(tmp_path, {}), silent, lambda *x: None)
+        assert np.isin(some.one_hot_labels, (0, 1)).all()
+        assert np.array_equal(some.one_hot_labels.argmax(1), (some.cohort.labels > 0.5).argmax(1))
         assert np.isin(some.cohort.labels, (0, 1)).all() == (size == 32)
 
 
-def test_names_of_measures() -> None:
+def test_parsing_of_measures() -> None:
     assert parse_measures("quick") == ("likeness", "memorisation")
     assert parse_measures("trends, likeness") == ("likeness", "trends")
     assert parse_measures("all") == tuple(MEASURES_BY_NAME)

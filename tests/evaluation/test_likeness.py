@@ -22,7 +22,7 @@ DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2
 @cache
 def _measured(store: Path, damage: str = "", strength: float = 0.0, held: bool = False) -> Likeness:
     """Real images passed off as generated ones, damaged."""
-    real = phantom_slices.reals(store)
+    real = phantom_slices.real_slices(store)
     images, fractions = real.images, real.fractions
     if damage == "few":
         middles = [np.flatnonzero(real.subject == i) for i in (1, 3, 5)]
@@ -49,7 +49,7 @@ def test_more_blur_and_more_noise_are_farther_by_every_distance(damage: str, sma
     assert len({one.figure("swd", "labels", "mean").halves for one in found}) == 1
     for figure in found[0].figures:
         other = found[-1].figure(figure.measure, figure.channels, figure.level)
-        assert other.halves.floor == pytest.approx(figure.halves.floor, rel=1e-3)
+        assert other.halves.baseline == pytest.approx(figure.halves.baseline, rel=1e-3)
 
 
 def test_a_few_images_over_and_over_are_credible_but_without_variety(small_store: Path) -> None:
@@ -70,14 +70,14 @@ def test_real_images_do_better_than_the_floor_and_as_well_as_training_ones(small
         if figure.measure == "swd" and figure.channels != "joint":
             continue  # of six small phantoms single channels scatter
         if figure.better == "lower":
-            assert figure.halves.value < figure.halves.floor
-            assert figure.held.value < figure.held.floor
+            assert figure.halves.value < figure.halves.baseline
+            assert figure.held.value < figure.held.baseline
         elif figure.better == "higher":
-            assert figure.halves.value > figure.halves.floor
+            assert figure.halves.value > figure.halves.baseline
 
 
 def test_the_order_of_images_does_not_matter(small_store: Path) -> None:
-    real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
+    real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     worse, held = noisier(real.images, 0.1), np.zeros(len(real.subject), bool)
     mixed = np.random.default_rng(0).permutation(len(worse))
     # as many generated images as a half has, so that all are taken in every halving
@@ -111,7 +111,7 @@ def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
 
 
 def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
-    real, told = phantom_slices.reals(small_store), []
+    real, told = phantom_slices.real_slices(small_store), []
     images = ImageSet(real.images, real.fractions)
     encoder, held = phantom_slices.encoder(small_store), real.subject >= 4
     measure_likeness(
@@ -142,7 +142,7 @@ def test_chosen_real_images_are_like_the_rest() -> None:
 
 
 def test_too_few_images_or_others_are_refused(small_store: Path) -> None:
-    real, encoder = phantom_slices.reals(small_store), phantom_slices.encoder(small_store)
+    real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     whole, held = ImageSet(real.images, real.fractions), np.zeros(len(real.subject), bool)
     few = whole.rows(np.arange(4))
     with pytest.raises(InputError, match="too few to compare"):

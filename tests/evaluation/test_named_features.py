@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from small_evaluation import a_card, a_wish, model_file, take
+from small_evaluation import make_card, make_request, model_file, run_evaluation
 
 from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
@@ -48,12 +48,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("def make(): raise ValueError('no weights\\nin the folder')", "cannot be made (ValueError: no weights)"),
-        ("def make(): return {}['weights']", "cannot be made (KeyError: 'weights')"),
-        ("make = lambda: torch.nn.Linear(3, 3)", "has other weights each time it is called"),
-        ("make = lambda: torch.nn.Conv2d(9, 1, 1, bias=False).requires_grad_(False).zero_()", "cannot be made"),
-        ("class make(Sums):\n    def forward(self, x): return x[0, 99]", "does not take images of shape (2, "),
-        ("make = torch.nn.ReLU", "gives no rows of features"),
+        ("def make(): raise ValueError('no weights\\nin the folder')", "cannot be created (ValueError: no weights)"),
+        ("def make(): return {}['weights']", "cannot be created (KeyError: 'weights')"),
+        ("make = lambda: torch.nn.Linear(3, 3)", "has different weights at each call"),
+        ("make = lambda: torch.nn.Conv2d(9, 1, 1, bias=False).requires_grad_(False).zero_()", "cannot be created"),
+        ("class make(Sums):\n    def forward(self, x): return x[0, 99]", "does not accept images of shape (2, "),
+        ("make = torch.nn.ReLU", "does not return features"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_before_anything_is_written(
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr(context, "draw_samples", None)  # nothing is sampled
     model = tmp_path / "tiny.safetensors"
-    model_file(model, a_card(open_store(small_store)))
+    model_file(model, make_card(open_store(small_store)))
     command = ["evaluate", str(model), str(small_store), "--out", str(tmp_path / "r"), "--features", module(text)]
     assert main(command) == 2
     error = capsys.readouterr().err.strip()
@@ -78,7 +78,7 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_written(
 
 def test_figures_of_changed_code_or_weights_are_taken_again(module: Write, small_store: Path, tmp_path: Path) -> None:
     def taken(name: str) -> tuple[object, int]:
-        report = take(a_wish(small_store, tmp_path / "out", ("memorisation",), features=name))
+        report = run_evaluation(make_request(small_store, tmp_path / "out", ("memorisation",), features=name))
         kept = tmp_path / "out" / "measures" / "memorisation.json"
         return report.data["measures"]["memorisation"]["result"], kept.stat().st_mtime_ns
 
@@ -99,7 +99,7 @@ def test_weights_alone_tell_two_networks_apart(module: Write) -> None:
 
 
 def test_use_does_not_ask_for_features(small_store: Path, tmp_path: Path) -> None:
-    assert [name for name, one in MEASURES.items() if not one.on_features] == ["use", "consistency"]
-    with pytest.raises(InputError, match="is not known"):
-        take(a_wish(small_store, tmp_path / "out", ("likeness",), features="resnet"))
+    assert [name for name, one in MEASURES.items() if not one.uses_features] == ["use", "consistency"]
+    with pytest.raises(InputError, match="unknown encoder"):
+        run_evaluation(make_request(small_store, tmp_path / "out", ("likeness",), features="resnet"))
     assert not (tmp_path / "out").exists()

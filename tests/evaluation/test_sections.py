@@ -1,4 +1,4 @@
-"""Lights and words of the report, from figures of which is known what they must say."""
+"""Ratings and sentences of the report for known results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("core", "oedema", "all labels")
 def _use(
     ratio: tuple[float, float] = (0.95, 0.9), whole: float = 0.95, off: float = 1.0, real: float = 0.8
 ) -> dict[str, Any]:
-    """A segmenter of samples whose outlines of one label are so many times as far off as those of real images."""
+    """Results with the Hausdorff distance of one label multiplied by `off`."""
     dices = {"real": dict.fromkeys(NAMES, real), "both": dict.fromkeys(NAMES, real)}
     dices["synthetic"] = {"core": ratio[0] * real, "oedema": ratio[0] * real, "all labels": whole * real}
     scores = [
@@ -36,29 +36,29 @@ def _use(
     ("changed", "verdict"),
     [
         ({}, "Good"),
-        ({"ratio": (0.95, 0.8)}, "Middling"),  # of few subjects nobody knows
-        ({"whole": 0.84}, "Middling"),
-        ({"off": 3.4}, "Middling"),  # lesions where there are none
-        ({"ratio": (0.7, 0.65)}, "Middling"),
+        ({"ratio": (0.95, 0.8)}, "Fair"),  # uncertain with few subjects
+        ({"whole": 0.84}, "Fair"),
+        ({"off": 3.4}, "Fair"),  # false lesions
+        ({"ratio": (0.7, 0.65)}, "Fair"),
         ({"whole": 0.5}, "Poor"),
         ({"ratio": (0.5, 0.4)}, "Poor"),
-        ({"real": 0.2}, "Cannot tell"),
+        ({"real": 0.2}, "Inconclusive"),
     ],
 )
 def test_use(changed: dict[str, Any], verdict: str) -> None:
     section = use_section(_use(**changed), {})
     assert section.verdict == verdict
     if "off" in changed:
-        assert "core), they are 47.6 mm off, beside 14.0 mm" in section.sentence
+        assert "(core) are off by 47.6 mm, compared with 14.0 mm" in section.sentence
         assert not next(table for table in section.tables if "Hausdorff" in table.title).folded
     if "whole" in changed:
         assert f"{100 * changed['whole']:.0f} % for all labels together" in section.sentence
 
 
-def _consistency(dice: float = 0.8, floor: float = 0.8, rims: tuple[float, ...] = (1.3, 0.8)) -> dict[str, Any]:
+def _consistency(dice: float = 0.8, baseline: float = 0.8, rims: tuple[float, ...] = (1.3, 0.8)) -> dict[str, Any]:
     agreements = [
-        {"label": name, "dice": dice, "low": dice, "high": dice, "images": 500, "floor": floor, "floor_low": floor,
-         "floor_high": floor, "floor_images": 200}
+        {"label": name, "dice": dice, "low": dice, "high": dice, "images": 500, "floor": baseline,
+         "floor_low": baseline, "floor_high": baseline, "floor_images": 200}
         for name in NAMES
     ]  # fmt: skip
     sharp = [{"modality": m, "generated": g, "real": 1.0} for m, g in zip(("t1", "flair"), rims, strict=True)]
@@ -66,23 +66,23 @@ def _consistency(dice: float = 0.8, floor: float = 0.8, rims: tuple[float, ...] 
 
 
 @pytest.mark.parametrize(
-    ("changed", "verdict", "told"),
+    ("changed", "verdict", "text"),
     [
-        ({}, "Good", "about as well as real ones"),
-        ({"dice": 0.6}, "Middling", "disagree more"),
+        ({}, "Good", "about as well as in real images"),
+        ({"dice": 0.6}, "Fair", "disagree more"),
         ({"dice": 0.3}, "Poor", "disagree more"),
-        ({"dice": 0.73, "floor": 0.55}, "Middling", "easier than real ones"),  # above the floor is not better
-        ({"dice": 0.95, "floor": 0.5}, "Poor", "easier than real ones"),
-        ({"rims": (1.0, 2.0)}, "Middling", "as rings in flair: 2.00 times"),
-        ({"rims": (0.4, 1.0)}, "Middling", "too little in t1: 0.40 times"),
-        ({"rims": (1.0, 5.0)}, "Poor", "as rings in flair"),
-        ({"floor": 0.3}, "Cannot tell", "easier than real ones"),
+        ({"dice": 0.73, "baseline": 0.55}, "Fair", "easier than real ones"),  # above the baseline is not better
+        ({"dice": 0.95, "baseline": 0.5}, "Poor", "easier than real ones"),
+        ({"rims": (1.0, 2.0)}, "Fair", "rings in flair: 2.00 times"),
+        ({"rims": (0.4, 1.0)}, "Fair", "too soft in t1: 0.40 times"),
+        ({"rims": (1.0, 5.0)}, "Poor", "rings in flair"),
+        ({"baseline": 0.3}, "Inconclusive", "easier than real ones"),
     ],
 )
-def test_consistency(changed: dict[str, Any], verdict: str, told: str) -> None:
+def test_consistency(changed: dict[str, Any], verdict: str, text: str) -> None:
     section = consistency_section(_consistency(**changed), {})
     assert section.verdict == verdict
-    assert told in section.sentence
+    assert text in section.sentence
 
 
 def _memorisation(verdict: str, copies: int = 0, alarms: tuple[int, int] = (0, 1000)) -> dict[str, Any]:
@@ -98,19 +98,19 @@ def _memorisation(verdict: str, copies: int = 0, alarms: tuple[int, int] = (0, 1
     [
         ((NONE,), "Good"),
         ((SOME, 14), "Poor"),
-        ((SOME, 14, (10, 1000)), "Middling"),  # of as many new subjects' images the search would take 20
+        ((SOME, 14, (10, 1000)), "Fair"),  # 20 false alarms are expected
         ((SOME, 40, (10, 1000)), "Poor"),
-        ((SOME, 1, (0, 0)), "Poor"),  # where nobody knows how often it is mistaken
+        ((SOME, 1, (0, 0)), "Poor"),  # the false alarm rate is unknown
         ((MANY, 400), "Poor"),
-        ((CANNOT_TELL,), "Cannot tell"),
+        ((CANNOT_TELL,), "Inconclusive"),
     ],
 )
 def test_memorisation(found: tuple[Any, ...], verdict: str) -> None:
     assert memorisation_section(_memorisation(*found), {}).verdict == verdict
 
 
-def test_sections_speak_of_any_cohort() -> None:
-    """Most stores that a newcomer has are of phantoms, in which there are no patients and nobody drew."""
+def test_sections_do_not_assume_patients() -> None:
+    """A cohort may consist of phantoms, without patients and without masks drawn by people."""
     sections = [
         use_section(_use(), {}), consistency_section(_consistency(), {}),
         memorisation_section(_memorisation(NONE), {}),

@@ -1,4 +1,4 @@
-"""Trends of models of which is known how good each of their sizes is."""
+"""Trends of models with known quality at each size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import phantom_slices
 import pytest
-from small_evaluation import a_card, a_model
+from small_evaluation import make_card, make_model
 
 from napari_pgan.evaluation import trends
 from napari_pgan.evaluation.eval_data import Samples
@@ -30,9 +30,9 @@ def _quiet(*what: str) -> Iterator[Any]:
 
 
 def _of_real_images(path: Path, blur: dict[int, float]) -> dict[str, Any]:
-    """Of a model that makes real images with crisp labels at every size, some out of focus."""
+    """Trends of a model that returns real images with one-hot labels at every size, blurred at some."""
     store = open_store(path)
-    cohort, model = store.load_slices(None), a_model(a_card(store))
+    cohort, model = store.load_slices(None), make_model(make_card(store))
     values = store.channels.values
 
     def draw(model: Any, count: int, step: None, stage: int) -> Samples:
@@ -43,24 +43,25 @@ def _of_real_images(path: Path, blur: dict[int, float]) -> dict[str, Any]:
         labels = label_map(shares, values)
         return Samples(images, labels, np.float32(labels[:, None] == values[:, None, None]), range(count))
 
-    work = SimpleNamespace(
+    context = SimpleNamespace(
         model=model, cohort=cohort, count=len(cohort), seed=0, encoder=phantom_slices.encoder(path), run=None,
         draw=draw, step=_quiet, store=store,
     )  # fmt: skip
-    return measure_trends(work)  # type: ignore[arg-type]
+    return measure_trends(context)  # type: ignore[arg-type]
 
 
 def _times(found: dict[str, Any]) -> list[float]:
     return [stage["swd"]["value"] / stage["swd"]["floor"] for stage in found["stages"]]
 
 
-def test_a_model_of_the_very_images_is_at_no_distance_at_any_size(
-    small_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So real images are made smaller, labels and all, as a model makes them."""
+def test_identical_images_have_zero_distance_at_every_size(small_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real images and labels are downscaled like those of the model."""
 
     def same(*given: Any, **more: Any) -> list[Comparison]:
-        return [Comparison(trio.reference, trio.other, trio.reference) for trio in halvings(*given, **more)]
+        return [
+            Comparison(comparison.reference, comparison.other, comparison.reference)
+            for comparison in halvings(*given, **more)
+        ]
 
     monkeypatch.setattr(trends, "halvings", same)
     found = _of_real_images(small_store, {})
@@ -72,22 +73,22 @@ def test_a_model_of_the_very_images_is_at_no_distance_at_any_size(
     assert not any("soft" in note for note in trends_section(found, {}).notes)
 
 
-def test_the_size_that_is_out_of_focus_is_farther(small_store: Path) -> None:
+def test_a_blurred_size_has_a_larger_distance(small_store: Path) -> None:
     sharp, blurred = _of_real_images(small_store, {}), _of_real_images(small_store, {32: 1.5})
     assert _times(blurred)[:2] == _times(sharp)[:2]
     assert _times(blurred)[2] > 1.5 * _times(sharp)[2]
-    assert "farther from real ones than its coarsest" in trends_section(blurred, {}).sentence
+    assert "farther from real images than at the coarsest" in trends_section(blurred, {}).sentence
 
 
 @pytest.mark.parametrize(
-    ("times", "told"), [((1, 1.24), "about as far"), ((1, 1.26), "farther"), ((1, 0.79), "nearer"), ((2, 1.7), "about")]
+    ("times", "text"), [((1, 1.24), "about as far"), ((1, 1.26), "farther"), ((1, 0.79), "closer"), ((2, 1.7), "about")]
 )
-def test_words_of_sizes(times: tuple[float, float], told: str) -> None:
+def test_sentence_about_sizes(times: tuple[float, float], text: str) -> None:
     stages = [
         {"size": size, **{key: {"value": 10 * t, "low": 10 * t, "high": 10 * t, "floor": 10.0, "floor_low": 10.0,
                                 "floor_high": 10.0} for key in ("swd", "frechet")}}
         for size, t in zip((8, 16), times, strict=True)
     ]  # fmt: skip
     section = trends_section({"stages": stages, "run": None, "images": 400, "halvings": 5}, {})
-    assert f"images are {told}" in section.sentence
-    assert any("soft" in note for note in section.notes)  # of figures from before real labels were crisp
+    assert f"finest size are {text}" in section.sentence
+    assert any("soft" in note for note in section.notes)  # results of earlier versions have soft labels

@@ -1,4 +1,4 @@
-"""Use, the low-data curve and consistency of a store and its models, from the command's wish to the page."""
+"""Use, the low-data curve and consistency, from the request to the page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from small_evaluation import a_card, a_model, a_wish, silent, take
+from small_evaluation import make_card, make_model, make_request, run_evaluation, silent
 
 from napari_pgan.cli.app import main
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.context import Candidate
-from napari_pgan.evaluation.evaluate import EvaluationRequest, evaluate
+from napari_pgan.evaluation.context import Candidate, EvaluationRequest
+from napari_pgan.evaluation.evaluate import evaluate
 from napari_pgan.evaluation.report.page import EvaluationReport
 from napari_pgan.evaluation.report.use import use_section
 from napari_pgan.evaluation.report_folder import fingerprint
@@ -25,29 +24,29 @@ STEPS = 12
 
 
 def few(store: Path, seed: int, count: int = 2) -> Candidate:
-    """A model of two of the training subjects."""
+    """A model of a few training subjects."""
     opened = open_store(store)
-    card = a_card(opened, subject_hashes=opened.keys("train")[:count])
-    return Candidate(a_model(card, seed), f"few{seed}")
+    card = make_card(opened, subject_hashes=opened.keys("train")[:count])
+    return Candidate(make_model(card, seed), f"few{seed}")
 
 
-def wish(store: Path, out: Path, **changed: Any) -> EvaluationRequest:
+def request(store: Path, out: Path, **changed: Any) -> EvaluationRequest:
     low_data = (few(store, 1), few(store, 2))
-    return a_wish(store, out, ("use", "consistency"), low_data=low_data, steps=STEPS, **changed)
+    return make_request(store, out, ("use", "consistency"), low_data=low_data, steps=STEPS, **changed)
 
 
 @pytest.fixture(scope="module")
 def done(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[EvaluationReport, Path]:
     out = tmp_path_factory.mktemp("used") / "report"
-    return take(wish(small_store, out)), out
+    return run_evaluation(request(small_store, out)), out
 
 
-def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[EvaluationReport, Path]) -> None:
+def test_models_of_equal_numbers_of_subjects_are_separate_points(done: tuple[EvaluationReport, Path]) -> None:
     report, _ = done
     section = report.sections[0]
     rows = [row.name for table in section.tables if table.title == "With few subjects" for row in table.rows]
     called = ["2 subjects, model 1 of --low-data", "2 subjects, model 2 of --low-data", "4 subjects"]
-    assert rows == [f"{name}: {kind}" for name in called for kind in ("generated images alone", "both together")]
+    assert rows == [f"{name}: {kind}" for name in called for kind in ("generated images only", "both together")]
     assert "use-few" in [chart.name for chart in section.charts]
     found = report.data["measures"]["use"]["result"]
     assert {(row["model"], row["subjects"]) for row in found["scores"]} == {(0, 4), (1, 2), (2, 2)}
@@ -55,7 +54,7 @@ def test_two_models_of_as_many_subjects_are_two_rows_and_two_points(done: tuple[
     assert json.loads((report.folder.path / "evaluation.json").read_text())["steps"] == STEPS
 
 
-def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[EvaluationReport, Path]) -> None:
+def test_values_are_in_range_and_the_judge_is_one_of_the_segmenters(done: tuple[EvaluationReport, Path]) -> None:
     report, out = done
     use_rows, judged = (report.data["measures"][name]["result"] for name in ("use", "consistency"))
     assert all(0 <= row["dice"] <= 1 for row in use_rows["scores"] if row["tested"])
@@ -67,7 +66,7 @@ def test_every_figure_is_one_and_the_judge_is_one_of_the_segmenters(done: tuple[
     }
 
 
-def test_what_is_finished_is_kept_and_what_is_not_goes_on_with_the_segmenters_that_are(
+def test_finished_results_and_segmenters_are_reused(
     done: tuple[EvaluationReport, Path], small_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report, out = done
@@ -76,66 +75,63 @@ def test_what_is_finished_is_kept_and_what_is_not_goes_on_with_the_segmenters_th
         raise AssertionError("trained again")
 
     monkeypatch.setattr(use, "train_segmenter", none)
-    assert take(wish(small_store, out)).data == report.data
+    assert run_evaluation(request(small_store, out)).data == report.data
     (out / "measures" / "consistency.json").unlink()
-    again = take(wish(small_store, out)).data["measures"]["consistency"]["result"]
+    again = run_evaluation(request(small_store, out)).data["measures"]["consistency"]["result"]
     assert again == report.data["measures"]["consistency"]["result"]
 
 
-def test_figures_of_other_steps_are_not_mixed(done: tuple[EvaluationReport, Path], small_store: Path) -> None:
+def test_another_number_of_steps_is_another_evaluation(done: tuple[EvaluationReport, Path], small_store: Path) -> None:
     with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
-        take(replace(wish(small_store, done[1]), steps=segmenter.STEPS))
+        run_evaluation(replace(request(small_store, done[1]), steps=segmenter.STEPS))
     with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
-        take(replace(wish(small_store, done[1]), steps=STEPS + 1))
+        run_evaluation(replace(request(small_store, done[1]), steps=STEPS + 1))
 
 
-def test_with_the_usual_steps_a_folder_is_what_it_was_before_there_was_a_choice(
-    small_store: Path, tmp_path: Path
-) -> None:
-    """Its fingerprint is that of model, store, samples, seed and features alone."""
-    mine = a_wish(small_store, tmp_path / "out", ())
+def test_the_default_steps_are_not_part_of_the_fingerprint(small_store: Path, tmp_path: Path) -> None:
+    """As in evaluations of versions without this option."""
+    mine = make_request(small_store, tmp_path / "out", ())
     evaluate(mine, silent, print, lambda path, *more: None)
     note = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     facts = {name: note[name] for name in ("model", "store", "samples", "seed", "features")}
     assert note == {"format": 1, "fingerprint": fingerprint(facts), **facts}
 
 
-def test_kept_figures_that_do_not_name_models_tell_them_by_their_subjects(done: tuple[EvaluationReport, Path]) -> None:
-    """As evaluations of before wrote them, whose models were all of other numbers of subjects."""
+def test_old_results_without_a_model_index_are_read(done: tuple[EvaluationReport, Path]) -> None:
+    """Models are then identified by their number of subjects."""
     report, _ = done
     found = report.data["measures"]["use"]["result"]
     old = {**found, **{k: [r for r in found[k] if r["model"] < 2] for k in ("scores", "ratios")}}
     bare = {**old, **{k: [{n: v for n, v in r.items() if n != "model"} for r in old[k]] for k in ("scores", "ratios")}}
     assert use_section(bare, {}).to_dict() == use_section(old, {}).to_dict()
-    np.testing.assert_equal(use.Use.from_dict(bare).to_dict(), use.Use.from_dict(old).to_dict())
 
 
-def test_a_model_is_one_point_of_the_curve(small_store: Path, tmp_path: Path) -> None:
-    twice = replace(wish(small_store, tmp_path / "out"), low_data=(few(small_store, 1), few(small_store, 1)))
+def test_a_model_given_twice_is_refused(small_store: Path, tmp_path: Path) -> None:
+    twice = replace(request(small_store, tmp_path / "out"), low_data=(few(small_store, 1), few(small_store, 1)))
     with pytest.raises(InputError, match="few1: is given twice"):
-        take(twice)
+        run_evaluation(twice)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_time_is_said_before_it_is_spent(small_store: Path, tmp_path: Path) -> None:
-    told: list[str] = []
+def test_the_expected_run_time_is_announced(small_store: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
 
     class Enough(Exception):
         pass
 
     def say(line: str) -> None:
-        told.append(line)
+        lines.append(line)
         raise Enough
 
-    usual = replace(wish(small_store, tmp_path / "out"), steps=segmenter.STEPS, low_data=())
+    default = replace(request(small_store, tmp_path / "out"), steps=segmenter.STEPS, low_data=())
     for measure in ("use", "consistency"):
         with pytest.raises(Enough):
-            evaluate(replace(usual, measures=(measure,)), silent, say, lambda *_: None)
-    assert "use: 9 segmenters are trained now, 27,000 steps in all. At 64×64 that takes 40 to 71 minutes" in told[0]
-    assert "consistency: a segmenter is trained now, 3,000 steps in all" in told[1]
+            evaluate(replace(default, measures=(measure,)), silent, say, lambda *_: None)
+    assert "use: training 9 segmenters, 27,000 steps in total. At 64×64 this takes 40 to 71 minutes" in lines[0]
+    assert "consistency: training 1 segmenter, 3,000 steps in total" in lines[1]
 
 
-def test_steps_without_a_segmenter_are_refused(
+def test_steps_without_a_measure_that_trains_segmenters_are_refused(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["evaluate", "default", str(small_store), "--out", str(tmp_path / "r"), "--steps", "100"]

@@ -1,4 +1,4 @@
-"""Slices of small phantoms and an encoder of them, made once for all tests that compare images."""
+"""Slices of small phantoms and an encoder trained on them, shared by all tests that compare images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from napari_pgan.store import open_store
 
 
 @dataclass(frozen=True)
-class Reals:
-    """Slices of 32 pixels of six phantoms."""
+class RealSlices:
+    """Slices of six phantoms, 32 × 32 pixels."""
 
     images: np.ndarray
     fractions: np.ndarray
@@ -23,24 +23,24 @@ class Reals:
 
 
 @cache
-def reals(store: Path) -> Reals:
-    """Of the store."""
+def real_slices(store: Path) -> RealSlices:
+    """Load the slices of the store."""
     slices = open_store(store).load_slices(None)
-    return Reals(slices.images, slices.labels, slices.subject)
+    return RealSlices(slices.images, slices.labels, slices.subject)
 
 
 @cache
 def encoder(store: Path) -> Encoder:
-    """Trained on them for some seconds."""
-    return train_encoder(reals(store).images, reals(store).subject, steps=25)
+    """An encoder trained for some seconds."""
+    return train_encoder(real_slices(store).images, real_slices(store).subject, steps=25)
 
 
 def blurred(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Out of focus by so many pixels."""
+    """Blur images; `sigma` in pixels."""
     return gaussian_filter(images, (0, 0, sigma, sigma))
 
 
 def noisier(images: np.ndarray, sigma: float) -> np.ndarray:
-    """With noise of that deviation."""
+    """Add Gaussian noise."""
     noise = np.random.default_rng(7).standard_normal(images.shape).astype(np.float32)
     return images + np.float32(sigma) * noise

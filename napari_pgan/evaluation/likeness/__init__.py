@@ -1,1 +1,1 @@
-"""Do generated images look like real ones? One measure a file; `likeness` takes them all, beside their floor."""
+"""Similarity of generated and real images, one metric per file; `likeness` computes them all with their baseline."""

@@ -1,9 +1,8 @@
-"""What an encoder learns to tell apart without anybody's labels: two views of a slice from other slices of the subject.
+"""Self-supervised training of the encoder: recognise two views of a slice among other slices of the subject.
 
-After Chen et al. 2020, SimCLR (arXiv:2002.05709), with two changes. The views are made for medical images: moved,
-zoomed, turned a little and changed in gain, but never blurred and never made noisier, since the features are there to
-see blur and noise. And a slice is held against others of the same subject alone: held against other subjects too,
-features come to say first of all whose scan it is, and any two halves of a cohort lie far apart.
+After Chen et al. 2020, SimCLR (arXiv:2002.05709), with two changes. Views are shifted, zoomed, rotated and changed in
+gain, but never blurred or made noisier, since features should detect blur and noise. And negatives are slices of the
+same subject only: otherwise features mainly identify the subject, and any two halves of a cohort are far apart.
 """
 
 from __future__ import annotations
@@ -14,82 +13,81 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-_TURN = math.radians(10)
+_ROTATION = math.radians(10)
 _ZOOM = (0.8, 1.1)
-_MOVE = 0.12  # of the whole side
-_GAIN = 0.4  # as much as scanners differ: features shall say more than whose image it is
-_NEAR = 0.1  # of a subject's slices
-_OF_A_SUBJECT = 16  # in a batch
+_SHIFT = 0.12  # of the side
+_GAIN = 0.4  # about the variation between scanners
+_NEAR = 0.1  # of the subject's slices
+_PER_SUBJECT = 16  # images in a batch
 
 
 def views(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Each image (N, M, Y, X) moved, zoomed, turned, its modalities changed in gain, all at random.
+    """Shift, zoom and rotate each image (N, M, Y, X) and change the gain of its modalities, all at random.
 
-    Pixels are interpolated by cubics, which blur less than lines do. Gain acts on the distance from the background, -1.
+    Cubic interpolation blurs less than linear. The gain scales the difference from the background, -1.
     """
     n, channels = images.shape[:2]
 
     def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
         return torch.empty(n, *shape).uniform_(low, high, generator=generator)
 
-    angle, zoom = uniform(-_TURN, _TURN), uniform(*_ZOOM)
+    angle, zoom = uniform(-_ROTATION, _ROTATION), uniform(*_ZOOM)
     cos, sin = zoom * torch.cos(angle), zoom * torch.sin(angle)
-    move = uniform(-2 * _MOVE, 2 * _MOVE, 2)
-    theta = torch.stack([torch.stack([cos, -sin, move[:, 0]], 1), torch.stack([sin, cos, move[:, 1]], 1)], 1)
+    shift = uniform(-2 * _SHIFT, 2 * _SHIFT, 2)
+    theta = torch.stack([torch.stack([cos, -sin, shift[:, 0]], 1), torch.stack([sin, cos, shift[:, 1]], 1)], 1)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    seen = F.grid_sample(images + 1, grid, mode="bicubic", padding_mode="zeros", align_corners=False)
-    return seen * uniform(1 - _GAIN, 1 + _GAIN, channels, 1, 1) - 1
+    moved = F.grid_sample(images + 1, grid, mode="bicubic", padding_mode="zeros", align_corners=False)
+    return moved * uniform(1 - _GAIN, 1 + _GAIN, channels, 1, 1) - 1
 
 
-def pick(subject: np.ndarray, count: int, generator: torch.Generator) -> np.ndarray:
-    """Rows of a batch: some slices of each of a few subjects, all at random."""
+def sample_batch(subject: np.ndarray, count: int, generator: torch.Generator) -> np.ndarray:
+    """Draw the rows of a batch: random slices of a few random subjects."""
     chosen: list[np.ndarray] = []
     names = np.unique(subject)
     for i in torch.randperm(len(names), generator=generator).tolist():
-        its = np.flatnonzero(subject == names[i])
-        chosen.append(its[torch.randperm(len(its), generator=generator).numpy()[:_OF_A_SUBJECT]])
+        rows = np.flatnonzero(subject == names[i])
+        chosen.append(rows[torch.randperm(len(rows), generator=generator).numpy()[:_PER_SUBJECT]])
         if sum(map(len, chosen)) >= count:
             break
     return np.concatenate(chosen)[:count]
 
 
-def places(subject: np.ndarray) -> np.ndarray:
-    """Where each image lies in its subject, (N,) float64: two that are less than 1 apart lie near each other.
+def slice_positions(subject: np.ndarray) -> np.ndarray:
+    """Return the position of each image within its subject, (N,) float64, such that neighbours differ by less than 1.
 
-    A subject's images are taken to be in the order of its slices, and a tenth of them is near.
+    Images of a subject must be in the order of its slices; a tenth of them are neighbours.
     """
-    place = np.empty(len(subject))
+    position = np.empty(len(subject))
     for name in np.unique(subject):
-        its = np.flatnonzero(subject == name)
-        place[its] = np.arange(len(its)) / max(1.0, _NEAR * len(its))
-    return place
+        rows = np.flatnonzero(subject == name)
+        position[rows] = np.arange(len(rows)) / max(1.0, _NEAR * len(rows))
+    return position
 
 
 def nt_xent(
     first: torch.Tensor,
     second: torch.Tensor,
     subject: torch.Tensor,
-    place: torch.Tensor,
+    position: torch.Tensor,
     temperature: float = 0.2,
 ) -> torch.Tensor:
-    """The normalised, temperature-scaled cross entropy of two views, (N, D) each.
+    """Return the normalised, temperature-scaled cross entropy of two views, (N, D) each.
 
-    An image is held against those of its own `subject` (N,) that do not lie near it by their `place` (N,).
+    Negatives of an image are those of the same `subject` (N,) that are not its neighbours by `position` (N,).
     """
     both = F.normalize(torch.cat([first, second]).float(), dim=1)
     logits = both @ both.T / temperature
-    n, whose, where = len(first), torch.cat([subject, subject]), torch.cat([place, place])
+    n, subject, position = len(first), torch.cat([subject, subject]), torch.cat([position, position])
     partner = torch.arange(2 * n).roll(n)
-    left_out = ((where[:, None] - where[None, :]).abs() < 1) | (whose[:, None] != whose[None, :])
-    left_out[torch.arange(2 * n), partner] = False
-    return F.cross_entropy(logits.masked_fill(left_out, -torch.inf), partner)
+    excluded = ((position[:, None] - position[None, :]).abs() < 1) | (subject[:, None] != subject[None, :])
+    excluded[torch.arange(2 * n), partner] = False
+    return F.cross_entropy(logits.masked_fill(excluded, -torch.inf), partner)
 
 
-def spread(features: torch.Tensor) -> torch.Tensor:
-    """How far features (N, D) are from each varying, and varying by itself: 0 when they do.
+def decorrelation_loss(features: torch.Tensor) -> torch.Tensor:
+    """Return the variance and covariance terms of VICReg for features (N, D); 0 if they vary independently.
 
-    The variance and covariance terms of Bardes et al. 2021, VICReg (arXiv:2105.04906): without them a few dimensions
-    come to say everything, and distances between features no more than those few.
+    After Bardes et al. 2021 (arXiv:2105.04906). Without them a few dimensions dominate the distances.
     """
     centred = features - features.mean(dim=0)
     deviation = (centred.square().mean(dim=0) + 1e-4).sqrt()

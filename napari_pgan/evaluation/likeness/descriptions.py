@@ -1,4 +1,4 @@
-"""What each figure of likeness is called and what it says, for a reader who meets it for the first time."""
+"""Names and explanations of the metrics of likeness, for readers who are new to them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from napari_pgan.evaluation.likeness.prdc import NEAREST
 
 
 @dataclass(frozen=True)
-class Words:
-    """A name, which way is better, and a sentence."""
+class Description:
+    """Name, direction of improvement, and explanation of a metric."""
 
     name: str
     better: Literal["lower", "higher", "floor"]
@@ -18,69 +18,67 @@ class Words:
 
 
 _OTHERS = {
-    "frechet": Words(
+    "frechet": Description(
         "Fréchet distance",
         "lower",
-        "How far the generated images lie from the real ones in the encoder's features, in mean and in spread.",
+        "Distance between generated and real images in the encoder's feature space, by mean and covariance.",
     ),
-    "kernel": Words(
+    "kernel": Description(
         "kernel distance × 10³",
         "lower",
-        "The same question without the assumption of normal distributions; it does not depend on the number of images "
-        "and may fall a little below 0 where sets are alike.",
+        "Like the Fréchet distance, but without assuming normal distributions. It does not depend on the number of "
+        "images and can be slightly negative for equal distributions.",
     ),
-    "precision": Words(
+    "precision": Description(
         "precision",
         "higher",
-        f"The share of generated images that lie among real ones, within reach of one's {NEAREST}th neighbour: are "
-        "they credible?",
+        f"Share of generated images within the {NEAREST}-nearest-neighbour radius of a real image: are generated "
+        "images realistic?",
     ),
-    "recall": Words(
+    "recall": Description(
         "recall",
         "higher",
-        "The share of real images that lie among generated ones: can the model make what there is?",
+        f"Share of real images within the {NEAREST}-nearest-neighbour radius of a generated image: does the model "
+        "cover the variety of real images?",
     ),
-    "density": Words(
+    "density": Description(
         "density",
         "higher",
-        "How thickly the real images lie around generated ones, 1 where both are alike: precision that a few odd real "
-        "images cannot lift.",
+        "How densely real images surround generated ones, 1 for equal distributions: like precision, but robust to "
+        "outliers among the real images.",
     ),
-    "coverage": Words(
+    "coverage": Description(
         "coverage",
         "higher",
-        "The share of real images that have a generated one close by: recall that a few odd generated images cannot "
-        "lift.",
+        "Share of real images with a generated image nearby: like recall, but robust to outliers among the generated "
+        "images.",
     ),
-    "intensity": Words(
+    "intensity": Description(
         "intensities within labels × 10³",
         "lower",
-        "How different the intensities of the modalities are within each label, by the Wasserstein distance of their "
-        "distributions: far above the floor, labels do not lie where the images show them.",
+        "Wasserstein distance between the intensity distributions within each label, per modality. Far above the "
+        "baseline, labels are not where the images show the structures.",
     ),
-    "ms-ssim": Words(
+    "ms-ssim": Description(
         "MS-SSIM of pairs",
         "floor",
-        "How alike two images are on average, beside two real ones of different subjects: well above the floor, the "
-        "model repeats itself.",
+        "Average similarity of two generated images, compared with two real images of different subjects. Well above "
+        "the baseline, the model repeats itself.",
     ),
 }
 
 _CHANNELS = {
-    "joint": "modalities and labels together. It hardly notices labels that lie on the wrong image",
-    "labels": "the labels alone: size, shape and place of the segmentation",
+    "joint": "modalities and labels together. Hardly sensitive to labels that are on the wrong image",
+    "labels": "labels only: size, shape and position of the segmentation",
 }
 
 
-def words(measure: str, channels: str, level: str) -> Words:
-    """Of a figure, by what `likeness.Figure` calls it."""
+def describe_metric(measure: str, channels: str, level: str) -> Description:
+    """Describe a metric, identified as in `Figure`."""
     if measure != "swd":
         return _OTHERS[measure]
-    of = _CHANNELS.get(channels, f"{channels} alone")
-    size = "averaged over all sizes of structure" if level == "mean" else f"structure seen at {level.replace('x', '×')}"
-    shown = "mean" if level == "mean" else level.replace("x", "×")
-    return Words(
-        f"SWD × 10³, {channels}, {shown}",
-        "lower",
-        f"How different patches of generated and real images are, {size}: {of}.",
-    )
+    shown = level.replace("x", "×")
+    size = "averaged over all sizes of structure" if level == "mean" else f"structures visible at {shown}"
+    what = _CHANNELS.get(channels, f"{channels} only")
+    says = f"Distance between patches of generated and real images, {size}; {what}."
+    return Description(f"SWD × 10³, {channels}, {shown}", "lower", says)

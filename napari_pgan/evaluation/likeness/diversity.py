@@ -1,7 +1,7 @@
-"""Variety by structural similarity: how alike are two generated images, beside two real ones of different subjects?
+"""Variety by structural similarity: are two generated images more alike than two real ones of different subjects?
 
-MS-SSIM (Wang et al. 2003) averaged over pairs, as Odena et al. 2017 (arXiv:1610.09585) use it: a model that makes the
-same few images over and over has pairs that are more alike than pairs of patients.
+MS-SSIM (Wang et al. 2003) averaged over random pairs, as in Odena et al. 2017 (arXiv:1610.09585): pairs of a model that
+generates few distinct images are more similar than pairs of subjects.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 
 from napari_pgan.errors import InputError
 
-_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of scales, finest first, as published
+_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, finest first, as published
 _LARGEST_WINDOW = 11
 _SMALLEST_WINDOW = 5
 _CHUNK = 64
@@ -24,14 +24,14 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Scales:
-    """What MS-SSIM looks through at images of one size.
+    """Settings of MS-SSIM for one image size.
 
     Parameters
     ----------
     window
-        Pixels of a side; a Gaussian of about a seventh of that.
+        Side of the window in pixels.
     weights
-        Of the scales, finest first; they add up to 1.
+        Weights of the scales, finest first; their sum is 1.
     """
 
     window: int
@@ -39,7 +39,7 @@ class Scales:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the window, in pixels: 1.5 for 11 pixels, as published, and in proportion below."""
+        """Standard deviation of the window in pixels: 1.5 for 11 pixels, as published, and in proportion below."""
         return 1.5 * (self.window - 1) / (_LARGEST_WINDOW - 1)
 
     def __str__(self) -> str:
@@ -47,45 +47,47 @@ class Scales:
 
 
 def scales(shape: tuple[int, int]) -> Scales:
-    """The published five scales through 11 pixels where they fit the image (Y, X), else fewer, else a smaller window.
+    """Return the published five scales and 11-pixel window, or fewer scales, or a smaller window for small images.
 
     Raises
     ------
     InputError
-        The image is too small for any.
+        The image (Y, X) is too small for any.
     """
     side = min(shape)
     for window in range(_LARGEST_WINDOW, _SMALLEST_WINDOW - 1, -2):
         for count in range(len(_WEIGHTS), 1, -1):
-            # what torchmetrics asks: the image, halved count - 1 times and that squared, is larger than the window
+            # condition of torchmetrics: the side, divided by (count - 1)², is at least the window
             if side >= 2**count and side // (count - 1) ** 2 > window - 1:
                 some = _WEIGHTS[:count]
                 return Scales(window, tuple(w / sum(some) for w in some))
-    raise InputError(f"images of {shape[0]}×{shape[1]} are too small for MS-SSIM; compare 16×16 at least")
+    raise InputError(f"images of {shape[0]}×{shape[1]} are too small for MS-SSIM; at least 16×16 is needed")
 
 
-def within(rows: np.ndarray, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Random pairs of two different ones of `rows`, (count,) each.
+def pairs_within(rows: np.ndarray, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw random pairs of distinct rows, (count,) each.
 
     Raises
     ------
     InputError
-        There are fewer than two.
+        There are fewer than two rows.
     """
     if len(rows) < 2:
-        raise InputError(f"{len(rows)} image has no other to be compared with; give two at least")
+        raise InputError(f"{len(rows)} image cannot form a pair; pass at least two")
     first = random.integers(0, len(rows), count)
     second = (first + random.integers(1, len(rows), count)) % len(rows)
     return rows[first], rows[second]
 
 
-def across(a: np.ndarray, b: np.ndarray, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Random pairs of one of the rows `a` and one of `b`, (count,) each."""
+def pairs_across(
+    a: np.ndarray, b: np.ndarray, count: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw random pairs of one row of `a` and one of `b`, (count,) each."""
     return random.choice(a, count), random.choice(b, count)
 
 
-def similarities(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """MS-SSIM of images with their partners, averaged over modalities.
+def ms_ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return MS-SSIM of pairs of images, averaged over modalities.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def similarities(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        (P,) float64: 1 for equal images, less for any others.
+        (P,) float64: 1 for equal images, less for others.
 
     Raises
     ------
@@ -104,23 +106,23 @@ def similarities(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-    through = scales((first.shape[2], first.shape[3]))
+    settings = scales((first.shape[2], first.shape[3]))
     out = np.empty(len(first))
     for start in range(0, len(first), _CHUNK):
         part = slice(start, start + _CHUNK)
         a, b = (
-            torch.from_numpy(x[part].astype(np.float32)).flatten(0, 1)[:, None] + 1  # its means must not be below 0
+            torch.from_numpy(x[part].astype(np.float32)).flatten(0, 1)[:, None] + 1  # means must not be negative
             for x in (first, second)
         )
-        with _plain_convolutions():
+        with _without_onednn():
             found = multiscale_structural_similarity_index_measure(
                 a,
                 b,
-                sigma=through.sigma,
-                kernel_size=through.window,
+                sigma=settings.sigma,
+                kernel_size=settings.window,
                 reduction="none",
                 data_range=2.0,
-                betas=through.weights,
+                betas=settings.weights,
                 normalize="relu",
             )
         out[part] = found.reshape(-1, first.shape[1]).double().mean(dim=1).numpy()
@@ -128,11 +130,10 @@ def similarities(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _plain_convolutions() -> Iterator[None]:
-    """Without oneDNN, which is three times slower at one channel through a large window."""
-    backend: Any = torch.backends.mkldnn
-    before = backend.enabled
-    backend.enabled = False
+def _without_onednn() -> Iterator[None]:
+    """Context manager; oneDNN is three times slower for one channel and a large window."""
+    backend: Any = torch.backends.mkldnn  # its own context manager warns about TF32
+    before, backend.enabled = backend.enabled, False
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""A small network that turns images into features, trained on the cohort's own training subjects without a download.
+"""A small feature encoder, trained on the cohort's training subjects.
 
-Features of a network trained on photographs say little of MRI, come with a download, and take three channels. This one
-takes the cohort's modalities and learns in half a minute, by itself (see `contrastive`).
+Networks trained on photographs are of little use for MRI, need a download, and take three channels. This encoder takes
+the cohort's modalities and trains in half a minute without labels (see `contrastive`).
 """
 
 from __future__ import annotations
@@ -19,26 +19,32 @@ from torch import nn
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.likeness.contrastive import nt_xent, pick, places, spread, views
+from napari_pgan.evaluation.likeness.contrastive import (
+    decorrelation_loss,
+    nt_xent,
+    sample_batch,
+    slice_positions,
+    views,
+)
 from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.model.precision import has_bf16
 
-LARGEST = 64  # pixels of the longer side that the network looks at
+LARGEST = 64  # longest side of the network's input, in pixels
 _WIDTHS = (24, 48, 64, 96)
 FEATURES = _WIDTHS[-1]
 _BATCH = 96
 _CHUNK = 128
 _METADATA_KEY = "napari_pgan_encoder"
 _VERSION = 1
-_SPREAD = 0.05  # its weight in the loss
-_SHARE_OF_STANDARD = 4096  # images by which features are scaled
+_DECORRELATION = 0.05  # weight of the loss
+_SCALING_IMAGES = 4096  # images that determine the scale of the features
 
 
 class _Network(nn.Module):
-    """Convolutions of stride 2, each with another behind it, down to a mean over what is left of the image.
+    """Pairs of convolutions, the first of stride 2, followed by global average pooling.
 
-    No normalisation at all: batch statistics would make features depend on the other images, and an image's own would
-    hide how strong its contrast and noise are.
+    There is no normalisation: batch statistics would make features depend on the other images, and statistics of the
+    image itself would hide its contrast and noise.
     """
 
     def __init__(self, modalities: int) -> None:
@@ -61,7 +67,7 @@ class _Network(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, M, Y, X) → (N, D), not yet scaled."""
+        """(N, M, Y, X) → (N, D), before scaling."""
         return self.body(images).mean(dim=(2, 3))
 
 
@@ -71,13 +77,13 @@ class Encoder:
     Parameters
     ----------
     network
-        Its network.
+        The network.
     modalities
-        How many the images have.
+        Number of modalities.
     shape
-        (Y, X) that the network looks at; larger images are averaged over boxes.
+        Input size (Y, X); larger images are averaged over boxes.
     trained
-        What it was trained on.
+        Facts about its training.
     """
 
     def __init__(
@@ -89,38 +95,38 @@ class Encoder:
 
     @property
     def about(self) -> dict[str, object]:
-        """What it is, for the report."""
+        """Description for the report."""
         n, subjects = self.trained["images"], self.trained["subjects"]
         sentence = (
-            "a small network that taught itself (SimCLR) to tell the slices of a subject apart, "
+            "a small network trained by self-supervision (SimCLR) to tell slices of a subject apart, "
             f"on {n} training images of {subjects} subjects at {self.shape[0]}×{self.shape[1]}"
         )
         about = {"kind": "trained", "sentence": sentence, "features": FEATURES, "shape": list(self.shape)}
         return {**about, **self.trained}
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Features of images, each of mean 0 and variance 1 over the training images.
+        """Compute features, scaled to mean 0 and variance 1 over the training images.
 
         Parameters
         ----------
         images
-            (N, M, Y, X) in [-1, 1], of the encoder's size or 2, 4, 8 … times it.
+            (N, M, Y, X) in [-1, 1], of the encoder's size or an integer multiple of it.
 
         Returns
         -------
         numpy.ndarray
-            float32 (N, D). Batch-mates make no difference.
+            float32 (N, D). Features do not depend on other images of the batch.
 
         Raises
         ------
         InputError
-            The images have other modalities or a size that cannot be averaged to the encoder's.
+            The number of modalities or the size does not match.
         """
         factor = images.shape[2] // self.shape[0] if images.ndim == 4 else 0
         if images.ndim != 4 or images.shape[1:] != (self.modalities, self.shape[0] * factor, self.shape[1] * factor):
             raise InputError(
-                f"images of shape {images.shape} do not fit the encoder, which takes (N, {self.modalities}, Y, X) of "
-                f"{self.shape[0]}×{self.shape[1]} or a multiple; train one on this cohort"
+                f"images of shape {images.shape} do not match the encoder, which takes (N, {self.modalities}, Y, X) of "
+                f"{self.shape[0]}×{self.shape[1]} or a multiple; train an encoder on this cohort"
             )
         out = np.empty((len(images), FEATURES), np.float32)
         with torch.inference_mode():
@@ -131,7 +137,7 @@ class Encoder:
         return out
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as safetensors, whole or not at all."""
+        """Write the encoder atomically as safetensors."""
         about = {
             "version": _VERSION,
             "modalities": self.modalities,
@@ -144,18 +150,18 @@ class Encoder:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Encoder:
-        """Read one that `save` wrote.
+        """Read a file written by `save`.
 
         Raises
         ------
         InputError
-            There is none, or it is damaged or of another version.
+            The file is missing, damaged, or of another version.
         """
-        wrong = f"{path} is no encoder of this version; delete it, and it is trained again"
+        wrong = f"{path}: is no encoder of this version; delete it to train it again"
         try:
             with safe_open(Path(path), framework="pt") as file:
                 about = json.loads((file.metadata() or {})[_METADATA_KEY])
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (no mapping)
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
             if about["version"] != _VERSION:
                 raise InputError(wrong)
             network = _Network(about["modalities"])
@@ -179,17 +185,16 @@ def train_encoder(
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1]: modalities alone, of training subjects alone; a batch at a time is taken into memory,
-        and some thousands to scale the features. A subject's images in the order of its
-        slices, so that neighbours are not forced apart.
+        (N, M, Y, X) in [-1, 1], modalities of training subjects. Images of a subject must be in the order of its
+        slices, so that neighbours are not pushed apart. They may be memory-mapped.
     subject
-        (N,), whose image it is.
+        (N,), the subject of each image.
     steps
-        Of the optimiser.
+        Optimiser steps.
     seed
-        Decides weights, batches and views.
+        Seed of weights, batches and views.
     progress
-        Called with (done, all) after each step.
+        Called with (done, total) after each step.
 
     Raises
     ------
@@ -197,9 +202,10 @@ def train_encoder(
         There are fewer than two images.
     """
     if len(images) < 2:
-        raise InputError(f"{len(images)} image is too few to train an encoder on; give training subjects with slices")
+        raise InputError(f"{len(images)} image is too few to train an encoder; give training subjects with slices")
     factor = factor_below(images.shape[2:], LARGEST)
-    place, whose = torch.from_numpy(places(subject)), torch.from_numpy(np.unique(subject, return_inverse=True)[1])
+    position = torch.from_numpy(slice_positions(subject))
+    index = torch.from_numpy(np.unique(subject, return_inverse=True)[1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _Network(images.shape[1])
@@ -209,16 +215,17 @@ def train_encoder(
     parameters = [*network.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps, pct_start=0.2)
-    coarse = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu"))
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu"))
     for step in range(steps):
-        rows = pick(subject, _BATCH, random)
+        rows = sample_batch(subject, _BATCH, random)
         chosen = torch.from_numpy(shrink(images[rows], factor))
         pair = torch.cat([views(chosen, random), views(chosen, random)])
-        with coarse:
+        with autocast:
             features = network(pair.contiguous(memory_format=torch.channels_last))
             projected = head(features)
         first, second = projected.chunk(2)
-        loss = nt_xent(first, second, whose[rows], place[rows]) + _SPREAD * spread(features.float())
+        loss = nt_xent(first, second, index[rows], position[rows])
+        loss = loss + _DECORRELATION * decorrelation_loss(features.float())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -237,8 +244,8 @@ def train_encoder(
 
 
 def _scale(encoder: Encoder, images: np.ndarray) -> None:
-    """Bring each feature to mean 0 and variance 1 over (some of) the training images."""
-    some = images[np.linspace(0, len(images) - 1, min(len(images), _SHARE_OF_STANDARD)).round().astype(int)]
+    """Scale features to mean 0 and variance 1 over up to `_SCALING_IMAGES` training images."""
+    some = images[np.linspace(0, len(images) - 1, min(len(images), _SCALING_IMAGES)).round().astype(int)]
     found = torch.from_numpy(encoder.features(some))
     encoder.network.mean.copy_(found.mean(dim=0))
     encoder.network.deviation.copy_(found.std(dim=0).clamp_min(1e-6))

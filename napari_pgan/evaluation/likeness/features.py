@@ -1,4 +1,4 @@
-"""What turns images into features, and images into the size that it takes."""
+"""Interface of feature encoders, and downscaling of images to the size they accept."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from typing import Protocol
 
 import numpy as np
 
+from napari_pgan.errors import InputError
+
 
 class FeatureEncoder(Protocol):
-    """Images → features, whose distances say how alike images are."""
+    """Maps images to features whose distances measure similarity."""
 
     @property
     def about(self) -> dict[str, object]:
-        """What it is, for the report: JSON values; ``"sentence"`` says it in words."""
+        """Description for the report, as JSON values; ``"sentence"`` is for display."""
         ...
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """(N, M, Y, X) in [-1, 1] → float32 (N, D); an image's features do not depend on the others."""
+        """(N, M, Y, X) in [-1, 1] → float32 (N, D); features of an image do not depend on the others."""
         ...
 
 
-def factor_below(shape: tuple[int, ...], largest: int) -> int:
-    """By which power of two both sides (Y, X) are divided for the longer one to be at most `largest` pixels.
+def check_features(a: np.ndarray, b: np.ndarray) -> None:
+    """Raise InputError unless the features are (N, D) and (N′, D)."""
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise InputError(f"cannot compare features of shapes {a.shape} and {b.shape}; pass (N, D) of one encoder")
 
-    Less where a side cannot be divided further.
+
+def factor_below(shape: tuple[int, ...], largest: int) -> int:
+    """Return the power of two that reduces the longer side of (Y, X) to at most `largest` pixels.
+
+    The factor is smaller if a side cannot be divided further.
     """
     factor = 1
     while max(shape) // factor > largest and all(n % (2 * factor) == 0 for n in shape):
@@ -32,9 +40,9 @@ def factor_below(shape: tuple[int, ...], largest: int) -> int:
 
 
 def shrink(images: np.ndarray, factor: int, chunk: int = 256) -> np.ndarray:
-    """Mean over boxes of factor × factor pixels: (N, M, Y, X) → float32 (N, M, Y / factor, X / factor).
+    """Average boxes of factor × factor pixels: (N, M, Y, X) → float32 (N, M, Y / factor, X / factor).
 
-    Some images at once, so that beside the result little memory is taken.
+    Images are processed in chunks to limit memory.
     """
     if factor == 1:
         return images.astype(np.float32, copy=False)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from napari_pgan.evaluation.likeness.split_half import WithBaseline
+from napari_pgan.evaluation.to_json import to_json
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of likeness.
+    """One metric of likeness.
 
     Parameters
     ----------
@@ -19,19 +20,19 @@ class Figure:
         ``swd``, ``intensity``, ``frechet``, ``kernel``, ``precision``, ``recall``, ``density``, ``coverage`` or
         ``ms-ssim``.
     channels
-        What is looked at: ``joint`` (all), ``labels``, ``images`` (all modalities), or a modality.
+        Channels compared: ``joint`` (all), ``labels``, ``images`` (all modalities), or a modality.
     level
-        Of the sliced Wasserstein distance, such as ``64x64`` or ``mean``; else empty.
+        Level of the sliced Wasserstein distance, for example ``64x64`` or ``mean``; empty for other metrics.
     name
-        For people.
+        Display name.
     better
-        ``lower``, ``higher``, or ``floor``: the nearer to the floor the better.
+        ``lower``, ``higher``, or ``floor``: the closer to the baseline, the better.
     says
-        What it tells, in a sentence.
+        Explanation in one sentence.
     halves
-        The model's images against one half of the subjects, beside the other half against it.
+        Comparison with half of the subjects; the baseline is the other half.
     held
-        The model's images against held-out subjects, beside training subjects against these; None without such.
+        Comparison with held-out subjects; the baseline is the training subjects. None without held-out subjects.
     """
 
     measure: str
@@ -43,38 +44,34 @@ class Figure:
     halves: WithBaseline
     held: WithBaseline | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Figure:
-        """The inverse of `to_dict`."""
+        """Create from JSON values."""
         both = {name: values[name] and WithBaseline.from_dict(values[name]) for name in ("halves", "held")}
         return cls(**{**values, **both})
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """All figures of a model.
+    """All metrics of a model.
 
     Parameters
     ----------
     figures
-        The most telling ones first.
+        The metrics, most informative first.
     images, swd_images
-        How many images each compared set has: for measures on features and structural similarity, and for the sliced
-        Wasserstein distance.
+        Number of images per set: for metrics of features and structural similarity, and for the sliced Wasserstein
+        distance.
     held_images, held_swd_images
-        The same for held-out subjects; 0 without such.
+        The same for held-out subjects; 0 if there are none.
     subjects, held_subjects
-        Real ones that were compared with, and how many of them are held out.
+        Number of real subjects, and of held-out ones among them.
     halvings
-        How often the subjects were parted.
+        Number of random splits.
     encoder
-        What made the features (`FeatureEncoder.about`).
+        Description of the feature encoder (`FeatureEncoder.about`).
     ssim
-        Through what MS-SSIM looks, in words.
+        Resolution and scales of MS-SSIM, as text.
     """
 
     figures: tuple[Figure, ...]
@@ -89,17 +86,17 @@ class Likeness:
     ssim: str
 
     def figure(self, measure: str, channels: str = "images", level: str = "") -> Figure:
-        """The one of that measure, channels and level; KeyError if there is none."""
+        """Return the metric of that measure, channels and level; raise KeyError if there is none."""
         for one in self.figures:
             if (one.measure, one.channels, one.level) == (measure, channels, level):
                 return one
         raise KeyError((measure, channels, level))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return {**asdict(self), "figures": [one.to_dict() for one in self.figures]}
+        """Convert to JSON values."""
+        return to_json(self)  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Likeness:
-        """The inverse of `to_dict`."""
+        """Inverse of `to_dict`."""
         return cls(**{**values, "figures": tuple(Figure.from_dict(one) for one in values["figures"])})

@@ -1,9 +1,9 @@
-"""Do labels lie where the images show them? What a modality looks like within a label says so.
+"""Intensities within labels: whether labels are where the images show the structures.
 
-Distances of patches and of features hardly notice a segmentation that lies on the wrong image, since images and labels
-are each as they should be. But then the pixels of an oedema are any tissue's. So the intensities that a modality has
-within a label are compared, generated with real: by the Wasserstein distance of order 1 of their distributions
-(Rubner et al. 2000, doi:10.1023/A:1026543900054), averaged over labels and modalities.
+Distances of patches and of features hardly detect a segmentation on the wrong image, since images and labels are each
+realistic. But the pixels of a misplaced label belong to any tissue. This metric compares the intensities of a modality
+within a label between generated and real images, by the Wasserstein-1 distance of their distributions (Rubner et al.
+2000, doi:10.1023/A:1026543900054), averaged over labels and modalities.
 """
 
 from __future__ import annotations
@@ -14,40 +14,40 @@ import numpy as np
 
 from napari_pgan.evaluation.likeness.split_half import Comparison
 
-_BINS = 200  # of the range from -1 to 1
-_CHUNK = 64  # images at once
+_BINS = 200  # between -1 and 1
+_CHUNK = 64  # images per chunk
 
 
 def within_labels(
-    real: tuple[np.ndarray, np.ndarray], generated: tuple[np.ndarray, np.ndarray], trios: Sequence[Comparison]
+    real: tuple[np.ndarray, np.ndarray], generated: tuple[np.ndarray, np.ndarray], comparisons: Sequence[Comparison]
 ) -> list[tuple[float, float]]:
-    """The model's distance and the floor's, × 10³, of each trio.
+    """Return the distances × 10³ of the model and of the baseline for each comparison.
 
     Parameters
     ----------
     real, generated
-        Images (N, M, Y, X) in [-1, 1] and label fractions (N, K, Y, X) in 0 to 1. A pixel is a label's where it fills
-        more than half. They are read a few images at a time and may lie on disk.
-    trios
-        Rows to be compared.
+        Images (N, M, Y, X) in [-1, 1] and label fractions (N, K, Y, X) in [0, 1]. A pixel belongs to a label that
+        covers more than half of it. Images are read a few at a time and may be memory-mapped.
+    comparisons
+        Rows to compare.
 
     Returns
     -------
     list
-        Both are NaN where no label is in all three sets.
+        NaN for both if no label is in all three sets.
     """
-    made = _counted(generated, [trio.generated for trio in trios])
-    other = _counted(real, [trio.other for trio in trios])
-    reference = _counted(real, [trio.reference for trio in trios])
+    made = _histograms(generated, [c.generated for c in comparisons])
+    other = _histograms(real, [c.other for c in comparisons])
+    reference = _histograms(real, [c.reference for c in comparisons])
     found = []
     for a, b, c in zip(made, other, reference, strict=True):
-        there = (a.sum(axis=(1, 2)) > 0) & (b.sum(axis=(1, 2)) > 0) & (c.sum(axis=(1, 2)) > 0)
-        found.append((_distance(a[there], c[there]), _distance(b[there], c[there])))
+        present = (a.sum(axis=(1, 2)) > 0) & (b.sum(axis=(1, 2)) > 0) & (c.sum(axis=(1, 2)) > 0)
+        found.append((_distance(a[present], c[present]), _distance(b[present], c[present])))
     return found
 
 
-def _counted(data: tuple[np.ndarray, np.ndarray], sets: Sequence[np.ndarray]) -> np.ndarray:
-    """How many pixels of each label have which intensity, for each set of rows: (sets, K, M, bins)."""
+def _histograms(data: tuple[np.ndarray, np.ndarray], sets: Sequence[np.ndarray]) -> np.ndarray:
+    """Histogram of intensities per set of rows, label and modality: (sets, K, M, bins)."""
     images, fractions = data
     modalities, labels = images.shape[1], fractions.shape[1]
     totals = np.zeros((len(sets), labels, modalities, _BINS))
@@ -59,18 +59,15 @@ def _counted(data: tuple[np.ndarray, np.ndarray], sets: Sequence[np.ndarray]) ->
         for label in range(labels):
             row, y, x = np.nonzero(shares[:, label] > 0.5)
             for modality in range(modalities):
-                place = (
-                    ((some[row, modality, y, x].astype(np.float32) + 1) * (_BINS / 2))
-                    .astype(np.int64)
-                    .clip(0, _BINS - 1)
-                )
-                counts = np.bincount(row * _BINS + place, minlength=len(rows) * _BINS).reshape(len(rows), _BINS)
+                scaled = (some[row, modality, y, x].astype(np.float32) + 1) * (_BINS / 2)
+                bins = row * _BINS + scaled.astype(np.int64).clip(0, _BINS - 1)
+                counts = np.bincount(bins, minlength=len(rows) * _BINS).reshape(len(rows), _BINS)
                 totals[:, label, modality] += member @ counts
     return totals
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """× 10³, of histograms (K, M, bins), averaged over labels and modalities."""
+    """Distance × 10³ of histograms (K, M, bins), averaged over labels and modalities."""
     if not len(a):
         return float("nan")
     below = [x.cumsum(axis=-1) / x.sum(axis=-1, keepdims=True) for x in (a, b)]

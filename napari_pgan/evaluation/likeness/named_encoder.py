@@ -1,4 +1,4 @@
-"""An encoder that the user names: a torch module of theirs, or the Inception network that torchmetrics takes."""
+"""Feature encoders named by the user: any torch module, or the Inception network of torchmetrics."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from napari_pgan.errors import InputError
 
 _CHUNK = 32
 _INCEPTION = "inception"
-_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # as torch-fidelity names them
+_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # file name of torch-fidelity
 
 
 class NamedEncoder:
-    """A network of the user's.
+    """A feature encoder named by the user.
 
     Parameters
     ----------
     module
         (N, M, Y, X) float32 → (N, D).
     name
-        As the user gave it.
+        Name given by the user.
     digest
-        What tells networks of that name apart; empty where the name says all.
+        Hash that distinguishes networks of that name; empty if the name is enough.
     """
 
     def __init__(self, module: nn.Module, name: str, digest: str = "") -> None:
@@ -38,7 +38,7 @@ class NamedEncoder:
 
     @property
     def about(self) -> dict[str, object]:
-        """What it is, for the report."""
+        """Description for the report."""
         return {"kind": "named", "name": self.name, "sentence": f"the network {self.name}, named by the user"}
 
     def features(self, images: np.ndarray) -> np.ndarray:
@@ -47,7 +47,7 @@ class NamedEncoder:
         Raises
         ------
         InputError
-            The network does not take such images, or gives something other than finite rows.
+            The network rejects the images, or returns something other than finite rows.
         """
         parts = []
         with torch.inference_mode():
@@ -55,69 +55,67 @@ class NamedEncoder:
                 part = torch.from_numpy(np.ascontiguousarray(images[start : start + _CHUNK], np.float32))
                 try:
                     rows = self.module(part)
-                except Exception as error:  # it is the user's and may raise what it likes
+                except Exception as error:  # user code may raise anything
                     raise InputError(
-                        f"the encoder {self.name} does not take images of shape {tuple(part.shape)} ({_why(error)}); "
-                        "name one that does"
+                        f"the encoder {self.name} does not accept images of shape {tuple(part.shape)} "
+                        f"({_first_line(error)}); name another"
                     ) from error
                 if not isinstance(rows, torch.Tensor) or rows.ndim != 2 or len(rows) != len(part):
-                    raise InputError(f"the encoder {self.name} gives no rows of features, (N, D); name one that does")
+                    raise InputError(f"the encoder {self.name} does not return features (N, D); name another")
                 if not torch.isfinite(rows).all():
-                    raise InputError(f"the encoder {self.name} gives NaN or Inf; name one that takes [-1, 1]")
+                    raise InputError(f"the encoder {self.name} returns NaN or Inf; name one for images in [-1, 1]")
                 parts.append(rows.float().numpy())
         return np.concatenate(parts)
 
 
 def named_encoder(text: str) -> NamedEncoder:
-    """The encoder of a name.
+    """Create an encoder by name.
 
     Parameters
     ----------
     text
-        ``package.module:callable``, called without arguments, which gives a `torch.nn.Module` that turns float32 images
-        (N, M, Y, X) in [-1, 1] into features (N, D). Or ``inception``: Inception-v3 as the published Fréchet distances
-        have it (2048 features), where torch-fidelity and its weights already lie on this machine. Images of three
-        modalities go in as they are; of any other number, as their mean, repeated.
+        ``package.module:callable``: called without arguments, returns a `torch.nn.Module` that maps float32 images
+        (N, M, Y, X) in [-1, 1] to features (N, D). Or ``inception``: Inception-v3 as in published Fréchet distances
+        (2048 features), if torch-fidelity and its weights are installed. Three modalities are used as RGB; otherwise
+        the mean of the modalities is repeated.
 
     Raises
     ------
     InputError
-        It cannot be imported or made, is no module, has other weights at each call, or is not on this machine.
+        The encoder cannot be imported or created, is not a module, has different weights at each call, or is not
+        installed.
     """
     if text == _INCEPTION:
         return NamedEncoder(_Inception(), _INCEPTION)
     where, _, name = text.partition(":")
     if not where or not name:
-        raise InputError(f"the encoder {text!r} is not known; give package.module:callable, or inception")
+        raise InputError(f"unknown encoder {text!r}; give package.module:callable, or inception")
     try:
         factory = getattr(importlib.import_module(where), name)
         made, again = factory(), factory()
-    except Exception as error:  # it is the user's and may raise what it likes
+    except Exception as error:  # user code may raise anything
         raise InputError(
-            f"the encoder {text!r} cannot be made ({_why(error)}); give package.module:callable"
+            f"the encoder {text!r} cannot be created ({_first_line(error)}); give package.module:callable"
         ) from error
     if not isinstance(made, nn.Module):
-        raise InputError(
-            f"the encoder {text!r} gives a {type(made).__name__}, not a torch.nn.Module; give one that does"
-        )
+        raise InputError(f"the encoder {text!r} returns a {type(made).__name__}, not a torch.nn.Module; name another")
     digest = _digest(factory, made)
     if digest != _digest(factory, again):
         raise InputError(
-            f"the encoder {text!r} has other weights each time it is called, so its figures would not compare; load or "
+            f"the encoder {text!r} has different weights at each call, so results would not be comparable; load or "
             "seed them"
         )
     return NamedEncoder(made, text, digest)
 
 
-def _why(error: Exception) -> str:
-    """An error in one line."""
+def _first_line(error: Exception) -> str:
+    """The type of an error and the first line of its message."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _digest(factory: object, module: nn.Module) -> str:
-    """Of the weights, of the files that the factory and the network's parts are written in, and of how it is put
-    together: where any changes, so may the features."""
+    """Hash of the weights, the architecture, and the source files of the factory and the layers."""
     found = hashlib.sha256(repr(module).encode())
     for name, tensor in module.state_dict().items():
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -125,7 +123,7 @@ def _digest(factory: object, module: nn.Module) -> str:
     files = set()
     for part in (factory, *(type(each) for each in module.modules())):
         if not str(getattr(part, "__module__", "")).startswith("torch."):
-            with contextlib.suppress(TypeError, OSError):  # written in C, or at a prompt
+            with contextlib.suppress(TypeError, OSError):  # implemented in C, or defined interactively
                 files.add(inspect.getsourcefile(part))  # type: ignore[arg-type]
     for file in sorted(file for file in files if file):
         with contextlib.suppress(OSError):
@@ -134,15 +132,15 @@ def _digest(factory: object, module: nn.Module) -> str:
 
 
 class _Inception(nn.Module):
-    """Inception-v3 behind images of any number of modalities; its weights are never fetched from the network."""
+    """Inception-v3 for any number of modalities; its weights are never downloaded."""
 
     def __init__(self) -> None:
         super().__init__()
         weights = Path(torch.hub.get_dir()) / "checkpoints" / _WEIGHTS
         if importlib.util.find_spec("torch_fidelity") is None or not weights.is_file():
             raise InputError(
-                f"Inception needs the package torch-fidelity and its weights in {weights}, and nothing is downloaded "
-                "here; put them there, or leave the encoder to be trained on the cohort"
+                f"inception needs the package torch-fidelity and the file {weights}, and nothing is downloaded; "
+                "install both, or use an encoder trained on the cohort"
             )
         from torchmetrics.image.fid import NoTrainInceptionV3
 

@@ -1,70 +1,70 @@
-"""A figure says something beside its floor: the same figure between two halves of the real subjects.
+"""Real-vs-real baseline: the same metric between two halves of the real subjects.
 
-The subjects are parted into halves A and B at random, several times. Each time the model's images are compared with B,
-and so are A's, as many of each: many measures fall or rise with the number of images, so figures at unequal counts say
-nothing. Halves are of subjects, not of images, since a subject's slices are alike and a model shall be like a new
-patient.
+A metric means little without its baseline. The subjects are split at random into halves A and B, several times. Each
+time the model's images are compared with B, and so are those of A, with the same number of images, since many metrics
+depend on it. Subjects are split, not images: slices of a subject are alike, and a model should resemble new subjects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from napari_pgan.errors import InputError
+from napari_pgan.evaluation.to_json import to_json
 
-LOW, HIGH = 5, 95  # percentiles over halvings
+LOW, HIGH = 5, 95  # percentiles over random splits
 
 
 @dataclass(frozen=True)
 class WithBaseline:
-    """A model's figure and its floor, each the mean over halvings with an interval.
+    """A metric of a model and its baseline, each the mean over random splits with an interval.
 
     Parameters
     ----------
     value, low, high
-        Generated images against half of the subjects: mean, 5th and 95th percentile over halvings.
-    floor, floor_low, floor_high
-        The other half in their place.
+        Generated images against half of the subjects: mean, 5th and 95th percentile over splits.
+    baseline, baseline_low, baseline_high
+        The same for the other half of the subjects.
     """
 
     value: float
     low: float
     high: float
-    floor: float
-    floor_low: float
-    floor_high: float
+    baseline: float
+    baseline_low: float
+    baseline_high: float
 
     def to_dict(self) -> dict[str, float]:
-        """JSON-ready."""
-        return asdict(self)
+        """Convert to JSON values; the baseline is called ``floor``."""
+        return to_json(self)  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WithBaseline:
-        """The inverse of `to_dict`."""
-        return cls(**{name: float(values[name]) for name in cls.__dataclass_fields__})
+        """Inverse of `to_dict`."""
+        return cls(*(float(values[name.replace("baseline", "floor")]) for name in cls.__dataclass_fields__))
 
     @classmethod
-    def of(cls, values: Sequence[float], floors: Sequence[float]) -> WithBaseline:
-        """Of one value and one floor a halving."""
-        return cls(*_summary(values), *_summary(floors))
+    def of(cls, values: Sequence[float], baselines: Sequence[float]) -> WithBaseline:
+        """Summarise one value and one baseline per split."""
+        return cls(*_summary(values), *_summary(baselines))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of three sets with as many images each, to be compared as generated ↔ reference and other ↔ reference.
+    """Rows of three sets of the same size: generated and other are each compared with reference.
 
     Parameters
     ----------
     generated
         Rows of the generated images, ascending, int64 (n,).
     other
-        Rows of the real images that the floor is measured with.
+        Rows of the real images that give the baseline.
     reference
-        Rows of the real images that both are held against.
+        Rows of the real images to compare with.
     """
 
     generated: np.ndarray
@@ -78,26 +78,26 @@ class Comparison:
 def halvings(
     subject: np.ndarray, generated: int, *, times: int = 5, count: int | None = None, seed: int = 0
 ) -> list[Comparison]:
-    """Part the subjects into halves at random, again and again.
+    """Split the subjects into random halves several times.
 
     Parameters
     ----------
     subject
-        (R,), whose image each real one is; a subject's images all fall into one half.
+        (R,), the subject of each real image; all images of a subject fall into the same half.
     generated
-        Generated images there are.
+        Number of generated images.
     times
-        Halvings.
+        Number of splits.
     count
-        Images of a set at most.
+        Maximum number of images per set.
     seed
-        Decides halves and choices; equal input and seed give equal halves.
+        Seed of splits and choices.
 
     Returns
     -------
     list
-        One `Comparison` a halving: rows of generated images among them, rows of real ones among the real. All have one
-        count: the least that any halving, or the generated images, can give.
+        One `Comparison` per split. All sets have the same size: the smallest of any half, the generated images and
+        `count`.
 
     Raises
     ------
@@ -106,17 +106,15 @@ def halvings(
     """
     names = np.unique(subject)
     if len(names) < 2:
-        raise InputError(
-            f"{len(names)} subject cannot be parted into halves; a figure needs two real subjects at least beside it"
-        )
+        raise InputError(f"cannot split {len(names)} subject into halves; at least two real subjects are needed")
     if generated < 1:
-        raise InputError("there are no generated images to compare; sample one at least")
+        raise InputError("there are no generated images to compare; generate at least one")
     rng = np.random.default_rng([seed, 0])
     parts = []
     for _ in range(times):
         first = np.isin(subject, rng.permutation(names)[: len(names) // 2])
         halves = [rng.permutation(np.flatnonzero(chosen)) for chosen in (first, ~first)]
-        if rng.random() < 0.5:  # of an odd number of subjects the larger half is now A's, now B's
+        if rng.random() < 0.5:  # with an odd number of subjects, either half may be the larger one
             halves.reverse()
         parts.append((rng.permutation(generated), *halves))
     n = min(len(rows) for part in parts for rows in part)
@@ -127,19 +125,19 @@ def halvings(
 def held_out(
     held: np.ndarray, generated: int, *, times: int = 5, count: int | None = None, seed: int = 0
 ) -> list[Comparison]:
-    """Generated images and training images against held-out ones, drawn at random several times, as many of each.
+    """Draw generated and training images to compare with held-out ones, several times and in equal number.
 
     Parameters
     ----------
     held
-        bool (R,): the real image is of a subject that the model has not seen.
+        bool (R,): whether the model has not seen the subject of the real image.
     generated, times, count, seed
         As in `halvings`.
 
     Returns
     -------
     list
-        One `Comparison` a draw; empty where no subject is held out, or all are.
+        One `Comparison` per draw; empty if no subject or every subject is held out.
     """
     reference, other = np.flatnonzero(held), np.flatnonzero(~held)
     n = min(len(reference), len(other), generated, *([] if count is None else [count]))
@@ -155,31 +153,31 @@ def held_out(
 Distances = Callable[[np.ndarray, np.ndarray], Mapping[str, float]]
 
 
-def beside(
-    distances: Distances, real: np.ndarray, generated: np.ndarray, trios: Sequence[Comparison]
+def with_baseline(
+    distances: Distances, real: np.ndarray, generated: np.ndarray, comparisons: Sequence[Comparison]
 ) -> dict[str, WithBaseline]:
-    """Measure rows of two arrays, trio by trio.
+    """Compute metrics and their baseline over several comparisons.
 
     Parameters
     ----------
     distances
-        (images or features, reference) → name → figure.
+        (images or features, reference) → name → value.
     real, generated
-        (R, …) and (F, …), images or features, of which the trios name rows.
-    trios
+        (R, …) and (F, …), images or features that the comparisons index.
+    comparisons
         From `halvings` or `held_out`.
 
     Returns
     -------
     dict
-        Name → figure beside its floor.
+        Name → metric with baseline.
     """
-    models, floors = [], []
-    for trio in trios:
-        reference = real[trio.reference]
-        models.append(distances(generated[trio.generated], reference))
-        floors.append(distances(real[trio.other], reference))
-    return {name: WithBaseline.of([m[name] for m in models], [f[name] for f in floors]) for name in models[0]}
+    models, baselines = [], []
+    for comparison in comparisons:
+        reference = real[comparison.reference]
+        models.append(distances(generated[comparison.generated], reference))
+        baselines.append(distances(real[comparison.other], reference))
+    return {name: WithBaseline.of([m[name] for m in models], [b[name] for b in baselines]) for name in models[0]}
 
 
 def _summary(values: Sequence[float]) -> tuple[float, float, float]:

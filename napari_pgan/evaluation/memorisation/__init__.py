@@ -1,1 +1,1 @@
-"""Does a model give its training images away?"""
+"""Detection of training images that a model reproduces."""

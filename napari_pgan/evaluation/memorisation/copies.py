@@ -1,40 +1,40 @@
-"""What a search for copies of training images found."""
+"""Results of the search for copies of training images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from napari_pgan.evaluation.to_json import plain
+from napari_pgan.evaluation.to_json import to_json
 
 CANNOT_TELL, NONE, SOME, MANY = "cannot tell", "no copies found", "copies found", "reproduces its training images"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to tell a copy: a figure of every image, and the threshold below which it is one.
+    """A criterion for copies: a quantity of every image, and the threshold below which the image is a copy.
 
     Parameters
     ----------
     view
         ``"pixels"`` or ``"features"``.
     quantity
-        ``"ratio"``: distance to the nearest training subject over that to the nearest other real subjects.
-        ``"distance"``: to the nearest training image, √(2 − 2 · correlation).
+        ``"ratio"``: distance to the nearest training subject, divided by the distance to the nearest other subjects.
+        ``"distance"``: distance to the nearest training image, √(2 − 2 · correlation).
     decides
-        Whether the verdict rests on it: ratios do, and distances where there is no ratio. Small or plain pictures are
-        near to many, so that their distance alone says little.
+        Whether the verdict depends on it. Ratios decide; distances decide if there is no ratio, since small or uniform
+        images are close to many others.
     threshold
-        Smaller is a copy, if it decides.
+        Images below it are copies.
     copies
-        Generated images below it.
+        Number of generated images below the threshold.
     smallest, median
-        Of the generated images.
+        Of generated images.
     held_out_smallest, held_out_median
         Of held-out real images.
     edges, samples, held_out
-        A histogram: edges of bins, and how many images are in each.
+        Histogram: bin edges, and counts of generated and of held-out images.
     """
 
     view: str
@@ -53,28 +53,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Pair:
-    """A generated image and the training image that it is nearest to.
+    """A generated image and its nearest training image.
 
     Parameters
     ----------
     sample
-        Which generated image.
+        Index of the generated image.
     subject
         Key of the training subject.
     slice_index
-        Which of the subject's images, in the order they were given in.
+        Index of the training image within the subject.
     flip
-        How the generated image is to be flipped to lie on the other: one of `FLIPS`.
+        Flip that aligns the generated image with the training image: one of `FLIPS`.
     correlation
-        Of the pixels of the two, centred and less what is common.
+        Correlation of the pixels, centred and without what all images have in common.
     ratio
-        In pixels; NaN where there are no other subjects.
+        Distance ratio in pixels; NaN without other subjects.
     feature_ratio
-        In features; NaN without.
+        Distance ratio in features; NaN without features.
     copy
-        A rule takes it for one.
+        Whether a rule classifies the image as a copy.
     by
-        The view that names the training image: ``"pixels"`` or ``"features"``.
+        The view in which the training image is nearest: ``"pixels"`` or ``"features"``.
     """
 
     sample: int
@@ -90,36 +90,36 @@ class Pair:
 
 @dataclass(frozen=True)
 class Memorisation:
-    """What was found.
+    """Result of the search.
 
     Parameters
     ----------
     verdict
         ``"cannot tell"``, ``"no copies found"``, ``"copies found"`` or ``"reproduces its training images"``.
     sentence
-        The same for people, with its figures.
+        The verdict with its numbers, for display.
     samples, copies
-        Generated images, and how many of them a rule takes for copies.
+        Number of generated images, and of copies among them.
     flagged
-        Which.
+        Indices of the copies.
     training_images, training_subjects, held_out_images, held_out_subjects
-        What they were held against. Of very many held-out images some are judged; all are compared with.
+        Numbers of images and subjects in the comparison.
     rules
-        Each with its threshold; none where nothing was held out.
+        Empty without held-out subjects.
     false_alarms
-        Held-out images taken for copies when the other half of the held-out subjects sets the thresholds, and of how
-        many; (0, 0) with fewer than four subjects.
+        Number of held-out images classified as copies by thresholds from the other half of the held-out subjects, and
+        number of tested images; (0, 0) with fewer than four subjects.
     found
-        Kind of planted copy → how many were found, of how many.
+        Kind of planted copy → (number found, number planted).
     nearer
-        Share of generated images that are nearer to the training images (in pixels) than the median held-out image is:
-        0.5 for new patients, 1 for a model that hugs its training images. NaN where nothing was held out.
+        Share of generated images that are closer to the training images (in pixels) than the median held-out image:
+        0.5 for new subjects, 1 for a model that stays close to its training images. NaN without held-out subjects.
     nearer_low, nearer_high
-        5th and 95th percentile over draws of held-out subjects.
+        5th and 95th percentile over resampled held-out subjects.
     pairs
-        The closest, most suspicious first.
+        The most suspicious pairs, the closest first.
     notes
-        What limits the answer, one sentence each.
+        Limitations, one sentence each.
     """
 
     verdict: str
@@ -141,12 +141,12 @@ class Memorisation:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready; what is not a number is None."""
-        return plain(asdict(self))  # type: ignore[no-any-return]
+        """Convert to JSON values; NaN becomes None."""
+        return to_json(self)  # type: ignore[no-any-return]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Memorisation:
-        """The inverse of `to_dict`."""
+        """Inverse of `to_dict`."""
         some = {name: values[name] for name in cls.__dataclass_fields__}
         for name in ("nearer", "nearer_low", "nearer_high"):
             some[name] = _number(some[name])

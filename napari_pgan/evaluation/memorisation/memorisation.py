@@ -1,15 +1,15 @@
-"""Does a model give its training images away?
+"""Memorisation: does a model reproduce its training images?
 
-For every generated image the nearest of all training images is sought, flips included, by the correlation of what sets
-images apart and, where features are given, among those. Smooth or common pictures are near to everything, so what
-counts is the ratio of that distance to the distance of the nearest images of *other* real subjects (as in Lowe 2004,
-doi:10.1023/B:VISI.0000029664.99615.94, for matches of key points; copies as a shorter way to the training set than to
-other real data: Meehan et al. 2020, arXiv:2004.05675). A copy has a ratio far below 1, a new patient's image one near
-1. Where there are too few subjects for it, the distance alone decides.
+For every generated image, the nearest training image is searched, including flips, by pixel correlation and, if given,
+by features. Smooth or common images are close to everything, so the criterion is the ratio of that distance to the
+distance of the nearest images of *other* real subjects (as in Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94, for
+key points; copies as images closer to the training set than to other real data: Meehan et al. 2020, arXiv:2004.05675).
+The ratio is far below 1 for a copy and about 1 for an image of a new subject. With too few subjects, the distance
+decides.
 
-Held-out real subjects say what is usual: a generated image that is nearer to a training subject than any of so many
-new patients' images would be is taken for a copy (`usual.threshold`). Whether that asks for too much is tried each
-time, on copies planted for it; whether for too little, by letting half of the held-out subjects judge the other half.
+Held-out real subjects set the threshold (`thresholds.threshold`): a generated image below it is closer to a training
+subject than any of that many images of new subjects would be. Each run tests the sensitivity on planted copies, and
+false alarms on one half of the held-out subjects with thresholds from the other half.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from napari_pgan.evaluation.memorisation.thresholds import false_alarms, rule_of
 
 __all__ = ["CANNOT_TELL", "MANY", "NONE", "SOME", "Memorisation", "Pair", "Rule", "measure_memorisation"]
 
-_OTHERS = 3  # other subjects whose mean distance the nearest one's is held against
-_NOISE = 0.1  # added to both distances, so that pictures with little on them, all near to all, show no small ratio
-_HELD_OUT = 1000  # images of held-out subjects that are judged, at most
-_PLANTED = 32  # copies of each kind
-_KNOWN = 256  # training images kept: for planting, and for the mean of the features
+_OTHERS = 3  # nearest other subjects whose mean distance is the denominator of the ratio
+_NOISE = 0.1  # added to both distances, so that nearly empty images have no small ratio
+_HELD_OUT = 1000  # maximum number of held-out images that are searched
+_PLANTED = 32  # copies per kind
+_KNOWN = 256  # training images for planting and for scaling the features
 _LARGE_SHARE = 0.2
 _UNKNOWN = {
-    "some": "the model was trained on others, too",
-    "none": "the model's card names other training subjects, or the same ones under another salt",
-    "unstated": "the model's card does not say whom it was trained on",
+    "some": "the model was also trained on others",
+    "none": "the model card names other training subjects, or the same ones under another salt",
+    "unstated": "the model card does not name its training subjects",
 }
-_WEAK = 0.5  # a search that finds fewer of any kind of planted copies cannot acquit
+_WEAK = 0.5  # share of planted copies of each kind that must be found to rule out copies
 
 
 @dataclass
 class _View:
-    """One way of looking at images, and what it says of every query: samples, then held-out, then planted."""
+    """A similarity and its results for every query: samples, then held-out, then planted images."""
 
     name: str
     likeness: PixelSimilarity | FeatureSimilarity
@@ -64,7 +64,7 @@ class _View:
     ratio: np.ndarray | None = None  # (queries,); None with too few subjects
 
     def figures(self) -> dict[str, np.ndarray]:
-        """What the rules are of."""
+        """Quantities that rules are based on."""
         return {"distance": self.distance} if self.ratio is None else {"ratio": self.ratio, "distance": self.distance}
 
 
@@ -79,47 +79,47 @@ def measure_memorisation(
     pairs: int = 12,
     progress: Callable[[int, int], None] | None = None,
 ) -> Memorisation:
-    """Look for copies of training images among generated ones.
+    """Search for copies of training images among generated images.
 
     Parameters
     ----------
     train
-        (images (n, M, Y, X) in [-1, 1], subject's key) for every subject that the model was trained on; gone through
-        twice, so no generator. One subject is in memory at a time.
+        (images (n, M, Y, X) in [-1, 1], subject key) for every training subject. Iterated twice, so a generator is not
+        accepted. One subject is in memory at a time.
     held_out
-        The same of subjects that the model has not seen; gone through once.
+        The same for subjects the model has not seen. Iterated once.
     samples
         Generated images (N, M, Y, X).
     features
-        (n, M, Y, X) → (n, D), of images that may be flipped; None: pixels alone.
+        (n, M, Y, X) → (n, D), also of flipped images; None: pixels only.
     known
-        How many of the subjects that the model learnt from `train` holds, as in `Match`. Copies are copies whoever
-        learnt from whom; only where it is ``"all"`` can finding none acquit.
+        Which of the model's training subjects are in `train`, as in `Match`. Copies are reported in any case; only
+        ``"all"`` allows the verdict that there are none.
     seed
-        Which held-out images are judged and which copies are planted.
+        Seed of the choice of held-out images and planted copies.
     pairs
-        How many of the closest pairs are named.
+        Number of closest pairs to report.
     progress
-        Called with (done, all) subjects.
+        Called with (done, total) subjects.
 
     Raises
     ------
     InputError
-        No training or generated images, images of other shapes, or a held-out subject that is a training subject, too.
+        There are no training or generated images, shapes differ, or a subject is both held out and in `train`.
     """
     random = np.random.default_rng(seed)
     if iter(train) is train:
-        raise TypeError("training images are gone through twice: give something that starts anew, such as a list")
+        raise TypeError("training images are iterated twice; pass a list or another re-iterable")
     if samples.ndim != 4 or not len(samples):
-        raise InputError(f"generated images of shape {samples.shape} cannot be searched for copies; give (N, M, Y, X)")
-    mean, drawn, counts = _survey(train, samples.shape[1:], random)
+        raise InputError(f"generated images of shape {samples.shape} cannot be searched for copies; pass (N, M, Y, X)")
+    mean, drawn, counts = _scan_training(train, samples.shape[1:], random)
     likenesses: dict[str, PixelSimilarity | FeatureSimilarity] = {"pixels": PixelSimilarity(mean)}
     if features is not None:
         likenesses["features"] = FeatureSimilarity(features, drawn)
 
-    held_keys, held_kept, judged, judged_subject = _hold_out(held_out, samples.shape[1:], likenesses, random)
+    held_keys, held_prepared, judged, judged_subject = _scan_held_out(held_out, samples.shape[1:], likenesses, random)
     if both := sorted(set(held_keys) & set(counts)):
-        raise InputError(f"the subject {both[0]} is among the training and the held-out ones; hold others out")
+        raise InputError(f"subject {both[0]} is both a training and a held-out subject; hold out others")
     planted, planted_kind = _plant(drawn, random)
 
     views = []
@@ -128,16 +128,16 @@ def measure_memorisation(
         views.append(_View(name, likeness, NearestSearch(np.concatenate(queries, axis=1))))
     for done, (images, _) in enumerate(train, 1):
         for view in views:
-            view.search.show(view.likeness.poses(view.likeness.kept(images)))
+            view.search.add_subject(view.likeness.poses(view.likeness.prepare(images)))
         if progress:
             progress(done, len(counts))
     for view in views:
-        for kept in held_kept[view.name]:
-            view.search.show(view.likeness.poses(kept))
+        for prepared in held_prepared[view.name]:
+            view.search.add_subject(view.likeness.poses(prepared))
     sets = np.repeat([0, 1, 2], [len(samples), len(judged), len(planted)])
     own = np.full(len(sets), -1)
     own[sets == 1] = len(counts) + judged_subject
-    others = min(_OTHERS, len(counts) + len(held_keys) - 2)  # as many for a held-out image as for a generated one
+    others = min(_OTHERS, len(counts) + len(held_keys) - 2)  # the same number for held-out and generated images
     for view in views:
         _rate(view, len(counts), own, others)
 
@@ -173,7 +173,7 @@ def measure_memorisation(
         flagged=tuple(int(i) for i in flagged),
         training_images=sum(counts.values()),
         training_subjects=len(counts),
-        held_out_images=sum(len(kept) for kept in held_kept["pixels"]),
+        held_out_images=sum(len(images) for images in held_prepared["pixels"]),
         held_out_subjects=len(held_keys),
         rules=tuple(rules),
         false_alarms=alarms,
@@ -186,53 +186,53 @@ def measure_memorisation(
     )
 
 
-def _survey(
+def _scan_training(
     train: SubjectImages, shape: tuple[int, ...], random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
-    """The mean reduced image, some of the images drawn at random, and how many each subject has."""
+    """The mean reduced image, a random sample of images, and the number of images per subject."""
     total: np.ndarray | None = None
     counts: dict[str, int] = {}
-    drawn = _Drawn(_KNOWN, random)
+    drawn = _RandomSample(_KNOWN, random)
     for images, key in train:
         _check(images, shape, key)
         if key in counts:
-            raise InputError(f"the training subject {key} was given twice; give all its images at once")
+            raise InputError(f"training subject {key} is given twice; pass all its images at once")
         part = reduced(images).sum(axis=0, dtype=np.float64)
         total = part if total is None else total + part
         counts[key] = len(images)
-        drawn.offer(images, 0)
+        drawn.add(images, 0)
     if total is None:
-        raise InputError("there are no training images to compare with; give one subject at least")
+        raise InputError("there are no training images to compare with; pass at least one subject")
     return (total / sum(counts.values())).astype(np.float32), drawn.images(), counts
 
 
-def _hold_out(
+def _scan_held_out(
     held_out: SubjectImages,
     shape: tuple[int, ...],
     likenesses: Mapping[str, PixelSimilarity | FeatureSimilarity],
     random: np.random.Generator,
 ) -> tuple[list[str], dict[str, list[np.ndarray]], np.ndarray, np.ndarray]:
-    """Keys, what each view keeps of every subject, the images that are judged, and whose they are."""
+    """Subject keys, prepared images per view and subject, the images to search, and their subjects."""
     keys: list[str] = []
-    seen: dict[str, list[np.ndarray]] = {name: [] for name in likenesses}
-    drawn = _Drawn(_HELD_OUT, random)
+    prepared: dict[str, list[np.ndarray]] = {name: [] for name in likenesses}
+    drawn = _RandomSample(_HELD_OUT, random)
     for images, key in held_out:
         _check(images, shape, key)
         for name, likeness in likenesses.items():
-            seen[name].append(likeness.kept(images))
-        drawn.offer(images, len(keys))
+            prepared[name].append(likeness.prepare(images))
+        drawn.add(images, len(keys))
         keys.append(key)
-    return keys, seen, drawn.images() if keys else np.empty((0, *shape), np.float32), drawn.owners()
+    return keys, prepared, drawn.images() if keys else np.empty((0, *shape), np.float32), drawn.owners()
 
 
-class _Drawn:
-    """An even draw of so many of the images that pass by."""
+class _RandomSample:
+    """Random sample of a fixed number of images from a stream."""
 
     def __init__(self, count: int, random: np.random.Generator) -> None:
         self._count, self._random = count, random
         self._kept: list[tuple[float, int, np.ndarray]] = []
 
-    def offer(self, images: np.ndarray, owner: int) -> None:
+    def add(self, images: np.ndarray, owner: int) -> None:
         lots = self._random.random(len(images))
         self._kept += [(lot, owner, image.astype(np.float16)) for lot, image in zip(lots, images, strict=True)]
         self._kept = sorted(self._kept, key=lambda kept: kept[0])[: self._count]
@@ -245,13 +245,13 @@ class _Drawn:
 
 
 def _plant(known: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of every kind, and which kind each is."""
+    """Planted copies of every kind, and the kind of each."""
     parts = [plant(known[random.permutation(len(known))[:_PLANTED]], kind, random) for kind in KINDS]
     return np.concatenate(parts), np.repeat(list(KINDS), [len(part) for part in parts])
 
 
 def _rate(view: _View, training: int, own: np.ndarray, others: int) -> None:
-    """Distances to the nearest training subject, and their ratio to those to other real subjects."""
+    """Compute distances to the nearest training subject, and their ratio to distances to other real subjects."""
     view.nearest = view.search.result()
     away = distances(view.nearest.correlation)  # (queries, subjects), training ones first
     rows = np.arange(len(away))
@@ -300,28 +300,28 @@ def _verdict(
     if not rules:
         return (
             CANNOT_TELL,
-            "It cannot be told: no real subject was held out to say how near a new patient's images are.",
+            "Inconclusive: no real subject is held out to show how close images of new subjects are.",
         )
     hits, tried = (sum(n) for n in zip(*found.values(), strict=True))
     worst = min(found, key=lambda kind: found[kind][0] / found[kind][1])
     few, of = found[worst]
     trial = (
-        f"Of {tried} damaged copies planted as a trial {hits} were found ({100 * hits / tried:.0f} %), and "
-        f"{few} of {of} of the kind that it finds worst ({worst})"
+        f"As a test, {tried} modified copies were planted; {hits} were found ({100 * hits / tried:.0f} %), and "
+        f"{few} of {of} of the most difficult kind ({worst})"
     )
     if not copies and known != "all":
         return CANNOT_TELL, (
-            f"It cannot be told: none of {samples:,} samples is a near-copy of an image of this store's training "
-            f"subjects, but {_UNKNOWN[known]}."
+            f"Inconclusive: none of {samples:,} samples is a near-copy of an image of this store's training subjects, "
+            f"but {_UNKNOWN[known]}."
         )
     if not copies and few < _WEAK * of:
-        return CANNOT_TELL, f"It cannot be told whether there are copies: {trial[0].lower()}{trial[1:]}."
+        return CANNOT_TELL, f"Inconclusive. {trial}."
     if alarms[1]:
-        trial += f"; of {alarms[1]:,} images of held-out subjects {alarms[0]} when one half of them judged the other"
+        trial += f". Of {alarms[1]:,} images of held-out subjects, {alarms[0]} were mistaken for copies"
     if not copies:
-        return NONE, f"None of {samples:,} samples is nearer to a training subject than chance allows. {trial}."
+        return NONE, f"None of {samples:,} samples is closer to a training subject than expected by chance. {trial}."
     share, are = 100 * copies / samples, "is a near-copy" if copies == 1 else "are near-copies"
-    whose = "a training subject's images" if known == "all" else "images of this store's training subjects"
+    whose = "images of training subjects" if known == "all" else "images of this store's training subjects"
     what = f"{copies:,} of {samples:,} samples {are} of {whose} ({share:.1f} %). {trial}."
     return MANY if copies >= _LARGE_SHARE * samples else SOME, what
 
@@ -329,23 +329,26 @@ def _verdict(
 def _notes(subjects: int, images: int, others: int, with_features: bool, known: Known) -> tuple[str, ...]:
     notes = []
     if known != "all":
-        notes.append(f"The search is among this store's training subjects; {_UNKNOWN[known]}.")
+        notes.append(f"The search covers this store's training subjects; {_UNKNOWN[known]}.")
     if not images:
         notes.append("No subject was held out.")
     elif subjects < 3:
-        notes.append(f"Only {subjects} held-out {'subject says' if subjects == 1 else 'subjects say'} what is usual.")
+        plural = "" if subjects == 1 else "s"
+        notes.append(f"The threshold is based on only {subjects} held-out subject{plural}.")
     elif images < 100:
-        notes.append(f"Only {images} held-out images say what is usual; the thresholds are lower for it.")
+        notes.append(f"The threshold is based on only {images} held-out images, which makes it lower.")
     if others < 1:
-        notes.append("There are too few subjects to compare with others; the nearest distance alone decides.")
+        notes.append(
+            "There are too few subjects for distance ratios; the distance to the nearest training image decides."
+        )
     if not with_features:
-        notes.append("Pixels alone were looked at, no features.")
+        notes.append("The search uses pixels only, no features.")
     return tuple(notes)
 
 
 def _check(images: np.ndarray, shape: tuple[int, ...], key: str) -> None:
     if images.shape[1:] != shape or not len(images):
         raise InputError(
-            f"images {images.shape} of the subject {key} cannot be compared with generated ones of {shape}; "
-            "give both the same modalities and size"
+            f"images {images.shape} of subject {key} cannot be compared with generated images of {shape}; both need "
+            "the same modalities and size"
         )

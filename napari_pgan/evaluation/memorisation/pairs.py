@@ -1,4 +1,4 @@
-"""The samples nearest to training images, beside these, as pictures for the user alone: they show patients."""
+"""Pictures of samples next to their nearest training images, for the user only, since they show patients."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from napari_pgan.evaluation.eval_data import Samples
 from napari_pgan.evaluation.memorisation.copies import Pair
 from napari_pgan.store import Slices, label_map
 
-WARNING = "The pictures in this folder show patients whom the model was trained on. Keep them as you keep the scans."
+WARNING = "The pictures in this folder show patients the model was trained on. Protect them like the scans."
 FOOT = "The first row is synthetic, not for diagnosis; the second is a patient's image."
 _FLIPS: dict[str, tuple[int, ...]] = {"none": (), "left-right": (-1,), "up-down": (-2,), "both": (-2, -1)}
 
-# path, images (N, M, Y, X), label maps (N, Y, X), a text a row, a line on top and one at the bottom where not the usual
+# path, images (N, M, Y, X), label maps (N, Y, X), a text per row, title and footer (None: the default)
 DrawSheet = Callable[[Path, np.ndarray, np.ndarray, Sequence[str], str | None, str | None], None]
 
 
 def write_pairs(
-    folder: Path, pairs: Sequence[Pair], samples: Samples, learnt: Slices, values: np.ndarray, draw: DrawSheet
+    folder: Path, pairs: Sequence[Pair], samples: Samples, train: Slices, values: np.ndarray, draw: DrawSheet
 ) -> None:
-    """Write a picture a pair, the closest first, and a warning beside them; what lay there before goes.
+    """Write one picture per pair, the closest first, and a warning; replace earlier contents of the folder.
 
     Parameters
     ----------
     folder
-        Readable by the user alone, where the system has it so.
+        Output folder; only the user may read it, if the system supports that.
     pairs
         From `measure_memorisation`.
-    samples, learnt
-        Generated images and the training images, as they were searched.
+    samples, train
+        Generated images and training images of the search.
     values
-        The label values, (K,).
+        Label values (K,).
     draw
         Writes images as a PNG.
     """
@@ -43,10 +43,10 @@ def write_pairs(
     folder.mkdir(parents=True, mode=0o700)
     write_text(folder / "WARNING.txt", WARNING + "\n")
     for rank, pair in enumerate(pairs, 1):
-        row = np.flatnonzero(learnt.subject == learnt.keys.index(pair.subject))[pair.slice_index]
+        row = np.flatnonzero(train.subject == train.keys.index(pair.subject))[pair.slice_index]
         axes = _FLIPS[pair.flip]
-        images = np.stack([np.flip(samples.images[pair.sample], axes), learnt.images[row]])
-        labels = np.stack([np.flip(samples.labels[pair.sample], axes), label_map(learnt.labels[row], values)])
-        told = f"seed {samples.seeds[pair.sample]}" + ("" if pair.flip == "none" else f", flipped {pair.flip}")
-        title = f"generated ({told}), and the training image nearest to it: a patient, do not share"
+        images = np.stack([np.flip(samples.images[pair.sample], axes), train.images[row]])
+        labels = np.stack([np.flip(samples.labels[pair.sample], axes), label_map(train.labels[row], values)])
+        origin = f"seed {samples.seeds[pair.sample]}" + ("" if pair.flip == "none" else f", flipped {pair.flip}")
+        title = f"generated ({origin}), and its nearest training image: a patient, do not share"
         draw(folder / f"pair-{rank:02}.png", images, labels, ("generated", "a patient"), title, FOOT)

@@ -1,4 +1,4 @@
-"""Copies of real images with the damage that a memory may have, to find out which copies a search would find."""
+"""Modified copies of real images, planted to test which copies the search would find."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from napari_pgan.evaluation.memorisation.nearest import FLIPS, flip, pose
 
-_SHARE = 1 / 64  # the unit of blur and shift: a pixel of an image of 64 pixels
+_PIXEL = 1 / 64  # unit of blur and shift: one pixel of an image of 64 pixels
 
 
 def _blurred(images: np.ndarray, pixels: float) -> np.ndarray:
-    sigma = pixels * _SHARE * min(images.shape[2:])
+    sigma = pixels * _PIXEL * min(images.shape[2:])
     return gaussian_filter(images, (0, 0, sigma, sigma))
 
 
 def _shifted(images: np.ndarray, pixels: float, random: np.random.Generator) -> np.ndarray:
-    steps = max(1, round(pixels * _SHARE * min(images.shape[2:])))
+    steps = max(1, round(pixels * _PIXEL * min(images.shape[2:])))
     signs = random.choice([-1, 1], (len(images), 2)) * steps
     return np.stack([np.roll(image, tuple(sign), (1, 2)) for image, sign in zip(images, signs, strict=True)])
 
 
 def _posed(images: np.ndarray, degrees: float, share: float, random: np.random.Generator) -> np.ndarray:
-    """Turned, and enlarged or made smaller by that share, about the middle, either way at random."""
+    """Rotate and zoom about the centre, in a random direction."""
     out = np.empty_like(images)
     for image, moved, side in zip(images, out, random.choice([-1, 1], len(images)), strict=True):
         matrix, offset = pose(side * degrees, (1 + share) ** float(side), images.shape[2:])
@@ -56,21 +56,21 @@ KINDS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
     "noisy": _noisy,
     "all of it": _all,
 }
-"""Each with a random flip; `SAYS` says how much."""
+"""Modifications by kind, in addition to a random flip; see `DESCRIPTIONS`."""
 
-SAYS: dict[str, str] = {
-    "unchanged": "as they are",
+DESCRIPTIONS: dict[str, str] = {
+    "unchanged": "unchanged",
     "blurred": "blurred, with a standard deviation of 1/32 of the side",
-    "shifted": "moved by 1/32 of the side along both axes",
-    "turned": "turned by 5°",
-    "zoomed": "enlarged or made smaller by 5 %",
+    "shifted": "shifted by 1/32 of the side along both axes",
+    "turned": "rotated by 5°",
+    "zoomed": "enlarged or reduced by 5 %",
     "gain changed": "each modality brighter or darker by up to 10 %",
-    "noisy": "with noise of 5 % of the range of brightness",
-    "all of it": "blurred and moved by half as much, with gain and noise as above",
+    "noisy": "with noise of 5 % of the intensity range",
+    "all of it": "blurred and shifted by half as much, with gain and noise as above",
 }
 
 
 def plant(images: np.ndarray, kind: str, random: np.random.Generator) -> np.ndarray:
-    """Copies (N, M, Y, X) float32 of images of the same shape, damaged as `KINDS` says."""
-    turned = [flip(image, i) for image, i in zip(images, random.integers(0, len(FLIPS), len(images)), strict=True)]
-    return KINDS[kind](np.stack(turned).astype(np.float32), random)
+    """Return modified copies (N, M, Y, X) float32 of images, see `KINDS`."""
+    flipped = [flip(image, i) for image, i in zip(images, random.integers(0, len(FLIPS), len(images)), strict=True)]
+    return KINDS[kind](np.stack(flipped).astype(np.float32), random)

@@ -1,4 +1,4 @@
-"""What is usual among held-out real images, and from where on a generated one is too near to be chance."""
+"""Threshold below which a generated image is suspiciously close, from the distances of held-out real images."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import numpy as np
 
 from napari_pgan.evaluation.memorisation.copies import Rule
 
-_CHANCE = 0.05  # of calling any image a copy, if none is
+_CHANCE = 0.05  # probability of a false alarm in the whole set
 _BINS = 40
 
 
 def threshold(held_out: np.ndarray, judged: int) -> float:
-    """Below which a figure is a copy's, from the figures of held-out real images (n,).
+    """Return the threshold for copies, from the values of held-out real images (n,).
 
-    So low that, if all `judged` images were new patients', one of them would fall below it by a chance of 5 % only.
-    Held-out images are fewer than that takes, so their lower tail is drawn on beyond the smallest of them as an
-    exponential one: mean excess of the logarithm below the 10th percentile (Pickands 1975), and one standard error of
-    it, since of few images it is uncertain.
+    If all `judged` images were of new subjects, the probability that one falls below the threshold would be 5 %. There
+    are too few held-out images to measure this directly, so their lower tail is extrapolated as exponential: mean
+    excess of the logarithm below the 10th percentile (Pickands 1975), plus one standard error.
     """
     logs = np.log(np.maximum(held_out, 1e-6))
     tenth = np.quantile(logs, 0.1)
@@ -26,16 +25,16 @@ def threshold(held_out: np.ndarray, judged: int) -> float:
 
 
 def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) -> tuple[int, int]:
-    """Held-out images that a threshold of the other half of the subjects takes for copies, and of how many.
+    """Count held-out images classified as copies by thresholds from the other half of the subjects, and all tested.
 
     Parameters
     ----------
     figures
-        Of each rule that decides, the held-out images' figures (n,).
+        Values of the held-out images (n,) for each deciding rule.
     subject
-        (n,) whose image it is, 0 to `subjects`.
+        (n,), index of the subject, from 0 to `subjects`.
     """
-    if subjects < 4:  # one subject does not say what is usual
+    if subjects < 4:  # one subject per half is not representative
         return 0, 0
     first = subject % 2 == 0
     alarms = np.zeros(len(subject), bool)
@@ -48,7 +47,7 @@ def false_alarms(figures: list[np.ndarray], subject: np.ndarray, subjects: int) 
 def share_nearer(
     samples: np.ndarray, held_out: np.ndarray, subject: np.ndarray, subjects: int, random: np.random.Generator
 ) -> tuple[float, float, float]:
-    """Share of generated images below the median held-out one; 5th and 95th percentile over draws of its subjects."""
+    """Share of generated images below the median held-out one, with its 5th and 95th percentile over subjects."""
     if not len(held_out):
         return float("nan"), float("nan"), float("nan")
     of = [held_out[subject == i] for i in range(subjects)]
@@ -61,7 +60,7 @@ def share_nearer(
 
 
 def rule_of(view: str, quantity: str, decides: bool, limit: float, samples: np.ndarray, held_out: np.ndarray) -> Rule:
-    """A rule with what it says of generated and of held-out images."""
+    """Create a rule with its statistics of generated and held-out images."""
     top = max(1.0, float(samples.max()), float(held_out.max()))
     edges = np.linspace(0, top, _BINS + 1)
     return Rule(

@@ -1,1 +1,1 @@
-"""What an evaluation found, as a page for people and as JSON."""
+"""The results of an evaluation as an HTML page and as JSON."""

@@ -1,6 +1,6 @@
-"""Charts of figures beside their floors, as SVG that follows the page's colours and as PNG.
+"""Charts of metrics with their baseline, as SVG in the colours of the page and as PNG.
 
-Every series has a shape of its own beside its colour, and every chart comes with its content in words.
+Series differ in shape as well as colour, and every chart has a text alternative.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pgan.evaluation.report.section import Chart, figure
+from napari_pgan.evaluation.report.section import Chart, format_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_INK = "#010203"  # becomes the colour of the page's text
-MODEL, FLOOR, OTHER = "#2a78c8", "#8b929c", "#c8641e"
+_INK = "#010203"  # replaced by the text colour of the page
+MODEL, BASELINE, OTHER = "#2a78c8", "#8b929c", "#c8641e"
 _STYLE: Any = {
     "font.size": 9.5,
     "font.family": "sans-serif",
@@ -39,43 +39,43 @@ _STYLE: Any = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A figure beside its floor on a chart: value and interval of both; NaN where there is none."""
+    """A metric and its baseline, each with an interval; NaN if there is none."""
 
     name: str
     value: float
     low: float
     high: float
-    floor: float = float("nan")
-    floor_low: float = float("nan")
-    floor_high: float = float("nan")
+    baseline: float = float("nan")
+    baseline_low: float = float("nan")
+    baseline_high: float = float("nan")
 
-    def words(self) -> str:
-        beside = f", real images {figure(self.floor)}" if np.isfinite(self.floor) else ""
-        return f"{self.name}: model {figure(self.value)}{beside}"
+    def __str__(self) -> str:
+        baseline = f", real images {format_number(self.baseline)}" if np.isfinite(self.baseline) else ""
+        return f"{self.name}: model {format_number(self.value)}{baseline}"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Marks that share an axis, whose label says the unit and which way is better."""
+    """Marks on one axis; its label names the unit and which direction is better."""
 
     label: str
     marks: tuple[Mark, ...]
     limits: tuple[float, float] | None = None
 
 
-def beside(
-    name: str, title: str, panels: Sequence[Panel], model: str = "this model", floor: str = "real images (floor)"
+def dot_chart(
+    name: str, title: str, panels: Sequence[Panel], model: str = "this model", baseline: str = "real images (baseline)"
 ) -> Chart:
-    """Dots of the model over bands of the floor, a row a figure, a column a panel."""
+    """Draw values as dots over bands of the baseline, one row per metric and one column per panel."""
     with _styled():
         rows = max(len(panel.marks) for panel in panels)
         chart, all_axes = _figure(7.2, 0.9 + 0.42 * max(rows, 2), len(panels))
         for axes, panel in zip(all_axes, panels, strict=True):
-            _panel(axes, panel, model, floor)
+            _panel(axes, panel, model, baseline)
         handles, labels = all_axes[0].get_legend_handles_labels()
         chart.legend(handles, labels, loc="outside upper left", ncols=3)
-        words = "; ".join(f"{p.label}: {', '.join(mark.words() for mark in p.marks)}" for p in panels)
-        return _chart(chart, name, title, f"{title}. {words}.")
+        text = "; ".join(f"{p.label}: {', '.join(map(str, p.marks))}" for p in panels)
+        return _chart(chart, name, title, f"{title}. {text}.")
 
 
 def histogram(
@@ -86,11 +86,11 @@ def histogram(
     label: str,
     lines: Sequence[tuple[str, float]] = (),
 ) -> Chart:
-    """How often a figure is how large, for each of some sets, as shares; `series` gives counts between `edges`."""
-    looks = [(MODEL, "-", "////"), (FLOOR, "--", ""), (OTHER, ":", "....")]
+    """Draw histograms as shares; `series` gives the counts between `edges`, `lines` marks values."""
+    styles = [(MODEL, "-", "////"), (BASELINE, "--", ""), (OTHER, ":", "....")]
     with _styled():
         chart, (axes,) = _figure(7.2, 3.2, 1)
-        for (what, counts), (color, dash, hatch) in zip(series, looks, strict=False):
+        for (what, counts), (color, dash, hatch) in zip(series, styles, strict=False):
             shares = np.asarray(counts, float) / max(np.sum(counts), 1)
             axes.stairs(shares, edges, fill=True, color=color, alpha=0.25, hatch=hatch, linewidth=0)
             axes.stairs(shares, edges, color=color, linestyle=dash, linewidth=1.8, label=what)
@@ -102,9 +102,9 @@ def histogram(
         axes.set_ylabel("share of images")
         chart.legend(loc="outside upper left", ncols=3)
         middles = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
-        words = "; ".join(f"{what}: mean {figure(_mean(middles, counts))}" for what, counts in series)
-        drawn = "".join(f"; {what} at {figure(at)}" for what, at in lines)
-        return _chart(chart, name, title, f"{title}. {label}. {words}{drawn}.")
+        text = "; ".join(f"{what}: mean {format_number(_mean(middles, counts))}" for what, counts in series)
+        marked = "".join(f"; {what} at {format_number(at)}" for what, at in lines)
+        return _chart(chart, name, title, f"{title}. {label}. {text}{marked}.")
 
 
 def curve(
@@ -113,16 +113,16 @@ def curve(
     series: Sequence[tuple[str, Sequence[float], Sequence[float]]],
     xlabel: str,
     ylabel: str,
-    floor: tuple[float, float] | None = None,
+    baseline: tuple[float, float] | None = None,
     ticks: Sequence[str] | None = None,
 ) -> Chart:
-    """Lines of (name, x, y), over the floor's band where there is one; `ticks` name the places 0, 1, … of x."""
-    looks = [(MODEL, "-", "o"), (OTHER, "--", "s"), ("#3a8f5c", ":", "^")]
+    """Draw lines (name, x, y) over the band of the baseline, if any; `ticks` label x = 0, 1, …"""
+    styles = [(MODEL, "-", "o"), (OTHER, "--", "s"), ("#3a8f5c", ":", "^")]
     with _styled():
         chart, (axes,) = _figure(7.2, 3.2, 1)
-        if floor is not None:
-            axes.axhspan(*floor, color=FLOOR, alpha=0.35, linewidth=0, label="real images (floor)")
-        for (what, x, y), (color, dash, marker) in zip(series, looks, strict=False):
+        if baseline is not None:
+            axes.axhspan(*baseline, color=BASELINE, alpha=0.35, linewidth=0, label="real images (baseline)")
+        for (what, x, y), (color, dash, marker) in zip(series, styles, strict=False):
             size = 4 if len(x) < 40 else 2.5
             axes.plot(x, y, color=color, linestyle=dash, marker=marker, markersize=size, linewidth=1.6, label=what)
         axes.set_xlabel(xlabel)
@@ -133,32 +133,33 @@ def curve(
         elif series:
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         chart.legend(loc="outside upper left", ncols=3)
-        words = "; ".join(f"{what}: from {figure(y[0])} to {figure(y[-1])}" for what, _, y in series if len(y))
-        band = f"; real images {figure(floor[0])} to {figure(floor[1])}" if floor else ""
-        return _chart(chart, name, title, f"{title}. {ylabel} against {xlabel}. {words}{band}.")
+        ends = ((what, format_number(y[0]), format_number(y[-1])) for what, _, y in series if len(y))
+        text = "; ".join(f"{what}: from {first} to {last}" for what, first, last in ends)
+        band = f"; real images {format_number(baseline[0])} to {format_number(baseline[1])}" if baseline else ""
+        return _chart(chart, name, title, f"{title}. {ylabel} against {xlabel}. {text}{band}.")
 
 
-def _panel(axes: Axes, panel: Panel, model: str, floor: str) -> None:
-    places = np.arange(len(panel.marks))[::-1]
-    for place, mark in zip(places, panel.marks, strict=True):
-        first = place == len(panel.marks) - 1
-        if np.isfinite(mark.floor):
-            low, high = (mark.floor_low, mark.floor_high) if np.isfinite(mark.floor_low) else (mark.floor, mark.floor)
-            axes.barh(place, high - low, left=low, height=0.5, color=FLOOR, alpha=0.45)
-            axes.plot([mark.floor] * 2, [place - 0.25, place + 0.25], color=FLOOR, linewidth=3,
-                      label=floor if first else None)  # fmt: skip
+def _panel(axes: Axes, panel: Panel, model: str, baseline: str) -> None:
+    heights = np.arange(len(panel.marks))[::-1]
+    for y, mark in zip(heights, panel.marks, strict=True):
+        first, middle = y == len(panel.marks) - 1, mark.baseline
+        if np.isfinite(middle):
+            low, high = (mark.baseline_low, mark.baseline_high) if np.isfinite(mark.baseline_low) else (middle, middle)
+            axes.barh(y, high - low, left=low, height=0.5, color=BASELINE, alpha=0.45)
+            axes.plot([middle] * 2, [y - 0.25, y + 0.25], color=BASELINE, linewidth=3,
+                      label=baseline if first else None)  # fmt: skip
         if np.isfinite(mark.low) and np.isfinite(mark.high):
-            axes.plot([mark.low, mark.high], [place, place], color=MODEL, linewidth=1.6)
-        axes.plot(mark.value, place, marker="D", markersize=6.5, color=MODEL, linestyle="",
+            axes.plot([mark.low, mark.high], [y, y], color=MODEL, linewidth=1.6)
+        axes.plot(mark.value, y, marker="D", markersize=6.5, color=MODEL, linestyle="",
                   label=model if first else None)  # fmt: skip
-    axes.set_yticks(places, [mark.name for mark in panel.marks])
+    axes.set_yticks(heights, [mark.name for mark in panel.marks])
     axes.set_ylim(-0.6, len(panel.marks) - 0.4)
     axes.set_xlabel(panel.label)
     if panel.limits:
         axes.set_xlim(*panel.limits)
     else:
         axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
-    axes.grid(axis="x", color=FLOOR, alpha=0.25)
+    axes.grid(axis="x", color=BASELINE, alpha=0.25)
     axes.set_axisbelow(True)
 
 
@@ -190,13 +191,13 @@ def _chart(chart: Figure, name: str, title: str, alt: str) -> Chart:
 
 
 def _inline(svg: str, name: str, alt: str) -> str:
-    """The SVG as part of a page: no prolog, no metadata, names of its own, the page's ink, and its content in words."""
+    """Prepare an SVG for the page: no prolog or metadata, unique ids, the page's text colour, a text alternative."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(xlink:href|href)="#', rf'\1="#{name}-', svg)
     svg = svg.replace("url(#", f"url(#{name}-").replace(_INK, "currentColor")
-    words = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    text = alt.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{words}">{rest}'
+    return f'{head} role="img" aria-label="{text}">{rest}'

@@ -1,4 +1,4 @@
-"""Memorisation in words, tables and charts. Pictures of the pairs show subjects and are no part of the page."""
+"""The report section of memorisation. Pictures of the pairs show subjects and are not part of the page."""
 
 from __future__ import annotations
 
@@ -9,55 +9,63 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.evaluation.memorisation.copies import CANNOT_TELL, NONE, SOME, Memorisation, Rule
-from napari_pgan.evaluation.memorisation.planted import SAYS
+from napari_pgan.evaluation.memorisation.planted import DESCRIPTIONS
 from napari_pgan.evaluation.report.charts import histogram
-from napari_pgan.evaluation.report.section import Chart, Light, ReportRow, Section, Table, figure, span
+from napari_pgan.evaluation.report.section import (
+    Chart,
+    Rating,
+    ReportRow,
+    Section,
+    Table,
+    format_interval,
+    format_number,
+)
 
-TITLE = "Memorisation: does it give its subjects away?"
+TITLE = "Memorisation: does it reproduce its training images?"
 _QUANTITIES = {
-    "ratio": "distance to the nearest training subject, as a share of that to other subjects",
+    "ratio": "distance to the nearest training subject, relative to other subjects",
     "distance": "distance to the nearest training image",
 }
-_SAYS = {
-    "ratio": "Near 1, an image is no nearer to one subject than to others; near 0, it is a copy.",
+_SCALES = {
+    "ratio": "Near 1, an image is no closer to one subject than to others; near 0, it is a copy.",
     "distance": "0 is the same image.",
 }
 
 
 def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
-    """The section of what `measure_memorisation` found."""
+    """Create the section from the result of `measure_memorisation`."""
     found = Memorisation.from_dict(result)
     tables = []
     if found.rules:
-        tables.append(
-            Table("The closest image, and how close images come", tuple(row for r in found.rules for row in _rows(r)),
-                  "generated images", "held-out subjects (floor)")
-        )  # fmt: skip
-        tables.append(Table("Trials of the search itself", tuple(_trials(found)), "found", ""))
+        rows = tuple(row for rule in found.rules for row in _rows(rule))
+        tables = [
+            Table("Distance to the nearest training subject", rows, "generated images", "held-out subjects (baseline)"),
+            Table("Tests of the search", tuple(_tests(found)), "found", ""),
+        ]
     return Section(
         name="memorisation",
         title=TITLE,
-        question="Is a generated image nearer to a subject of the training than a new subject's image is?",
-        light=_light(found),
+        question="Are generated images closer to training subjects than images of new subjects are?",
+        rating=_rating(found),
         sentence=found.sentence,
-        rule="Good: none is nearer than any of as many images of new subjects would be (with 95 % certainty, going by "
-        "images of held-out subjects). Middling: no more are than the search would take of held-out subjects' images "
-        "by mistake, give or take chance. Poor: more. Where none is found, it cannot be told whether there are any if "
-        "the store does not hold all subjects that the model was trained on, or if the search misses half of any kind "
-        "of copies that are planted as a trial.",
+        rule="Good: no generated image is closer than any of the same number of images of new subjects would be, with "
+        "95 % confidence, as estimated from held-out subjects. Fair: the number of copies is within the false alarms "
+        "expected from held-out subjects. Poor: there are more. If none is found, the result is inconclusive if the "
+        "store lacks subjects that the model was trained on, or if the search misses half of the planted copies of any "
+        "kind.",
         tables=tuple(tables),
         charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(
-            f"{found.samples:,} samples, flipped and not, were held against all {found.training_images:,} images of "
-            f"{found.training_subjects} training subjects; {found.held_out_images:,} images of "
-            f"{found.held_out_subjects} held-out subjects say what is usual.",
-            "Copies of whole images are searched for; copies of a part, such as a lesion in another head, are not.",
+            f"{found.samples:,} samples and their flips were compared with all {found.training_images:,} images of "
+            f"{found.training_subjects} training subjects; the thresholds come from {found.held_out_images:,} images "
+            f"of {found.held_out_subjects} held-out subjects.",
+            "The search detects copies of whole images, not of parts, such as a lesion in another head.",
             *found.notes,
         ),
     )
 
 
-def _light(found: Memorisation) -> Light:
+def _rating(found: Memorisation) -> Rating:
     if found.verdict == CANNOT_TELL:
         return "unknown"
     if found.verdict == NONE:
@@ -69,36 +77,35 @@ def _light(found: Memorisation) -> Light:
 
 def _rows(rule: Rule) -> list[ReportRow]:
     name = f"{rule.view}: {_QUANTITIES[rule.quantity]}"
-    limit = figure(rule.threshold)
-    told = (
-        f"Below {limit}, it counts as a copy." if rule.decides else "It decides nothing: smooth images are near to all."
+    limit = format_number(rule.threshold)
+    says = (
+        f"Images below {limit} count as copies." if rule.decides else "For information: smooth images are near to all."
     )
     below = f"{rule.copies:,} below {limit}" if rule.decides else ""
     return [
-        ReportRow(f"{name}, closest", figure(rule.smallest), below, figure(rule.held_out_smallest), "",
-            f"{told} {_SAYS[rule.quantity]}"),
-        ReportRow(f"{name}, median", figure(rule.median), "", figure(rule.held_out_median), "",
-            "As for held-out subjects is best; well below, the model hugs its training images."),
+        ReportRow(f"{name}, minimum", format_number(rule.smallest), below, format_number(rule.held_out_smallest), "",
+            f"{says} {_SCALES[rule.quantity]}"),
+        ReportRow(f"{name}, median", format_number(rule.median), "", format_number(rule.held_out_median), "",
+            "Equal to the baseline is best; well below it, the model stays close to its training images."),
     ]  # fmt: skip
 
 
-def _trials(found: Memorisation) -> list[ReportRow]:
+def _tests(found: Memorisation) -> list[ReportRow]:
     rows = [
-        ReportRow(
-            f"planted: {kind}", f"{hits} of {of}", "", "", "", f"Copies of training images, flipped and {SAYS[kind]}."
-        )
+        ReportRow(f"planted: {kind}", f"{hits} of {of}", says=f"Training images, flipped and {DESCRIPTIONS[kind]}.")
         for kind, (hits, of) in found.found.items()
     ]
     alarms, of = found.false_alarms
     if of:
-        rows.append(ReportRow("false alarms", f"{alarms} of {of:,}", "", "", "",
-                        "Held-out images taken for copies, when others of them set the threshold."))  # fmt: skip
+        says = "Held-out images classified as copies by thresholds from other held-out subjects."
+        rows.append(ReportRow("false alarms", f"{alarms} of {of:,}", says=says))
     if np.isfinite(found.nearer):
-        rows.append(ReportRow("nearer than usual", f"{100 * found.nearer:.0f} %",
-                        f"{span(100 * found.nearer_low, 100 * found.nearer_high)} %", "", "",
-                        "Samples that are nearer to training images than the median held-out image is: 50 % for new "
-                        "subjects, 100 % for a model that hugs its training images. The interval is over draws of "
-                        "held-out subjects."))  # fmt: skip
+        interval = format_interval(100 * found.nearer_low, 100 * found.nearer_high)
+        says = (
+            "Share of samples closer to training images than the median held-out image: 50 % for new subjects, 100 % "
+            "for a model that stays close to its training images. The interval is over resampled held-out subjects."
+        )
+        rows.append(ReportRow("closer than the median", f"{100 * found.nearer:.0f} %", f"{interval} %", says=says))
     return rows
 
 
@@ -106,9 +113,9 @@ def _chart(rule: Rule) -> Chart:
     ratio = rule.quantity == "ratio"
     return histogram(
         f"memorisation-{rule.view}",
-        f"How near images are to the nearest training subject ({rule.view})",
+        f"Distance of images to the nearest training subject ({rule.view})",
         [("generated images", np.array(rule.samples)), ("held-out subjects", np.array(rule.held_out))],
         np.array(rule.edges),
         f"distance to the nearest training subject{' ÷ to other subjects' if ratio else ''}",
-        [("copies lie left", rule.threshold)],
+        [("threshold: copies on the left", rule.threshold)],
     )

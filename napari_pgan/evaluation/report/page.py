@@ -1,4 +1,4 @@
-"""The report of an evaluation: one page without network, charts as pictures, and JSON."""
+"""The report of an evaluation: a self-contained HTML page, charts as images, and JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,24 @@ from importlib import resources
 from typing import Any
 
 from napari_pgan.atomic import replacing, write_text
+from napari_pgan.evaluation.report import consistency, likeness, memorisation, trends, use
 from napari_pgan.evaluation.report.section import Section
-from napari_pgan.evaluation.report.sections import SECTIONS, TITLES
-from napari_pgan.evaluation.report_folder import Finished, Folder
+from napari_pgan.evaluation.report_folder import MeasureResult, ReportFolder
 
+_SECTIONS = {
+    "likeness": likeness.likeness_section,
+    "memorisation": memorisation.memorisation_section,
+    "use": use.use_section,
+    "consistency": consistency.consistency_section,
+    "trends": trends.trends_section,
+}
+_TITLES = {
+    "likeness": likeness.TITLE,
+    "memorisation": memorisation.TITLE,
+    "use": use.TITLE,
+    "consistency": consistency.TITLE,
+    "trends": trends.TITLE,
+}
 _SHARED = {
     "samples": "generating the samples",
     "reading": "reading the store",
@@ -24,48 +38,41 @@ _SHARED = {
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """What was written.
+    """A written report.
 
     Parameters
     ----------
     data
-        As in ``report.json``.
+        Content of ``report.json``.
     sections
-        One a measure that was taken.
+        One per computed measure.
     folder
-        Where it lies.
+        Output folder.
     """
 
     data: dict[str, Any]
     sections: tuple[Section, ...]
-    folder: Folder
+    folder: ReportFolder
 
 
-def write_report(folder: Folder, about: Mapping[str, Any], kept: Mapping[str, Finished]) -> EvaluationReport:
-    """Write page, charts and JSON of the measures that were taken.
+def write_report(
+    folder: ReportFolder, about: Mapping[str, Any], results: Mapping[str, MeasureResult]
+) -> EvaluationReport:
+    """Write page, charts and JSON.
 
     Parameters
     ----------
     folder
-        Of the evaluation.
+        Output folder.
     about
-        What it is of.
-    kept
-        Measure → what it found.
+        Description of the evaluation.
+    results
+        Measure → result.
     """
-    sections = tuple(SECTIONS[name](one.result, about) for name, one in kept.items())
+    sections = tuple(_SECTIONS[name](one.result, about) for name, one in results.items())
     data = {
         "about": dict(about),
-        "measures": {
-            section.name: {
-                **section.to_dict(),
-                "result": kept[section.name].result,
-                "seconds": kept[section.name].seconds,
-                "date": kept[section.name].date,
-                "versions": kept[section.name].versions,
-            }
-            for section in sections
-        },
+        "measures": {section.name: {**section.to_dict(), **vars(results[section.name])} for section in sections},
     }
     write_text(folder.data, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     if folder.charts.is_dir():
@@ -74,31 +81,32 @@ def write_report(folder: Folder, about: Mapping[str, Any], kept: Mapping[str, Fi
         for chart in section.charts:
             with replacing(folder.charts / f"{chart.name}.png") as temporary:
                 temporary.write_bytes(chart.png)
-    write_text(folder.page, render(folder, data, sections, kept))
+    write_text(folder.page, render(folder, about, sections, results))
     return EvaluationReport(data, sections, folder)
 
 
-def render(folder: Folder, data: Mapping[str, Any], sections: tuple[Section, ...], kept: Mapping[str, Finished]) -> str:
-    """The page as HTML; its pictures are in it, but for those that show patients."""
+def render(
+    folder: ReportFolder,
+    about: Mapping[str, Any],
+    sections: tuple[Section, ...],
+    results: Mapping[str, MeasureResult],
+) -> str:
+    """Render the page as HTML. Images are embedded, except those that show patients."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string((resources.files(__package__) / "page.html").read_text("utf-8"))
-    about = data["about"]
     labels = ", ".join(x["name"] for x in about["model"]["labels"])
     return template.render(
         about=about,
         sections=sections,
-        missing={
-            TITLES[name]: f"Not asked for; the same command with --measures {name} adds it."
-            for name in about["not_measured"]
-        },
+        missing={_TITLES[name]: f"Add it with --measures {name}." for name in about["not_measured"]},
         pairs=len(list(folder.pairs.glob("*.png"))) if folder.pairs.is_dir() else 0,
         sheet=base64.b64encode(folder.sheet.read_bytes()).decode() if folder.sheet.is_file() else "",
-        sheet_alt=f"Generated images, none of a subject: {', '.join(about['model']['modalities'])}"
-        + (f", and the segmentation ({labels}) over one of them" if labels else ""),
-        provenance=[*_provenance(about), *_versions(kept)],
-        steps=_steps(kept),
+        sheet_alt=f"Generated images, not of a subject: {', '.join(about['model']['modalities'])}"
+        + (f", with the segmentation ({labels}) on one of them" if labels else ""),
+        provenance=[*_provenance(about), *_versions(results)],
+        steps=_steps(results),
     )
 
 
@@ -110,9 +118,9 @@ def _provenance(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     seen += [f"cohort {training['cohort']}"] if "cohort" in training else []
     seen += [f"on {training['date']}"] if "date" in training else []
     return [
-        ("model", f"{model['name']}, {model['pixels']} pixels, {model['parameters'] / 1e6:.2f} million numbers"),
+        ("model", f"{model['name']}, {model['pixels']} pixels, {model['parameters'] / 1e6:.2f} million parameters"),
         ("identity", model["identity"]),
-        ("trained", ", ".join(seen) or "not stated"),
+        ("training", ", ".join(seen) or "not stated"),
         ("licence", model["licence"]),
         ("modalities", ", ".join(model["modalities"])),
         ("labels", ", ".join(f"{x['value']} {x['name']}" for x in model["labels"]) or "none"),
@@ -123,23 +131,20 @@ def _provenance(about: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _versions(kept: Mapping[str, Finished]) -> list[tuple[str, str]]:
-    """With what the measures were taken; several rows where some were taken with others."""
+def _versions(results: Mapping[str, MeasureResult]) -> list[tuple[str, str]]:
+    """Software versions; one row per set of versions if measures differ."""
     names: dict[str, list[str]] = {}
-    for name, one in kept.items():
+    for name, one in results.items():
         names.setdefault(", ".join(f"{k} {v}" for k, v in one.versions.items()), []).append(name)
-    return [(f"with, for {', '.join(some)}" if len(names) > 1 else "with", text) for text, some in names.items()]
+    return [(f"software, {', '.join(some)}" if len(names) > 1 else "software", text) for text, some in names.items()]
 
 
-def _steps(kept: Mapping[str, Finished]) -> list[dict[str, str]]:
-    """Each measure's own time, and what was made for the first measure that needed it."""
+def _steps(results: Mapping[str, MeasureResult]) -> list[dict[str, str]]:
+    """Run time of each measure, and of shared steps, listed with the first measure that needed them."""
     steps = []
-    for name, one in kept.items():
+    for name, one in results.items():
         for what, seconds in one.seconds.items():
-            step = TITLES[name] if what == "own" else f"{_SHARED[what]}, for {name}"
-            steps.append({"name": step, "time": _time(seconds), "date": one.date})
+            step = _TITLES[name] if what == "own" else f"{_SHARED[what]}, for {name}"
+            time = f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+            steps.append({"name": step, "time": time, "date": one.date})
     return steps
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

@@ -1,73 +1,82 @@
-"""What a measure has to say, in the form that the page, the terminal and machines share."""
+"""Results of a measure in the form that page, terminal and JSON share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Light = Literal["good", "fair", "poor", "unknown", "info"]
+from napari_pgan.evaluation.likeness.split_half import WithBaseline
+from napari_pgan.evaluation.to_json import to_json
 
-LIGHTS: Mapping[Light, str] = {
+Rating = Literal["good", "fair", "poor", "unknown", "info"]
+
+RATINGS: Mapping[Rating, str] = {
     "good": "Good",
-    "fair": "Middling",
+    "fair": "Fair",
     "poor": "Poor",
-    "unknown": "Cannot tell",
-    "info": "To read",
+    "unknown": "Inconclusive",
+    "info": "Information",
 }
 
 
 @dataclass(frozen=True)
 class ReportRow:
-    """A figure beside its floor.
+    """A metric with its baseline, as text.
 
     Parameters
     ----------
     name
-        Of the figure.
-    value
-        The model's, as text.
-    interval
-        Its 5th to 95th percentile, or empty.
-    floor, floor_interval
-        The same of real images, or empty.
+        Name of the metric.
+    value, interval
+        Value of the model, and its 5th to 95th percentile; may be empty.
+    baseline, baseline_interval
+        The same for real images; may be empty.
     says
-        What it says, in a sentence, and whether smaller is better.
+        Explanation, and whether smaller is better.
     """
 
     name: str
     value: str
     interval: str = ""
-    floor: str = ""
-    floor_interval: str = ""
+    baseline: str = ""
+    baseline_interval: str = ""
     says: str = ""
+
+    @classmethod
+    def of(cls, name: str, metric: WithBaseline, says: str) -> ReportRow:
+        """Format a metric."""
+        baseline = format_interval(metric.baseline_low, metric.baseline_high)
+        interval = format_interval(metric.low, metric.high)
+        return cls(name, format_number(metric.value), interval, format_number(metric.baseline), baseline, says)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; `value` and `floor` head the two columns of figures; a folded one is opened by a click."""
+    """Rows under a title; `value` and `baseline` are column headings; a folded table opens on click."""
 
     title: str
     rows: tuple[ReportRow, ...]
     value: str = "this model"
-    floor: str = "real images (floor)"
+    baseline: str = "real images (baseline)"
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture of figures.
+    """A chart.
 
     Parameters
     ----------
     name
-        Of its file.
+        File name without suffix.
     title
-        For people.
+        Title for display.
     alt
-        The same in words, for who cannot see it.
+        Text alternative.
     svg, png
-        The picture, twice.
+        The image in both formats.
     """
 
     name: str
@@ -79,30 +88,30 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """What a measure found.
+    """The report of a measure.
 
     Parameters
     ----------
     name
-        Of the measure.
+        Name of the measure.
     title, question
-        What it is called and what it asks.
-    light
+        Heading, and the question the measure answers.
+    rating
         The verdict.
     sentence
-        The verdict in plain words, with its figures.
+        The verdict in words, with its numbers.
     rule
-        By which rule the light was given.
+        The rule behind the rating.
     tables, charts
-        What it rests on.
+        Detailed results.
     notes
-        What to keep in mind.
+        Limitations.
     """
 
     name: str
     title: str
     question: str
-    light: Light
+    rating: Rating
     sentence: str
     rule: str
     tables: tuple[Table, ...] = ()
@@ -111,41 +120,47 @@ class Section:
 
     @property
     def verdict(self) -> str:
-        """The light in words."""
-        return LIGHTS[self.light]
+        """The rating as a word."""
+        return RATINGS[self.rating]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, without the pictures."""
+        """Convert to JSON values, without charts; the rating is called ``light``."""
         return {
             "title": self.title,
             "question": self.question,
-            "light": self.light,
+            "light": self.rating,
             "verdict": self.verdict,
             "sentence": self.sentence,
             "rule": self.rule,
-            "tables": [asdict(table) for table in self.tables],
+            "tables": to_json(self.tables),
             "notes": list(self.notes),
         }
 
 
-def number(value: float | None) -> float:
-    """A number of JSON, where one that was none is null."""
+def to_float(value: float | None) -> float:
+    """Convert a number from JSON, where NaN is null."""
     return float("nan") if value is None else float(value)
 
 
-def figure(value: float | None) -> str:
-    """A number as people read it: three digits that count."""
-    value = number(value)
+def finite_mean(values: Iterable[float]) -> float:
+    """Return the mean of the finite values; NaN if there are none."""
+    finite = [x for x in values if math.isfinite(x)]
+    return sum(finite) / len(finite) if finite else float("nan")
+
+
+def format_number(value: float | None) -> str:
+    """Format a number with about three significant digits."""
+    value = to_float(value)
     if value == 0:
         return "0"
-    if not abs(value) < float("inf"):
+    if not math.isfinite(value):
         return "–"
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.{2 if abs(value) < 10 else 1}f}" if abs(value) >= 0.1 else f"{value:.2g}"
 
 
-def span(low: float | None, high: float | None) -> str:
-    """An interval as people read it; empty where there is none."""
-    known = all(abs(number(x)) < float("inf") for x in (low, high))
-    return f"{figure(low)} to {figure(high)}" if known else ""
+def format_interval(low: float | None, high: float | None) -> str:
+    """Format an interval; empty if it is not finite."""
+    known = math.isfinite(to_float(low)) and math.isfinite(to_float(high))
+    return f"{format_number(low)} to {format_number(high)}" if known else ""

@@ -1,4 +1,4 @@
-"""The verdict of likeness: every figure counts by how far it is from its floor, and the worst one decides."""
+"""The verdict of likeness: every metric is compared with its baseline, and the worst one decides."""
 
 from __future__ import annotations
 
@@ -7,63 +7,63 @@ from dataclasses import dataclass
 
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.split_half import WithBaseline
-from napari_pgan.evaluation.report.section import Light
+from napari_pgan.evaluation.report.section import Rating
 
-GOOD, FAIR = 2.0, 4.0  # times as far as real images are from each other, or a share as many times smaller than theirs
-LEAST = 200  # images of a set, below which nobody is called good: distances of small sets are large whoever made them
-SQUARES = ("frechet", "kernel")  # squared distances, as is the custom
+GOOD, FAIR = 2.0, 4.0  # maximum ratio to the baseline; for a share, of the baseline to the share
+LEAST = 200  # images per set needed for a verdict better than poor: small sets are far apart whoever generated them
+SQUARES = ("frechet", "kernel")  # squared distances
 _SHARES = ("precision", "recall", "density", "coverage")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A figure that counts.
+class RatedMetric:
+    """A metric with its ratio to the baseline.
 
     Parameters
     ----------
     figure
-        Which.
-    beside
-        Its value and floor.
+        The metric.
+    values
+        Its value and baseline.
     unseen
-        They are against subjects that the model has not seen; else against half of all subjects.
+        Whether the comparison is with unseen subjects, not with half of all subjects.
     times
-        How many times as far as real images it is, as a distance; of a share, how many times smaller.
+        Ratio of the distance to the baseline; for a share, ratio of the baseline to the share.
     """
 
     figure: Figure
-    beside: WithBaseline
+    values: WithBaseline
     unseen: bool
     times: float
 
 
-def worst_of(found: Likeness) -> Verdict:
-    """The figure that decides."""
-    every = []
-    for one in found.figures:
+def decisive_metric(likeness: Likeness) -> RatedMetric:
+    """Return the worst metric."""
+    rated = []
+    for one in likeness.figures:
         if one.measure == "ms-ssim" or (one.measure == "swd" and one.level != "mean"):
             continue
-        for beside, unseen, images in ((one.halves, False, found.images), (one.held, True, found.held_images)):
-            if beside is not None:
-                every.append(Verdict(one, beside, unseen, _times(one.measure, beside, images)))
-    return max(every, key=lambda judged: judged.times)
+        for values, unseen, images in ((one.halves, False, likeness.images), (one.held, True, likeness.held_images)):
+            if values is not None:
+                rated.append(RatedMetric(one, values, unseen, _times(one.measure, values, images)))
+    return max(rated, key=lambda one: one.times)
 
 
-def light_of(found: Likeness) -> Light:
-    """By the worst figure. Small sets flatter, so that they can convict but not acquit."""
-    times = worst_of(found).times
+def rating_of(likeness: Likeness) -> Rating:
+    """Rate by the worst metric. Results of small sets can only be poor or inconclusive."""
+    times = decisive_metric(likeness).times
     if times > FAIR:
         return "poor"
-    if min(found.images, found.swd_images) < LEAST:
+    if min(likeness.images, likeness.swd_images) < LEAST:
         return "unknown"
     return "good" if times <= GOOD else "fair"
 
 
 def _times(measure: str, b: WithBaseline, images: int) -> float:
     if measure in _SHARES:
-        least = 1 / images  # a share of so many images says no more
-        return (b.floor + least) / (b.value + least)
-    # an unbiased distance of real images may come out as nothing, or below: then its scatter is what is usual
-    floor = max(b.floor, (b.floor_high - b.floor_low) / 2, 1e-9)
-    times = max(b.value, 0.0) / floor
+        least = 1 / images  # resolution of the share
+        return (b.baseline + least) / (b.value + least)
+    # an unbiased baseline may be zero or negative; its spread is then the scale
+    baseline = max(b.baseline, (b.baseline_high - b.baseline_low) / 2, 1e-9)
+    times = max(b.value, 0.0) / baseline
     return math.sqrt(times) if measure in SQUARES else times

@@ -1,1 +1,1 @@
-"""What segmenters say of images and masks: what they teach, and whether they fit each other."""
+"""Metrics that use segmenters: usefulness of images for training, and agreement of images and masks."""

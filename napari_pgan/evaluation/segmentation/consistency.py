@@ -1,9 +1,8 @@
-"""Does the generated mask fit the generated image? A segmenter of real images is the judge."""
+"""Agreement of generated images and masks, judged by a segmenter trained on real images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,29 +12,29 @@ from napari_pgan.evaluation.segmentation.labelled import Labelled
 from napari_pgan.evaluation.segmentation.overlap import masks_of, region_names
 from napari_pgan.evaluation.segmentation.rims import rims
 from napari_pgan.evaluation.segmentation.segmenter import Segmenter
+from napari_pgan.evaluation.to_json import to_json
 from napari_pgan.schema import Channels
 
-_CHUNK = 256  # images at once
-_LEAST = 1 / 500  # of an image's pixels, that a label must fill for its Dice to count
+_CHUNK = 256  # images per chunk
+_LEAST = 1 / 500  # smallest share of an image's pixels for which the Dice of a label counts
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the judge agrees with masks: Dice, averaged over images on which the label is large enough.
+    """Dice between judge and masks, averaged over images on which the label is large enough.
 
     Parameters
     ----------
     label
-        Its name, or ``all labels`` together.
-    dice
-        On generated pairs, with `low` and `high`, the 5th and 95th percentile of a bootstrap over images.
+        Name, or ``all labels`` together.
+    dice, low, high
+        Generated images: mean, 5th and 95th percentile of a bootstrap over images.
     images
-        Generated images that count.
-    floor
-        On real pairs of subjects that the judge has not seen, with `floor_low` and `floor_high`, of a bootstrap over
-        subjects.
-    floor_images
-        Real images that count.
+        Number of generated images.
+    baseline, baseline_low, baseline_high
+        Real images of subjects the judge has not seen: the same, with a bootstrap over subjects.
+    baseline_images
+        Number of real images.
     """
 
     label: str
@@ -43,15 +42,15 @@ class Agreement:
     low: float
     high: float
     images: int
-    floor: float
-    floor_low: float
-    floor_high: float
-    floor_images: int
+    baseline: float
+    baseline_low: float
+    baseline_high: float
+    baseline_images: int
 
 
 @dataclass(frozen=True)
 class Rims:
-    """How much finer detail a modality has on borders of labels than elsewhere; see `rims`."""
+    """Sharpness of label borders in a modality; see `rims`."""
 
     modality: str
     generated: float
@@ -60,34 +59,29 @@ class Rims:
 
 @dataclass(frozen=True)
 class Consistency:
-    """A row for each label, and one for each modality."""
+    """One row per label, and one per modality."""
 
     agreements: tuple[Agreement, ...]
     rims: tuple[Rims, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Consistency:
-        """From what `to_dict` gave."""
-        return cls(tuple(Agreement(**x) for x in data["agreements"]), tuple(Rims(**x) for x in data["rims"]))
+        """Convert to JSON values; the baseline is called ``floor``."""
+        return to_json(self)  # type: ignore[no-any-return]
 
 
 def measure_consistency(judge: Segmenter, samples: Labelled, held_out: Labelled, channels: Channels) -> Consistency:
-    """Let a judge segment generated images, and look how far it finds their masks.
+    """Compare the judge's segmentation of generated images with their masks.
 
     Parameters
     ----------
     judge
-        Trained on real images of other subjects than `held_out`.
+        Segmenter trained on real images of subjects other than `held_out`.
     samples
-        Generated images with their masks.
+        Generated images with masks.
     held_out
-        Real images with theirs, and their subjects.
+        Real images with masks and subjects.
     channels
-        What the labels and modalities are.
+        Modalities and labels.
     """
     assert held_out.subject is not None
     values, names = channels.values.tolist(), region_names([x.name for x in channels.labels])
@@ -95,11 +89,11 @@ def measure_consistency(judge: Segmenter, samples: Labelled, held_out: Labelled,
     rows = []
     for region, name in enumerate(names):
         own, real = mine[:, region], theirs[:, region]
-        there, real_there = ~np.isnan(own), ~np.isnan(real)
-        low, mean, high = _mean(own[there], np.arange(there.sum()))
-        floor_low, floor, floor_high = _mean(real[real_there], held_out.subject[real_there])
+        valid, real_valid = ~np.isnan(own), ~np.isnan(real)
+        low, mean, high = _mean(own[valid], np.arange(valid.sum()))
+        real_low, real_mean, real_high = _mean(real[real_valid], held_out.subject[real_valid])
         rows.append(
-            Agreement(name, mean, low, high, int(there.sum()), floor, floor_low, floor_high, int(real_there.sum()))
+            Agreement(name, mean, low, high, int(valid.sum()), real_mean, real_low, real_high, int(real_valid.sum()))
         )
     pairs = zip(*(rims(x.images, x.labels) for x in (samples, held_out)), strict=True)
     sharp = tuple(Rims(name, a, b) for name, (a, b) in zip(channels.modalities, pairs, strict=True))
@@ -107,7 +101,7 @@ def measure_consistency(judge: Segmenter, samples: Labelled, held_out: Labelled,
 
 
 def _each_dice(judge: Segmenter, data: Labelled, values: list[int]) -> np.ndarray:
-    """Dice of each image and region (N, R), not a number where the mask is too small to tell."""
+    """Dice of each image and region (N, R); NaN if the mask is too small."""
     parts = []
     for start in range(0, len(data), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -121,8 +115,8 @@ def _each_dice(judge: Segmenter, data: Labelled, values: list[int]) -> np.ndarra
     return np.concatenate(parts)
 
 
-def _mean(figures: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
-    """5th percentile, value and 95th percentile of the mean, groups drawn anew with replacement."""
+def _mean(values: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """5th percentile, value and 95th percentile of the mean, resampling groups."""
     index = np.unique(groups, return_inverse=True)[1]
-    sums = np.stack([np.bincount(index, figures), np.bincount(index)], axis=1)
+    sums = np.stack([np.bincount(index, values), np.bincount(index)], axis=1)
     return bootstrap(lambda rows: float(rows[:, 0].sum() / rows[:, 1].sum()), sums)

@@ -1,4 +1,4 @@
-"""Images with their label maps, which may lie on disk, and be of several sources as if they were of one."""
+"""Images with label maps, which may be memory-mapped or combined from several sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Indexed(Protocol):
-    """What gives rows of an array by their indices: an array, or `Joined`."""
+    """Anything that is indexed by rows: an array, or `Joined`."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -22,16 +22,16 @@ class Indexed(Protocol):
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images with their label maps.
+    """Images with label maps.
 
     Parameters
     ----------
     images
         (N, M, Y, X) in [-1, 1], in single or half precision.
     labels
-        uint8 (N, Y, X) in the original values.
+        uint8 (N, Y, X), label values.
     subject
-        (N,), whose slice it is; None for generated images.
+        (N,), the subject of each image; None for generated images.
     """
 
     images: np.ndarray
@@ -43,14 +43,14 @@ class Labelled:
 
 
 class Joined:
-    """Rows of several arrays behind each other, which are read when they are asked for, and never copied as a whole.
+    """Selected rows of several arrays, concatenated; they are read on access and never copied as a whole.
 
     Parameters
     ----------
     parts
-        Arrays (n, …), alike but for n.
+        Arrays (n, …) that differ only in n.
     picks
-        Of each, the rows that count, in their order; a row may come twice.
+        Rows of each array, in order; rows may repeat.
     """
 
     def __init__(self, parts: Sequence[np.ndarray], picks: Sequence[np.ndarray]) -> None:

@@ -1,7 +1,7 @@
-"""How well label maps agree, subject by subject: Dice and the 95th percentile of the Hausdorff distance.
+"""Agreement of label maps per subject: Dice and the 95th percentile of the Hausdorff distance.
 
-Both through MONAI, on each subject's slices stacked to a volume, as segmentation challenges do (Menze et al. 2015,
-doi:10.1109/TMI.2014.2377694).
+Both are computed by MONAI on each subject's slices stacked to a volume, as in segmentation challenges (Menze et al.
+2015, doi:10.1109/TMI.2014.2377694).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from napari_pgan.evaluation.extra import check_installed
 
 
 def masks_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:
-    """Label maps (…) → bool (R, …): each label by itself and, where there are several, all of them together last."""
+    """Split label maps (…) into bool (R, …): one region per label, and the union last if there are several."""
     parts = [labels == value for value in values]
     return np.stack([*parts, labels > 0] if len(parts) > 1 else parts)
 
 
 def region_names(names: Sequence[str]) -> list[str]:
-    """The names of what `masks_of` gives."""
+    """Return the names of the regions of `masks_of`."""
     return [*names, "all labels"] if len(names) > 1 else list(names)
 
 
 def dice(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """2 |A ∩ B| / (|A| + |B|) of masks (R, …): (R,), not a number where the truth is empty."""
+    """Return 2 |A ∩ B| / (|A| + |B|) of masks (R, …): (R,), NaN if the truth is empty."""
     check_installed(("monai",))
     from monai.metrics import compute_dice
 
@@ -36,9 +36,9 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
-    """The 95th percentile of distances between the borders of masks (R, Y, X) or (R, Z, Y, X), in units of `spacing`.
+    """Return the 95 % Hausdorff distance of masks (R, Y, X) or (R, Z, Y, X), in units of `spacing`.
 
-    Not a number where the truth is empty, infinite where only the truth is there.
+    NaN if the truth is empty, infinite if only the prediction is.
     """
     check_installed(("monai",))
     from monai.metrics import compute_hausdorff_distance
@@ -52,7 +52,7 @@ def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
             continue
         pair = [torch.from_numpy(x[None, None]) for x in _cropped(a, b)]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # MONAI's, of a call that it makes itself
+            warnings.simplefilter("ignore", FutureWarning)  # from a call inside MONAI
             distance = compute_hausdorff_distance(
                 pair[0], pair[1], include_background=True, percentile=95, spacing=list(spacing)
             )
@@ -61,7 +61,7 @@ def hausdorff95(predicted: np.ndarray, truth: np.ndarray, spacing: Sequence[floa
 
 
 def _cropped(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks, cut to where either is, with a pixel around."""
+    """Crop both masks to their common bounding box with a margin of one pixel."""
     where = np.argwhere(a | b)
     box = tuple(slice(max(low - 1, 0), high + 2) for low, high in zip(where.min(0), where.max(0), strict=True))
     return a[box], b[box]
@@ -74,24 +74,24 @@ def by_subject(
     values: Sequence[int],
     spacing: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dice and 95 % Hausdorff distance of each subject and region: (S, R) each.
+    """Return Dice and 95 % Hausdorff distance of each subject and region: (S, R) each.
 
     Parameters
     ----------
     predicted, truth
-        Label maps (N, Y, X) in the original values.
+        Label maps (N, Y, X), label values.
     subject
-        (N,), whose slice it is; a subject's slices follow each other.
+        (N,), the subject of each slice; slices of a subject are consecutive.
     values
-        The labels.
+        Label values.
     spacing
-        Between slices, rows and columns.
+        Spacing of slices, rows and columns.
     """
     dices, distances = [], []
     for one in np.unique(subject):
         a, b = (masks_of(x[subject == one], values) for x in (predicted, truth))
         dices.append(dice(a, b))
-        if a.shape[1] == 1:  # a single slice has no third axis to be measured along
+        if a.shape[1] == 1:  # a single slice has no third axis
             distances.append(hausdorff95(a[:, 0], b[:, 0], spacing[1:]))
         else:
             distances.append(hausdorff95(a, b, spacing))

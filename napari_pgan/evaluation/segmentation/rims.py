@@ -1,8 +1,7 @@
-"""Do borders of labels show in the modalities as rims?
+"""Rims: whether borders of labels are visible as lines in the modalities.
 
-Images and crisp masks come from one network, and a mask's border tends to leak into the modalities as a bright or dark
-line that no anatomy has. Real images are sharper along lesions, too, where the lesion differs from what surrounds it;
-so the figure means something only beside theirs.
+One network generates images and one-hot masks, and a mask's border tends to leak into the modalities as a bright or
+dark line. Real images are sharper along lesion borders, too, so the metric must be compared with that of real images.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, uniform_filter
 
-_BACKGROUND = -0.9  # the head is where any modality is above
-_LEAST = 1 / 200  # of an image's pixels, that labels must fill for it to count
+_BACKGROUND = -0.9  # intensity of the head exceeds this in any modality
+_LEAST = 1 / 200  # smallest share of an image's pixels with a label for the image to count
 
 
 def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How much finest detail there is on borders of labels, for each modality, over that elsewhere in the head.
+    """Return the ratio of fine detail on label borders to that elsewhere in the head, per modality.
 
-    Detail is the mean difference between a pixel and the mean of its 3×3 neighbourhood, without sign.
+    Detail is the mean absolute difference between a pixel and the mean of its 3×3 neighbourhood.
 
     Parameters
     ----------
@@ -29,7 +28,7 @@ def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     Returns
     -------
     np.ndarray
-        (M,); 1 where borders of labels are as any other place, not a number where no image has enough of a label.
+        (M,); 1 if label borders are like other places, NaN if no image has large enough labels.
     """
     on, off = np.zeros((2, images.shape[1])), np.zeros((2, images.shape[1]))
     for image, mask in zip(images, labels, strict=True):
@@ -37,7 +36,7 @@ def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
             continue
         image = image.astype(np.float32, copy=False)
         detail = np.abs(image - uniform_filter(image, (0, 3, 3)))
-        inner = binary_erosion((image > _BACKGROUND).any(axis=0), iterations=2)  # the head's own border is sharp
+        inner = binary_erosion((image > _BACKGROUND).any(axis=0), iterations=2)  # excludes the sharp border of the head
         border = _borders(mask) & inner
         away = inner & ~binary_dilation(border, iterations=2)
         for total, where in ((on, border), (off, away)):
@@ -48,7 +47,7 @@ def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:
-    """Pixels beside one with another label."""
+    """Pixels next to a pixel with another label."""
     found = np.zeros(labels.shape, bool)
     rows, columns = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
     found[1:] |= rows

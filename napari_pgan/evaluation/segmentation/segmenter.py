@@ -1,8 +1,8 @@
-"""A segmenter of the cohort's own labels: the judge of whether images and masks fit each other, and of what they teach.
+"""A segmenter of the cohort's labels, for the measures use and consistency.
 
-A small residual U-Net (Kerfoot et al. 2018, doi:10.1007/978-3-030-12029-0_40) of MONAI's, trained by Dice and cross
-entropy (Isensee et al. 2020, doi:10.1038/s41592-020-01008-z). It is no attempt at the best segmenter: it has to be the
-same for everybody that it compares.
+A small residual U-Net (Kerfoot et al. 2018, doi:10.1007/978-3-030-12029-0_40) of MONAI, trained with Dice and cross
+entropy (Isensee et al. 2020, doi:10.1038/s41592-020-01008-z). It need not be the best segmenter, but the same one for
+every comparison.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from napari_pgan.schema import Channels
 
 STEPS = 3000
 _BATCH = 16
-_CHUNK = 1024  # label maps that are looked at at once
+_CHUNK = 1024  # label maps per chunk
 _WIDTHS = (24, 48, 96, 96)
 _RATE, _DECAY = 3e-3, 1e-3
-_EMPTY = 0.5  # how often an image without a label is shown, for each time one with a label is
-_TURN, _ZOOM, _SHIFT, _GAIN, _NOISE = 15.0, 0.15, 0.1, 0.2, 0.05  # degrees, shares of 1, of half the image, …
+_EMPTY = 0.5  # sampling weight of images without a label; 1 for images with one
+_TURN, _ZOOM, _SHIFT, _GAIN, _NOISE = 15.0, 0.15, 0.1, 0.2, 0.05  # degrees, relative zoom, share of half the image, …
 _KEY = "napari_pgan_segmenter"
 _BACKGROUND = -1.0
 
@@ -45,9 +45,9 @@ class Segmenter:
     network
         (N, M, Y, X) → (N, 1 + K, Y, X), background first.
     modalities
-        Channels of an image.
+        Number of modalities.
     values
-        The label values, in the order of the network's channels.
+        Label values, in the order of the network's output channels.
     """
 
     network: torch.nn.Module
@@ -56,17 +56,17 @@ class Segmenter:
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Label maps (N, Y, X) uint8, in the original values, of images (N, M, Y, X) in [-1, 1]."""
+        """Segment images (N, M, Y, X) in [-1, 1]; return label maps (N, Y, X), uint8."""
         table = np.array([0, *self.values], np.uint8)
         maps = np.empty((len(images), *images.shape[2:]), np.uint8)
         for start in range(0, len(images), 64):
             part = slice(start, start + 64)
             x = torch.from_numpy(np.ascontiguousarray(images[part], np.float32))
-            maps[part] = table[self.network(_laid_out(x)).argmax(1).numpy()]
+            maps[part] = table[self.network(_channels_last(x)).argmax(1).numpy()]
         return maps
 
     def save(self, path: Path) -> None:
-        """Write it as safetensors."""
+        """Write the segmenter as safetensors."""
         about = json.dumps({"modalities": self.modalities, "values": self.values})
         tensors = {name: x.contiguous() for name, x in self.network.state_dict().items()}
         with replacing(path) as temporary:
@@ -74,7 +74,7 @@ class Segmenter:
 
     @classmethod
     def load(cls, path: Path) -> Segmenter:
-        """Read what `save` wrote; raises InputError where it is damaged."""
+        """Read a file written by `save`; raise InputError if it is damaged."""
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})[_KEY])
@@ -82,7 +82,7 @@ class Segmenter:
             network = _network(about["modalities"], len(about["values"]))
             network.load_state_dict(tensors)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: is no segmenter that can be read; delete it and evaluate again") from error
+            raise InputError(f"{path}: cannot be read as a segmenter; delete it and evaluate again") from error
         return cls(network.eval(), about["modalities"], tuple(about["values"]))
 
 
@@ -97,32 +97,32 @@ def train_segmenter(
 ) -> Segmenter:
     """Train a segmenter.
 
-    Images are turned, mirrored left to right, moved, enlarged, made brighter and noisier on the way, all at random.
+    Augmentation: random rotation, left-right flip, shift, zoom, gain and noise.
 
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1]; a batch at a time is taken into memory.
+        (N, M, Y, X) in [-1, 1]; one batch at a time is read into memory.
     labels
-        uint8 (N, Y, X) in the label values of `channels`; the same.
+        uint8 (N, Y, X), label values of `channels`; read in the same way.
     channels
-        What the labels are.
+        The labels.
     steps
-        Of 16 images each.
+        Optimiser steps with 16 images each.
     seed
-        Decides the network's start, the order and the changes.
+        Seed of initial weights, order and augmentation.
     progress
-        Called with (done, all).
+        Called with (done, total).
 
     Raises
     ------
     InputError
-        There is no image, no label at all, or the extra ``eval`` is not installed.
+        There are no images or no labels, or the extra ``eval`` is not installed.
     """
     check_installed(("monai",))
     weights, any_label = _weights(labels, channels.values)
     if not any_label:
-        raise InputError("there are no labelled images to train a segmenter on; take more samples or subjects")
+        raise InputError("there are no labelled images to train a segmenter; use more samples or subjects")
     from monai.losses import DiceCELoss
 
     values = tuple(int(v) for v in channels.values)
@@ -133,27 +133,27 @@ def train_segmenter(
     table = torch.zeros(256, dtype=torch.long)
     table[list(values)] = torch.arange(1, len(values) + 1)
     adam = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_DECAY)
-    plan = torch.optim.lr_scheduler.OneCycleLR(adam, _RATE, total_steps=steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(adam, _RATE, total_steps=steps, pct_start=0.1)
     loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
     for step in range(steps):
         chosen = torch.multinomial(weights, _BATCH, replacement=True, generator=random)
         x = torch.from_numpy(np.asarray(images[chosen.numpy()], np.float32))
         y = table[torch.from_numpy(labels[chosen.numpy()]).long()]
-        x, y = _changed(x, y[:, None], random)
+        x, y = _augmented(x, y[:, None], random)
         with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16("cpu")):
-            scores = network(_laid_out(x))
+            scores = network(_channels_last(x))
         value = loss(scores.float(), y)
         adam.zero_grad()
         value.backward()
         adam.step()
-        plan.step()
+        schedule.step()
         if progress and (step + 1) % 10 == 0:
             progress(step + 1, steps)
     return Segmenter(network.eval(), images.shape[1], values)
 
 
 def _weights(labels: Indexed, values: np.ndarray) -> tuple[torch.Tensor, bool]:
-    """How often each image is shown, (N,), and whether any has a label."""
+    """Sampling weight of each image (N,), and whether any has a label."""
     weights = torch.full((len(labels),), _EMPTY)
     any_label = False
     for start in range(0, len(labels), _CHUNK):
@@ -171,18 +171,18 @@ def _network(modalities: int, labels: int) -> torch.nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def _changed(x: torch.Tensor, y: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images (N, M, Y, X) and label maps (N, 1, Y, X), changed at random."""
+def _augmented(x: torch.Tensor, y: torch.Tensor, random: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augment images (N, M, Y, X) and label maps (N, 1, Y, X)."""
     n = len(x)
 
-    def either_way(*shape: int) -> torch.Tensor:
+    def signed(*shape: int) -> torch.Tensor:
         return 2 * torch.rand(n, *shape, generator=random) - 1
 
-    gain = 1 + _GAIN * either_way(x.shape[1], 1, 1)
+    gain = 1 + _GAIN * signed(x.shape[1], 1, 1)
     noise = _NOISE * torch.rand(n, 1, 1, 1, generator=random) * torch.randn(x.shape, generator=random)
     x = (x - _BACKGROUND) * gain + noise
-    angle, zoom = torch.deg2rad(_TURN * either_way()), 1 + _ZOOM * either_way()
-    side, shift = torch.where(either_way() < 0, -1.0, 1.0), _SHIFT * either_way(2)
+    angle, zoom = torch.deg2rad(_TURN * signed()), 1 + _ZOOM * signed()
+    side, shift = torch.where(signed() < 0, -1.0, 1.0), _SHIFT * signed(2)
     rows = torch.stack(
         [
             torch.stack([zoom * angle.cos() * side, -zoom * angle.sin(), shift[:, 0]], 1),
@@ -195,5 +195,5 @@ def _changed(x: torch.Tensor, y: torch.Tensor, random: torch.Generator) -> tuple
     return x, F.grid_sample(y.float(), grid, mode="nearest", align_corners=False)
 
 
-def _laid_out(x: torch.Tensor) -> torch.Tensor:
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)

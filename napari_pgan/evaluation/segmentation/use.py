@@ -1,14 +1,14 @@
-"""Is a model of use: how well does a segmenter do on patients that has learnt from generated images?
+"""Use: how well does a segmenter trained on generated images perform on real subjects?
 
-Segmenters are trained on generated images, on real ones, and on both, and tested on subjects that neither they nor the
-model have seen ("train on synthetic, test on real", Esteban et al. 2017, arXiv:1706.02633; on these data Akbar et al.
-2024, doi:10.1038/s41597-024-03073-x, found 80 to 90 % of the real-trained Dice).
+Segmenters are trained on generated images, on real images, and on both, and tested on subjects that neither they nor
+the model have seen ("train on synthetic, test on real", Esteban et al. 2017, arXiv:1706.02633). For brain tumours,
+Akbar et al. 2024 (doi:10.1038/s41597-024-03073-x) found 80 to 90 % of the Dice of training on real images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from napari_pgan.evaluation.segmentation.bootstrap import bootstrap
 from napari_pgan.evaluation.segmentation.labelled import Indexed, Joined, Labelled
 from napari_pgan.evaluation.segmentation.overlap import by_subject, region_names
 from napari_pgan.evaluation.segmentation.segmenter import STEPS, Segmenter, train_segmenter
+from napari_pgan.evaluation.to_json import to_json
 from napari_pgan.schema import Channels
 
 SOURCES = ("real", "synthetic", "both")
@@ -27,14 +28,14 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Group:
-    """What can be learnt from some subjects, and from a model of the same subjects.
+    """Training data of one model: slices of its training subjects, and its samples.
 
     Parameters
     ----------
     subjects
-        How many the model and the real-trained segmenter have seen.
+        Number of training subjects.
     real, synthetic
-        Their slices, and the model's samples.
+        Slices of the subjects, and samples of the model.
     """
 
     subjects: int
@@ -44,26 +45,26 @@ class Group:
 
 @dataclass(frozen=True)
 class Score:
-    """How segmenters of one source do on one label, over test subjects that have it, averaged over seeds.
+    """Performance of segmenters of one source on one label, averaged over seeds and test subjects with that label.
 
     Parameters
     ----------
     model
-        Which group, counted from 0; that is the model which is measured, and the others are those of few subjects.
+        Index of the group; 0 is the evaluated model, others are models of few subjects.
     subjects
-        How many the source knows.
+        Number of training subjects.
     source
         ``real``, ``synthetic`` or ``both``.
     label
-        Its name, or ``all labels`` together.
+        Name, or ``all labels`` together.
     dice, low, high
-        The mean, and the 5th and 95th percentile of a bootstrap over test subjects.
+        Mean, 5th and 95th percentile of a bootstrap over test subjects.
     hausdorff
-        Median 95 % Hausdorff distance, in mm where the cohort has a spacing, else in pixels.
+        Median 95 % Hausdorff distance, in mm if the cohort has a spacing, else in pixels.
     missed
-        The share of subject and seed where nothing of the label was found.
+        Share of subjects and seeds in which no pixel of the label was found.
     tested
-        Test subjects that have the label.
+        Number of test subjects with the label.
     """
 
     model: int
@@ -80,7 +81,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Ratio:
-    """The mean Dice over labels of a source, as a share of the real-trained one's, with its interval."""
+    """Mean Dice over labels of a source, relative to training on real images, with its interval."""
 
     model: int
     subjects: int
@@ -92,20 +93,20 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Use:
-    """All of it.
+    """Results of the measure use.
 
     Parameters
     ----------
     scores
-        A model, source and label each.
+        One per model, source and label.
     ratios
-        A model and source, but ``real``, each.
+        One per model and source except ``real``.
     tested
-        Test subjects.
+        Number of test subjects.
     seeds, steps
-        Of each segmenter's training.
+        Seeds of the segmenters, and training steps of each.
     unit
-        Of the Hausdorff distance.
+        Unit of the Hausdorff distance.
     """
 
     scores: tuple[Score, ...]
@@ -116,20 +117,8 @@ class Use:
     unit: str
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Use:
-        """From what `to_dict` gave."""
-        return cls(
-            tuple(Score(**x) for x in by_model(data["scores"])),
-            tuple(Ratio(**x) for x in by_model(data["ratios"])),
-            data["tested"],
-            tuple(data["seeds"]),
-            data["steps"],
-            data["unit"],
-        )
+        """Convert to JSON values."""
+        return to_json(self)  # type: ignore[no-any-return]
 
 
 def measure_use(
@@ -148,33 +137,32 @@ def measure_use(
     Parameters
     ----------
     groups
-        The model's own first; further ones, of models of fewer subjects, for the low-data curve.
+        The evaluated model first, then models of fewer subjects for the low-data curve.
     test
-        Slices of subjects that nobody has seen, with their subjects.
+        Slices of unseen subjects.
     channels
-        What the labels are.
+        The labels.
     spacing
-        Between slices, rows and columns in mm; None for photographs.
+        Spacing of slices, rows and columns in mm; None for photographs.
     folder
-        Where finished segmenters are kept; one that lies there is not trained again. It must hold those of the same
-        groups only.
+        Folder of finished segmenters, which are not trained again. It must only contain segmenters of these groups.
     seeds
-        Of the segmenters.
+        Seeds of the segmenters.
     steps
-        Of a training; the same for every source.
+        Training steps, the same for every source.
     progress
-        Called with (done, all) steps.
+        Called with (done, total) steps.
 
     Raises
     ------
     InputError
-        There are no labels, or no test subject has any.
+        The model has no labels, or no test subject has any.
     """
     if not channels.labels:
-        raise InputError("the model makes no labels, so nobody can learn to segment from it; leave out the measure use")
+        raise InputError("the model generates no labels to train a segmenter on; leave out the measure use")
     assert test.subject is not None
     if not test.labels.any():
-        raise InputError("no test subject has a label to find; put others into the split test")
+        raise InputError("no test subject has a label; put other subjects into the split test")
     folder.mkdir(parents=True, exist_ok=True)
     values, names = channels.values.tolist(), region_names([x.name for x in channels.labels])
     total, done = steps * len(seeds) * len(SOURCES) * len(groups), 0
@@ -185,7 +173,7 @@ def measure_use(
         for source in SOURCES:
             every = []
             for seed in seeds:
-                segmenter = kept_segmenter(
+                segmenter = load_or_train_segmenter(
                     segmenter_path(folder, index, source, seed),
                     *_mixed(group, source),
                     channels,
@@ -210,17 +198,17 @@ def measure_use(
 
 
 def by_model(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of `Use.to_dict` that say whose they are; kept results of old tell models by their numbers of subjects."""
+    """Add the model index to rows of `Use.to_dict`; old results identify models by their number of subjects."""
     counts = list(dict.fromkeys(row["subjects"] for row in rows))
     return [{"model": counts.index(row["subjects"]), **row} for row in rows]
 
 
 def segmenter_path(folder: Path, group: int, source: str, seed: int) -> Path:
-    """Where the segmenter of a group, counted from 0, a source and a seed is kept."""
+    """Return the file of a segmenter."""
     return folder / f"{group}-{source}-{seed}.safetensors"
 
 
-def kept_segmenter(
+def load_or_train_segmenter(
     path: Path,
     images: Indexed,
     labels: Indexed,
@@ -229,19 +217,19 @@ def kept_segmenter(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Segmenter:
-    """The segmenter that lies at `path`, or one that is trained now and kept there."""
+    """Load the segmenter at `path`, or train and save it."""
     if path.is_file():
         try:
             return Segmenter.load(path)
         except InputError:
-            path.unlink()  # damaged: trained again
+            path.unlink()  # damaged: train again
     segmenter = train_segmenter(images, labels, channels, steps=steps, seed=seed, progress=progress)
     segmenter.save(path)
     return segmenter
 
 
 def _mixed(group: Group, source: str) -> tuple[Indexed, Indexed]:
-    """Images and label maps of a source; of both, as many of one as of the other."""
+    """Images and label maps of a source; ``both`` has the same number of real and generated images."""
     if source != "both":
         data = group.real if source == "real" else group.synthetic
         return data.images, data.labels
@@ -252,23 +240,23 @@ def _mixed(group: Group, source: str) -> tuple[Indexed, Indexed]:
 
 
 def _score(model: int, subjects: int, source: str, label: str, dices: np.ndarray, distances: np.ndarray) -> Score:
-    """Of (seeds, S) figures."""
-    there = ~np.isnan(dices).all(axis=0)
-    found = distances[:, there]
-    low, mean, high = bootstrap(lambda rows: float(np.mean(rows)), dices[:, there].mean(axis=0))
+    """Summarise values (seeds, S)."""
+    present = ~np.isnan(dices).all(axis=0)
+    found = distances[:, present]
+    low, mean, high = bootstrap(lambda rows: float(np.mean(rows)), dices[:, present].mean(axis=0))
     finite = found[np.isfinite(found)]
     middle = float(np.median(finite)) if finite.size else float("nan")
     missed = float(np.isinf(found).mean()) if found.size else float("nan")
-    return Score(model, subjects, source, label, mean, low, high, middle, missed, int(there.sum()))
+    return Score(model, subjects, source, label, mean, low, high, middle, missed, int(present.sum()))
 
 
 def _ratio(model: int, subjects: int, source: str, dices: np.ndarray, real: np.ndarray) -> Ratio:
-    """Of (S, K) figures: the mean over subjects for each label, then over labels, one over the other."""
+    """Ratio of Dice (S, K), each averaged over subjects, then over labels."""
 
     def ratio(rows: np.ndarray) -> float:
         mine, theirs = rows[..., 0], rows[..., 1]
-        there = ~np.isnan(theirs).all(axis=0)
-        own, other = np.nanmean(mine[:, there], axis=0).mean(), np.nanmean(theirs[:, there], axis=0).mean()
+        present = ~np.isnan(theirs).all(axis=0)
+        own, other = np.nanmean(mine[:, present], axis=0).mean(), np.nanmean(theirs[:, present], axis=0).mean()
         return float(own / other) if other > 0 else float("nan")
 
     low, value, high = bootstrap(ratio, np.stack([dices, real], axis=-1))
