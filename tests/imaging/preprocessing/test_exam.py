@@ -67,21 +67,21 @@ def folder(truth: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def together(folder: Path) -> PreprocessedExam:
+def preprocessed(folder: Path) -> PreprocessedExam:
     found = {one.part: one for one in find_exam(folder) if one.part is not None}
     return preprocess_exam(read_exam(found), PreprocessingSteps(reference="t1", register=True))
 
 
 def test_a_drawing_on_the_models_grid_matches_the_lesion_in_every_original_file(
-    together: PreprocessedExam, truth: np.ndarray, folder: Path
+    preprocessed: PreprocessedExam, truth: np.ndarray, folder: Path
 ) -> None:
-    made = resample_to_grid(together, Grid((128, 128), (1.6, 1.6), "PL"))
+    made = resample_to_grid(preprocessed, Grid((128, 128), (1.6, 1.6), "PL"))
     assert made.images["t2"].shape == made.grid.shape
     drawn = _lesion(Volume(made.images["t1"], made.affine))
-    way = patient_transforms(together, made)
+    transforms = patient_transforms(preprocessed, made)
     for part, file, moved in (("t1", "t1.nii.gz", np.eye(4)), ("t2", "scan_t2.nii.gz", truth)):
         original = read_volume(folder / file)
-        back = resample_to_patient(drawn, centred_affine(made.grid), way, part, labels=True)
+        back = resample_to_patient(drawn, centred_affine(made.grid), transforms, part, labels=True)
         np.testing.assert_array_equal(back.affine, original.affine)
         assert back.array.shape == original.array.shape
         there = Volume(original.array, np.linalg.inv(moved) @ original.affine)
@@ -90,26 +90,28 @@ def test_a_drawing_on_the_models_grid_matches_the_lesion_in_every_original_file(
         assert _dice(back.array == 4, wanted == 4) > 0.9
 
 
-def test_images_return_with_the_scanners_values(together: PreprocessedExam, folder: Path) -> None:
-    made = resample_to_grid(together, Grid((160, 160), (1.25, 1.25), "PL"))
-    way = patient_transforms(together, made)
+def test_images_return_with_the_scanners_values(preprocessed: PreprocessedExam, folder: Path) -> None:
+    made = resample_to_grid(preprocessed, Grid((160, 160), (1.25, 1.25), "PL"))
+    transforms = patient_transforms(preprocessed, made)
     original = read_volume(folder / "t1.nii.gz")
-    back = resample_to_patient(made.images["t1"], centred_affine(made.grid), way, "t1", labels=False, modality="t1")
+    back = resample_to_patient(
+        made.images["t1"], centred_affine(made.grid), transforms, "t1", labels=False, modality="t1"
+    )
     inside = ndimage.binary_erosion(original.array > 0, iterations=2)
     away = np.abs(back.array - original.array)[inside]
     assert np.median(away) < 0.02 * np.percentile(original.array[inside], 99)
 
 
-def test_registration_improves_the_match(together: PreprocessedExam, truth: np.ndarray) -> None:
-    quality = together.quality["t2"]
+def test_registration_improves_the_match(preprocessed: PreprocessedExam, truth: np.ndarray) -> None:
+    quality = preprocessed.quality["t2"]
     assert quality.after > quality.before
     assert quality.problem(Limits()) is None
     points = np.array([[0.0, 0, 0], [60, 0, 0], [0, -80, 0]])
-    found = np.array(together.transforms["parts"]["t2"]["matrix"])
+    found = np.array(preprocessed.transforms["parts"]["t2"]["matrix"])
     assert np.linalg.norm(points @ (found - truth)[:3, :3].T + (found - truth)[:3, 3], axis=1).max() < 2.0
-    assert together.before["t2"].same_grid(together.volumes["t1"])
-    assert not np.array_equal(together.before["t2"].array, together.volumes["t2"].array)
-    assert together.problems == ()
+    assert preprocessed.before["t2"].same_grid(preprocessed.volumes["t1"])
+    assert not np.array_equal(preprocessed.before["t2"].array, preprocessed.volumes["t2"].array)
+    assert preprocessed.problems == ()
 
 
 def test_an_exam_equals_the_subject_of_a_store(tmp_path: Path) -> None:
@@ -143,13 +145,13 @@ def test_labels_return_to_any_oblique_orientation(axes: tuple[str, ...], seed: i
         Volume(np.where(head, 300 + random.normal(0, 20, head.shape), 0).astype(np.float32), affine), given_axes
     )
     seg = orient(Volume(marked, affine), given_axes)
-    together = preprocess_exam(Exam({"flair": image, "seg": seg}), PreprocessingSteps())
+    preprocessed = preprocess_exam(Exam({"flair": image, "seg": seg}), PreprocessingSteps())
     grid = Grid((48, 64, 64), (4.0, 3.0, 3.0), "SPL") if volume_model else Grid((64, 64), (3.0, 3.0), "PL")
-    made = resample_to_grid(together, grid)
+    made = resample_to_grid(preprocessed, grid)
     assert made.labels is not None
     assert made.cut == 0
     back = resample_to_patient(
-        made.labels, centred_affine(made.grid), patient_transforms(together, made), "seg", labels=True
+        made.labels, centred_affine(made.grid), patient_transforms(preprocessed, made), "seg", labels=True
     )
     assert back.array.shape == seg.array.shape
     np.testing.assert_array_equal(back.affine, seg.affine)
@@ -157,20 +159,20 @@ def test_labels_return_to_any_oblique_orientation(axes: tuple[str, ...], seed: i
     assert _dice(back.array > 0, seg.array > 0) > 0.8
 
 
-def test_the_cut_share_of_a_head_is_reported(together: PreprocessedExam) -> None:
-    assert resample_to_grid(together, choose_grid(together, 64, None, "sagittal")).cut == 0
-    assert 0.05 < resample_to_grid(together, choose_grid(together, 64, 120.0, "axial")).cut < 0.9
+def test_the_cut_share_of_a_head_is_reported(preprocessed: PreprocessedExam) -> None:
+    assert resample_to_grid(preprocessed, choose_grid(preprocessed, 64, None, "sagittal")).cut == 0
+    assert 0.05 < resample_to_grid(preprocessed, choose_grid(preprocessed, 64, 120.0, "axial")).cut < 0.9
 
 
-def test_without_normalising_the_scanners_values_are_kept(together: PreprocessedExam) -> None:
-    made = resample_to_grid(together, choose_grid(together, 64, None, "coronal"), normalise=False)
+def test_without_normalising_the_scanners_values_are_kept(preprocessed: PreprocessedExam) -> None:
+    made = resample_to_grid(preprocessed, choose_grid(preprocessed, 64, None, "coronal"), normalise=False)
     assert made.grid.orientation == "PIL"
     assert made.scalings == {}
     assert made.images["t1"].max() > 50
 
 
-def test_invalid_exams_are_refused(together: PreprocessedExam) -> None:
-    t1 = together.volumes["t1"]
+def test_invalid_exams_are_refused(preprocessed: PreprocessedExam) -> None:
+    t1 = preprocessed.volumes["t1"]
     smaller = Volume(t1.array[1:], t1.affine)
     for parts, steps, fact in [
         ({}, PreprocessingSteps(), "has no image"),
@@ -187,11 +189,11 @@ def test_invalid_exams_are_refused(together: PreprocessedExam) -> None:
         with pytest.raises(InputError, match=fact):
             preprocess_exam(Exam(parts), steps)
     with pytest.raises(InputError, match="no spacing"):
-        resample_to_grid(together, Grid((64, 64)))
-    made = resample_to_grid(together, choose_grid(together, 32, None, "axial"))
+        resample_to_grid(preprocessed, Grid((64, 64)))
+    made = resample_to_grid(preprocessed, choose_grid(preprocessed, 32, None, "axial"))
     with pytest.raises(InputError, match="no flair; choose"):
         resample_to_patient(
-            made.images["t1"], centred_affine(made.grid), patient_transforms(together, made), "flair", labels=True
+            made.images["t1"], centred_affine(made.grid), patient_transforms(preprocessed, made), "flair", labels=True
         )
 
 
@@ -207,7 +209,7 @@ def test_a_failed_registration_is_kept_and_reported() -> None:
     assert "t2" in made.quality
 
 
-def test_a_callback_can_stop_preprocessing(together: PreprocessedExam) -> None:
+def test_a_callback_can_stop_preprocessing(preprocessed: PreprocessedExam) -> None:
     class Cancelled(Exception):
         pass
 
@@ -219,7 +221,7 @@ def test_a_callback_can_stop_preprocessing(together: PreprocessedExam) -> None:
 
     with pytest.raises(Cancelled):
         preprocess_exam(
-            Exam({"t1": together.volumes["t1"]}),
+            Exam({"t1": preprocessed.volumes["t1"]}),
             PreprocessingSteps(reference="t1", register=True, bias=True, strip=True),
             progress,
         )

@@ -67,14 +67,14 @@ def test_the_field_of_view_holds_the_brain_in_stores_and_exams(tmp_path: Path) -
     grid = open_store(tmp_path / "a.zarr").grid
     parts = {part: ExamVolume(part, source / f"a_{part}.nii.gz", part) for part in ("t1", "t2", "seg")}
     parts["brain"] = ExamVolume("brain", source / "a_mask.nii.gz", "brain")
-    together = preprocess_exam(read_exam(parts), PreprocessingSteps(reference="t1"))
-    assert grid.spacing == (9.0, 9.0) == choose_grid(together, 16, None, "axial").spacing
+    preprocessed = preprocess_exam(read_exam(parts), PreprocessingSteps(reference="t1"))
+    assert grid.spacing == (9.0, 9.0) == choose_grid(preprocessed, 16, None, "axial").spacing
 
 
 def test_an_empty_mask_rejects_the_subject(tmp_path: Path) -> None:
     source = _subject(tmp_path / "in", np.zeros(SHAPE, np.uint8))
     report = prepare(str(source), tmp_path / "a.zarr", Options(size=32, plan=PLAN))
-    assert [aside.reason for aside in report.rejected] == ["its brain mask is empty"]
+    assert [rejected.reason for rejected in report.rejected] == ["its brain mask is empty"]
 
 
 def test_a_mask_on_another_grid_needs_registration(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_brain_masks_in_bids_derivatives_are_used(tmp_path: Path) -> None:
     assert cohort.content.modalities == ("t1", "t2")
     assert cohort.content.labels == ()
     report = prepare(str(tmp_path), tmp_path / "b.zarr", Options(size=32, split=RULE, strip=True, reference="t2"))
-    assert [aside.name for aside in report.rejected] == ["sub-02"]  # an ellipsoid of noise holds no brain
+    assert [rejected.name for rejected in report.rejected] == ["sub-02"]  # an ellipsoid of noise holds no brain
     assert "no brain was found" in report.rejected[0].reason or "nor in any" in report.rejected[0].reason
 
 

@@ -53,9 +53,11 @@ def _compare(
         files, PREPARED, SubjectSettings(SIZE, FIELD, axis, may_cut=True, steps=steps, atlas=atlas)
     )
     exam = read_exam({part: ExamVolume(part, file, part) for part, file in files.items()}, atlas=atlas)
-    together = preprocess_exam(exam, steps)
-    assert together.problems == ()
-    made = resample_to_grid(together, Grid((SIZE, SIZE), (FIELD / SIZE,) * 2, {"axial": "PL", "coronal": "IL"}[axis]))
+    preprocessed = preprocess_exam(exam, steps)
+    assert preprocessed.problems == ()
+    made = resample_to_grid(
+        preprocessed, Grid((SIZE, SIZE), (FIELD / SIZE,) * 2, {"axial": "PL", "coronal": "IL"}[axis])
+    )
     assert made.labels is not None
     near = 1e-6 if axis == "axial" else 0.05  # registration of a reoriented volume sums in another order
     np.testing.assert_allclose(np.stack([made.images[m] for m in PREPARED.modalities]), stored.images, atol=near)
@@ -67,7 +69,8 @@ def _compare(
     if axis == "axial":
         assert scalings == stored.attributes["normalisation"]
         assert (
-            together.transforms["parts"]["t2"]["matrix"] == stored.attributes["registration"]["parts"]["t2"]["matrix"]
+            preprocessed.transforms["parts"]["t2"]["matrix"]
+            == stored.attributes["registration"]["parts"]["t2"]["matrix"]
         )
     return stored
 

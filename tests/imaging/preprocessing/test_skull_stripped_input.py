@@ -42,8 +42,8 @@ def test_a_brats_subject_is_unchanged(shared_data: Path) -> None:
 
 
 def test_an_exam_reports_it(shared_data: Path) -> None:
-    together = preprocess_exam(Exam(_of_brats(shared_data)), STRIP)
-    assert together.problems == ("t1 has no skull, so its brain is kept as it is",)
+    preprocessed = preprocess_exam(Exam(_of_brats(shared_data)), STRIP)
+    assert preprocessed.problems == ("t1 has no skull, so its brain is kept as it is",)
 
 
 def test_a_slab_of_a_brain_is_unchanged(shared_data: Path, tmp_path: Path) -> None:
