@@ -1,4 +1,4 @@
-"""Trainings that are killed from outside at random moments until they are done."""
+"""Kill trainings at random moments and resume them until they finish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from small_fit import checkpoints
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\.(.+)")
-_PATIENCE = 120.0  # seconds in which a training must have done something
+_TIMEOUT = 120.0  # seconds without progress
 
 _SERVER = """
 import json, os, sys
@@ -26,8 +26,8 @@ from napari_pgan.training import session
 from napari_pgan.training.calibrate import Cost
 session.calibrate = lambda _, schedule: {(p.stage, p.fading): Cost(0.01, True) for p in schedule.phases}
 for line in sys.stdin:
-    what, argument = json.loads(line)
-    if what == "wait":
+    action, argument = json.loads(line)
+    if action == "wait":
         print(os.waitstatus_to_exitcode(os.waitpid(argument, 0)[1]), flush=True)
         continue
     child = os.fork()
@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 
 class Command:
-    """A training as a process of its own, started as people start it."""
+    """A training in a process of its own, started by its command."""
 
     def __init__(self, arguments: list[str]) -> None:
         self.process = subprocess.Popen([sys.executable, "-m", "napari_pgan", *arguments], stderr=subprocess.DEVNULL)
@@ -56,7 +56,7 @@ class Command:
 
 
 class Forks:
-    """Trainings as processes of their own, forked from one that has done the imports, which take longest."""
+    """Starts trainings as forks of a process that has done the slow imports."""
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
@@ -80,28 +80,28 @@ class Forks:
 
 
 class Fork:
-    """One of these trainings."""
+    """A training started by `Forks`."""
 
     def __init__(self, pid: int, forks: Forks) -> None:
         self.pid, self._forks = pid, forks
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended; what has ended and was not waited for is a zombie."""
+        """Whether it runs. A process that has ended is a zombie until it is waited for."""
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
     def wait(self) -> int:
-        """Its exit code, or the negative number of the signal that ended it."""
+        """Wait for its end; returns the exit code, or the negative number of the signal that ended it."""
         return self._forks.ask("wait", self.pid)
 
 
-def kill_and_go_on(
+def kill_and_resume(
     start: Callable[[list[str]], Command | Fork], arguments: list[str], run: Path, kills: int, chance: random.Random
 ) -> Counter[str]:
-    """Train to the end, killed up to so many times on the way; counts the kills, and what they hit."""
+    """Train to the end with up to `kills` kills on the way; returns the kills, and counts of what they hit."""
     hit: Counter[str] = Counter()
     while True:
         process = start(arguments)
@@ -117,13 +117,13 @@ def kill_and_go_on(
         hit["within a write"] += bool(written)
         for name in written:
             hit[f"of {_kind(name)}"] += 1
-        _assert_all_whole(run)
+        _assert_all_intact(run)
 
 
 def _await_moment(process: Command | Fork, run: Path, chance: random.Random) -> bool:
-    """Wait for a moment worth a kill; whether the training was still there."""
+    """Wait for a random moment to kill; returns whether the training still runs."""
     what = chance.choice(["any", "fade", "write", "write", "write"])
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     before = _rows(run)
     skipped, times, seen = chance.randrange(4), 0, set[Path]()
     while process.running:
@@ -161,18 +161,18 @@ def _rows(run: Path) -> int:
 
 
 def _alpha(run: Path) -> float:
-    """How far the present size had faded in at the last step."""
+    """Alpha at the last row of the metrics."""
     try:
         with open(run / "metrics.jsonl", "rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - 2000, 0))
-            told = re.findall(rb'"alpha": ([0-9.]+)', file.read())
+            alphas = re.findall(rb'"alpha": ([0-9.]+)', file.read())
     except FileNotFoundError:
         return 0.0
-    return float(told[-1]) if told else 0.0
+    return float(alphas[-1]) if alphas else 0.0
 
 
-def _assert_all_whole(run: Path) -> None:
-    """Whatever has its own name can be read."""
+def _assert_all_intact(run: Path) -> None:
+    """All files with a final name can be read."""
     from napari_pgan.model import read_model
     from napari_pgan.training.checkpoint import is_intact
 

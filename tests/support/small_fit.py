@@ -1,4 +1,4 @@
-"""A training of seconds, with fade-ins and looks, and what two runs that came to the same end have in common."""
+"""A training of seconds, with fade-ins and snapshots, and a comparison of two runs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from safetensors.torch import load_file
 SMALL = [f"--set=sizes.{size}.{key}" for size in (4, 8, 16, 32) for key in ("width=8", "batch=8")]
 SEEN = ["--set=watch.times=4", "--set=watch.samples=64"]
 LENGTHS = [f"--set=sizes.{s}.{k}" for s in (8, 16) for k in ("fade=64", "stable=64")]
-_OF_TIME = ("minutes", "images_per_second")
+_TIMES = ("minutes", "images_per_second")
 
 
 def fit(store: Path, out: Path, *more: str) -> list[str]:
-    """The arguments of a training to 16² in 256 images: 64 at 8², 64 fading, 128 at 16²."""
+    """The arguments of a training up to size 16 in 256 images."""
     return ["fit", str(store), "--recipe", "default", "--out", str(out), "--size", "16", *SMALL, *LENGTHS, *SEEN, *more]
 
 
 def short(store: Path, out: Path, *more: str) -> list[str]:
-    """The same in 64 images, two steps a phase."""
+    """The arguments of the same training in 64 images, with two steps per phase."""
     return fit(store, out, "--images", "64", "--set=watch.times=2", *more)
 
 
 def leftovers(run: Path) -> list[str]:
-    """Files that were being written, and should not be there any more."""
+    """Temporary files that should have been removed."""
     return [path.name for path in run.rglob(".*") if path.is_file() and path.name != ".lock"]
 
 
@@ -49,9 +49,9 @@ def status_of(run: Path) -> dict[str, Any]:
 
 
 def rows_of(run: Path) -> list[dict[str, Any]]:
-    """The lines of ``metrics.jsonl``, but for what the clock says."""
+    """The rows of ``metrics.jsonl`` without times and speeds."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in _OF_TIME} for row in rows]
+    return [{k: v for k, v in row.items() if k not in _TIMES} for row in rows]
 
 
 def assert_same_tensors(a: Path, b: Path) -> None:
@@ -62,7 +62,7 @@ def assert_same_tensors(a: Path, b: Path) -> None:
 
 
 def assert_same_end(a: Path, b: Path) -> None:
-    """Every tensor of the last checkpoint and both models, the metrics, the pictures and the best distance."""
+    """Compare the last checkpoint, both models, the metrics, the previews and the best distance of two runs."""
     assert checkpoints(a)[-1].name == checkpoints(b)[-1].name
     assert_same_tensors(checkpoints(a)[-1], checkpoints(b)[-1])
     for name in ("model.safetensors", "best.safetensors"):

@@ -1,4 +1,4 @@
-"""Fixtures for trainings that several folders compare with."""
+"""Fixtures: trainings shared by several folders of tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COST = Cost(0.01, True)
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_start() -> Iterator[None]:
-    """Trainings in this process guess their speed: measuring it takes longer than all their steps."""
+    """Skip the calibration in this process, which takes longer than the trainings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "calibrate", lambda _, schedule: {(p.stage, p.fading): COST for p in schedule.phases})
         yield
@@ -35,7 +35,7 @@ def forks() -> Iterator[Forks]:
 
 @pytest.fixture(scope="session")
 def short_run(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A `short` training that nothing happened to."""
+    """A `short` training without interruption."""
     run = tmp_path_factory.mktemp("short") / "run"
     assert main(short(small_store, run)) == 0
     return run

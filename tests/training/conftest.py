@@ -1,4 +1,4 @@
-"""Trainings that several files compare with."""
+"""Fixtures for trainings."""
 
 from trainings import forks, quick_start, short_run
 

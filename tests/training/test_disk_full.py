@@ -55,12 +55,12 @@ def content(run: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in checkpoints(run)}
 
 
-def assert_stopped_by_full_disk(run: Path, said: str, why: str = "No space left on device") -> None:
-    last = said.strip().splitlines()[-1]
+def assert_stopped_by_full_disk(run: Path, message: str, why: str = "No space left on device") -> None:
+    last = message.strip().splitlines()[-1]
     assert last.startswith("Error: ")
     assert why in last
     assert "make room" in last
-    assert "Traceback" not in said
+    assert "Traceback" not in message
     assert all(is_intact(path) for path in checkpoints(run))
     assert not leftovers(run)
 

@@ -69,9 +69,9 @@ def test_divergence_halves_the_learning_rate(
     assert main(short(small_store, run)) == 0
     status = status_of(run)
     assert (status["state"], len(status["retreats"]), status["rate_factor"]) == ("finished", 1, 0.5)
-    (told,) = [row for row in rows_of(run) if "retreat" in row]
-    assert told["images"] == told["to"] == images // 16 * 16
-    assert f"not finite by {images + 8} images" in told["reason"]
+    (event,) = [row for row in rows_of(run) if "retreat" in row]
+    assert event["images"] == event["to"] == images // 16 * 16
+    assert f"not finite by {images + 8} images" in event["reason"]
     seen = [row["images"] for row in rows_of(run)]
     assert seen == sorted(seen)
     assert_all_finite(run)
@@ -103,14 +103,14 @@ def test_training_fails_after_three_returns(
     run = tmp_path / "run"
     before_steps(run, lambda trainer: break_weights(trainer) if trainer.seen == 40 else None)
     assert main(short(small_store, run)) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
+    message = capsys.readouterr().err.strip().splitlines()[-1]
     for word in ("not finite", "48 images", "3 times", "--set sizes.16.learning_rate="):
-        assert word in said, said
+        assert word in message, message
     status = status_of(run)
     assert status["state"] == "failed"
     assert "not finite" in status["reason"]
-    told = [(retreat["from"], retreat["to"], retreat["rate_factor"]) for retreat in status["retreats"]]
-    assert told == [(48, 32, 0.5), (48, 16, 0.25), (48, 32, 0.125)]
+    retreats = [(retreat["from"], retreat["to"], retreat["rate_factor"]) for retreat in status["retreats"]]
+    assert retreats == [(48, 32, 0.5), (48, 16, 0.25), (48, 32, 0.125)]
     assert [row["to"] for row in rows_of(run) if "retreat" in row] == [16, 32]
     assert "not finite" in rows_of(run)[-1]["gave_up"]
     assert_all_finite(run)

@@ -126,11 +126,11 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
 ) -> None:
     arguments = ["fit", str(small_store), "--out", str(tmp_path / "run"), *SMALL, "--size", "16", *options]
     assert main(arguments) == 2
-    said = capsys.readouterr().err.strip()
-    assert said.splitlines()[-1].startswith("Error: ")
-    assert "Traceback" not in said
+    message = capsys.readouterr().err.strip()
+    assert message.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in message
     for word in words:
-        assert word in said
+        assert word in message
 
 
 def test_another_training_in_the_same_folder_is_refused(

@@ -303,8 +303,8 @@ def test_training_from_a_model_starts_at_its_last_size(
     assert f"starting from {grown / 'best.safetensors'}, the best model of that run".replace(" ", "") in planned
     assert "inall192images" in planned
     assert main(fit(small_store, tmp_path / "run", 32, *init)) == 0
-    said = capsys.readouterr().err
-    assert "fresh: flair, sizes from 32×32" in said
+    output = capsys.readouterr().err
+    assert "fresh: flair, sizes from 32×32" in output
     seen = sizes_seen(tmp_path / "run")
     assert {size for size, _ in seen} == {16, 32}
     assert {alpha for size, alpha in seen if size == 16} == {1.0}

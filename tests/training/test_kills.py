@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from killing import Command, Forks, kill_and_go_on
+from killing import Command, Forks, kill_and_resume
 from small_fit import assert_same_end, fit, short
 
 from napari_pgan.cli.app import main
@@ -17,7 +17,7 @@ from napari_pgan.cli.app import main
 def test_five_kills_change_nothing(forks: Forks, small_store: Path, tmp_path: Path) -> None:
     run, plain = tmp_path / "run", tmp_path / "plain"
     assert forks.start(fit(small_store, plain)).wait() == 0
-    hit = kill_and_go_on(forks.start, fit(small_store, run), run, 5, random.Random(3))
+    hit = kill_and_resume(forks.start, fit(small_store, run), run, 5, random.Random(3))
     assert hit["kills"] == 5
     assert_same_end(plain, run)
 
@@ -32,7 +32,7 @@ def test_kills_change_nothing_in_published_methods(
     run, plain = tmp_path / "run", tmp_path / "plain"
     command, whole = ([recipe if a == "default" else a for a in fit(small_store, out, *first)] for out in (run, plain))
     assert forks.start(whole).wait() == 0
-    hit = kill_and_go_on(forks.start, command, run, 2, random.Random(5))
+    hit = kill_and_resume(forks.start, command, run, 2, random.Random(5))
     assert hit["kills"] == 2
     assert_same_end(plain, run)
 
@@ -44,7 +44,7 @@ def test_a_hundred_kills_change_nothing(small_store: Path, tmp_path: Path) -> No
     assert Command(fit(small_store, plain)).wait() == 0
     while hit["kills"] < 100:
         run = tmp_path / f"run{runs}"
-        hit += kill_and_go_on(Command, fit(small_store, run), run, 100 - hit["kills"], chance)
+        hit += kill_and_resume(Command, fit(small_store, run), run, 100 - hit["kills"], chance)
         assert_same_end(plain, run)
         runs += 1
     print(f"{runs} trainings, all with the same result as without kills; {dict(hit)}")

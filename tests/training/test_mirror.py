@@ -80,10 +80,10 @@ def test_mirror_is_refused_before_anything_is_written(
     command = ["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), *SHORT]
     for dry in ([], ["--dry-run"]):
         assert main([*command, "--set", "augment.mirror=true", *dry]) == 2
-        said = capsys.readouterr().err.strip().splitlines()
-        assert len(said) == 1
-        assert words in said[0]
-        assert "leave augment.mirror off" in said[0]
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert words in lines[0]
+        assert "leave augment.mirror off" in lines[0]
     assert not (tmp_path / "run" / "recipe.yaml").exists()
     assert main([*command, "--dry-run"]) == 0  # without mirroring the request is fine
 
@@ -104,8 +104,8 @@ def test_sidedness_is_in_the_card_and_shown_by_info(tmp_path: Path, capsys: pyte
         assert main(["info", str(path)]) == 0
         assert "left and right differ" in capsys.readouterr().out
         assert main(["info", str(path), "--json"]) == 0
-        said = json.loads(capsys.readouterr().out)
-        assert said.get("card", said)["grid"]["sided"] is True
+        info = json.loads(capsys.readouterr().out)
+        assert info.get("card", info)["grid"]["sided"] is True
 
 
 def test_mirroring_run_refuses_a_store_that_became_sided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,9 +113,9 @@ def test_mirroring_run_refuses_a_store_that_became_sided(tmp_path: Path, capsys:
     command = ["fit", str(tmp_path / "one.zarr"), "--out", str(tmp_path / "run"), *SHORT]
     assert main([*command, "--set", "augment.mirror=true", "--set=sizes.8.batch=4"]) == 0
     extend_store(tmp_path / "one.zarr").set_sided(True)
-    said = open_store(tmp_path / "one.zarr")
-    assert said.grid.sided is True
-    assert said.fingerprint == store.fingerprint  # the data are the same
+    reopened = open_store(tmp_path / "one.zarr")
+    assert reopened.grid.sided is True
+    assert reopened.fingerprint == store.fingerprint  # the data are the same
     newest = sorted((tmp_path / "run" / "checkpoints").iterdir())
     newest[-1].unlink()  # leaves something to train
     capsys.readouterr()

@@ -47,7 +47,7 @@ def test_training_fails_if_single_images_do_not_fit(
     run = tmp_path / "run"
     limit_memory(monkeypatch, run, False, 99)
     assert main(short(small_store, run)) == 2
-    said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("Error: size 16 does not fit into the memory of cpu")
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.startswith("Error: size 16 does not fit into the memory of cpu")
     assert note_of(checkpoints(run)[-1])["split"] == 8
     assert status_of(run)["state"] == "failed"

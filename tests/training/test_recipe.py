@@ -97,8 +97,8 @@ def test_size_can_be_added() -> None:
 
 
 def test_overrides_in_the_beers_description_work() -> None:
-    said = read_recipe("beers2018-mri").description
-    changes = [word.strip("().,;") for word in said.split() if word.strip("(").startswith("sizes.")]
+    description = read_recipe("beers2018-mri").description
+    changes = [word.strip("().,;") for word in description.split() if word.strip("(").startswith("sizes.")]
     schedule = Schedule(read_recipe("beers2018-mri", changes), 256)
     assert schedule.phases[0].size == 8
     assert {phase.end - phase.start for phase in schedule.phases} == {320_000}
