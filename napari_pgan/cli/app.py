@@ -1,4 +1,4 @@
-"""The command `napari-pgan-train`: options in, one call, one sentence when something is wrong."""
+"""The command `napari-pgan-train`: subcommands, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         print(__version__)
         raise typer.Exit
 
@@ -32,24 +32,15 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; works in any position.")
+    ] = False,
 ) -> None:
     pass
 
 
 def _register() -> None:
-    from napari_pgan.cli import (
-        demo,
-        encode,
-        encoder,
-        evaluate,
-        fit,
-        info,
-        phantom,
-        prepare,
-        sample,
-        steer,
-    )  # fmt: skip
+    from napari_pgan.cli import demo, encode, encoder, evaluate, fit, info, phantom, prepare, sample, steer
 
     for module in (demo, phantom, prepare, fit, sample, steer, encoder, encode, evaluate, info):
         app.command()(getattr(module, module.__name__.rpartition(".")[2]))
@@ -59,27 +50,27 @@ _register()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0 done, 1 a fault of ours, 2 bad input, 130 stopped by Ctrl-C."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
+    """Run the command; returns the exit code: 0 success, 1 internal error, 2 invalid input, 130 stopped by Ctrl-C."""
+    options = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in options
+    options = [option for option in options if option != "--debug"]
     try:
-        result = app(words, prog_name="napari-pgan-train", standalone_mode=False)
+        result = app(options, prog_name="napari-pgan-train", standalone_mode=False)
         code, line = result if isinstance(result, int) else 0, ""
     except Exception as error:
         if debug:
             raise
-        code, line = _one_line(error)
+        code, line = _code_and_message(error)
     except KeyboardInterrupt:
         code, line = 130, ""
-    if code == 130 and not line:  # some versions of typer turn Ctrl-C into it
-        line = "Stopped. What was written is kept; the same command does the rest."
+    if code == 130 and not line:  # some versions of typer convert Ctrl-C to this code
+        line = "Stopped. Written files stay; the same command continues."
     if line:
         say(line)
     return code
 
 
-def _one_line(error: Exception) -> tuple[int, str]:
+def _code_and_message(error: Exception) -> tuple[int, str]:
     if isinstance(error, typer.Exit):
         return error.exit_code, ""
     if isinstance(error, typer.Abort):
@@ -88,8 +79,8 @@ def _one_line(error: Exception) -> tuple[int, str]:
         return 2, f"Error: {error}"
     if isinstance(error, Stopped):
         return error.code, str(error)
-    if callable(message := getattr(error, "format_message", None)):  # of wrong usage; its class moved between typers
-        return 2, f"Error: {message()}" if message() else ""  # empty: the help was shown instead
+    if callable(message := getattr(error, "format_message", None)):  # click's UsageError; its module depends on typer
+        return 2, f"Error: {message()}" if message() else ""  # empty after the help was shown
     if isinstance(error, OSError) and error.strerror:
         return 2, f"Error: {error.filename or 'the disk'}: {error.strerror}"
     return 1, f"Internal error ({type(error).__name__}: {error}); run it again with --debug and report what it shows"

@@ -1,4 +1,4 @@
-"""`napari-pgan-train encode`: real images → latents."""
+"""`napari-pgan-train encode`: find the latents of real images."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from napari_pgan.errors import InputError, Stopped
 if TYPE_CHECKING:
     import numpy as np
 
-    from napari_pgan.cli.exam_source import Picture
+    from napari_pgan.cli.exam_source import ExamSlice
     from napari_pgan.latent.encoder import Refined
     from napari_pgan.model import Model
 
-_AT_ONCE = 8
+_BATCH = 8
 
 
 def encode(
@@ -32,33 +32,31 @@ def encode(
     ],
     out: Annotated[Path, typer.Option(help="An .npz for latents, reconstructions and the report.")],
     slices: Annotated[
-        str, typer.Option(help="Which, such as 60 or 60,64-70; auto: that with the largest lesion, or else head.")
+        str, typer.Option(help="Slices, such as 60 or 60,64-70; auto: the one with the largest lesion, else head.")
     ] = "auto",
     subject: Annotated[
-        list[str] | None, typer.Option(help="Key of a store's subject; repeatable. By default all held out.")
+        list[str] | None, typer.Option(help="Subject key of a store; repeatable. Default all held-out subjects.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="For each image, at most.", min=0, max=3600)] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Maximum time per image.", min=0, max=3600)] = 5.0,
     condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
     register: Annotated[bool, typer.Option("--register", help="Register each exam's modalities first.")] = False,
-    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4) first.")] = False,
+    bias: Annotated[bool, typer.Option("--bias", help="Correct the bias field (N4) first.")] = False,
     strip: Annotated[
-        bool, typer.Option("--strip", help="Keep the brain alone, by the exam's own mask if it has one.")
+        bool, typer.Option("--strip", help="Remove the skull, with the exam's own brain mask if it has one.")
     ] = False,
-    sheet: Annotated[
-        Path | None, typer.Option(help="A .png that shows each image above what the model makes of it.")
-    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="A .png with each image above its reconstruction.")] = None,
     device: Device = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the report for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Find the latents whose images come nearest to real ones, and say how near that is.
+    """Find latents that reconstruct real images, and report how well they do.
 
-    Images are scaled and brought to the model's grid as `prepare` does it. Where they come with a segmentation, it is
-    to be met, too. `sample --latents FILE` makes images of what was found.
+    Images are scaled and resampled to the model's grid as in `prepare`. A segmentation, if given, is matched as well.
+    `sample --latents FILE` generates the images again.
 
     Example: `napari-pgan-train encode default t1=t1.nii.gz t1ce=t1ce.nii.gz t2=t2.nii.gz flair=flair.nii.gz --out
     exam.npz`
     """
-    from napari_pgan.cli.exam_source import Wanted, pictures
+    from napari_pgan.cli.exam_source import ExamOptions, exam_slices
     from napari_pgan.cli.sample import parse_conditions
     from napari_pgan.latent.encoder import recorded_fidelity
     from napari_pgan.model import load_model
@@ -66,19 +64,19 @@ def encode(
     from napari_pgan.training.device import choose_device
 
     require_finite(seconds=seconds)
-    _refuse(out, ".npz")
+    _require_new(out, ".npz")
     if sheet is not None:
-        _refuse(sheet, ".png")
+        _require_new(sheet, ".png")
     loaded = load_model(model, choose_device(device))
     conditions = parse_conditions(condition or [], loaded.card)
-    wanted = Wanted(slices, tuple(subject or ()), register, bias, strip)
-    exams = pictures(loaded.card, model, images, wanted, say)
-    own = recorded_fidelity(loaded)  # before any is read
+    options = ExamOptions(slices, tuple(subject or ()), register, bias, strip)
+    exams = exam_slices(loaded.card, model, images, options, say)
+    own = recorded_fidelity(loaded)  # fails early if the model has no encoders
     found = list(exams)
     if not found:
         raise InputError("none of the exams could be used, for the reasons above")
     count = len(found)
-    parts, stopped = _encoded(loaded, found, seconds, conditions)
+    parts, stopped = _encode_all(loaded, found, seconds, conditions)
     if not parts:
         raise Stopped(f"Stopped before any of the {count} images was encoded; nothing is written.", 130)
     found = found[: sum(len(part) for part in parts)]
@@ -95,60 +93,60 @@ def encode(
     say(f"{len(found)} latents are in {out}. {loaded.card.limits}")
     if stopped:
         raise Stopped(
-            f"Stopped: {out} holds {len(found)} of {count} images, the last ones as far as they had come; to encode "
-            "all, give another --out.",
+            f"Stopped: {out} holds {len(found)} of {count} images, the last ones not fully refined; for all of them, "
+            "give another --out.",
             130,
         )
 
 
-def _refuse(path: Path, suffix: str) -> None:
+def _require_new(path: Path, suffix: str) -> None:
     if path.suffix.lower() != suffix:
-        raise InputError(f"{path}: is no name of {suffix}; give one that ends in it")
+        raise InputError(f"{path}: does not end in {suffix}; give a name that does")
     if path.exists():
-        raise InputError(f"{path}: is there already; give another place or delete it")
+        raise InputError(f"{path}: already exists; give another name or delete it")
 
 
-def _encoded(
-    model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]
+def _encode_all(
+    model: Model, found: Sequence[ExamSlice], seconds: float, conditions: dict[str, str | float]
 ) -> tuple[list[Refined], bool]:
-    """What was encoded, some images each, as they came, and whether Ctrl-C ended it before the last was done."""
+    """Encode images; return batches of results, and whether Ctrl-C stopped it early."""
     from napari_pgan.progress import progress
 
     parts: list[Refined] = []
     done = 0
     try:
         with progress("encoding", len(found), "images") as update:
-            for _, alike in itertools.groupby(found, lambda picture: picture.labels is None):
-                left = list(alike)
+            for _, group in itertools.groupby(found, lambda picture: picture.labels is None):
+                left = list(group)
                 while left:
-                    some, left = left[:_AT_ONCE], left[_AT_ONCE:]
-                    for number, best in enumerate(_encode_some(model, some, seconds, conditions)):
+                    batch, left = left[:_BATCH], left[_BATCH:]
+                    for number, best in enumerate(_encode_batch(model, batch, seconds, conditions)):
                         parts[len(parts) - (number > 0) :] = [best]
-                    done += len(some)
+                    done += len(batch)
                     update(done)
     except KeyboardInterrupt:
         return parts, True
     return parts, False
 
 
-def _encode_some(
-    model: Model, found: Sequence[Picture], seconds: float, conditions: dict[str, str | float]
+def _encode_batch(
+    model: Model, found: Sequence[ExamSlice], seconds: float, conditions: dict[str, str | float]
 ) -> Iterator[Refined]:
-    """Of pictures that all have a segmentation, or none has, together: the best so far, again and again."""
+    """Encode images that all have a segmentation, or all have none; yields the best so far."""
     import numpy as np
 
-    from napari_pgan.latent.encoder import encode as start_of
+    from napari_pgan.latent.encoder import encode as encode_once
     from napari_pgan.latent.encoder import refine
 
     images = np.stack([picture.images for picture in found])
     maps = [picture.labels for picture in found if picture.labels is not None]
     labels = np.stack(maps) if len(maps) == len(found) else None
-    start = start_of(model, images=images)
+    start = encode_once(model, images=images)
     yield from refine(model, start, images=images, labels=labels, seconds=seconds * len(found), conditions=conditions)
 
 
-def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[str, Any]) -> list[dict[str, Any]]:
-    """The report's, one an image, without names."""
+def _rows(model: Model, found: list[ExamSlice], parts: list[Refined], own: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the report's rows, one for each image, without names."""
     import numpy as np
 
     from napari_pgan.latent.encoder import Fidelity, judge
@@ -177,14 +175,14 @@ def _rows(model: Model, found: list[Picture], parts: list[Refined], own: dict[st
     return rows
 
 
-def _dice(wanted: np.ndarray, found: np.ndarray, model: Model) -> dict[str, float | None]:
-    """Of each label by its name; None for one that is in neither."""
+def _dice(labels: np.ndarray, found: np.ndarray, model: Model) -> dict[str, float | None]:
+    """Return the Dice of each label by name; None for a label in neither."""
     import math
 
     from napari_pgan.latent.steering import TargetMask
 
     channels = model.card.channels
-    every = TargetMask.of(wanted, channels, model.card.grid).dice(found[None])[0].tolist()
+    every = TargetMask.of(labels, channels, model.card.grid).dice(found[None])[0].tolist()
     return {label.name: None if math.isnan(x) else x for label, x in zip(channels.labels, every, strict=True)}
 
 
@@ -193,7 +191,7 @@ def _write(
     sheet: Path | None,
     model: Model,
     conditions: dict[str, str | float],
-    found: list[Picture],
+    found: list[ExamSlice],
     parts: list[Refined],
     report: dict[str, Any],
 ) -> None:
@@ -217,7 +215,7 @@ def _write(
         empty = np.zeros(card.grid.shape, np.uint8)
         drawn = [empty if picture.labels is None else picture.labels for picture in found]
         rows = [text for n in range(len(found)) for text in (f"image {n + 1}", "encoded")]
-        foot = f'Rows "image" were given; rows "encoded" are the model\'s own: {card.limits}'
+        foot = f'Rows "image" are the input; rows "encoded" are generated by the model: {card.limits}'
         write_sheet(
             sheet, np.stack([originals, images], 1).reshape(-1, *images.shape[1:]),
             np.stack([np.stack(drawn), labels], 1).reshape(-1, *labels.shape[1:]), card.channels, rows,

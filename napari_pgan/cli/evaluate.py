@@ -1,4 +1,4 @@
-"""`napari-pgan-train evaluate`."""
+"""`napari-pgan-train evaluate`: measure the quality of a model."""
 
 from __future__ import annotations
 
@@ -19,53 +19,52 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="A model file, the name of a shipped one, or a run folder (its best, with trends).")
+        str, typer.Argument(help="A model file, a shipped model, or a run folder (its best model, with trends).")
     ],
-    store: Annotated[str, typer.Argument(help="A prepared cohort with subjects held out, as `prepare` writes it.")],
-    out: Annotated[Path, typer.Option(help="A folder for the report; an unfinished evaluation in it is continued.")],
+    store: Annotated[str, typer.Argument(help="A store with held-out subjects, as written by `prepare`.")],
+    out: Annotated[Path, typer.Option(help="Folder for the report; an unfinished evaluation in it is continued.")],
     measures: Annotated[
         str,
         typer.Option(
-            help="quick (likeness, memorisation), all, or some of likeness, memorisation, use, consistency, "
-            "trends, with commas between."
+            help="quick (likeness, memorisation), all, or a comma-separated list of likeness, memorisation, use, "
+            "consistency, trends."
         ),
     ] = "quick",
-    samples: Annotated[int, typer.Option(help="How many images are generated.", min=16, max=100_000)] = 2000,
-    seed: Annotated[int, typer.Option(help="The first sample's seed; it decides all else, too.", min=0)] = 0,
+    samples: Annotated[int, typer.Option(help="Number of generated images.", min=16, max=100_000)] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the first sample and of all random choices.", min=0)] = 0,
     features: Annotated[
         str,
         typer.Option(
-            help="trained (on the store), inception (of torchmetrics, where its weights are on this machine), "
-            "or package.module:callable."
+            help="trained (on the store), inception (torchmetrics, if its weights are on this machine), or "
+            "package.module:callable."
         ),
     ] = "trained",
     low_data: Annotated[
         list[str] | None,
-        typer.Option(help="A model of a few of the subjects, for the low-data curve of `use`; repeatable."),
+        typer.Option(help="A model trained on fewer subjects, for the low-data curve of `use`; repeatable."),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="How long use and consistency train each segmenter: 3,000 steps if not given. `use` trains 9 of them, "
-            "and 9 more for each --low-data: 40 to 70 minutes at 64×64 on two cores.",
+            help="Training steps of each segmenter in use and consistency, default 3,000. `use` trains 9 of them, and "
+            "9 more for each --low-data: 40 to 70 minutes at 64×64 on two cores.",
             min=100,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="Where images are generated: cpu, cuda, mps or auto.")] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Print the report for machines.")] = False,
+    device: Annotated[str, typer.Option(help="Device that generates images: cpu, cuda, mps or auto.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Measure how good a model is: each figure beside what real images reach.
+    """Measure the quality of a model; each metric is shown next to its real-vs-real baseline.
 
-    The quick measures take some 3 minutes on two cores, trends 1, use 40 to 70 (--steps makes it shorter), consistency
-    up to 8 where use was not taken before it.
+    On two cores, the quick measures take about 3 minutes, trends 1, use 40 to 70 (less with --steps), and consistency
+    up to 8 if `use` has not run.
 
-    One page, report.html in --out, says it in words, tables and charts. A measure that is finished is kept; the same
-    command goes on after it.
+    The report is one page, report.html in --out. Finished measures are kept; the same command continues.
 
     Example: `napari-pgan-train evaluate default cohort.zarr --out report`
     """
     from napari_pgan.evaluation.context import EvaluationRequest
-    from napari_pgan.evaluation.evaluate import evaluate as take
+    from napari_pgan.evaluation.evaluate import evaluate as run_evaluation
     from napari_pgan.evaluation.extra import check_installed
     from napari_pgan.evaluation.measures import parse_measures
     from napari_pgan.evaluation.segmentation.segmenter import STEPS
@@ -73,16 +72,18 @@ def evaluate(
     from napari_pgan.store import open_store
     from napari_pgan.training.device import choose_device
 
-    wanted = parse_measures(measures)
-    if low_data and "use" not in wanted:
-        raise InputError("--low-data belongs to the measure use; add it to --measures")
-    if steps is not None and not {"use", "consistency"} & set(wanted):
-        raise InputError("--steps belongs to the measures use and consistency; add one to --measures, or leave it out")
+    chosen = parse_measures(measures)
+    if low_data and "use" not in chosen:
+        raise InputError("--low-data needs the measure use; add it to --measures")
+    if steps is not None and not {"use", "consistency"} & set(chosen):
+        raise InputError("--steps needs the measure use or consistency; add one to --measures, or omit --steps")
     check_installed()
     where, cohort = choose_device(device), open_store(store)
     candidate, run = _candidate(model, where)
-    few = tuple(_candidate(name, where)[0] for name in low_data or ())
-    request = EvaluationRequest(candidate, cohort, out, wanted, samples, seed, features, few, run, steps or STEPS)
+    low_data_models = tuple(_candidate(name, where)[0] for name in low_data or ())
+    request = EvaluationRequest(
+        candidate, cohort, out, chosen, samples, seed, features, low_data_models, run, steps or STEPS
+    )
 
     def draw_sheet(
         path: Path,
@@ -98,7 +99,7 @@ def evaluate(
         blocks, foot = 1 + (len(images) > 4), foot or candidate.model.card.limits
         write_sheet(path, images, labels, channels, rows, blocks=blocks, title=title, foot=foot)
 
-    report = take(request, progress, say, draw_sheet)
+    report = run_evaluation(request, progress, say, draw_sheet)
     if json:
         emit(report.data)
     for section in report.sections:
@@ -107,7 +108,7 @@ def evaluate(
 
 
 def _candidate(text: str, device: torch.device) -> tuple[Candidate, RunHistory | None]:
-    """The model, and its run's history where it is given as a run."""
+    """Return the model, and the history of its run if a run folder is given."""
     from napari_pgan.cli.run_history import history_of
     from napari_pgan.evaluation.context import Candidate
     from napari_pgan.model import load_model

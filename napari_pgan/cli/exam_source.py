@@ -1,4 +1,4 @@
-"""Real images on a model's grid: from a store, from folders of exams, or from files."""
+"""Slices of real exams on a model's grid, from a store, folders or files."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One slice of an exam, as the model would make it.
+class ExamSlice:
+    """One slice of an exam on the model's grid.
 
     Parameters
     ----------
     exam
-        As its files or folder have it, or its key in a store: for the terminal.
+        Name of its files or folder, or its key in a store; only for the terminal.
     number
-        Of the exam among those that were given, from 1.
+        Number of the exam, from 1.
     z
-        Of the slice, counted from 0 on the oriented volume (axial: from the feet upwards).
+        Slice of the oriented volume, from 0 (axial: from the feet upwards).
     images
         (M, Y, X) float32 in [-1, 1].
     labels
@@ -49,18 +49,18 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked of the exams.
+class ExamOptions:
+    """Which slices to take, and how volumes are preprocessed.
 
     Parameters
     ----------
     slices
-        ``auto``: the one with the largest lesion, or without a segmentation with the largest head; else numbers and
-        ranges such as ``60,64-70``.
+        ``auto``: the slice with the largest lesion, or without a segmentation the largest head; or numbers and ranges
+        such as ``60,64-70``.
     subjects
-        Keys of a store's subjects; none stands for all that are held out.
+        Subject keys of a store; empty for all that are held out.
     register, bias, strip
-        What is done to volumes first, as in `PreprocessingSteps`; ``brain=file`` among the sources strips, too.
+        See `PreprocessingSteps`; ``brain=file`` among the sources implies `strip`.
     """
 
     slices: str = AUTO
@@ -70,49 +70,53 @@ class Wanted:
     strip: bool = False
 
 
-def pictures(
-    card: Card, where: str, sources: Sequence[str], wanted: Wanted, tell: Callable[[str], None] = lambda line: None
-) -> Iterator[Picture]:
-    """The slices of exams, scaled and resampled as `prepare` does it, on the grid of a model.
+def exam_slices(
+    card: Card,
+    where: str,
+    sources: Sequence[str],
+    options: ExamOptions,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[ExamSlice]:
+    """Yield slices of exams, scaled and resampled to a model's grid as in `prepare`.
 
     Parameters
     ----------
     card, where
-        The model's, and its name for messages.
+        The model's card, and its name for messages.
     sources
-        A prepared store; or a folder with exams in a layout that `prepare` knows; or ``modality=file`` for each of the
-        model's modalities, and ``seg=file`` and ``brain=file`` where there is a segmentation or a mask of the brain.
-    wanted
-        Which slices, and what is done before.
+        A prepared store; or a folder of exams in a layout that `prepare` knows; or ``modality=file`` for each of the
+        model's modalities, and optionally ``seg=file`` and ``brain=file``.
+    options
+        Which slices, and which preprocessing.
     tell
-        Told of an exam among several that cannot be used; a single one is refused.
+        Called with a message on each exam that cannot be used; a single exam raises InputError instead.
 
     Raises
     ------
     InputError
-        A source is none of these, lacks what the model needs, cannot be read, or does not fit the model.
+        A source is none of these, lacks a modality, cannot be read, or does not fit the model.
     """
     if card.architecture.dimensions != 2:
-        raise InputError(f"{where}: makes volumes, and only slices can be encoded so far; give a model of slices")
+        raise InputError(f"{where}: generates volumes; give a model of slices, since only slices can be encoded")
     if len(sources) == 1 and ((Path(sources[0]) / "zarr.json").is_file() or "://" in sources[0]):
-        if wanted.register or wanted.bias or wanted.strip:
-            raise InputError("--register, --bias and --strip are for image files, and a store is prepared already")
-        return _of_store(card, where, sources[0], wanted)
-    if wanted.subjects:
-        raise InputError("--subject names subjects of a store; give the files or the folder of one exam instead")
+        if options.register or options.bias or options.strip:
+            raise InputError("--register, --bias and --strip apply to image files, not to a prepared store; omit them")
+        return _of_store(card, where, sources[0], options)
+    if options.subjects:
+        raise InputError("--subject applies to stores only; give the files or the folder of one exam instead")
     exams = _exams(card, sources)
-    if "=" in sources[0] and BRAIN in exams[0][1]:  # who names a mask wants the brain alone
-        wanted = replace(wanted, strip=True)
-    return _of_volumes(card, where, exams, wanted, tell)
+    if "=" in sources[0] and BRAIN in exams[0][1]:  # a brain mask implies --strip
+        options = replace(options, strip=True)
+    return _of_volumes(card, where, exams, options, tell)
 
 
-def _of_store(card: Card, where: str, address: str, wanted: Wanted) -> Iterator[Picture]:
+def _of_store(card: Card, where: str, address: str, options: ExamOptions) -> Iterator[ExamSlice]:
     from napari_pgan.evaluation.matching import match
 
     store = open_store(address)
     fit = match(card, store, where)
     factor = store.grid.shape[-1] // fit.size
-    for number, key in enumerate(wanted.subjects or fit.held_out, 1):
+    for number, key in enumerate(options.subjects or fit.held_out, 1):
         subject = store.subject(key)
         segmentation = np.asarray(subject.labels[:])
         if factor > 1:
@@ -121,14 +125,14 @@ def _of_store(card: Card, where: str, address: str, wanted: Wanted) -> Iterator[
         segmentation = _renamed(segmentation, store.channels, card.channels, fit.labels)
         lesion = (segmentation > 0).sum(axis=(1, 2))
         middle = subject.slices[len(subject.slices) // 2]
-        z = _chosen(wanted.slices, lesion if lesion.any() else np.arange(len(lesion)) == middle)
+        z = _chosen(options.slices, lesion if lesion.any() else np.arange(len(lesion)) == middle)
         volume = box_average(np.asarray(subject.images[:])[:, z], factor)[list(fit.modalities)]
-        for row, place in enumerate(z):
-            yield Picture(key, number, place, volume[:, row], segmentation[place] if card.channels.labels else None)
+        for row, index in enumerate(z):
+            yield ExamSlice(key, number, index, volume[:, row], segmentation[index] if card.channels.labels else None)
 
 
 def _renamed(segmentation: np.ndarray, have: Channels, want: Channels, labels: tuple[int, ...]) -> np.ndarray:
-    """A label map with the values of a model in place of a store's."""
+    """Return a label map with the model's label values instead of the store's."""
     table = np.zeros(256, np.uint8)
     for mine, theirs in enumerate(labels):
         table[have.labels[theirs].value] = want.labels[mine].value
@@ -137,29 +141,33 @@ def _renamed(segmentation: np.ndarray, have: Channels, want: Channels, labels: t
 
 
 def _of_volumes(
-    card: Card, where: str, exams: list[tuple[str, Mapping[str, Source]]], wanted: Wanted, tell: Callable[[str], None]
-) -> Iterator[Picture]:
-    frame = _frame(card, where, wanted)
+    card: Card,
+    where: str,
+    exams: list[tuple[str, Mapping[str, Source]]],
+    options: ExamOptions,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Iterator[ExamSlice]:
+    frame = _frame(card, where, options)
     for number, (name, files) in enumerate(exams, 1):
         try:
             made = _prepared(card, files, frame)
             labelled = bool(made.labels.any())
             lesion = (made.labels > 0).sum(axis=(1, 2))
             head = (made.images > -0.95).any(axis=0).sum(axis=(1, 2))
-            chosen = _chosen(wanted.slices, lesion if labelled else head)
+            chosen = _chosen(options.slices, lesion if labelled else head)
         except InputError as error:
             if len(exams) == 1:
                 raise InputError(f"{name}: {error}") from error
-            tell(f"{name}: {error}; left out")
+            tell(f"{name}: {error}; skipped")
             continue
         for z in chosen:
-            yield Picture(name, number, z, made.images[:, z], made.labels[z] if labelled else None)
+            yield ExamSlice(name, number, z, made.images[:, z], made.labels[z] if labelled else None)
 
 
 def _prepared(card: Card, files: Mapping[str, Source], frame: SubjectSettings) -> PreparedSubject:
     there = {m: file for m in card.channels.modalities if (file := _named(files, m)) is not None}
     if missing := [m for m in card.channels.modalities if m not in there]:
-        raise InputError(f"has no {', '.join(missing)}, which the model makes; say which file it is: {missing[0]}=FILE")
+        raise InputError(f"has no {', '.join(missing)}, which the model needs; give {missing[0]}=FILE")
     labelled = SEGMENTATION in files and bool(card.channels.labels)
     if labelled:
         there[SEGMENTATION] = files[SEGMENTATION]
@@ -168,25 +176,24 @@ def _prepared(card: Card, files: Mapping[str, Source], frame: SubjectSettings) -
     return prepare_subject(there, card.channels if labelled else replace(card.channels, labels=()), frame)
 
 
-def _frame(card: Card, where: str, wanted: Wanted) -> SubjectSettings:
+def _frame(card: Card, where: str, options: ExamOptions) -> SubjectSettings:
     grid = card.grid
     axis = next((name for name, letters in ORIENTATIONS.items() if letters[1:] == grid.orientation), None)
     square = len(set(grid.shape)) == 1 and grid.spacing is not None and len(set(grid.spacing)) == 1
     if axis is None or not square or grid.spacing is None:
         raise InputError(
-            f"{where}: does not say in millimetres where its slices lie, so that files cannot be brought there; give a "
-            "prepared store"
+            f"{where}: has no square grid in millimetres, so files cannot be resampled to it; give a prepared store"
         )
-    reference = card.channels.modalities[0] if wanted.register or wanted.strip else None
-    steps = PreprocessingSteps(reference=reference, register=wanted.register, bias=wanted.bias, strip=wanted.strip)
+    reference = card.channels.modalities[0] if options.register or options.strip else None
+    steps = PreprocessingSteps(reference=reference, register=options.register, bias=options.bias, strip=options.strip)
     return SubjectSettings(grid.shape[0], grid.spacing[0] * grid.shape[0], axis, may_cut=True, steps=steps)
 
 
 def _exams(card: Card, sources: Sequence[str]) -> list[tuple[str, Mapping[str, Source]]]:
-    """Names with files by part."""
+    """Return exam names and their files by part."""
     if len(sources) == 1 and "=" not in sources[0]:
         if Path(sources[0]).is_file():
-            raise InputError(f"{sources[0]}: is one file of an exam; say which is which, as t1=FILE t2=FILE")
+            raise InputError(f"{sources[0]}: is a single file; give each modality, as t1=FILE t2=FILE")
         found = find_cohort(sources[0]).subjects
         return [(subject.name, subject.files) for subject in found]
     files: dict[str, Source] = {}
@@ -196,7 +203,7 @@ def _exams(card: Card, sources: Sequence[str]) -> list[tuple[str, Mapping[str, S
         part = next((name for name in known if name.casefold() == part.strip().casefold()), part.strip())
         if not equals or not path:
             raise InputError(
-                f"{text!r} is not written as modality=FILE; the model has {', '.join(card.channels.modalities)}"
+                f"{text!r} is not of the form modality=FILE; the model has {', '.join(card.channels.modalities)}"
             )
         if part not in known:
             raise InputError(f"{text!r}: the model has no {part!r}; give {', '.join(known[:-1])} or {known[-1]}")

@@ -1,4 +1,4 @@
-"""`napari-pgan-train info`: what a file or folder is."""
+"""`napari-pgan-train info`: describe a model, a store or a run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from napari_pgan.errors import InputError
 if TYPE_CHECKING:
     from napari_pgan.schema import Channels, Grid
 
-_SILENT = 120  # seconds without a heartbeat after which a run is not believed to train
+_HEARTBEAT_TIMEOUT = 120  # seconds without a heartbeat after which a run counts as dead
 
 
 def info(
     path: Annotated[str, typer.Argument(help="A model file or shipped model, a store, or a run folder.")],
-    json: Annotated[bool, typer.Option("--json", help="Print it for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Say what a model, a store or a run is.
+    """Describe a model, a store or a run.
 
     Example: `napari-pgan-train info run/model.safetensors`
     """
@@ -36,12 +36,12 @@ def info(
 
 
 def describe(path: str) -> tuple[dict[str, Any], list[str]]:
-    """What a path is, for machines and for people.
+    """Return the facts about a path, as JSON values and as lines of text.
 
     Raises
     ------
     InputError
-        It is neither a model nor a store nor a run.
+        The path is neither a model nor a store nor a run.
     """
     folder = Path(path)
     if (folder / "recipe.yaml").is_file():
@@ -49,7 +49,7 @@ def describe(path: str) -> tuple[dict[str, Any], list[str]]:
     if (folder / "zarr.json").is_file() or "://" in path:
         return _store(path)
     if folder.is_dir():
-        raise InputError(f"{path}: is a folder, but neither a store nor a run; give one of these or a model file")
+        raise InputError(f"{path}: this folder is neither a store nor a run; give one of these or a model file")
     return _model(path)
 
 
@@ -70,7 +70,7 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         f"  stages      {smaller or 'none'} below that",
         *_side(card.grid),
         *_channels(card.channels),
-        f"  network     {numbers / 1e6:.2f} million numbers, latent of {a.latent}, labels as {card.encoding}",
+        f"  network     {numbers / 1e6:.2f} million parameters, latent of {a.latent}, labels as {card.encoding}",
         f"  critic      {'in the file, for `fit --init`' if critic else 'none in the file'}",
         f"  encoders    {_encoders(card.encoders)}",
     ]
@@ -83,24 +83,24 @@ def _model(path: str) -> tuple[dict[str, Any], list[str]]:
         same.setdefault("; ".join(f"{end} is {what}" for end, what in ends.items()), []).append(modality)
     lines += [f"  intensity   {', '.join(modalities)}: {meaning}" for meaning, modalities in same.items()]
     training = card.training
-    told = [
+    details = [
         f"{training['images']:,} images seen" if "images" in training else "",
         f"cohort {training['cohort']}" if "cohort" in training else "",
         f"subjects {_counts(training['subjects'])}" if isinstance(training.get("subjects"), dict) else "",
         f"on {training['date']}" if "date" in training else "",
     ]
-    lines.append(f"  training    {', '.join(filter(None, told)) or 'not stated'}")
+    lines.append(f"  training    {', '.join(filter(None, details)) or 'not stated'}")
     lines += [f"  identity    {model.identity}", f"  licence     {card.licence}", f"  {card.limits}"]
     return facts, lines
 
 
-def _encoders(told: Mapping[str, Any]) -> str:
-    if not told:
-        return "none in the file; `napari-pgan-train encoder` makes them"
-    if not (own := told.get("own")):
+def _encoders(measures: Mapping[str, Any]) -> str:
+    if not measures:
+        return "none in the file; `napari-pgan-train encoder` trains them"
+    if not (own := measures.get("own")):
         return "in the file, for `encode`"
     found = ", ".join(f"{name} {value:.2f}" for name, value in own["correlation"].items())
-    return f"in the file, for `encode`; its own images come back with a correlation of {found}"
+    return f"in the file, for `encode`; its own samples are reconstructed with a correlation of {found}"
 
 
 def _store(path: str) -> tuple[dict[str, Any], list[str]]:
@@ -153,7 +153,7 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[str]]:
     seen, total = int(status.get("images", 0)), int(status.get("total", plan.images))
     share = f" ({100 * seen / total:.0f} %)" if total else ""
     state, silent = status.get("state", "begun"), time.time() - float(status.get("heartbeat", time.time()))
-    if state == "training" and silent > _SILENT:
+    if state == "training" and silent > _HEARTBEAT_TIMEOUT:
         state = f"killed or hung: silent for {silent:.0f} s"
     reason = f" ({status['reason']})" if "reason" in status else ""
     alpha = float(status.get("alpha", 1))

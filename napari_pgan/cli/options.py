@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import typer
 
 from napari_pgan.errors import InputError
 
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto, which uses a GPU if there is one.")]
 
 
 def require_finite(**options: float) -> None:
-    """Raise InputError for an option that is infinite or no number, which ranges of options let pass."""
+    """Raise InputError for an infinite or NaN option, which typer's ranges accept."""
     for name, value in options.items():
         if not math.isfinite(value):
             raise InputError(f"--{name} is {value:g}; give a finite number")

@@ -1,4 +1,4 @@
-"""`napari-pgan-train phantom`: a cohort to try everything with."""
+"""`napari-pgan-train phantom`: write a synthetic cohort with known truth."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ import typer
 
 
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder for the cohort; made when missing.")],
-    subjects: Annotated[int, typer.Option(help="How many subjects.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the cohort; created if missing.")],
+    subjects: Annotated[int, typer.Option(help="Number of subjects.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same cohort.")],
-    size: Annotated[int, typer.Option(help="Voxels a side of the cube of 216 mm, 32 to 256.")] = 128,
-    skull: Annotated[bool, typer.Option("--skull", help="Keep skull and scalp; else the background is 0.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes; 0 takes one a processor core.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print what was written, for machines.")] = False,
+    size: Annotated[int, typer.Option(help="Voxels along each side of the 216 mm cube, 32 to 256.")] = 128,
+    skull: Annotated[
+        bool, typer.Option("--skull", help="Keep skull and scalp; by default the background is 0.")
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Number of processes; 0 uses one per processor core.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the written subjects as JSON.")] = False,
 ) -> None:
-    """Write a phantom cohort: brains with a glioma, T1, T1ce, T2, FLAIR and segmentation, in BraTS's layout.
+    """Write a phantom cohort: brains with a glioma as T1, T1ce, T2, FLAIR and segmentation, in BraTS's layout.
 
-    The same command again writes only what is missing; more subjects may be asked for later.
+    The same command run again writes only what is missing; --subjects can be increased later.
 
     Example: `napari-pgan-train phantom cohort --subjects 24 --seed 1 --size 64`
     """

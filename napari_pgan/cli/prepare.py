@@ -1,4 +1,4 @@
-"""The command `prepare`: a cohort on disk → a store."""
+"""`napari-pgan-train prepare`: convert a cohort on disk to a store."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
 def prepare(
     source: Annotated[
         Path,
-        typer.Argument(help="Folder with the subjects: BraTS, BIDS, DICOM, photographs with masks, or as --plan says."),
+        typer.Argument(
+            help="Folder of subjects: BraTS, BIDS, DICOM, photographs with masks, or any layout with --plan."
+        ),
     ],
     store: Annotated[
-        str, typer.Argument(help="The store to make or go on with: cohort.zarr, or s3://bucket/cohort.zarr.")
+        str, typer.Argument(help="The store to create or continue: cohort.zarr, or s3://bucket/cohort.zarr.")
     ],
     plan: Annotated[
-        Path | None, typer.Option(help="YAML file that says which file is which, for a cohort in any other layout.")
+        Path | None, typer.Option(help="YAML file that assigns files to modalities, for any other layout.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two; 128 by default.")
+        int | None, typer.Option(help="Pixels along each side of a slice: 4 to 7 times a power of two; default 128.")
     ] = None,
     fov: Annotated[
         float | None,
         typer.Option(
-            help="Field of view in mm, a square; by default the smallest multiple of 16 that holds every head."
+            help="Side of the square field of view in mm; by default the smallest multiple of 16 that holds every head."
         ),
     ] = None,
-    axis: Annotated[
-        str | None, typer.Option(help="Direction of the slices: axial (the default), coronal or sagittal.")
-    ] = None,
+    axis: Annotated[str | None, typer.Option(help="Slice direction: axial (default), coronal or sagittal.")] = None,
     split: Annotated[
         str,
         typer.Option(
-            help="Subjects to train, validate and test: three shares, or counts, train=18,val=3,test=3; of these test "
-            "and val are filled first, and who is beyond their sum trains."
+            help="Subjects for training, validation and test: three shares, or counts such as train=18,val=3,test=3. "
+            "Counts fill test and val first; subjects beyond their sum are used for training."
         ),
     ] = "0.75,0.125,0.125",
     workers: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Processes of this machine, 0.5 to 0.7 GB each for BraTS; by default one a core, if memory allows.",
+            help="Number of local processes, 0.5 to 0.7 GB each for BraTS; default one per core if memory allows.",
         ),
     ] = None,
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Address of a dask.distributed scheduler; its workers take the place of processes."),
+        typer.Option(help="Address of a dask.distributed scheduler, whose workers replace local processes."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the cohort; by default that of the store.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the cohort; default the name of the store.")] = None,
     sided: Annotated[
         bool | None,
         typer.Option(
             "--sided/--no-sided",
-            help="Left and right differ: a mirror image is none of this cohort, and no training may make any.",
+            help="Left and right differ: mirror images do not belong to this cohort, and no training may use them.",
         ),
     ] = None,
     register: Annotated[
@@ -70,37 +70,37 @@ def prepare(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="The modality that others are registered to, the brain is sought in and the atlas is fitted to; by "
+            help="Modality to which the others are registered and which is used for the brain mask and atlas; "
             "default the plan's, or the first."
         ),
     ] = None,
-    bias: Annotated[bool, typer.Option("--bias", help="Take out the coil's shading (N4).")] = False,
-    strip: Annotated[bool, typer.Option("--strip", help="Keep the brain alone of heads with skull.")] = False,
+    bias: Annotated[bool, typer.Option("--bias", help="Correct the bias field (N4).")] = False,
+    strip: Annotated[bool, typer.Option("--strip", help="Remove the skull.")] = False,
     atlas: Annotated[
         str | None,
-        typer.Option(help="A volume that every subject is fitted to (affinely), or 'template' for the shipped brain."),
+        typer.Option(help="Volume to which every subject is fitted (affinely), or 'template' for the shipped brain."),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(help="How label maps come onto another grid: nearest (the default) or gaussian (smooth borders)."),
+        typer.Option(help="Resampling of label maps: nearest (default) or gaussian (smooth borders)."),
     ] = None,
     quality: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the page that shows and names registered or stripped subjects, and the transforms."
+            help="Folder for transforms and the quality page, which names and shows registered or stripped subjects."
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what is found and what is missing; write nothing.")
+        bool, typer.Option("--dry-run", help="List what is found and what is missing, without writing anything.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Prepare a cohort for training: read, orient, scale, crop, reduce, split by subject.
+    """Prepare a cohort for training: read, orient, scale, crop, downsample, and split by subject.
 
-    A subject that cannot be used is set aside with its reason, and the others go on. Run again, the same command does
-    only what is missing. The report is printed, and kept in the store with keys in place of names.
+    A subject that cannot be used is rejected with a reason, and the others continue. The same command run again does
+    only what is missing. The report is printed, and stored with subject keys instead of names.
 
-    The options win over what the plan says of size, field of view, axis and side.
+    Options take precedence over the plan's size, field of view, axis and side.
 
     Example: `napari-pgan-train prepare BraTS2021/ brats.zarr --size 128`
     """
@@ -113,7 +113,7 @@ def prepare(
     from napari_pgan.store import SplitRule, is_in_memory
 
     if scheduler is not None and workers is not None:
-        raise InputError("give --workers, processes of this machine, or --scheduler, a cluster, not both")
+        raise InputError("give either --workers (local processes) or --scheduler (a cluster), not both")
     read = read_plan(plan) if plan is not None else None
     grid = read.grid if read is not None else GridPlan()
     options = Options(
@@ -148,7 +148,7 @@ def prepare(
 
 
 def _list(source: Path, options: Options, as_json: bool) -> None:
-    """Say what is found, subject by subject, and what is missing; refuse the options that `prepare` would refuse."""
+    """Print the subjects and what is missing; raise InputError for options that `prepare` would refuse."""
     from napari_pgan.imaging.cohorts.cohort import source_files
     from napari_pgan.imaging.cohorts.discover import find_cohort
     from napari_pgan.imaging.preparation.report import count_subjects
@@ -167,24 +167,24 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
         emit(listed)
     else:
         for subject in cohort.subjects:
-            found = ", ".join(_several(part, file) for part, file in sorted(subject.files.items()))
+            found = ", ".join(_with_count(part, file) for part, file in sorted(subject.files.items()))
             say(f"{subject.name}: {'; '.join(filter(None, (subject.problem, found)))}")
     complete = sum(subject.problem is None for subject in cohort.subjects)
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
     if left := cohort.unused:
         naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
-        more = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
-        say(f"{more} to no modality, such as {' and '.join(str(path) for path in left[:2])}; {naming} can claim them")
+        files = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
+        say(f"{files} to no modality, for example {' and '.join(map(str, left[:2]))}; {naming} can assign them")
     options.steps_for(cohort.content)
-    say(f"{count_subjects(len(cohort.subjects))} found, {complete} of them complete; nothing written")
+    say(f"{count_subjects(len(cohort.subjects))} found, {complete} of them complete; nothing was written")
     if not complete:
         first = next(subject for subject in cohort.subjects if subject.problem is not None)
-        todo = "compare the plan's patterns" if plan is not None else "say in a plan file (--plan) which file is which"
+        todo = "check the plan's patterns" if plan is not None else "assign the files in a plan (--plan)"
         raise InputError(f"no subject is complete ({first.name}: {first.problem}); {todo}")
 
 
-def _several(part: str, file: Source) -> str:
-    """The part with how many files it is made of, where that is no single one."""
+def _with_count(part: str, file: Source) -> str:
+    """Return the part, with its number of files if there are several."""
     from napari_pgan.imaging.cohorts.cohort import source_files
 
     files = source_files(file)
@@ -192,7 +192,7 @@ def _several(part: str, file: Source) -> str:
 
 
 class _Stages(contextlib.ExitStack):
-    """Shows one progress after the other, as the work moves from stage to stage."""
+    """Shows the progress of one stage after another."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`napari-pgan-train sample`: images from a model, as files."""
+"""`napari-pgan-train sample`: generate images with a model."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ if TYPE_CHECKING:
 def sample(
     model: Annotated[str, typer.Argument(help="A model file, or the name of a shipped model.")],
     out: Annotated[Path, typer.Option(help="A folder (NIfTI with sidecars), a .png (sheet) or an .npz (arrays).")],
-    seeds: Annotated[str | None, typer.Option(help="Which seeds, such as 0-63 or 3,8,20-25.")] = None,
-    count: Annotated[int | None, typer.Option(help="How many, from --seed on.", min=1, max=1_000_000)] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-63 or 3,8,20-25.")] = None,
+    count: Annotated[int | None, typer.Option(help="Number of samples, from --seed.", min=1, max=1_000_000)] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed of --count.", min=0)] = None,
-    plan: Annotated[Path | None, typer.Option(help="A walk plan (YAML): key frames and the way between them.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A walk plan (YAML): key frames and the path between them.")] = None,
     latents: Annotated[
-        Path | None, typer.Option(help="An .npz with latents, as `encode`, `steer` and `sample` write it.")
+        Path | None, typer.Option(help="An .npz with latents, as written by `encode`, `steer` and `sample`.")
     ] = None,
     truncation: Annotated[
         float | None,
         typer.Option(
-            help="1 is full variety, towards 0 samples are more alike. Default 1, or as in --latents.", min=0, max=1
+            help="Truncation: 1 is full variety, lower values make samples more alike; default 1, or as in --latents.",
         ),
     ] = None,
     condition: Annotated[list[str] | None, typer.Option(help="name=value; repeatable.")] = None,
-    stage: Annotated[int | None, typer.Option(help="A lower stage gives smaller images; 0 is the smallest.")] = None,
+    stage: Annotated[int | None, typer.Option(help="Stage of the generator; 0 gives the smallest images.")] = None,
     device: Annotated[
         str,
-        typer.Option(help="cpu, cuda, mps or auto; cpu gives the same files with a GPU in the machine and without."),
+        typer.Option(help="cpu, cuda, mps or auto; cpu gives the same files with and without a GPU."),
     ] = "cpu",
-    json: Annotated[bool, typer.Option("--json", help="Print what was written, for machines.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Make images and their segmentation from a model.
+    """Generate images and their segmentations.
 
-    The same command gives the same files, byte for byte, on the same machine. An --out that holds the same samples is
+    The same command gives byte-identical files on the same machine. An --out that holds part of the same samples is
     completed; one that holds anything else is refused.
 
     Example: `napari-pgan-train sample run/model.safetensors --out samples --seeds 0-63`
     """
     if [seeds, count, plan, latents].count(None) != 3:
-        raise InputError("give one of --seeds 0-63, --count N --seed S, --plan FILE, and --latents FILE")
+        raise InputError("give exactly one of --seeds 0-63, --count N --seed S, --plan FILE and --latents FILE")
     if (seed is None) != (count is None):
-        raise InputError("--count and --seed go together: --count 64 --seed 1 is seeds 1 to 64")
+        raise InputError("--count and --seed need each other: --count 64 --seed 1 means seeds 1 to 64")
     if plan is not None and truncation is not None:
-        raise InputError("the truncation of a walk stands in its plan; leave out --truncation")
+        raise InputError("the walk plan sets the truncation; omit --truncation")
     from napari_pgan.latent import format_seeds, parse_seeds, read_plan
     from napari_pgan.model import load_model
     from napari_pgan.progress import emit, progress, say
@@ -62,22 +62,22 @@ def sample(
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
         order = Order.of_walk(loaded, walk, conditions, stage)
     elif latents is not None:
-        kept = read_latents(latents, loaded)
-        cut = kept.truncation if truncation is None else None
+        stored = read_latents(latents, loaded)
+        cut = stored.truncation if truncation is None else None
         if cut is not None:
             each = f"{cut[0]:g}" if (cut == cut[0]).all() else f"{cut.min():g} to {cut.max():g}"
-            say(f"They were made with a truncation of {each}, and are so again; --truncation 1 makes them whole.")
-        whole = 1.0 if truncation is None else truncation
-        told = {**kept.conditions, **conditions}
-        order = Order.of_latents(loaded, kept.latents, whole if cut is None else cut, told, stage, kept.offsets)
+            say(f"They were generated with a truncation of {each}, which is used again; --truncation 1 removes it.")
+        full = 1.0 if truncation is None else truncation
+        merged = {**stored.conditions, **conditions}
+        order = Order.of_latents(loaded, stored.latents, full if cut is None else cut, merged, stage, stored.offsets)
     else:
         chosen = parse_seeds(seeds) if seeds is not None else list(range(seed or 0, (seed or 0) + (count or 0)))
         order = Order.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)
     refined = order.refined
     if refined:
         say(
-            f"{refined} of {len(order)} were refined, and are made with what the refinement added to their features"
-            + (f", of which a truncation of {truncation:g} leaves that share." if truncation not in (None, 1) else ".")
+            f"{refined} of {len(order)} are refined; their feature offsets are applied"
+            + (f", scaled by the truncation of {truncation:g}." if truncation not in (None, 1) else ".")
         )
     with progress("sampling", len(order), "samples") as update:
         files = write_order(order, out, lambda done: update(done, ""))
@@ -99,14 +99,14 @@ def sample(
 
 
 def parse_conditions(texts: list[str], card: Card) -> dict[str, str | float]:
-    """Conditions as they are written on the command line; raises InputError for those that are not so."""
+    """Parse ``name=value`` conditions; numbers become float."""
     numbers = {c.name for c in card.conditions if not c.levels}
     values: dict[str, str | float] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name, value = name.strip(), value.strip()
         if not equals or not name or not value:
-            raise InputError(f"--condition {text!r} is not written as name=value")
+            raise InputError(f"--condition {text!r} is not of the form name=value")
         if name in values:
             raise InputError(f"--condition {name} is given twice; give it once")
         values[name] = value
@@ -114,5 +114,5 @@ def parse_conditions(texts: list[str], card: Card) -> dict[str, str | float]:
             try:
                 values[name] = float(value)
             except ValueError:
-                raise InputError(f"--condition {name} is {value!r}; it is a number") from None
+                raise InputError(f"--condition {name} is {value!r}; give a number") from None
     return values

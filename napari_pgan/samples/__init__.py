@@ -1,4 +1,4 @@
-"""Generated samples as files: picture sheets, NIfTI with sidecars, NumPy archives."""
+"""Write and read generated samples: PNG sheets, NIfTI with sidecars, NumPy archives."""
 
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import Latents, read_latents, write_npz

@@ -1,4 +1,4 @@
-"""A folder belongs to one piece of work, which a note in it names."""
+"""Claim an output folder for one task, recorded in a note inside it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from napari_pgan.errors import InputError
 
 
 def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) -> bool:
-    """Make a folder this work's, or refuse it.
+    """Claim a folder for a task.
 
     Parameters
     ----------
     out
         The folder.
     note
-        Name of the file that tells whose it is.
+        Name of the file that records the task.
     fingerprint
-        Of the work.
+        Identifies the task.
     described
-        What stands in the note beside it.
+        Further content of the note.
 
     Returns
     -------
     bool
-        Whether it was this work's already.
+        Whether the folder already belonged to this task.
 
     Raises
     ------
     InputError
-        It is a file, or holds something else.
+        The path is a file, or the folder holds something else.
     """
     path = out / note
     if out.exists() and not out.is_dir():
@@ -45,10 +45,10 @@ def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) 
             found = None
         if found != fingerprint:
             raise InputError(
-                f"{out}: holds what another model, seed, drawing or setting made; give another --out or delete it"
+                f"{out}: holds results of another model, seed, drawing or setting; give another --out or delete it"
             )
         return True
     if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: is there already and holds something else; give another --out")
+        raise InputError(f"{out}: already exists and holds something else; give another --out")
     write_text(path, json.dumps({**described, "fingerprint": fingerprint}, indent=1, ensure_ascii=False) + "\n")
     return False

@@ -1,4 +1,4 @@
-"""Samples as NIfTI or NRRD files with a JSON sidecar that says what they are."""
+"""Samples as NIfTI or NRRD files with a JSON sidecar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_pgan.model.card import LIMITS
 from napari_pgan.schema import Channels, Grid
 
 FORMATS = (".nii.gz", ".nrrd")
-_ALIGNED = 2  # NIfTI's code for coordinates that agree with no scanner's
+_ALIGNED = 2  # NIfTI code for coordinates aligned to no scanner
 
 
 def sample_files(
@@ -29,14 +29,12 @@ def sample_files(
     images: bool = True,
     suffix: str = FORMATS[0],
 ) -> list[Path]:
-    """The files that `write_sample` writes: one a modality, the segmentation, and last the sidecar."""
+    """Return the files that `write_sample` writes: one per modality, the segmentation, and last the sidecar."""
     names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities] if images else []
     if labels:
         names.append("seg")
     if len({name.lower() for name in names}) < len(names):
-        raise InputError(
-            f"the modalities {', '.join(channels.modalities)} do not make different file names; rename one"
-        )
+        raise InputError(f"the modalities {', '.join(channels.modalities)} give identical file names; rename one")
     if suffix == ".nrrd" and labels:
         names[-1] += ".seg"
     files = [Path(folder) / f"{stem}_{name}{suffix}" for name in names]
@@ -57,37 +55,37 @@ def write_sample(
 ) -> list[Path]:
     """Write one sample: ``STEM_<modality>.nii.gz``, ``STEM_seg.nii.gz`` and ``STEM.json``.
 
-    As ``.nrrd`` the segmentation is ``STEM_seg.seg.nrrd``, which 3D Slicer opens with the labels' names and colours.
+    As ``.nrrd`` the segmentation is ``STEM_seg.seg.nrrd``, which 3D Slicer opens with label names and colours.
 
-    Each file is there whole or not at all, the sidecar is written last, and equal samples give equal bytes. A slice
-    becomes a volume of one slice, whose thickness is the grid's slice spacing.
+    Each file is written atomically, the sidecar last, and equal samples give equal bytes. A slice becomes a volume of
+    one slice, whose thickness is the grid's slice spacing.
 
     Parameters
     ----------
     folder, stem
-        Where, and how the names begin. The folder is made when it is missing.
+        Output folder, created if missing, and the prefix of the file names.
     images
-        (M, y, x) or (M, z, y, x), in [-1, 1], modalities in the order of `channels`; stored as float32; None writes the
+        (M, y, x) or (M, z, y, x) in [-1, 1], modalities in the order of `channels`, stored as float32; None writes the
         segmentation alone.
     labels
-        (y, x) or (z, y, x) in the original label values, stored as uint8; None where there is no segmentation.
+        (y, x) or (z, y, x) in the original label values, stored as uint8; None without a segmentation.
     grid
-        Where the pixels lie.
+        Position of the pixels.
     channels
-        What the channels and label values are.
+        Modalities and labels.
     provenance
-        What made the sample (`napari_pgan.samples.provenance`).
+        Origin of the sample (`napari_pgan.samples.provenance`).
     intensity
-        Modality → what −1 and +1 mean, as the model's card has it.
+        Modality → meaning of −1 and +1, as in the model's card.
     limits
-        For what the sample may not be used.
+        Statement on the sample's intended use.
     suffix
         One of `FORMATS`.
 
     Returns
     -------
     list of Path
-        What was written, the sidecar last.
+        The written files, the sidecar last.
     """
     modalities = channels.modalities if images is not None else ()
     if images is not None and images.shape != (len(modalities), *grid.shape):
@@ -130,7 +128,7 @@ def _write_nrrd(path: Path, volume: np.ndarray, grid: Grid, channels: Channels) 
 def _write_nifti(path: Path, volume: np.ndarray, grid: Grid, limits: str) -> None:
     if volume.ndim == 2:
         volume = volume[None]
-    image = nib.Nifti1Image(volume.transpose(2, 1, 0), grid.affine())  # NIfTI counts x fastest
+    image = nib.Nifti1Image(volume.transpose(2, 1, 0), grid.affine())  # NIfTI is ordered x, y, z
     image.set_qform(grid.affine(), _ALIGNED)
     image.set_sform(grid.affine(), _ALIGNED)
     image.header.set_xyzt_units("mm" if grid.spacing is not None else "unknown")

@@ -1,4 +1,4 @@
-"""Samples as one NumPy archive, the same bytes for the same samples."""
+"""Samples as a NumPy archive; equal samples give equal bytes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.model import Batch, Model
 
-_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time in zip files
 _IDENTITY, _CONDITIONS, _TRUNCATION, _OFFSET = "model_identity", "conditions", "truncation", "offset_"
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
-    RuntimeError,  # encrypted, or compressed in a way that zipfile does not know
+    RuntimeError,  # encrypted, or an unknown compression
 )  # fmt: skip
 
 
@@ -31,13 +31,13 @@ def write_npz(
     more: Mapping[str, np.ndarray] | None = None,
     truncation: np.ndarray | None = None,
 ) -> None:
-    """Write ``images``, ``labels``, ``latents`` and ``modalities``, whole or not at all.
+    """Write ``images``, ``labels``, ``latents`` and ``modalities`` atomically.
 
-    Beside them stand what makes the images again (`read_latents`): ``model_identity``; ``conditions``, as JSON, where
-    the model was told any; ``truncation``, (N,), where it was not 1; and of images that were refined ``offset_0``, ….
+    The archive also holds what `read_latents` needs to generate the images again: ``model_identity``; ``conditions`` as
+    JSON, if any; ``truncation``, (N,), if not 1; and ``offset_0``, … of refined images.
 
-    The archive carries no time, no machine and no compression (whose bytes depend on zlib's version), so that equal
-    samples give equal files; ``numpy.load`` reads it.
+    It holds no time, no machine name and no compression (whose bytes depend on zlib's version), so that equal samples
+    give equal files.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def write_npz(
     batch
         Images (N, M, …) float32 in [-1, 1], labels (N, …) uint8 in the original values, latents (N, L) float32.
     model
-        That made them.
+        The model that generated them.
     note
-        Kept as the archive's comment, which readers of arrays do not see (`read_note`).
+        Stored as the archive's comment, see `read_note`.
     more
-        Further arrays, by name.
+        Further arrays by name.
     truncation
-        (N,), where images were made with different ones; by default the batch's.
+        (N,) if it differs between images; default the batch's.
     """
     cut = np.full(len(batch), batch.truncation) if truncation is None else np.asarray(truncation, np.float64)
     arrays: dict[str, np.ndarray] = {
@@ -70,14 +70,14 @@ def write_npz(
         archive.comment = note.encode()
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", _NO_TIME)
-            entry.create_system = 3  # the same from Windows as from elsewhere
+            entry.create_system = 3  # equal bytes on every platform
             entry.external_attr = 0o644 << 16
             with archive.open(entry, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def read_note(path: str | Path) -> str | None:
-    """The note of an archive; None where the file is none."""
+    """Return the note of an archive; None if the file is not one."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.comment.decode("utf-8", "replace")
@@ -87,18 +87,18 @@ def read_note(path: str | Path) -> str | None:
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents from a file, with all that makes their images again.
+    """Latents from a file, with everything that generates their images again.
 
     Parameters
     ----------
     latents
         (N, L) float32.
     offsets
-        (N, W, …) float32 for each of the first stages, as in `Model.sample`; none where nothing was refined.
+        (N, W, …) float32 for each refined stage, as in `Model.sample`; empty without refinement.
     conditions
-        What the model was told.
+        Conditions of the images.
     truncation
-        (N,) float64, what their images were made with; None for 1.
+        (N,) float64, truncation of the images; None for 1.
     """
 
     latents: np.ndarray
@@ -110,28 +110,27 @@ class Latents:
         return len(self.latents)
 
     def first(self, count: int) -> Latents:
-        """No more than so many of them."""
+        """Return the first `count` of them."""
         cut = None if self.truncation is None else self.truncation[:count]
         return Latents(self.latents[:count], tuple(offset[:count] for offset in self.offsets), self.conditions, cut)
 
 
 def read_latents(path: str | Path, model: Model) -> Latents:
-    """The latents of an archive that `sample`, `steer` or `encode` wrote.
+    """Read latents from an archive that `sample`, `steer` or `encode` wrote.
 
-    Of an archive that does not say whose its latents are, because somebody else wrote it, those of the right size are
-    taken.
+    An archive that names no model, because other software wrote it, is accepted if its latents have the right size.
 
     Parameters
     ----------
     path
         The archive.
     model
-        That takes them.
+        The model that takes the latents.
 
     Raises
     ------
     InputError
-        It cannot be read, holds no latents, or those of another model.
+        The archive cannot be read, holds no latents, or those of another model.
     """
     wrote = "that `encode`, `steer` or `sample` wrote"
     try:
@@ -143,18 +142,18 @@ def read_latents(path: str | Path, model: Model) -> Latents:
             conditions = dict(json.loads(str(archive[_CONDITIONS]))) if _CONDITIONS in archive.files else {}
             cut = np.asarray(archive[_TRUNCATION], np.float64) if _TRUNCATION in archive.files else None
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give an .npz {wrote}") from None
+        raise InputError(f"{path}: does not exist; give an .npz {wrote}") from None
     except _UNREADABLE:
         raise InputError(f"{path}: holds no latents; give an .npz {wrote}") from None
     if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
-        raise InputError(f"{path}: its latents are no table of finite numbers; write it again")
+        raise InputError(f"{path}: its latents are not a table of finite numbers; write it again")
     if identity not in (None, model.identity):
         raise InputError(
             f"{path}: holds latents of another model (identity {str(identity)[:12]}…) than {model.card.name} "
-            f"({model.identity[:12]}…); take the model that they were found with"
+            f"({model.identity[:12]}…); use the model that generated them"
         )
     if latents.shape[1] != (size := model.card.architecture.latent):
-        raise InputError(f"{path}: holds latents of {latents.shape[1]} numbers, and this model takes {size}")
+        raise InputError(f"{path}: its latents have {latents.shape[1]} numbers; this model's have {size}")
     try:
         model.check_offsets(offsets, len(latents))
     except InputError as error:

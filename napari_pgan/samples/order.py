@@ -1,4 +1,4 @@
-"""What samples are asked of a model, and their delivery as a folder, a sheet or an archive."""
+"""Requested samples of a model, and writing them as a folder, a sheet or an archive."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from napari_pgan.samples.sheet import read_note as read_sheet_note
 from napari_pgan.samples.sheet import write_sheet
 
 FOLDER_NOTE = "samples.json"
-_MOST_ON_A_SHEET = 256
+_MAX_ON_SHEET = 256
 _NO_FOLDER = {".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".nii", ".gz", ".npy", ".zip", ".json", ".yaml", ".safetensors"}
 
 
 @dataclass(frozen=True)
 class Order:
-    """Samples asked of a model.
+    """The samples to generate.
 
     Parameters
     ----------
     model
-        Who makes them.
+        The model.
     frames
         Latents, truncations and seeds.
     stems
-        How the files of each are named, and its row on a sheet.
+        Prefix of each sample's file names, and its row label on a sheet.
     conditions, stage
-        As in `Model.sample`.
+        See `Model.sample`.
     """
 
     model: Model
@@ -58,7 +58,7 @@ class Order:
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
     ) -> Order:
-        """One sample a seed, named by it; raises InputError for what the model does not have."""
+        """Request one sample per seed, named after it; raises InputError for an invalid argument."""
         frames = Walk(model.latents(seeds), np.full(len(seeds), float(truncation)), tuple(seeds))
         return cls(model, frames, tuple(f"seed-{s:06d}" for s in seeds), dict(conditions or {}), stage)._checked()
 
@@ -66,7 +66,7 @@ class Order:
     def of_walk(
         cls, model: Model, walk: Walk, conditions: Mapping[str, str | float] | None = None, stage: int | None = None
     ) -> Order:
-        """The frames of a walk, numbered; raises InputError for what the model does not have."""
+        """Request the frames of a walk, numbered; raises InputError for an invalid argument."""
         stems = tuple(f"frame-{n:05d}" for n in range(len(walk)))
         return cls(model, walk, stems, dict(conditions or {}), stage)._checked()
 
@@ -80,9 +80,9 @@ class Order:
         stage: int | None = None,
         offsets: Sequence[np.ndarray] = (),
     ) -> Order:
-        """One sample a row of latents (N, L), numbered; raises InputError for what the model does not have.
+        """Request one sample per row of latents (N, L), numbered; raises InputError for an invalid argument.
 
-        Offsets are as in `Model.sample`; the truncation is one for all, or (N,).
+        Offsets are as in `Model.sample`; the truncation is a number or (N,).
         """
         cut = np.array(np.broadcast_to(truncation, len(latents)), np.float64)
         frames = Walk(latents, cut, (None,) * len(latents), tuple(offsets))
@@ -94,24 +94,24 @@ class Order:
 
     @property
     def refined(self) -> int:
-        """How many of the samples have offsets."""
+        """Number of samples with feature offsets."""
         return int(refined_rows(self.frames.offsets, len(self)).sum())
 
     def _checked(self) -> Order:
-        """Refuse before anything is written; what the model does not have shows on its smallest image."""
+        """Raise InputError for invalid arguments before anything is written, by generating the smallest image."""
         self.model.stage(self.stage)
         self.model.check_offsets(self.frames.offsets, len(self))
         for truncation in np.unique(self.frames.truncation):
             if not 0 <= truncation <= 1:
-                raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
+                raise InputError(f"truncation {truncation:g} is out of range; give 0 to 1")
         if len(self):
             self.model.sample(latents=self.frames.latents[:1], conditions=self.conditions, stage=0)
         return self
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hex digits: the same for the same samples of the same model on the same kind of device."""
-        card = replace(self.model.card, encoders={})  # which make no image
+        """32 hex digits, equal for equal samples of the same model on the same kind of device."""
+        card = replace(self.model.card, encoders={})  # encoders do not affect samples
         asked = [
             self.model.identity, card.to_dict(), self.model.device.type, self.model.stage(self.stage),
             sorted(self.conditions.items()), self.stems, self.frames.seeds, self.frames.truncation.tolist(),
@@ -122,26 +122,25 @@ class Order:
         ]
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
-    def batches(self, wanted: Callable[[slice], bool] = lambda part: True) -> Iterator[tuple[slice, Batch]]:
-        """The wanted chunks in order, each as it would be if all were wanted (rounding depends on batch-mates)."""
+    def batches(self, selected: Callable[[slice], bool] = lambda part: True) -> Iterator[tuple[slice, Batch]]:
+        """Yield the selected chunks in order; chunk limits are fixed, since rounding depends on the batch."""
         for part in chunks(self.frames):
-            if wanted(part):
+            if selected(part):
                 yield part, sample_part(self.model, self.frames, part, stage=self.stage, conditions=self.conditions)
 
 
 def write_order(order: Order, out: str | Path, update: Callable[[int], None] = lambda done: None) -> list[Path]:
-    """Make the samples and write them.
+    """Generate the samples and write them.
 
     Parameters
     ----------
     order
-        What is asked.
+        The samples.
     out
-        ``….png``: a sheet; ``….npz``: an archive; else a folder, where every sample gets NIfTI files and a sidecar.
-        One that is there is taken up again when it holds the same order (finished samples are not made anew), else
-        refused, and nothing in it is touched.
+        ``….png``: a sheet; ``….npz``: an archive; otherwise a folder with NIfTI files and a sidecar per sample. If it
+        exists and holds the same samples, only missing ones are generated; otherwise it is refused and not changed.
     update
-        Told how many samples are done.
+        Called with the number of finished samples.
 
     Returns
     -------
@@ -151,7 +150,7 @@ def write_order(order: Order, out: str | Path, update: Callable[[int], None] = l
     Raises
     ------
     InputError
-        `out` holds something else, or is no name for any of the three.
+        `out` holds something else, or its suffix is not supported.
     """
     out = Path(out)
     kind = out.suffix.lower()
@@ -160,7 +159,7 @@ def write_order(order: Order, out: str | Path, update: Callable[[int], None] = l
     if kind == ".npz":
         return _write_file(order, out, update, read_npz_note, _archive)
     if kind in _NO_FOLDER:
-        raise InputError(f"{out}: samples are not written as {kind}; give a folder, a .png or an .npz")
+        raise InputError(f"{out}: samples cannot be written as {kind}; give a folder, a .png or an .npz")
     return _write_folder(order, out, update)
 
 
@@ -173,18 +172,18 @@ def _write_file(
 ) -> list[Path]:
     if out.exists():
         if read_note(out) != order.fingerprint:
-            raise InputError(f"{out}: is there already and holds something else; give another --out or delete it")
+            raise InputError(f"{out}: already exists and holds something else; give another --out or delete it")
         update(len(order))
         return [out]
-    if write is _sheet and len(order) > _MOST_ON_A_SHEET:
-        raise InputError(f"{len(order)} samples do not fit on a sheet, which takes {_MOST_ON_A_SHEET}; give an .npz")
+    if write is _sheet and len(order) > _MAX_ON_SHEET:
+        raise InputError(f"{len(order)} samples do not fit on a sheet, which holds {_MAX_ON_SHEET}; give an .npz")
     parts = []
     for part, batch in order.batches():
-        parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # not written, and large
+        parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # large, and not written
         update(part.stop)
     images, labels, latents = (np.concatenate([getattr(b, k) for b in parts]) for k in ("images", "labels", "latents"))
-    every = replace(parts[0], images=images, labels=labels, latents=latents, offsets=order.frames.offsets)
-    write(out, order, every)
+    merged = replace(parts[0], images=images, labels=labels, latents=latents, offsets=order.frames.offsets)
+    write(out, order, merged)
     return [out]
 
 

@@ -1,4 +1,4 @@
-"""Where a generated image comes from, in a form that makes it again."""
+"""Provenance of a generated image: everything needed to generate it again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def provenance(
     stage: int | None = None,
     refined: bool = False,
 ) -> dict[str, Any]:
-    """What made one image: the model and everything it was asked for.
+    """Return the provenance of one image.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def provenance(
     identity
         The model's identity (`Model.identity`).
     seed
-        The latent's seed, or None where the latent was found or moved.
+        The latent's seed, or None if it has none.
     latent
-        (L,); kept in full, since not every latent has a seed.
+        (L,); stored in full, since not every latent has a seed.
     truncation, conditions, stage
-        As they were given to `Model.sample`; a stage of None is the last one.
+        As given to `Model.sample`; a stage of None is the last one.
     refined
-        Whether offsets were added, so that the latent alone makes another image.
+        Whether feature offsets were added, so that the latent alone gives another image.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Samples as one picture: a row a sample, a column a modality, the segmentation last."""
+"""Contact sheets: one row per sample, one column per modality, the segmentation last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_pgan.schema import Channels, DisplayGroup
 _MIN_SIDE = 128
 _GAP, _MARGIN, _BLOCK_GAP = 2, 12, 20
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
-_TELLING = ("flair", "t2", "t1ce", "t1c")  # lesions stand out most on these
+_LESION_MODALITIES = ("flair", "t2", "t1ce", "t1c")  # sorted by how clearly they show lesions
 _FILL = 0.4
 _NOTE = "napari-pgan"
 SEGMENTATION = "segmentation"
@@ -27,7 +27,7 @@ SEGMENTATION = "segmentation"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things lie on a sheet, in its pixels.
+    """Positions on a sheet, in its pixels.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ class Layout:
     cell
         (width, height) of one picture.
     columns
-        Their headings: the display groups, then ``segmentation`` where it is drawn.
+        Headings: the display groups, then ``segmentation`` if it is drawn.
     corners
-        For each sample, (x, y) of its first picture; the others follow to the right.
+        (x, y) of each sample's first picture; the others follow to the right.
     """
 
     size: tuple[int, int]
@@ -63,7 +63,7 @@ def lay_out(
     blocks: int = 1,
     title: str | None = None,
 ) -> Layout:
-    """The layout of the `sheet` of as many samples of (y, x) pixels, with or without their segmentation."""
+    """Return the layout of the `sheet` of `count` samples of (y, x) pixels."""
     height, width = shape
     scale = scale or max(1, math.ceil(_MIN_SIDE / min(height, width)))
     cell_w, cell_h = width * scale, height * scale
@@ -101,21 +101,21 @@ def sheet(
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1]; of volumes (N, M, Z, Y, X) the slice with the largest lesion is drawn, or the middle.
+        (N, M, Y, X) in [-1, 1]; of (N, M, Z, Y, X) the slice with the largest lesion, or the middle one is drawn.
     labels
-        (N, Y, X) or (N, Z, Y, X) in the original values; None leaves the segmentation's column out.
+        (N, Y, X) or (N, Z, Y, X) in the original values; None omits the segmentation's column.
     channels
-        What the channels and labels are; every display group is a column.
+        Modalities and labels; each display group is a column.
     rows_label
-        What is written at the left of each row.
+        Text at the left of each row.
     scale
-        How many pixels of the sheet an image pixel takes along an axis; by default enough for 128 a side.
+        Sheet pixels per image pixel along an axis; by default enough for 128 a side.
     blocks
-        Into how many columns of rows the samples are laid out.
+        Number of blocks side by side into which the rows are split.
     title
-        A line on top.
+        Text at the top.
     foot
-        A line at the bottom; whoever shows more than generated images says so there.
+        Text at the bottom; callers that also show real images must say so here.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def grid_sheet(
     rows_label: Sequence[str] | None = None,
     scale: int | None = None,
 ) -> Image.Image:
-    """`sheet` for many samples: wrapped into as many blocks as make the picture about as wide as high."""
+    """Draw a `sheet` of many samples in enough blocks to make it about square."""
     height, width = np.asarray(images).shape[-2:]
     columns = len(channels.groups) + (labels is not None and len(channels.labels) > 0)
     blocks = max(1, round(math.sqrt(1.3 * len(images) * height / (columns * width))))
@@ -180,10 +180,10 @@ def write_sheet(
     title: str | None = None,
     foot: str = LIMITS,
 ) -> None:
-    """Write a PNG of samples, whole or not at all.
+    """Write a PNG of samples atomically.
 
-    Parameters are those of `sheet`; where `blocks` is None, up to eight samples are one block and more are wrapped. The
-    picture carries `note` as a text that viewers do not draw (`read_note`).
+    Parameters are those of `sheet`. If `blocks` is None, up to eight samples form one block and more are wrapped. The
+    file stores `note` as metadata (`read_note`).
     """
     if blocks is None and len(images) > 8:
         page = grid_sheet(images, labels, channels, rows_label, scale)
@@ -197,7 +197,7 @@ def write_sheet(
 
 
 def read_note(path: str | Path) -> str | None:
-    """The note of a sheet; None where the file is none."""
+    """Return the note of a sheet; None if the file is not one."""
     try:
         with Image.open(path) as page:
             return str(page.info.get(_NOTE, ""))
@@ -206,7 +206,7 @@ def read_note(path: str | Path) -> str | None:
 
 
 def thumbnail(image: np.ndarray, labels: np.ndarray | None, channels: Channels) -> np.ndarray:
-    """One picture of a sample: the modality on which lesions stand out most, with its segmentation over it.
+    """Return one picture of a sample: the modality that shows lesions best, with the segmentation over it.
 
     Parameters
     ----------
@@ -215,14 +215,14 @@ def thumbnail(image: np.ndarray, labels: np.ndarray | None, channels: Channels) 
     labels
         (Y, X) in the original values, or None.
     channels
-        What the channels and labels are.
+        Modalities and labels.
 
     Returns
     -------
     numpy.ndarray
         (Y, X, 3) uint8.
     """
-    picture = _picture(image, channels.groups[_telling(channels)], channels, 1)
+    picture = _picture(image, channels.groups[_lesion_group(channels)], channels, 1)
     return picture if labels is None else _overlay(picture, labels, channels)
 
 
@@ -240,7 +240,7 @@ def _flat(images: np.ndarray, labels: np.ndarray | None) -> tuple[np.ndarray, np
 def _cells(image: np.ndarray, labels: np.ndarray | None, channels: Channels, scale: int) -> list[np.ndarray]:
     cells = [_picture(image, group, channels, scale) for group in channels.groups]
     if labels is not None and channels.labels:
-        cells.append(_overlay(cells[_telling(channels)], _enlarge(labels, scale), channels))
+        cells.append(_overlay(cells[_lesion_group(channels)], _enlarge(labels, scale), channels))
     return cells
 
 
@@ -251,9 +251,9 @@ def _picture(image: np.ndarray, group: DisplayGroup, channels: Channels, scale: 
     return _enlarge(np.broadcast_to(np.round(255 * grey), (*grey.shape[:2], 3)).astype(np.uint8), scale)
 
 
-def _telling(channels: Channels) -> int:
+def _lesion_group(channels: Channels) -> int:
     names = [group.name.lower() for group in channels.groups]
-    return next((names.index(name) for name in _TELLING if name in names), 0)
+    return next((names.index(name) for name in _LESION_MODALITIES if name in names), 0)
 
 
 def _overlay(picture: np.ndarray, labels: np.ndarray, channels: Channels) -> np.ndarray:
@@ -283,7 +283,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont:
 
 
 def _fonts(cell_width: int) -> tuple[int, ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
-    """The size of the letters in pixels, their font, and the smaller one."""
+    """Return the font size in pixels, the font, and a smaller one."""
     size = int(np.clip(cell_width / 9, 11, 18))
     return size, _font(size), _font(max(10, size - 3))
 
@@ -303,7 +303,7 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _legend_lines(channels: Channels, font: ImageFont.FreeTypeFont, width: int) -> list[list[tuple[str, str, int]]]:
-    """Lines of (name, colour, advance) that fit on a sheet of `width`."""
+    """Return lines of (name, colour, advance) that fit the width."""
     lines: list[list[tuple[str, str, int]]] = []
     used = width = width - 2 * _MARGIN
     for label in channels.labels:

@@ -1,4 +1,4 @@
-"""What a search for a segmentation has found, as files."""
+"""Results of steering as files."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ NOTE, REPORT = "steer.json", "report.json"
 
 @dataclass(frozen=True)
 class SteeringSearch:
-    """What was asked of a model, and how.
+    """A steering search and its settings.
 
     Parameters
     ----------
     model
-        Whose latents are sought.
+        The model.
     target
-        A drawing or numbers.
+        A mask or areas.
     settings
-        Everything else that decides what is found, as JSON values.
+        Everything else that decides the result, as JSON values.
     conditions
-        As in `Model.sample`.
+        See `Model.sample`.
     preserved
-        (Y, X) bool: what was to stay of an image; None for nothing.
+        (Y, X) bool: preserved region of an image; None for none.
     source
-        Which file the drawing came from, as JSON values without its name: ``sha256``, ``slice``.
+        File of the mask without its name, as JSON values: ``sha256``, ``slice``.
     """
 
     model: Model
@@ -53,12 +53,12 @@ class SteeringSearch:
 
     @property
     def messages(self) -> list[str]:
-        """What was done to the drawing, one sentence each."""
+        """Sentences about how the mask was converted."""
         return list(self.target.messages) if isinstance(self.target, TargetMask) else []
 
     @property
     def fingerprint(self) -> str:
-        """32 hex digits: the same for the same search, of which the same is told."""
+        """32 hex digits, equal for equal searches."""
         asked = [
             self.model.identity, self.asked(), dict(self.settings), sorted(self.conditions.items()), self.messages,
             dict(self.source),
@@ -71,7 +71,7 @@ class SteeringSearch:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def asked(self) -> dict[str, Any]:
-        """What was asked for, in numbers."""
+        """Return the target in numbers."""
         if isinstance(self.target, TargetMask):
             return {"areas": self._areas(self.target.labels), "any": int(self.target.open.sum())}
         target, names = self.target, {label.value: label.name for label in self.target.channels.labels}
@@ -83,7 +83,7 @@ class SteeringSearch:
         }
 
     def report(self, found: Candidates) -> dict[str, Any]:
-        """What was asked and what was found, as JSON values."""
+        """Return target and results as JSON values."""
         card = self.model.card
         return {
             "limits": card.limits,
@@ -102,24 +102,24 @@ class SteeringSearch:
         return areas_of(labels, self.model.card.channels, self.model.card.grid)
 
     def candidate(self, found: Candidates, row: int) -> dict[str, Any]:
-        """One candidate in numbers."""
+        """Return one candidate in numbers."""
         labels = found.labels[row]
-        told: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
+        facts: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
         if isinstance(self.target, TargetMask):
             dice = self.target.dice(labels[None])[0]
             names = [label.name for label in self.target.channels.labels]
-            told["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
+            facts["dice"] = {name: round(float(d), 4) for name, d in zip(names, dice, strict=True) if np.isfinite(d)}
         else:
-            told["found"] = {name: round(value, 4) for name, value in self.target.measure(labels).items()}
+            facts["found"] = {name: round(value, 4) for name, value in self.target.measure(labels).items()}
         if found.moved is not None:
-            told["moved"] = round(float(found.moved[row]), 4)
+            facts["moved"] = round(float(found.moved[row]), 4)
         if found.refined[row]:
-            told["offsets"] = [round(float(part[row].square().mean().sqrt()), 4) for part in found.offsets]
-        return told
+            facts["offsets"] = [round(float(part[row].square().mean().sqrt()), 4) for part in found.offsets]
+        return facts
 
 
 def finished_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | None:
-    """The report of the same search, where a folder holds it already, whole and not stopped before its end."""
+    """Return the report of the same search if the folder holds it complete; None otherwise."""
     try:
         noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
         report: dict[str, Any] = json.loads((Path(out) / REPORT).read_text(encoding="utf-8"))
@@ -137,19 +137,18 @@ def finished_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] |
 
 
 def claim_folder(search: SteeringSearch, out: str | Path) -> None:
-    """Make a folder this search's, before it begins; raises InputError where it holds something else (see `claim`)."""
+    """Claim the folder for this search; raises InputError if it holds something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
 
 
 def write_candidates(search: SteeringSearch, found: Candidates, out: str | Path, stopped: bool = False) -> list[Path]:
-    """Write candidates and what was asked into a folder that is this search's (`claim_folder`).
+    """Write candidates and the target into a folder claimed by `claim_folder`; removes stale output.
 
-    Every candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the drawing
-    (``asked_seg.nii.gz``), all as a picture (``sheet.png``) and as arrays (``candidates.npz``: with latents and, where
-    they were refined, ``offset_0``, …, and what was to stay, ``stays``), and ``report.json``, written last. A search
-    that was stopped before its end says so there. What an earlier try of the same search has left there goes.
+    Writes each candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the mask
+    (``asked_seg.nii.gz``), a sheet (``sheet.png``), arrays (``candidates.npz``, with latents, feature offsets and the
+    preserved region ``stays``), and last ``report.json``, which also says whether the search was stopped early.
     """
     out, model = Path(out), search.model
     card = model.card
@@ -160,7 +159,7 @@ def write_candidates(search: SteeringSearch, found: Candidates, out: str | Path,
     report, written = {**search.report(found), **({"stopped": True} if stopped else {})}, []
     batch = model.sample(latents=found.latents, offsets=found.offsets, conditions=search.conditions)
 
-    def made_by(row: int) -> dict[str, Any]:
+    def origin(row: int) -> dict[str, Any]:
         what = provenance(
             card, model.identity, None, found.latents[row], 1.0, search.conditions, refined=found.refined[row]
         )
@@ -169,7 +168,7 @@ def write_candidates(search: SteeringSearch, found: Candidates, out: str | Path,
     for row in range(len(found)):
         written += write_sample(
             out, f"candidate-{row + 1}", batch.images[row], batch.labels[row], batch.grid, card.channels,
-            made_by(row), card.intensity, card.limits,
+            origin(row), card.intensity, card.limits,
         )  # fmt: skip
     if isinstance(search.target, TargetMask):
         drawn = {"software": provenance(card, model.identity, None, found.latents[0])["software"], "synthetic": False}

@@ -36,7 +36,7 @@ def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsy
 
     monkeypatch.setattr("napari_pgan.cli.info.describe", interrupted)
     assert main(["info", "model"]) == 130
-    assert "What was written is kept" in capsys.readouterr().err
+    assert "Stopped." in capsys.readouterr().err
 
 
 def test_debug_shows_where_it_went_wrong() -> None:

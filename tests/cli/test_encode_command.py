@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from napari_pgan.cli.app import main
-from napari_pgan.cli.exam_source import Wanted, pictures
+from napari_pgan.cli.exam_source import ExamOptions, exam_slices
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Card, Generator, load_model, read_card, write_model
 from napari_pgan.model.model import shipped_models
@@ -146,10 +146,10 @@ def test_a_displaced_modality_is_registered_where_that_is_asked(
     card = read_card(shipped_models()["default"])
     if not register:
         with pytest.raises(InputError, match="different grids"):
-            list(pictures(card, "default", words, Wanted()))
+            list(exam_slices(card, "default", words, ExamOptions()))
         return
-    (there,) = pictures(card, "default", words, Wanted(register=True))
-    (right,) = pictures(card, "default", _words(exam, *PARTS[:4]), Wanted(slices=str(there.z)))
+    (there,) = exam_slices(card, "default", words, ExamOptions(register=True))
+    (right,) = exam_slices(card, "default", _words(exam, *PARTS[:4]), ExamOptions(slices=str(there.z)))
     assert np.corrcoef(there.images[2].ravel(), right.images[2].ravel())[0, 1] > 0.95
 
 
@@ -168,9 +168,9 @@ def test_an_exams_own_brain_mask_is_the_brain(exam: dict[str, Path], tmp_path: P
     shutil.copy(mask, derived / "sub-01_desc-brain_mask.nii.gz")
     card = read_card(shipped_models()["default"])
     z = str(half.sum(axis=(0, 1)).argmax())
-    (whole,) = pictures(card, "default", [str(anat.parent.parent)], Wanted(z))
-    (of_folder,) = pictures(card, "default", [str(anat.parent.parent)], Wanted(z, strip=True))
-    (of_files,) = pictures(card, "default", [*_words(exam, *PARTS[:4]), f"brain={mask}"], Wanted(z))
+    (whole,) = exam_slices(card, "default", [str(anat.parent.parent)], ExamOptions(z))
+    (of_folder,) = exam_slices(card, "default", [str(anat.parent.parent)], ExamOptions(z, strip=True))
+    (of_files,) = exam_slices(card, "default", [*_words(exam, *PARTS[:4]), f"brain={mask}"], ExamOptions(z))
     inside, kept = ((x.images > -0.999).any(axis=0).sum() for x in (whole, of_folder))
     assert card.grid.spacing is not None
     area, voxel = kept * np.prod(card.grid.spacing), np.prod(image.header.get_zooms()[:2])
@@ -223,7 +223,7 @@ def test_wrong_input_is_refused_in_one_line(
         assert says in _refused(capsys, "encode", "default", *words, "--out", out), words
     assert "ends in it" in _refused(capsys, "encode", "default", *four, "--out", tmp_path / "e.nii.gz")
     out.write_bytes(b"")
-    assert "is there already" in _refused(capsys, "encode", "default", *four, "--out", out)
+    assert "already exists" in _refused(capsys, "encode", "default", *four, "--out", out)
     assert out.read_bytes() == b""
     for path, says in ((out, "holds no latents"), (tmp_path / "none.npz", "no such file")):
         assert says in _refused(capsys, "sample", "default", "--latents", path, "--out", tmp_path / "s.npz")

@@ -62,7 +62,7 @@ def test_a_run_folder_gives_its_best_model_and_its_trends(
     ("more", "said"),
     [
         (["--measures", "beauty"], "there is no measure 'beauty'"),
-        (["--low-data", "default"], "--low-data belongs to the measure use"),
+        (["--low-data", "default"], "--low-data needs the measure use"),
         (["--measures", "use"], "prepare the cohort with --size 64"),
     ],
 )

@@ -93,13 +93,13 @@ def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_compl
     assert main(words) == 0
     said = capsys.readouterr().err.replace("\n", " ")
     names = " and ".join(str(Path("extra", name)) for name in ("adc.nii.gz", "dwi.nii"))
-    assert f"2 image files belong to no modality, such as {names}; a plan file (--plan) can claim them" in said
+    assert f"2 image files belong to no modality, for example {names}; a plan file (--plan) can assign them" in said
     for file in cohort.rglob("*_t2.nii.gz"):
         file.unlink()
     for more in ([], ["--json"]):
         assert main([*words, *more]) == 2
         out, said = capsys.readouterr()
-        assert "no subject is complete (Brats18_CBICA_P000_1: t2 is missing); say in a plan file (--plan)" in said
+        assert "no subject is complete (Brats18_CBICA_P000_1: t2 is missing); assign the files in a plan (--plan)" in said
         assert bool(more) is bool(out)
 
 

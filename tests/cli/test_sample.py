@@ -206,13 +206,13 @@ def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "give one of --seeds"),
-        (("--seeds", "0", "--count", "3", "--seed", "1"), "give one of --seeds"),
+        ((), "--seeds"),
+        (("--seeds", "0", "--count", "3", "--seed", "1"), "--seeds"),
         (("--count", "three", "--seed", "1"), "--count"),
         (("--count", "0", "--seed", "1"), "--count"),
         (("--sedes", "0"), "--sedes"),
-        (("--count", "3"), "--count and --seed go together"),
-        (("--seeds", "0", "--seed", "3"), "--count and --seed go together"),
+        (("--count", "3"), "--count and --seed need each other"),
+        (("--seeds", "0", "--seed", "3"), "--count and --seed need each other"),
         (("--seeds", "x"), "no list of seeds"),
         (("--count", "2", "--seed", str(2**32 - 1)), "out of range"),
         (("--seeds", "0", "--truncation", "1.5"), "truncation"),
@@ -221,7 +221,7 @@ def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.Captur
         (("--seeds", "0", "--condition", "grade=low"), "no condition 'grade'"),
         (("--seeds", "0", "--condition", "grade"), "name=value"),
         (("--plan", "nope.yaml"), "nope.yaml: cannot be read"),
-        (("--plan", "nope.yaml", "--truncation", "0.5"), "stands in its plan"),
+        (("--plan", "nope.yaml", "--truncation", "0.5"), "omit --truncation"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_and_writes_nothing(
@@ -236,7 +236,7 @@ def test_what_cannot_be_is_refused_in_one_line_and_writes_nothing(
     [
         ((), "needs a value for grade, position"),
         (("grade=low", "position=11"), "position cannot be"),
-        (("grade=low", "position=far"), "it is a number"),
+        (("grade=low", "position=far"), "give a number"),
         (("grade=middle", "position=1"), "one of low, high"),
         (("grade=low", "grade=high", "position=1"), "given twice"),
     ],

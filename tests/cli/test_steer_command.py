@@ -74,12 +74,12 @@ def test_candidates_are_written_with_what_was_asked_and_found(
     assert main([*again, str(tmp_path / "again.npz"), "--json"]) == 0  # with what was added to the features
     said = capsys.readouterr()
     assert json.loads(said.out)["refined"] == sum("offsets" in told for told in report["candidates"])
-    assert "were refined" in said.err
+    assert "are refined" in said.err
     with np.load(tmp_path / "again.npz") as same:
         for name in ("images", "labels", "latents", "offset_0", "offset_1", "offset_2"):
             np.testing.assert_array_equal(same[name], arrays[name])
     assert main([*again, str(tmp_path / "half"), "--truncation", "0.5"]) == 0
-    assert "a truncation of 0.5 leaves that share" in capsys.readouterr().err
+    assert "scaled by the truncation of 0.5" in capsys.readouterr().err
     made_by = json.loads((tmp_path / "half" / "latent-00000.json").read_text())["provenance"]
     assert (made_by["refined"], made_by["truncation"]) == ("offsets" in report["candidates"][0], 0.5)
     assert (out / "sheet.png").stat().st_size > 10_000
@@ -152,10 +152,10 @@ def test_stopped_it_keeps_the_best_so_far_and_searches_again(
     command = ["steer", "default", str(mask), "--out", str(tmp_path / "out"), "--candidates", "1", "--seconds", "3"]
     monkeypatch.setattr(steering, "steer", at_once)
     assert main(command) == 130
-    assert "before anything was found" in capsys.readouterr().err
+    assert "before there was a candidate" in capsys.readouterr().err
     monkeypatch.setattr(steering, "steer", interrupted)
     assert main(command) == 130
-    assert "The best so far is in" in capsys.readouterr().err
+    assert "best candidates are in" in capsys.readouterr().err
     kept = json.loads((tmp_path / "out" / "report.json").read_text())
     assert kept["stopped"] is True
     assert (tmp_path / "out" / "candidate-1_t1.nii.gz").is_file()
@@ -211,15 +211,15 @@ def test_of_a_folder_every_mask_that_can_be_used_is(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "give a mask"),
+        ([], "--ask"),
         (["--ask", "tumour=3"], "there are lesion, side"),
         (["--ask", "lesion"], "name=value"),
         (["--ask", "lesion=300", "--ask", "lesion=900"], "--ask lesion is given twice"),
         (["--ask", "lesion=300", "--seconds", "inf"], "--seconds is inf; give a finite number"),
-        (["--ask", "lesion=much"], "it is a number"),
+        (["--ask", "lesion=much"], "give a number"),
         (["--ask", "side=up"], "left or right"),
         (["no/such/mask.nii.gz"], "no/such/mask.nii.gz"),
-        (["no/such/mask.nii.gz", "--ask", "lesion=3"], "in place of it"),
+        (["no/such/mask.nii.gz", "--ask", "lesion=3"], "--ask"),
     ],
 )
 def test_bad_input_is_said_in_one_line(

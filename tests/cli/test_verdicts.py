@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_pgan.cli.exam_source import Wanted, pictures
+from napari_pgan.cli.exam_source import ExamOptions, exam_slices
 from napari_pgan.errors import InputError
 from napari_pgan.latent.encoder import Fidelity, encode, judge, recorded_fidelity, refine
 from napari_pgan.model import Model, load_model
@@ -24,7 +24,7 @@ def phantoms(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarr
     """Of subjects that it was not trained on, (2, M, Y, X)."""
     folder = tmp_path_factory.mktemp("cohort") / "c"
     write_cohort(folder, 2, seed=987, size=64)
-    return np.stack([picture.images for picture in pictures(model.card, "default", [str(folder)], Wanted())])
+    return np.stack([picture.images for picture in exam_slices(model.card, "default", [str(folder)], ExamOptions())])
 
 
 def verdicts(model: Model, images: np.ndarray) -> list[str]:
@@ -48,7 +48,7 @@ def test_what_is_no_such_head_is_not(model: Model, phantoms: np.ndarray) -> None
 def test_a_patient_is_not(model: Model, shared_data: Path) -> None:
     exam = shared_data / "brats18" / "Brats18_2013_3_1"
     files = [f"{part}={exam / exam.name}_{part}.nii.gz" for part in (*model.card.channels.modalities, "seg")]
-    (picture,) = pictures(model.card, "default", files, Wanted())
+    (picture,) = exam_slices(model.card, "default", files, ExamOptions())
     assert verdicts(model, picture.images[None]) == ["beyond"]
 
 

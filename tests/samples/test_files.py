@@ -125,9 +125,9 @@ def test_photographs_have_neither_millimetres_nor_a_segmentation(tmp_path: Path)
 
 
 def test_modalities_whose_files_would_overwrite_each_other_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="different file names"):
+    with pytest.raises(InputError, match="identical file names"):
         sample_files(tmp_path, "s", Channels(("t1 a", "t1/a")))
-    with pytest.raises(InputError, match="different file names"):
+    with pytest.raises(InputError, match="identical file names"):
         sample_files(tmp_path, "s", Channels(("seg",)))
 
 

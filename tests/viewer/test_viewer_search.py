@@ -148,7 +148,7 @@ def test_candidates_go_into_a_new_folder_with_their_origin(model: Model, bank: B
     again = model.sample(latents=np.array([made["latent"]], np.float32))
     np.testing.assert_array_equal(again.labels[0], answer.batch.labels[0])
     assert made["model_identity"] == model.identity
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         save_answer(answer, tmp_path / "found")
 
 
