@@ -171,5 +171,5 @@ def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tm
     np.save(tmp_path / "bare.npy", latents)
     with pytest.raises(InputError, match="holds no latents"):
         read_latents(tmp_path / "bare.npy", model)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         read_latents(tmp_path / "nowhere.npz", model)
