@@ -230,18 +230,18 @@ class _RandomSample:
 
     def __init__(self, count: int, random: np.random.Generator) -> None:
         self._count, self._random = count, random
-        self._kept: list[tuple[float, int, np.ndarray]] = []
+        self._drawn: list[tuple[float, int, np.ndarray]] = []
 
     def add(self, images: np.ndarray, owner: int) -> None:
         lots = self._random.random(len(images))
-        self._kept += [(lot, owner, image.astype(np.float16)) for lot, image in zip(lots, images, strict=True)]
-        self._kept = sorted(self._kept, key=lambda kept: kept[0])[: self._count]
+        self._drawn += [(lot, owner, image.astype(np.float16)) for lot, image in zip(lots, images, strict=True)]
+        self._drawn = sorted(self._drawn, key=lambda entry: entry[0])[: self._count]
 
     def images(self) -> np.ndarray:
-        return np.stack([image for _, _, image in self._kept])
+        return np.stack([image for _, _, image in self._drawn])
 
     def owners(self) -> np.ndarray:
-        return np.array([owner for _, owner, _ in self._kept], np.int64)
+        return np.array([owner for _, owner, _ in self._drawn], np.int64)
 
 
 def _plant(known: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -217,9 +217,9 @@ def _reduced(images: np.ndarray) -> np.ndarray:
     across, down = np.fft.rfftfreq(width), np.fft.fftfreq(height)
     # shift and low-pass filter in the frequency domain; frequencies that the filter removes are dropped
     rows, columns = (min(2 * round(_WAVES * n / shorter) + 1, n - 1 + n % 2) for n in (height, width))  # odd
-    kept = np.r_[0 : (rows + 1) // 2, height - rows // 2 : height]
-    down, across = down[kept][:, None], across[: columns // 2 + 1][None]
-    waves = np.fft.rfft2(images + 1)[:, :, kept, : columns // 2 + 1]
+    frequencies = np.r_[0 : (rows + 1) // 2, height - rows // 2 : height]
+    down, across = down[frequencies][:, None], across[: columns // 2 + 1][None]
+    waves = np.fft.rfft2(images + 1)[:, :, frequencies, : columns // 2 + 1]
     waves = waves * np.exp(-2 * (np.pi * _BLUR * shorter) ** 2 * (down**2 + across**2)) * (rows * columns)
     y, x = _centres(images)
     y = y - (height - height / rows) / 2  # centre of the remaining pixels
