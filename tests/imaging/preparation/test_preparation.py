@@ -193,13 +193,13 @@ _KILLED_WITHIN_A_SUBJECT = """
 import os, sys
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 from napari_pgan.store import writer
-write, written = writer._array, []
+write, written = writer._write_array, []
 def dying(*arguments, **named):
     if len(written) == 5:  # the images of the third subject are there, its labels are not
         os._exit(9)
     written.append(1)
     write(*arguments, **named)
-writer._array = dying
+writer._write_array = dying
 prepare(sys.argv[1], sys.argv[2], Options(size=16))
 """
 
