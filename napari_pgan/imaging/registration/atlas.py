@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -62,22 +64,36 @@ class Atlas:
         return WindowedVolume.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
 
 
-@functools.cache
 def load_atlas(name: str, orientation: str) -> Atlas:
-    """Read an atlas: any volume that holds a head or a brain, or the template that comes with the package.
+    """Read an atlas: the shipped template, or any volume of a head or a brain.
+
+    The most recent atlases are cached until a file changes.
 
     Parameters
     ----------
     name
-        ``"template"``, or a file that `read_volume` reads.
+        ``"template"``, or a path for `read_volume`.
     orientation
-        Of the grid that subjects get (see `orient`).
+        Orientation of the grid that subjects get (see `orient`).
 
     Raises
     ------
     InputError
-        The file holds no volume, or no head.
+        The file contains no volume or no head.
     """
+    return _load_atlas(name, orientation, () if name == SHIPPED else _file_state(Path(name)))
+
+
+def _file_state(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and modification time of each file of a volume; headers and data may be separate files."""
+    pattern = "**/*" if path.is_dir() else f"{glob.escape(path.name.partition('.')[0])}.*"
+    folder = path if path.is_dir() else path.parent
+    files = {path, *folder.glob(pattern)}
+    return tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in sorted(files) if f.is_file())
+
+
+@functools.lru_cache(maxsize=4)
+def _load_atlas(name: str, orientation: str, file_state: tuple[tuple[str, int, int], ...]) -> Atlas:
     if name == SHIPPED:
         return _shipped(shipped_template(), orientation)
     try:
@@ -87,12 +103,12 @@ def load_atlas(name: str, orientation: str) -> Atlas:
 
 
 def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
-    """The same of a volume in memory; `name` is for messages.
+    """Make an atlas of a volume in memory; `name` appears in messages.
 
     Raises
     ------
     InputError
-        It holds no head.
+        The volume contains no head.
     """
     try:
         volume = orient(volume, orientation)

@@ -179,7 +179,29 @@ def test_without_registration_modalities_come_from_their_own_grids_as_their_head
     assert np.corrcoef(made.volumes["t1"].array[both], made.volumes["t2"].array[both])[0, 1] > 0.95
 
 
-def test_what_is_no_atlas_is_refused(tmp_path: Path) -> None:
+def test_a_changed_file_gives_the_new_atlas(atlas_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.nii.gz"
+    path.write_bytes(atlas_file.read_bytes())
+    first = load_atlas(str(path), "SPL")
+    assert load_atlas(str(path), "SPL") is first
+    volume = read_volume(str(path))
+    write_volume(path, Volume(volume.array[::-1].copy(), volume.affine))
+    second = load_atlas(str(path), "SPL")
+    assert second.identity != first.identity
+    assert second.grid.array.shape == first.grid.array.shape
+
+
+def test_a_changed_data_file_beside_its_header_gives_the_new_atlas(atlas_file: Path, tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    image = sitk.ReadImage(str(atlas_file))
+    sitk.WriteImage(image, str(tmp_path / "atlas.mhd"))
+    first = load_atlas(str(tmp_path / "atlas.mhd"), "SPL")
+    sitk.WriteImage(sitk.Flip(image, (False, False, True)), str(tmp_path / "other.mhd"))
+    (tmp_path / "atlas.raw").write_bytes((tmp_path / "other.raw").read_bytes())
+    assert load_atlas(str(tmp_path / "atlas.mhd"), "SPL").identity != first.identity
+
+
+def test_files_without_a_head_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"the atlas .*none\.nii\.gz does not exist"):
         load_atlas(str(tmp_path / "none.nii.gz"), "SPL")
     write(tmp_path / "flat.nii.gz", np.ones((8, 8, 8), np.float32))
