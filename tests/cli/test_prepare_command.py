@@ -46,7 +46,7 @@ def test_counts_that_there_are_too_few_subjects_for_are_told(
 ) -> None:
     words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--size", "16", "--workers", "1", "--split"]
     assert main([*words, "train=3,val=1,test=1"]) == 0
-    assert "too few for --split: train has 2 of 3\n" in capsys.readouterr().err
+    assert "too few subjects for --split: train has 2 of 3\n" in capsys.readouterr().err
     assert main([*words, "train=1,val=1,test=1"]) == 2
     assert main(["prepare", str(cohort), str(tmp_path / "b.zarr"), *words[3:], "train=1,val=1,test=1"]) == 0
     said = capsys.readouterr().err
@@ -72,7 +72,7 @@ def test_a_dry_run_refuses_what_preparing_would_refuse(
 ) -> None:
     words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]
     for more, sentence in (
-        (["--register", "--reference", "nothere"], "--reference 'nothere' is no modality of this cohort"),
+        (["--register", "--reference", "nothere"], "--reference 'nothere' is not a modality of this cohort"),
         (["--atlas", str(tmp_path / "none.nii.gz")], "none.nii.gz does not exist"),
     ):
         assert main([*words, *more]) == 2

@@ -1,1 +1,1 @@
-"""Many subjects into a store, with a quality report."""
+"""Prepare cohorts into stores, with a quality report."""

@@ -1,4 +1,4 @@
-"""Many tasks on the workers of a `dask.distributed` cluster, on any number of machines."""
+"""Run tasks on a `dask.distributed` cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,39 +17,39 @@ if TYPE_CHECKING:
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-CONNECT = 10.0  # seconds that a scheduler gets to answer
-PATIENCE = 60.0  # seconds without any worker, after which none is waited for
-_GLANCE = 1.0  # seconds between two looks at who is there
-_POLL = 0.02  # seconds between two looks for results
+CONNECT = 10.0  # timeout of the connection to the scheduler, seconds
+PATIENCE = 60.0  # maximum time without workers, seconds
+_WORKER_INTERVAL = 1.0  # between checks of the workers, seconds
+_POLL = 0.02  # between checks for results, seconds
 
 
 class Cluster:
-    """Workers that take tasks one by one; use as a context, in place of `Workers`.
+    """Context manager that runs tasks on a cluster, with the interface of `Workers`.
 
-    On Ctrl-C tasks that have not begun are cancelled, those that have run to their end, and the interrupt goes on. A
-    task whose worker dies is given to another one, as often as the scheduler allows.
+    On Ctrl-C pending tasks are cancelled, running ones finish, and the interrupt is re-raised. A task whose worker
+    dies is reassigned as often as the scheduler allows.
 
     Parameters
     ----------
     scheduler
-        The scheduler's address, such as ``tcp://node7:8786``.
-    say
-        Told in one line that workers died, and how many are left.
+        Address of the scheduler, such as ``tcp://node7:8786``.
+    notify
+        Called with one line about workers that died and how many are left.
     patience
-        Seconds to wait for a worker when there is none.
+        Maximum time to wait if there are no workers, seconds.
 
     Raises
     ------
     InputError
-        On entering: dask.distributed is not installed, nobody answers at the address, or there is no worker.
+        On entry: dask.distributed is not installed, the scheduler does not answer, or it has no workers.
     """
 
-    def __init__(self, scheduler: str, say: Callable[[str], None], patience: float = PATIENCE) -> None:
-        self.scheduler, self.say, self.patience = scheduler, say, patience
+    def __init__(self, scheduler: str, notify: Callable[[str], None], patience: float = PATIENCE) -> None:
+        self.scheduler, self.notify, self.patience = scheduler, notify, patience
         self._stack = contextlib.ExitStack()
         self._futures: list[Future] = []
-        self._there: set[str] = set()
-        self._seen = self._looked = 0.0
+        self._known: set[str] = set()
+        self._last_seen = self._last_check = 0.0
 
     def __enter__(self) -> Cluster:
         try:
@@ -75,97 +74,95 @@ class Cluster:
                 f"the cluster at {self.scheduler} has no workers; start some with "
                 f"`dask worker {self.scheduler} --nthreads 1`"
             ) from error
-        self._there = self._workers()
+        self._known = self._workers()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(Exception):  # a scheduler that is gone has nothing left to cancel
+        with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             self._client.cancel(self._futures)
         self._stack.close()
 
     def check(self, folder: str) -> None:
-        """Make sure that every worker runs the same napari-pgan and sees a folder.
+        """Check that each worker has the same napari-pgan and can access a folder.
 
         Raises
         ------
         InputError
-            A worker does not see the folder, has no napari-pgan, or another version of it.
+            A worker cannot access the folder, or its napari-pgan is missing or another version.
         """
-        ours, answers = version("napari-pgan"), self._client.run(_view, folder, on_error="return")
+        own, answers = version("napari-pgan"), self._client.run(_probe, folder, on_error="return")
         for worker, answer in answers.items():
-            if not isinstance(answer, _View):
+            if not isinstance(answer, tuple):
                 raise InputError(
                     f"the worker {worker} cannot run napari-pgan ({type(answer).__name__}: {answer}); "
-                    f"install version {ours} there"
+                    f"install version {own} there"
                 )
-            if answer.version != ours:
+            other, has_folder = answer
+            if other != own:
+                raise InputError(f"the worker {worker} has napari-pgan {other}; install version {own} there")
+            if not has_folder:
                 raise InputError(
-                    f"the worker {worker} has napari-pgan {answer.version}, not {ours}; install the same there"
-                )
-            if not answer.seen:
-                raise InputError(
-                    f"the worker {worker} does not see {folder}; all workers must see the cohort and the "
-                    "store at the same paths, or the store at an address such as s3://bucket/cohort.zarr"
+                    f"the worker {worker} cannot access {folder}; all workers need the cohort and the store at the "
+                    "same paths, or the store at an address such as s3://bucket/cohort.zarr"
                 )
 
     def map(self, function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[_Result]:
-        """Results as they come, in any order. `function` must be importable and not raise for a bad task.
+        """Yield results in completion order. `function` must be importable and must not raise for a bad task.
 
         Raises
         ------
         InputError
-            No worker is left, the scheduler is gone, or a task's workers died again and again; the others are done.
+            No worker is left, the scheduler is gone, or a task repeatedly killed its worker (other tasks are finished).
         """
         from distributed import KilledWorker, as_completed
 
-        # Named by chance, and failing as a result, since schedulers show names and workers log failed tasks whole.
+        # Random names and errors as results, because schedulers show names and workers log failed tasks in full.
         self._futures = self._client.map(_outcome, [function] * len(tasks), tasks, pure=False)
-        self._seen, waiting, deadly = time.monotonic(), as_completed(self._futures, loop=self._client.loop), 0
-        while waiting.count():
-            batch = waiting.next_batch(block=False)
+        self._last_seen, pending, killed = time.monotonic(), as_completed(self._futures, loop=self._client.loop), 0
+        while pending.count():
+            batch = pending.next_batch(block=False)
             for future in batch:
                 if future.status == "error" and isinstance(future.exception(), KilledWorker):
-                    deadly += 1
+                    killed += 1
                 elif future.status == "finished":
                     result, error = future.result()
                     if error is not None:
                         raise error
                     yield result
                 elif future.status in ("pending", "lost") and self._client.status == "running":
-                    waiting.add(future)  # it died with the worker that held it, before it was fetched: done once more
+                    pending.add(future)  # the result was lost with its worker and is computed again
                 else:
                     raise self._gone()
-            self._look_after()
+            self._check_workers()
             if not batch:
                 time.sleep(_POLL)
-        if deadly:
+        if killed:
             raise InputError(
-                f"{deadly} of {len(tasks)} subjects were in hand when one worker after the other died, most often for "
-                "want of memory; give workers more of it, or one thread each, and run the same command again, which "
-                "does what is missing"
+                f"{killed} of {len(tasks)} subjects repeatedly killed their worker, most often for lack of memory; "
+                "give workers more memory or one thread each, and repeat the command, which continues from here"
             )
 
-    def _look_after(self) -> None:
-        """Tell of workers that died, and give up when all have for too long."""
+    def _check_workers(self) -> None:
+        """Report workers that died, and raise if there have been none for too long."""
         now = time.monotonic()
-        if now - self._looked < _GLANCE:
+        if now - self._last_check < _WORKER_INTERVAL:
             return
-        self._looked = now
+        self._last_check = now
         if self._client.status != "running":
             raise self._gone()
-        there = self._workers()
-        if gone := self._there - there:
-            self.say(
-                f"{len(gone)} worker{'s' * (len(gone) > 1)} died or left ({', '.join(sorted(gone))}), most often for "
-                f"want of memory; {len(there)} there now, and the subjects in hand are given to others"
+        workers = self._workers()
+        if lost := self._known - workers:
+            self.notify(
+                f"{len(lost)} worker{'s' * (len(lost) > 1)} died or left ({', '.join(sorted(lost))}), most often for "
+                f"lack of memory; {len(workers)} remain, and their subjects are reassigned"
             )
-        self._there = there
-        if there:
-            self._seen = now
-        if now - self._seen > self.patience:
+        self._known = workers
+        if workers:
+            self._last_seen = now
+        if now - self._last_seen > self.patience:
             raise InputError(
-                f"the cluster at {self.scheduler} has had no workers for {self.patience:.0f} s; start some and run the "
-                "same command again, which goes on from here"
+                f"the cluster at {self.scheduler} has had no workers for {self.patience:.0f} s; start some and repeat "
+                "the command, which continues from here"
             )
 
     def _workers(self) -> set[str]:
@@ -173,21 +170,13 @@ class Cluster:
 
     def _gone(self) -> InputError:
         return InputError(
-            f"the scheduler at {self.scheduler} is gone; start one and run the same command again, which goes on from "
-            "here"
+            f"the scheduler at {self.scheduler} is gone; start one and repeat the command, which continues from here"
         )
 
 
-@dataclass(frozen=True)
-class _View:
-    """What a worker has: a version of napari-pgan, and a folder before it or not."""
-
-    version: str
-    seen: bool
-
-
-def _view(folder: str) -> _View:
-    return _View(version("napari-pgan"), os.path.isdir(folder))
+def _probe(folder: str) -> tuple[str, bool]:
+    """Version of napari-pgan on a worker, and whether it can access a folder."""
+    return version("napari-pgan"), os.path.isdir(folder)
 
 
 def _outcome(function: Callable[[_Task], _Result], task: _Task) -> tuple[_Result | None, Exception | None]:

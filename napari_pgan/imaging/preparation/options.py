@@ -1,4 +1,4 @@
-"""What the user may choose of a preparation."""
+"""User options of a preparation."""
 
 from __future__ import annotations
 
@@ -17,41 +17,40 @@ from napari_pgan.store import SplitRule
 
 @dataclass(frozen=True)
 class Options:
-    """What the user may choose.
+    """User options of a preparation.
 
     Parameters
     ----------
     size
         Pixels along each side of a slice: 4, 5, 6 or 7 times a power of two.
     field_of_view
-        Millimetres along each side of a slice; None: the smallest multiple of 16 that holds every head of the cohort
-        with a margin of 4 mm on each side.
+        Side of a slice in mm; None selects the smallest multiple of 16 that contains all heads with 4 mm margins.
     axis
         ``"axial"``, ``"coronal"`` or ``"sagittal"``.
     split
-        How many subjects train, validate, test.
+        Sizes of train, val and test.
     name
-        Of the cohort; None: that of the store.
+        Name of the cohort; None takes it from the store.
     sided
-        Whether left and right matter (see `Grid`); None: nobody says, or what the store says stays.
+        Whether left and right differ (see `Grid`); None leaves it unspecified or as recorded in the store.
     plan
-        Which file is which; None: the cohort is in a known layout.
+        Assignment of files to modalities; None for cohorts in a known layout.
     register
-        Whether each subject's modalities are registered to one of them.
+        Register each subject's modalities to one of them.
     reference
-        The modality that they are registered to, that the brain is sought in and that is fitted to the atlas; None: the
-        cohort's own (see `CohortContent`).
+        Modality used as registration target, for brain extraction and for the fit to the atlas; None takes the
+        cohort's default (see `CohortContent`).
     bias
-        Correct the coil's shading.
+        Correct the bias field.
     strip
-        Take the brain out of heads with skull; a plan that names brain masks says so too.
+        Remove the skull; implied by a plan with brain masks.
     atlas
-        A volume, or ``"template"``: fit every subject to it, and give all its grid; None: they keep their own.
+        Volume file or ``"template"`` to which all subjects are registered; None leaves them in their own space.
     labels
-        Resampling of label maps, one of `LABEL_INTERPOLATIONS`; None: the plan's choice, else nearest neighbour.
+        Interpolation of label maps, one of `LABEL_INTERPOLATIONS`; None takes the plan's choice or nearest neighbour.
     folder
-        For the quality page with its pictures and the transforms; None: none are written. They show the subjects and
-        name them, so this is no place in the store.
+        Folder for the quality page, its pictures and the transforms; None writes none. They show and name the
+        subjects, so the folder must be outside the store.
     """
 
     size: int = 128
@@ -71,30 +70,28 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.size < 8:
-            raise InputError(f"--size {self.size} is too small; give 8 at least, such as 128")
+            raise InputError(f"--size {self.size} is too small; give at least 8, such as 128")
         try:
             base_of(self.size)
         except InputError as error:
             raise InputError(f"--{error}") from None
         if self.field_of_view is not None and not 0 < self.field_of_view < 10_000:
-            raise InputError(f"--fov {self.field_of_view:g} is no length; give millimetres, such as 192")
+            raise InputError(f"--fov {self.field_of_view:g} is not a valid length; give millimetres, such as 192")
         if self.axis not in ORIENTATIONS:
             raise InputError(f"--axis {self.axis!r} is unknown; give {', '.join(ORIENTATIONS)}")
-        moved = self.register or self.atlas is not None
-        if not (moved or self.stripped) and self.reference is not None:
-            raise InputError("--reference says what to register to; give --register, --strip or --atlas too")
-        if not (moved or self.stripped) and self.folder is not None:
-            raise InputError(
-                "--quality shows how subjects were registered and stripped; give --register, --atlas or --strip too"
-            )
+        resampled = self.register or self.atlas is not None
+        if not (resampled or self.stripped) and self.reference is not None:
+            raise InputError("--reference has an effect only with --register, --strip or --atlas; add one of them")
+        if not (resampled or self.stripped) and self.folder is not None:
+            raise InputError("--quality has an effect only with --register, --atlas or --strip; add one of them")
         if self.labels not in (None, *LABEL_INTERPOLATIONS):
             raise InputError(f"--labels {self.labels!r} is unknown; give {' or '.join(LABEL_INTERPOLATIONS)}")
-        if not moved and self._labels is not None:
-            raise InputError("--labels says how label maps come onto another grid; give --register or --atlas too")
+        if not resampled and self._labels is not None:
+            raise InputError("--labels has an effect only with --register or --atlas; add one of them")
 
     @property
     def stripped(self) -> bool:
-        """Whether skulls are taken off."""
+        """Whether skulls are removed."""
         return self.strip or (self.plan is not None and self.plan.brain_mask is not None)
 
     @property
@@ -102,12 +99,12 @@ class Options:
         return self.labels or (self.plan.label_interpolation if self.plan is not None else None)
 
     def steps_for(self, content: CohortContent) -> PreprocessingSteps:
-        """What is done to each subject of a cohort before it is scaled.
+        """Return the preprocessing steps of each subject before intensity scaling.
 
         Raises
         ------
         InputError
-            The reference is none of the cohort's modalities, or the cohort is of photographs.
+            The reference is not a modality of the cohort, or the steps do not apply to photographs.
         """
         if content.photographs and (self.register or self.bias or self.strip or self.atlas is not None):
             raise InputError(
@@ -117,7 +114,7 @@ class Options:
         reference = (self.reference or content.reference) if needed else None
         if reference not in (None, *content.modalities):
             raise InputError(
-                f"--reference {reference!r} is no modality of this cohort; give {', '.join(content.modalities)}"
+                f"--reference {reference!r} is not a modality of this cohort; give {', '.join(content.modalities)}"
             )
         atlas = load_atlas(self.atlas, ORIENTATIONS[self.axis]).identity if self.atlas is not None else None
         return PreprocessingSteps(

@@ -1,4 +1,4 @@
-"""A cohort on disk to a store: every subject a task, the ones that fail set aside, the finished ones kept."""
+"""Prepare a cohort into a store, one task per subject; failing subjects are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_pgan.imaging.preparation.cluster import Cluster
 from napari_pgan.imaging.preparation.options import Options
 from napari_pgan.imaging.preparation.quality_page import count_without_pictures, write_page
 from napari_pgan.imaging.preparation.report import PreparationReport, RejectedSubject
-from napari_pgan.imaging.preparation.survey import choose_shared_settings, look
+from napari_pgan.imaging.preparation.survey import choose_shared_settings, survey_subject
 from napari_pgan.imaging.preparation.workers import Workers
 from napari_pgan.imaging.preprocessing import photographs
 from napari_pgan.imaging.preprocessing.photographs import prepare_photographs
@@ -49,33 +49,33 @@ Progress = Callable[[str, int, int], None]
 def prepare(
     source: str, address: Address, options: Options, workers: int | Cluster = 1, progress: Progress | None = None
 ) -> PreparationReport:
-    """Bring a cohort into a store; what is finished there already stays as it is.
+    """Prepare a cohort into a store; subjects already finished there are unchanged.
 
     Parameters
     ----------
     source
-        The folder that holds the subjects.
+        Folder with the subjects.
     address
-        The store: a folder, or any address that fsspec knows.
+        The store: a folder or an fsspec address.
     options
-        What to make of it.
+        User options.
     workers
-        Processes of this machine, one subject each, or a cluster. One of BraTS's size takes 0.5 GB.
+        Number of processes, or a cluster. A subject of BraTS size needs 0.5 GB.
     progress
-        Called with what is going on, the subjects done and how many there are.
+        Called with the current phase, the number of finished subjects and the total.
 
     Raises
     ------
     InputError
-        No subject can be used; the store is another one: with other settings, or not a store at all; or it, or the
-        cluster, cannot be reached.
+        No subject is usable, the address is not a store or one with other settings, or the store or the cluster cannot
+        be reached.
     """
-    began = time.monotonic()
-    tell = progress or (lambda what, done, total: None)
+    start = time.monotonic()
+    report_progress = progress or (lambda phase, done, total: None)
     if workers != 1 and is_in_memory(address):
-        raise InputError(f"{address} is the memory of one process, which others do not see; give --workers 1 alone")
+        raise InputError(f"{address} is in the memory of one process, which others cannot access; give --workers 1")
     if isinstance(workers, Cluster):
-        source, address, options = _seen_from_everywhere(source, address, options)
+        source, address, options = _absolute_paths(source, address, options)
     secret = salt()
     cohort = find_cohort(source, options.plan)
     found = cohort.subjects
@@ -86,13 +86,13 @@ def prepare(
         if isinstance(pool, Cluster):
             pool.check(source)
         if is_free(address):
-            writer = _begin(cohort, usable, address, options, salt_check(secret), pool, tell)
+            writer = _create(cohort, usable, address, options, salt_check(secret), pool, report_progress)
         else:
             writer = _continue(cohort, address, options, salt_check(secret))
         if isinstance(pool, Cluster) and not is_remote(address):
             pool.check(zarr_path(address))
         finished = writer.finished()
-        _refuse_other_split(address, writer, finished, options.split)
+        _check_split_rule(address, writer, finished, options.split)
         missing = [subject for subject in usable if keys[subject.name] not in finished]
         frame = _frame(writer, options.atlas)
         tasks = [
@@ -108,11 +108,11 @@ def prepare(
             )
             for subject in missing
         ]
-        tell("subjects", 0, len(tasks))
-        for done, result in enumerate(pool.map(_do, tasks), 1):
+        report_progress("subjects", 0, len(tasks))
+        for done, result in enumerate(pool.map(_prepare_task, tasks), 1):
             if result is not None:
                 rejected.append(result)
-            tell("subjects", done, len(tasks))
+            report_progress("subjects", done, len(tasks))
     splits = writer.assign_splits(options.split)
     subjects = {key: {**about, "split": splits[key]} for key, about in writer.finished().items()}
     report = PreparationReport(
@@ -125,7 +125,7 @@ def prepare(
         field_of_view=frame.field_of_view,
         size=frame.size,
         axis=frame.axis,
-        seconds=time.monotonic() - began,
+        seconds=time.monotonic() - start,
         requested=options.split.numbers,
     )
     if options.folder is not None:
@@ -135,11 +135,11 @@ def prepare(
     return report
 
 
-def _seen_from_everywhere(source: str, address: Address, options: Options) -> tuple[str, Address, Options]:
-    """The same places for workers that stand in other folders."""
+def _absolute_paths(source: str, address: Address, options: Options) -> tuple[str, Address, Options]:
+    """Make paths absolute for workers with other working directories."""
     folder = options.folder and options.folder.absolute()
-    where = address if is_remote(address) else os.path.abspath(zarr_path(address))
-    return os.path.abspath(source), where, replace(options, folder=folder)
+    store = address if is_remote(address) else os.path.abspath(zarr_path(address))
+    return os.path.abspath(source), store, replace(options, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -154,37 +154,37 @@ class _Task:
     folder: Path | None
 
 
-def _do(task: _Task) -> RejectedSubject | None:
-    """Prepare one subject into the store; its reason when it is to be set aside."""
+def _prepare_task(task: _Task) -> RejectedSubject | None:
+    """Prepare one subject into the store; return the reason if it is rejected."""
     try:
         if task.photographs:
-            made = prepare_photographs(task.subject.files, task.channels, task.frame.size, task.frame.ignored)
+            prepared = prepare_photographs(task.subject.files, task.channels, task.frame.size, task.frame.ignored)
         else:
             folder = task.folder / task.key if task.folder is not None else None
-            made = prepare_subject(task.subject.files, task.channels, task.frame, folder)
+            prepared = prepare_subject(task.subject.files, task.channels, task.frame, folder)
         extend_store(task.address).add_subject(
             task.key,
-            made.images,
-            made.labels,
-            spacing=made.spacing,
-            slices=made.slices,
-            brain_slices=made.brain_slices,
-            attributes={**made.attributes, "person": task.person},
+            prepared.images,
+            prepared.labels,
+            spacing=prepared.spacing,
+            slices=prepared.slices,
+            brain_slices=prepared.brain_slices,
+            attributes={**prepared.attributes, "person": task.person},
         )
     except SubjectRejected as error:
         return RejectedSubject(task.subject.name, task.key, error.problem, error.figures)
     except (OSError, UnreachableStore):
-        raise  # the store cannot be written; no other subject would fare better
-    except Exception as error:  # the message may hold names, so only its kind goes into the store
-        reason = f"it met a fault of this program ({type(error).__name__}); please report it"
+        raise  # the store cannot be written, so other subjects would fail, too
+    except Exception as error:  # the message may contain names, so the store gets only the class
+        reason = f"an internal error occurred ({type(error).__name__}); please report it"
         return RejectedSubject(task.subject.name, task.key, reason)
     return None
 
 
-def _refuse_other_split(
+def _check_split_rule(
     address: Address, writer: StoreWriter, finished: dict[str, dict[str, Any]], rule: SplitRule
 ) -> None:
-    """Subjects keep their split, so another rule must have a place for every one that is there."""
+    """Raise if a new split rule has no place for the subjects that already have a split."""
     before = writer.attributes.get("split_rule", str(rule))
     by_person = {about.get("person", key): about["split"] for key, about in finished.items() if about.get("split")}
     present = Counter(by_person.values())
@@ -193,28 +193,29 @@ def _refuse_other_split(
     if rule.numbers is not None and all(present[name] <= n for name, n in zip(SPLITS, rule.numbers, strict=True)):
         return
     raise InputError(
-        f"{address} was split by --split {before}, and subjects keep their split; give the same, counts with room for "
-        "all that are there, or prepare into another store"
+        f"{address} was split with --split {before}, and subjects keep their split; give the same rule, counts that "
+        "hold all existing subjects, or another store"
     )
 
 
-def _begin(
+def _create(
     cohort: Cohort,
     usable: Sequence[CohortSubject],
     address: Address,
     options: Options,
     check: str,
     pool: Workers | Cluster,
-    tell: Progress,
+    report_progress: Progress,
 ) -> StoreWriter:
-    """Look at every subject, and create the store with what they will share."""
+    """Survey all subjects and create the store with their shared settings."""
     steps = options.steps_for(cohort.content)
-    looks = []
-    tell("first look", 0, len(usable))
-    for seen in pool.map(look, [(subject, options.axis, cohort.content, steps, options.atlas) for subject in usable]):
-        looks.append(seen)
-        tell("first look", len(looks), len(usable))
-    shared = choose_shared_settings(cohort, looks)
+    surveys = []
+    report_progress("survey", 0, len(usable))
+    tasks = [(subject, options.axis, cohort.content, steps, options.atlas) for subject in usable]
+    for survey in pool.map(survey_subject, tasks):
+        surveys.append(survey)
+        report_progress("survey", len(surveys), len(usable))
+    shared = choose_shared_settings(cohort, surveys)
     pictures = cohort.content.photographs
     field_of_view = None if pictures else options.field_of_view or shared.field_of_view
     pixel = None if field_of_view is None else (field_of_view / options.size,) * 2
@@ -247,64 +248,59 @@ def _begin(
 
 
 def _continue(cohort: Cohort, address: Address, options: Options, check: str) -> StoreWriter:
-    """Open the store that is there, if it was begun with the same settings."""
+    """Open an existing store after checking that its settings are the same."""
     writer = extend_store(address)
-    have = writer.attributes.get("settings")
-    if have is None:
+    stored = writer.attributes.get("settings")
+    if stored is None:
         raise InputError(f"{address} was not made by `prepare`; name a new store")
-    asked: dict[str, Any] = {"--size": (options.size, have["size"]), "--axis": (options.axis, have["axis"])}
-    now, before = options.steps_for(cohort.content), PreprocessingSteps.from_dict(have.get("steps", {}))
-    asked["--register"] = (now.register, before.register)
-    asked["--bias"] = (now.bias, before.bias)
-    asked["--strip"] = (now.strip, before.strip)
-    asked["--atlas"] = (now.atlas, before.atlas)
-    asked["--labels"] = (now.labels, before.labels)
-    asked["--reference"] = (now.reference, before.reference)
+    requested: dict[str, Any] = {"--size": (options.size, stored["size"]), "--axis": (options.axis, stored["axis"])}
+    now, before = options.steps_for(cohort.content), PreprocessingSteps.from_dict(stored.get("steps", {}))
+    for step in ("register", "bias", "strip", "atlas", "labels", "reference"):
+        requested[f"--{step}"] = (getattr(now, step), getattr(before, step))
     if options.field_of_view is not None:
-        asked["--fov"] = (options.field_of_view, have["field_of_view"])
+        requested["--fov"] = (options.field_of_view, stored["field_of_view"])
     if options.name is not None:
-        asked["--name"] = (options.name, writer.attributes["name"])
+        requested["--name"] = (options.name, writer.attributes["name"])
     content = cohort.content
     if content.modalities != writer.channels.modalities or content.labels not in (None, writer.channels.labels):
         raise InputError(f"{address} was prepared with other modalities or labels than these; name a new store")
-    for option, (new, old) in asked.items():
+    for option, (new, old) in requested.items():
         if new != old:
-            raise InputError(f"{address} was prepared {_otherwise(option, old, new)}; name a new store")
+            raise InputError(f"{address} was prepared {_difference(option, old, new)}; name a new store")
     if writer.attributes.get("salt_check") != check:
         raise InputError(
-            f"{address} was begun with another secret salt, so its subjects would be taken for new ones; "
-            "set NAPARI_PGAN_SALT to the first one, or name a new store"
+            f"{address} was created with another secret salt, so its subjects would be added again; "
+            "set NAPARI_PGAN_SALT to the original salt, or name a new store"
         )
     if options.sided not in (None, writer.grid.sided):
         writer.set_sided(options.sided)
     return writer
 
 
-def _otherwise(option: str, old: Any, new: Any) -> str:
-    """How a store was prepared where it is now asked for otherwise."""
+def _difference(option: str, old: Any, new: Any) -> str:
+    """How the stored value of an option differs from the requested one."""
     if option == "--atlas":
         kinds = {None: "without --atlas", SHIPPED: "with --atlas template"}
-        another = "with another --atlas than this" if new not in kinds else "with a volume of your own as --atlas"
-        return kinds.get(old, another)
+        return kinds.get(old, "with a different --atlas volume")
     if old is None or old is False:
         return f"without {option}"
     return f"with {option}" if old is True else f"with {option} {old}, not {new}"
 
 
 def _frame(writer: StoreWriter, atlas: str | None) -> SubjectSettings:
-    have = writer.attributes["settings"]
+    stored = writer.attributes["settings"]
     return SubjectSettings(
-        have["size"],
-        have["field_of_view"] or 0.0,
-        have["axis"],
-        have["field_of_view_given"],
-        tuple(have.get("ignored", ())),
-        PreprocessingSteps.from_dict(have.get("steps", {})),
+        stored["size"],
+        stored["field_of_view"] or 0.0,
+        stored["axis"],
+        stored["field_of_view_given"],
+        tuple(stored.get("ignored", ())),
+        PreprocessingSteps.from_dict(stored.get("steps", {})),
         atlas,
     )
 
 
 def _name_of(address: Address) -> str:
-    """The last part of the address without its suffix."""
+    """Last part of the address without suffix."""
     last = str(address).replace("\\", "/").rstrip("/").rpartition("/")[2]
     return last.removesuffix(".zarr") or "cohort"

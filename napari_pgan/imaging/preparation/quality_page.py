@@ -1,4 +1,4 @@
-"""A page that shows how each subject of a cohort was registered and stripped, the worst first; it needs no network."""
+"""Offline HTML page with the registration and brain mask of each subject, worst first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_pgan.atomic import write_text
 from napari_pgan.imaging.io.parts import ATLAS, BRAIN
-from napari_pgan.imaging.preparation.report import PICTURELESS, PreparationReport, count_subjects
+from napari_pgan.imaging.preparation.report import NO_PICTURES, PreparationReport, count_subjects
 from napari_pgan.imaging.registration.align import MIN_INSIDE
 from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES
 from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
@@ -27,17 +27,16 @@ _STYLE = (
     "img{width:100%;display:block}ul.all{columns:3;padding-left:1.2em}"
 )
 _PICTURES = (
-    "Planes are seen as radiologists see them: the patient's right (R) is on the left. In the fields of the board "
-    "stand in turn the reference and the other image, before registration in the upper row and after it in the lower "
-    "one: edges should run on from field to field. The yellow line is the border of the brain that was kept. Click on "
-    "a picture to see it alone."
+    "Planes follow the radiological convention: the patient's right (R) is on the left. The checkerboard alternates "
+    "between the reference and the other image, before registration in the upper row and after it in the lower one: "
+    "edges should continue from tile to tile. The yellow line is the border of the brain mask. Click a picture to see "
+    "it alone."
 )
-_EARLIER = "it was prepared by an earlier run that made none here."
 _COLUMNS = (
     ("similarity before", "before", "{:.3f}"),
     ("after", "after", "{:.3f}"),
     ("moved (mm)", "moved", "{:.1f}"),
-    ("turned (°)", "turned", "{:.1f}"),
+    ("rotated (°)", "turned", "{:.1f}"),
     ("disagreement (mm)", "disagreement", "{:.2f}"),
     ("overlap of heads", "overlap", "{:.3f}"),
     ("head covered", "covered", "{:.1%}"),
@@ -46,7 +45,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class _Row:
+class _SubjectRow:
     name: str
     key: str
     reason: str | None
@@ -60,45 +59,41 @@ class _Row:
 
     @property
     def captions(self) -> dict[str, str]:
-        """What a picture would show → what stands above it."""
-        found = {part: f"{part} on {self.reference}" for part in self.parts}
-        if ATLAS in found:
-            found[ATLAS] = f"{self.reference} on the atlas"
-        return found | ({BRAIN: self.brain} if self.brain else {})
+        """Part → caption of its picture."""
+        captions = {part: f"{part} on {self.reference}" for part in self.parts}
+        if ATLAS in captions:
+            captions[ATLAS] = f"{self.reference} on the atlas"
+        return captions | ({BRAIN: self.brain} if self.brain else {})
 
 
 def write_page(folder: Path, report: PreparationReport, limits: Limits | None = None) -> Path:
-    """Write ``quality.html`` beside the subjects' pictures; subjects set aside come first, then by their worst figure.
+    """Write ``quality.html`` to the folder of the pictures; rejected subjects come first, then the worst ones.
 
-    The page names subjects and shows them, for whoever holds the cohort.
-
-    Returns
-    -------
-    path
-        Of the page.
+    The page names and shows subjects, so it must stay with the cohort. Return its path.
     """
     limits = limits or Limits()
     rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.severity(limits), row.name))
-    lost = [a for a in report.rejected if not a.figures]
+    early = [a for a in report.rejected if not a.figures]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: quality</title>",
         f"<style>{_STYLE}</style><h1>{_text(report.name)}: quality of the preparation</h1>",
         f"<p>{count_subjects(len(report.subjects))} taken, {len(report.rejected)} set aside of {report.found} found; "
-        "the worst first. This page names subjects and shows them: keep it where the cohort is kept.</p>",
+        "the worst first. This page names and shows subjects: keep it with the cohort.</p>",
         f"<p>{_PICTURES}</p>",
-        f"<p>A subject is set aside when searches from either side end more than {limits.disagreement:g} mm apart, "
-        f"heads overlap by less than {limits.overlap:g} Dice, less than {limits.covered:.0%} of the head is covered, "
-        f"two volumes are less than {limits.kept:g} times as alike as before, or one of them is more like the mirror "
-        f"image of the other (by more than {limits.mirrored:g}). Against an atlas {ATLAS_LIMITS.disagreement:g} mm and "
-        f"{ATLAS_LIMITS.overlap:g} Dice are allowed, and exchanged sides are only marked.</p>",
-        "<p>A brain that is sought must be found in one modality at least, with fits from either side that end within "
-        f"{DISAGREEMENT:g} mm, and of {SIZES[0]:g} to {SIZES[1]:g} ml. Of a segmentation or brain mask on a grid of "
-        f"its own {MIN_INSIDE:.0%} must lie in the head.</p>",
+        f"<p>A subject is set aside if forward and backward registration differ by more than {limits.disagreement:g} "
+        f"mm, heads overlap with a Dice below {limits.overlap:g}, less than {limits.covered:.0%} of the head is "
+        f"covered, the similarity falls below {limits.kept:g} times its initial value, or a volume is more than "
+        f"{limits.mirrored:g} times as similar to the mirror image of the reference. For an atlas the limits are "
+        f"{ATLAS_LIMITS.disagreement:g} mm and a Dice of {ATLAS_LIMITS.overlap:g}, and exchanged sides are only "
+        "marked.</p>",
+        "<p>Brain extraction must succeed in at least one modality: forward and backward registration differ by at "
+        f"most {DISAGREEMENT:g} mm, and the brain has {SIZES[0]:g} to {SIZES[1]:g} ml. Of a segmentation or brain mask "
+        f"on its own grid, {MIN_INSIDE:.0%} must lie in the head.</p>",
     ]
     if count := count_without_pictures(folder, report):
-        parts.append(f"<p>{count_subjects(count)} {PICTURELESS}.</p>")
-    if lost:
-        listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in lost)
+        parts.append(f"<p>{count_subjects(count)} {NO_PICTURES}.</p>")
+    if early:
+        listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in early)
         parts.append(f"<h2>Set aside before registration</h2><ul>{listed}</ul>")
     if len(rows) > 1:
         bad = {row.key: " class=bad" if row.reason else "" for row in rows}
@@ -110,49 +105,51 @@ def write_page(folder: Path, report: PreparationReport, limits: Limits | None = 
     return path
 
 
-def _rows(report: PreparationReport) -> Iterator[_Row]:
+def _rows(report: PreparationReport) -> Iterator[_SubjectRow]:
     for key, about in report.subjects.items():
         registration = about.get("registration", {})
         if registration or "brain_mask" in about:
             clipped = {part: x["clipped"] for part, x in about.get("normalisation", {}).items()}
-            name, brain = report.names.get(key, key), _brain_said(about.get("brain_mask"))
-            yield _Row(name, key, None, _qualities(registration), clipped, registration.get("reference", ""), brain)
-    for aside in report.rejected:
-        if aside.figures:
-            reference = aside.figures["reference"]
-            yield _Row(aside.name, aside.key, aside.reason, _qualities(aside.figures), {}, reference)
+            name, brain = report.names.get(key, key), _describe_brain(about.get("brain_mask"))
+            yield _SubjectRow(
+                name, key, None, _qualities(registration), clipped, registration.get("reference", ""), brain
+            )
+    for rejected in report.rejected:
+        if rejected.figures:
+            reference = rejected.figures["reference"]
+            yield _SubjectRow(rejected.name, rejected.key, rejected.reason, _qualities(rejected.figures), {}, reference)
 
 
-def _brain_said(mask: Mapping[str, Any] | None) -> str:
-    """Where a brain's mask comes from, and how large it is; empty where skulls stay."""
+def _describe_brain(mask: Mapping[str, Any] | None) -> str:
+    """Source and size of a brain mask; empty without brain extraction."""
     if mask is None:
         return ""
     if mask["given"]:
         source = "the subject's own mask"
     elif mask.get("stripped"):
-        source = f"as {mask['modality']} came, without its skull"
+        source = f"{mask['modality']} came without a skull"
     else:
-        source = f"found in {mask['modality']} (fits from either side end {mask['disagreement']:.1f} mm apart)"
+        source = f"found in {mask['modality']} (forward and backward differ by {mask['disagreement']:.1f} mm)"
     return f"brain, {source}, {mask['millilitres']:.0f} ml"
 
 
 def _qualities(registration: Mapping[str, Any]) -> dict[str, Quality]:
-    """Part → figures; that of the atlas is called so."""
+    """Part → registration quality, including the atlas."""
     every = registration.get("parts", {}) | ({ATLAS: registration["atlas"]} if "atlas" in registration else {})
     return {part: Quality.from_dict(about["quality"]) for part, about in every.items() if "quality" in about}
 
 
 def count_without_pictures(folder: Path, report: PreparationReport) -> int:
-    """How many subjects of the page were taken by an earlier run that drew no pictures here."""
+    """Return the number of subjects on the page that an earlier run prepared without pictures in this folder."""
     return sum(bool(row.captions) and not _pictured(row, folder) for row in _rows(report))
 
 
-def _pictured(row: _Row, folder: Path) -> dict[str, str]:
-    """The pictures that there are, by their files' names, with their captions."""
-    return {part: said for part, said in row.captions.items() if (folder / row.key / f"{part}.png").is_file()}
+def _pictured(row: _SubjectRow, folder: Path) -> dict[str, str]:
+    """Part → caption of each existing picture."""
+    return {part: caption for part, caption in row.captions.items() if (folder / row.key / f"{part}.png").is_file()}
 
 
-def _section(row: _Row, folder: Path, limits: Limits) -> str:
+def _section(row: _SubjectRow, folder: Path, limits: Limits) -> str:
     head = "".join(f"<th>{title}</th>" for title, _, _ in _COLUMNS)
     lines, pictured = [], _pictured(row, folder)
     for part, quality in row.parts.items():
@@ -164,18 +161,22 @@ def _section(row: _Row, folder: Path, limits: Limits) -> str:
     reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
     table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>" if lines else ""
     pictures = "".join(
-        f"<figure><figcaption>{_text(said)}</figcaption>"
+        f"<figure><figcaption>{_text(caption)}</figcaption>"
         f'<a href="{_text(f"{row.key}/{part}.png")}">'
-        f'<img loading=lazy alt="{_text(said)}" src="{_text(f"{row.key}/{part}.png")}"></a></figure>'
-        for part, said in pictured.items()
+        f'<img loading=lazy alt="{_text(caption)}" src="{_text(f"{row.key}/{part}.png")}"></a></figure>'
+        for part, caption in pictured.items()
     )
-    none = "" if pictured or not row.captions else f"<p>No picture: {_EARLIER}</p>"
+    none = (
+        ""
+        if pictured or not row.captions
+        else "<p>No picture: an earlier run prepared this subject without pictures here.</p>"
+    )
     return f'<section id="{_text(row.key)}"><h2>{_text(row.name)}</h2>{reason}{table}{pictures or none}</section>'
 
 
 def _cell(quality: Quality, name: str, form: str) -> str:
     if name == "mirrored" and not quality.mirrored:
-        return "–"  # not measured, as for the shipped atlas, whose sides are alike
+        return "–"  # not measured, as for the symmetric shipped atlas
     return form.format(getattr(quality, name))
 
 

@@ -1,4 +1,4 @@
-"""How the preparation of a cohort went: who was taken, who was set aside and why."""
+"""Result of a preparation: prepared and rejected subjects, and notes for visual inspection."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from napari_pgan.imaging.registration.quality import Limits
 from napari_pgan.store import SPLITS
 
-PICTURELESS = (
-    "without pictures and transforms, as an earlier run prepared them without this folder; preparing into a new store "
-    "makes them"
+NO_PICTURES = (
+    "without pictures and transforms, because an earlier run prepared them without this folder; prepare into a new "
+    "store to create them"
 )
-GAP = 0.9  # a modality that covers less of the head than this is pointed out
+MIN_COVERAGE = 0.9  # fraction of the head; modalities that cover less are reported
 
 
 @dataclass(frozen=True)
 class RejectedSubject:
-    """A subject that was not taken. The name is for the terminal, the key for the store.
+    """A rejected subject; the name is for the terminal, the key for the store.
 
-    `figures` are those of a registration that failed.
+    `figures` describes a failed registration.
     """
 
     name: str
@@ -34,30 +34,30 @@ class RejectedSubject:
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What `prepare` ends with.
+    """Result of `prepare`.
 
     Parameters
     ----------
     name
-        The cohort.
+        Name of the cohort.
     found
-        Subjects in the source.
+        Number of subjects in the source.
     new
-        Subjects that this run finished.
+        Number of subjects finished by this run.
     rejected
-        Subjects of the source that were not taken.
+        Rejected subjects of the source.
     subjects
         Attributes of all subjects in the store, by key.
     names
-        Of the subjects in the source, by key; for the terminal only.
+        Names of the subjects in the source, by key; for the terminal only.
     field_of_view, size, axis
-        Of the slices: millimetres (0 for photographs), pixels, direction.
+        Field of view in mm (0 for photographs), pixels per side and axis of the slices.
     seconds
-        That this run took.
+        Duration of this run.
     without_pictures
-        Subjects on the quality page without a picture.
+        Number of subjects on the quality page without pictures.
     requested
-        Persons asked for in train, val and test, where counts were given.
+        Persons requested in train, val and test, if given as numbers.
     """
 
     name: str
@@ -74,7 +74,7 @@ class PreparationReport:
     requested: tuple[int, int, int] | None = None
 
     def to_dict(self, with_names: bool) -> dict[str, Any]:
-        """For JSON; what goes into the store goes without the names of subjects."""
+        """Convert to a JSON-serialisable dict; the copy in the store has no names."""
         about = list(self.subjects.values())
         splits = [a.get("split") for a in about]
         return {
@@ -98,7 +98,7 @@ class PreparationReport:
                 {**({"name": self.names.get(key)} if with_names else {}), "key": key, "modality": part, "covers": share}
                 for key, a in sorted(self.subjects.items())
                 for part, share in a.get("coverage", {}).items()
-                if a.get("normalisation", {}).get(part, {}).get("stripped") and share < GAP
+                if a.get("normalisation", {}).get(part, {}).get("stripped") and share < MIN_COVERAGE
             ],
             "sides": [
                 {**({"name": self.names.get(key)} if with_names else {}), "key": key, "mirrored": mirrored}
@@ -111,48 +111,46 @@ class PreparationReport:
         }
 
     def lines(self) -> list[str]:
-        """For a person."""
+        """Return the lines for the terminal."""
         data = self.to_dict(with_names=True)
         splits = ", ".join(f"{split} {number}" for split, number in data["splits"].items())
-        shown = f"{self.axis} slices" if self.field_of_view else "photographs"
+        kind = f"{self.axis} slices" if self.field_of_view else "photographs"
         over = f" over {self.field_of_view:g} mm" if self.field_of_view else ""
         lines = [
-            f"{self.name}: {count_subjects(data['taken'])} ({splits}), {data['slices']} {shown} of "
+            f"{self.name}: {count_subjects(data['taken'])} ({splits}), {data['slices']} {kind} of "
             f"{self.size} x {self.size} pixels{over}; {self.new} new, {self.seconds:.0f} s"
         ]
         if short := self._short():
-            lines.append(f"  too few for --split: {short}")
+            lines.append(f"  too few subjects for --split: {short}")
         for spacing in data["spacings"] if self.field_of_view else ():
             lines.append("  spacing (z, y, x): " + " x ".join(f"{s:g}" for s in spacing) + " mm")
         clipped = ", ".join(f"{part} {share['mean']:.2%}" for part, share in data["clipped"].items())
         if clipped:
             lines.append(f"  clipped of the head, on average: {clipped}")
         if data["cut"] > 0:
-            lines.append(f"  the field of view cuts off up to {data['cut']:.1%} of a head")
+            lines.append(f"  the field of view crops up to {data['cut']:.1%} of a head")
         if data["stripped_before"]:
-            lines.append(
-                f"  {count_subjects(data['stripped_before'])} came without a skull, and kept the brain as it was"
-            )
+            lines.append(f"  {count_subjects(data['stripped_before'])} came without a skull and needed no brain mask")
         for gap in data["gaps"]:
             who = gap["name"] or gap["key"]
-            lines.append(f"  look at {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")
+            lines.append(f"  check {who}: its {gap['modality']} covers only {gap['covers']:.0%} of the head")
         for sides in data["sides"]:
             lines.append(
-                f"  look at {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as like "
-                "the atlas as itself; left and right may be exchanged"
+                f"  check {sides['name'] or sides['key']}: its mirror image is {sides['mirrored']:.2f} times as "
+                "similar to the atlas; left and right may be exchanged"
             )
         if self.without_pictures:
-            lines.append(f"  the quality page has {count_subjects(self.without_pictures)} {PICTURELESS}")
+            lines.append(f"  the quality page has {count_subjects(self.without_pictures)} {NO_PICTURES}")
         if self.rejected:
             lines.append(f"Set aside: {len(self.rejected)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.rejected]
         return lines
 
     def _short(self) -> str:
-        """Which splits have fewer persons than were asked for; empty where none has."""
+        """Splits with fewer persons than requested; empty if there are none."""
         persons = Counter({a.get("person", key): a["split"] for key, a in self.subjects.items()}.values())
-        asked = zip(SPLITS, self.requested or (0, 0, 0), strict=True)
-        return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in asked if persons[split] < n)
+        requested = zip(SPLITS, self.requested or (0, 0, 0), strict=True)
+        return ", ".join(f"{split} has {persons[split]} of {n}" for split, n in requested if persons[split] < n)
 
     def _clipped(self) -> dict[str, dict[str, float]]:
         shares: dict[str, list[float]] = {}
@@ -163,11 +161,11 @@ class PreparationReport:
 
 
 def count_subjects(count: int) -> str:
-    """``1 subject``, ``2 subjects``."""
+    """Return ``1 subject``, ``2 subjects`` and so on."""
     return f"{count} subject{'s' * (count != 1)}"
 
 
 def _mirrored(about: Mapping[str, Any]) -> float:
-    """How much more the mirror image of a subject is like the atlas than the subject itself; 0 without an atlas."""
+    """Similarity ratio of the mirror image to the atlas; 0 without an atlas."""
     quality = about.get("registration", {}).get("atlas", {}).get("quality", {})
     return float(quality.get("mirrored", 0.0))

@@ -1,4 +1,4 @@
-"""Many tasks on several processes of one machine."""
+"""Run tasks in several processes of one machine."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from napari_pgan.errors import InputError
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
 
-MEMORY = 0.75e9  # bytes that a process takes at most for a subject of four modalities of 240 x 240 x 155
+MEMORY = 0.75e9  # peak bytes of a process for four modalities of 240 x 240 x 155 voxels
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 
 
 class Workers:
-    """Processes that take tasks one by one; use as a context.
+    """Context manager that runs tasks in single-threaded processes.
 
-    On Ctrl-C tasks that have begun are ended, no other begins, and the interrupt goes on. Each process computes with
-    one thread, as there are as many processes as there is work for.
+    On Ctrl-C running tasks finish, no others start, and the interrupt is re-raised.
 
     Parameters
     ----------
     number
-        Processes; with 1, tasks run in this one.
+        Number of processes; with 1, tasks run in the current process.
     """
 
     def __init__(self, number: int) -> None:
@@ -41,9 +40,9 @@ class Workers:
 
     def __enter__(self) -> Workers:
         if self.number > 1:
-            self._stack.enter_context(_one_thread_each())
+            self._stack.enter_context(_single_threaded())
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_leave_interrupts)
+            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_ignore_interrupts)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,12 +51,12 @@ class Workers:
         self._stack.close()
 
     def map(self, function: Callable[[_Task], _Result], tasks: Sequence[_Task]) -> Iterator[_Result]:
-        """Results as they come, in any order. `function` must be importable and not raise for a bad task.
+        """Yield results in completion order. `function` must be importable and must not raise for a bad task.
 
         Raises
         ------
         InputError
-            A process was killed, most often for want of memory.
+            A process was killed, most often for lack of memory.
         """
         if self._pool is None:
             yield from map(function, tasks)
@@ -67,18 +66,18 @@ class Workers:
                 yield future.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "a worker process was ended from outside, most often for want of memory; "
-                f"run the same command again with fewer than {self.number} --workers"
+                "a worker process was killed, most often for lack of memory; "
+                f"repeat the command with fewer than {self.number} --workers"
             ) from error
 
 
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Set what libraries read when a process starts; processes start as tasks come."""
+def _single_threaded() -> Iterator[None]:
+    """Limit libraries of processes started within the context to one thread each."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
@@ -92,12 +91,12 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def default_worker_count() -> int:
-    """Processes that this machine has cores and free memory for, with subjects of BraTS's size; one at least."""
+    """Return how many processes the cores and the free memory allow for subjects of BraTS size, at least 1."""
     return max(1, min(available_cores(), int(psutil.virtual_memory().available / MEMORY)))
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -156,7 +156,7 @@ def preprocess(
             drawn_on={BRAIN: about["modality"]} if about and "modality" in about else {},
             smooth_labels=steps.labels == "gaussian",
             lenient=lenient,
-            tell=step,
+            notify=step,
         )
         parts, foregrounds = alignment.volumes, alignment.foregrounds
         problems += alignment.problems

@@ -1,9 +1,10 @@
-"""One subject's volumes brought onto the grid of one of them."""
+"""Align all volumes of a subject to one grid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,32 +29,32 @@ from napari_pgan.imaging.registration.register import (
 )
 from napari_pgan.imaging.registration.resampling import resample_image, resample_labels, write_transform
 
-ALIGNED = 0.75  # mm; volumes whose best pose is nearer than this to their headers' stay as they are
-MIN_INSIDE = 0.9  # share of the marked voxels that must lie in the head when a segmentation has a grid of its own
+ALIGNED = 0.75  # mm; volumes whose best pose is closer than this to the header pose are not resampled
+MIN_INSIDE = 0.9  # fraction of a mask on its own grid that must lie inside the head
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A subject on one grid.
+    """All volumes of a subject on one grid.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` and ``"brain"`` where there were such; all on one grid.
+        Part (modality, ``"seg"`` or ``"brain"``) → volume on the common grid.
     foregrounds
-        Modality → its head, there.
+        Modality → its head on the common grid.
     reference
-        The modality that the others were registered to; the grid is its own, or that of the atlas.
+        Modality to which the others were registered. The common grid is its grid, or that of the atlas.
     matrices
-        Part → 4×4, from points in the space of that grid to the part's own, millimetres in RAS.
+        Part → 4×4, from points of the common grid to points of the part, RAS mm.
     quality
-        Modality → figures of its registration to the reference, which has none.
+        Modality → quality of its registration to the reference, which has no entry.
     grids
-        Part → shape and affine before.
+        Part → original shape and affine.
     atlas
-        The atlas's identity and the figures of its registration to the reference.
+        Identity of the atlas and quality of the registration to it.
     problems
-        What failed by its figures and was let pass, one sentence each.
+        One sentence for each failed quality check that was tolerated.
     """
 
     volumes: dict[str, Volume]
@@ -66,7 +67,7 @@ class Alignment:
     problems: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what is needed to judge it, and to go back."""
+        """Convert to a JSON-serialisable dict with the quality and everything that `back_to` needs."""
         return describe(self.reference, self.matrices, self.quality, self.grids, self.atlas)
 
 
@@ -77,7 +78,7 @@ def describe(
     grids: Mapping[str, tuple[tuple[int, ...], np.ndarray]],
     atlas: tuple[str, Quality] | None = None,
 ) -> dict[str, Any]:
-    """An alignment for JSON."""
+    """Convert an alignment, complete or not, to a JSON-serialisable dict."""
     return {
         "reference": reference,
         **({"atlas": {"identity": atlas[0], "quality": atlas[1].to_dict()}} if atlas is not None else {}),
@@ -106,133 +107,135 @@ def align(
     drawn_on: Mapping[str, str] | None = None,
     smooth_labels: bool = False,
     lenient: bool = False,
-    tell: Callable[[str], None] = lambda what: None,
+    notify: Callable[[str], None] = lambda message: None,
 ) -> Alignment:
-    """Register every modality to one, and that one to an atlas where there is one; resample each once.
+    """Register all modalities to a reference, and the reference to an atlas if given; resample each volume once.
 
-    Without an atlas the grid is the reference's, and volumes on it that are aligned already keep their voxels. A
-    segmentation or brain mask goes with the modality whose grid it has; with a grid of its own it is taken to lie
-    where its header says, if that is in the head.
+    Without an atlas the common grid is the reference's, and volumes already aligned on it keep their voxels. A mask
+    moves with the modality whose grid it shares. A mask on its own grid is placed by its header and must lie inside
+    the head.
 
     Parameters
     ----------
     volumes
-        Modality → volume, and ``"seg"`` and ``"brain"`` where there are such.
+        Part (modality, ``"seg"`` or ``"brain"``) → volume.
     foregrounds
         Modality → its head.
     reference
-        The modality that stays.
+        Modality that stays in place.
     limits
-        What counts as a failure.
+        Quality limits.
     folder
-        For pictures and transforms; None: none are written.
+        Folder for pictures and transforms; None writes none.
     threads
-        That ITK may take.
+        Maximum number of ITK threads.
     aligned
-        Take the modalities to lie right as their headers say.
+        Trust the headers and register nothing but the atlas.
     atlas
-        What the reference is brought onto, affinely, and the others with it.
+        Target of an affine registration of the reference.
     drawn_on
-        ``"seg"`` or ``"brain"`` → the modality that it was drawn on, where that is known.
+        ``"seg"`` or ``"brain"`` → modality on which it was drawn, if known.
     smooth_labels
-        Labels by smoothed votes in place of the nearest neighbour (see `resample_labels`).
+        Resample the segmentation with smoothed votes (see `resample_labels`).
     lenient
-        Let pass what failed by its figures, for somebody who looks at it; then `problems` says what.
-    tell
-        Called before each registration; it may raise to end the work.
+        Record failed quality checks in `Alignment.problems` instead of raising, for visual inspection.
+    notify
+        Called with a description before each registration; may raise to cancel.
 
     Raises
     ------
     SubjectRejected
-        A registration failed by its figures, or a segmentation or mask lies outside the head.
+        A registration failed its quality checks, or a mask lies outside the head.
     """
     limits = limits or Limits()
     fixed = volumes[reference]
     images = {part: volume for part, volume in volumes.items() if part not in MASKS}
-    wanted = (reference,) if aligned else tuple(images)
-    pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in wanted}
+    pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in ([reference] if aligned else images)}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
-    matrices, kept = dict.fromkeys(images, np.eye(4)), {reference} | (set(images) if aligned else set())
+    matrices, unmoved = dict.fromkeys(images, np.eye(4)), {reference} | (set(images) if aligned else set())
     quality: dict[str, Quality] = {}
     mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference], threads)
     problems: list[str] = []
 
-    def failed(problem: str, fitted: tuple[str, Quality] | None = None) -> None:
+    def fail(problem: str, atlas_quality: tuple[str, Quality] | None = None) -> None:
         if not lenient:
-            raise SubjectRejected(problem, describe(reference, matrices, quality, grids, fitted))
+            raise SubjectRejected(problem, describe(reference, matrices, quality, grids, atlas_quality))
         problems.append(problem)
 
     for part in images:
-        if part in kept:
+        if part in unmoved:
             continue
-        tell(f"Registering {part} to {reference}")
-        found, stays = _found(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
-        kept |= {part} if stays else set()
-        matrices[part], quality[part] = found.matrix, judge(pyramids[reference], pyramids[part], found, mirror)
+        notify(f"Registering {part} to {reference}")
+        result, keep = _register_part(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
+        if keep:
+            unmoved.add(part)
+        matrices[part], quality[part] = result.matrix, judge(pyramids[reference], pyramids[part], result, mirror)
         if folder is not None:
             own, other = (WindowedVolume.of(images[name], foregrounds[name]) for name in (reference, part))
             box = Box.around(pyramids[reference].points)
-            write_picture(folder / f"{part}.png", overlay(own, other, box, found.matrix))
-            write_transform(folder / f"{reference}_to_{part}.tfm", found.matrix)
+            write_picture(folder / f"{part}.png", overlay(own, other, box, result.matrix))
+            write_transform(folder / f"{reference}_to_{part}.tfm", result.matrix)
     inside = {}
-    for mark in MASKS.keys() & volumes.keys():
-        home, inside[mark] = (drawn_on or {}).get(mark), 1.0
-        if home is None:
-            home, inside[mark] = _home(mark, volumes, matrices, reference, pyramids[reference])
-        matrices[mark] = matrices[home]
-        kept |= {mark} if home in kept else set()
-    for part, known in quality.items():
-        if problem := known.problem(limits):
-            failed(f"{part} {problem}")
-    for mark, share in inside.items():
-        if share < MIN_INSIDE:
-            failed(f"its {MASKS[mark]} has a grid of its own, and only {share:.0%} of what it marks lies in the head")
-    target, fitted = Volume(fixed.array, fixed.affine), None
+    for mask in MASKS.keys() & volumes.keys():
+        source, inside[mask] = (drawn_on or {}).get(mask), 1.0
+        if source is None:
+            source, inside[mask] = _source_of(mask, volumes, matrices, reference, pyramids[reference])
+        matrices[mask] = matrices[source]
+        if source in unmoved:
+            unmoved.add(mask)
+    for part, figures in quality.items():
+        if problem := figures.problem(limits):
+            fail(f"{part} {problem}")
+    for mask, fraction in inside.items():
+        if fraction < MIN_INSIDE:
+            fail(f"its {MASKS[mask]} has a grid of its own, and only {fraction:.0%} of it lies in the head")
+    target, fitted = fixed, None
     if atlas is not None:
-        tell(f"Fitting {reference} to the atlas")
+        notify(f"Fitting {reference} to the atlas")
         head = foregrounds[reference]
-        way, figures = _to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
+        matrix, figures = _register_to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
         if folder is not None:
             box = Box.around(atlas.pyramid(head.stripped).points)
-            write_picture(
-                folder / "atlas.png", overlay(atlas.shown(head.stripped), WindowedVolume.of(fixed, head), box, way)
-            )
-        matrices = {part: matrix @ way for part, matrix in matrices.items()}
+            own, other = atlas.windowed(head.stripped), WindowedVolume.of(fixed, head)
+            write_picture(folder / "atlas.png", overlay(own, other, box, matrix))
+        matrices = {part: from_reference @ matrix for part, from_reference in matrices.items()}
         fitted = (atlas.identity, figures)
         if problem := figures.problem(ATLAS_LIMITS):
-            failed(f"{reference}, fitted to the atlas, {problem}", fitted)
-        target, kept = atlas.grid, set()
+            fail(f"{reference}, fitted to the atlas, {problem}", fitted)
+        target, unmoved = atlas.grid, set()
     shape, affine = target.array.shape, target.affine
-    there: dict[str, Volume] = {}
+    aligned_volumes: dict[str, Volume] = {}
     heads: dict[str, Foreground] = {}
     for part, volume in volumes.items():
-        matrix, stays = matrices[part], part in kept and volume.same_grid(target)
-        if part in MASKS:
+        matrix, keep = matrices[part], part in unmoved and volume.same_grid(target)
+        if keep:
+            aligned_volumes[part] = volume
+        elif part in MASKS:
             smooth = smooth_labels and part == SEGMENTATION
-            there[part] = volume if stays else resample_labels(volume, matrix, shape, affine, threads, smooth=smooth)
-        elif stays:
-            there[part], heads[part] = volume, foregrounds[part]
+            aligned_volumes[part] = resample_labels(volume, matrix, shape, affine, threads, smooth=smooth)
         else:
-            head = foregrounds[part]
-            there[part] = resample_image(volume, matrix, shape, affine, head.background, threads)
-            mask = resample_labels(Volume(head.mask, volume.affine), matrix, shape, affine, threads)
-            heads[part] = Foreground(mask.array, head.background, head.stripped)
-    return Alignment(there, heads, reference, matrices, quality, grids, fitted, tuple(problems))
+            background = foregrounds[part].background
+            aligned_volumes[part] = resample_image(volume, matrix, shape, affine, background, threads)
+        if part not in MASKS:
+            heads[part] = head = foregrounds[part]
+            if not keep:
+                mask_volume = Volume(head.mask, volume.affine)
+                head_mask = resample_labels(mask_volume, matrix, shape, affine, threads).array
+                heads[part] = replace(head, mask=head_mask)
+    return Alignment(aligned_volumes, heads, reference, matrices, quality, grids, fitted, tuple(problems))
 
 
-def _to_atlas(
+def _register_to_atlas(
     atlas: Atlas, reference: Pyramid, stripped: bool, folder: Path | None, part: str, threads: int
 ) -> tuple[np.ndarray, Quality]:
-    """From the atlas's points to the reference's, and how well that went."""
+    """Matrix from the atlas's points to the reference's, and the quality of the fit."""
     fixed = atlas.pyramid(stripped)
-    mirror = None if atlas.identity == SHIPPED else Mirror(fixed, threads)  # the shipped one has two like sides
-    try:
-        found = register(fixed, reference, affine=True, threads=threads)
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
+    mirror = None if atlas.identity == SHIPPED else Mirror(fixed, threads)  # the shipped template is symmetric
+    with _naming(part):
+        result = register(fixed, reference, affine=True, threads=threads)
     if folder is not None:
-        write_transform(folder / f"atlas_to_{part}.tfm", found.matrix)
-    return found.matrix, judge(fixed, reference, found, mirror, affine=True)
+        write_transform(folder / f"atlas_to_{part}.tfm", result.matrix)
+    return result.matrix, judge(fixed, reference, result, mirror, affine=True)
 
 
 def back_to(
@@ -244,23 +247,23 @@ def back_to(
     labels: bool = False,
     fill: float = 0.0,
 ) -> Volume:
-    """Bring an image or label map in the space of a prepared subject back onto the grid that a part was scanned on.
+    """Resample a volume from the space of a prepared subject to the original grid of one of its parts.
 
     Parameters
     ----------
     volume
-        With the affine that the store has for the subject.
+        Image or label map with the affine of the prepared subject.
     alignment
-        The store's attribute ``"registration"`` of the subject.
+        Attribute ``"registration"`` of the subject in the store.
     part
-        A modality, or ``"seg"``.
+        Modality, or ``"seg"``.
     original
-        The part as `read_volume` gave it: the result gets its very grid. None: the same voxels in the order of axes
-        that the store has.
+        Result of `read_volume` for the part, whose exact grid the result gets. None: the original voxels in the axis
+        order of the store.
     labels
-        Keep values whole.
+        Treat `volume` as a label map.
     fill
-        For what lies outside `volume`, when it is an image.
+        Value outside `volume` for images.
     """
     about = alignment["parts"][part]
     matrix = np.linalg.inv(np.array(about["matrix"]))
@@ -272,38 +275,44 @@ def back_to(
     return resample_image(volume, matrix, shape, affine, fill)
 
 
+@contextlib.contextmanager
+def _naming(part: str) -> Iterator[None]:
+    """Context manager that turns an `InputError` into `SubjectRejected` with the part's name in front."""
+    try:
+        yield
+    except InputError as error:
+        raise SubjectRejected(f"{part} {error}") from error
+
+
 def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
-    try:
+    with _naming(part):
         return Pyramid(volume, head)
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
 
 
-def _found(reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str) -> tuple[Registered, bool]:
-    """The registration of a part, and whether its voxels stay; a header that is as good as what is found is kept."""
+def _register_part(
+    reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str
+) -> tuple[Registered, bool]:
+    """Registration of a part, and whether its voxels are kept; a header pose that is as good as the result wins."""
     if same_grid:
-        away = distance(refine_header_pose(reference, moving, threads=threads), np.eye(4), reference.points)
-        if away < ALIGNED:
-            alike = similarity(reference, moving, np.eye(4))
-            return Registered(np.eye(4), alike, alike, away), True
-    try:
-        found = register(reference, moving, threads=threads)
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
-    if found.after <= found.before and distance(found.matrix, np.eye(4), reference.points) < ALIGNED:
-        return Registered(np.eye(4), found.before, found.before, found.disagreement), False
-    return found, False
+        moved = distance(refine_header_pose(reference, moving, threads=threads), np.eye(4), reference.points)
+        if moved < ALIGNED:
+            value = similarity(reference, moving, np.eye(4))
+            return Registered(np.eye(4), value, value, moved), True
+    with _naming(part):
+        result = register(reference, moving, threads=threads)
+    if result.after <= result.before and distance(result.matrix, np.eye(4), reference.points) < ALIGNED:
+        return Registered(np.eye(4), result.before, result.before, result.disagreement), False
+    return result, False
 
 
-def _home(
-    mark: str, volumes: Mapping[str, Volume], matrices: Mapping[str, np.ndarray], reference: str, head: Pyramid
+def _source_of(
+    mask: str, volumes: Mapping[str, Volume], matrices: Mapping[str, np.ndarray], reference: str, head: Pyramid
 ) -> tuple[str, float]:
-    """The modality that a segmentation or mask was drawn on, and how much of what it marks lies in the head."""
-    marked = volumes[mark]
+    """Modality on which a mask was drawn, and the fraction of the mask inside the head."""
+    volume = volumes[mask]
     for part in (reference, *(part for part in matrices if part not in MASKS)):
-        if marked.same_grid(volumes[part]):
+        if volume.same_grid(volumes[part]):
             return part, 1.0
-    index = np.argwhere(marked.array)[:, ::-1]
+    index = np.argwhere(volume.array)[:, ::-1]
     index = index[:: max(1, len(index) // 5000)]
-    points = index @ marked.affine[:3, :3].T + marked.affine[:3, 3]
-    return reference, head.fraction_inside(points)
+    return reference, head.fraction_inside(index @ volume.affine[:3, :3].T + volume.affine[:3, 3])

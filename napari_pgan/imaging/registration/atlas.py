@@ -1,4 +1,4 @@
-"""An average head that a cohort is brought onto, so that a voxel is the same place in everyone."""
+"""Atlases: reference heads to which a cohort is registered, so that voxels correspond between subjects."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from napari_pgan.imaging.registration.register import Pyramid
 from napari_pgan.imaging.registration.resampling import resample_image
 
 SHIPPED = "template"
-FINE = 1.0  # mm of the grid that subjects get on the shipped template, whose own maps are coarser
+TEMPLATE_SPACING = 1.0  # mm of the subjects' grid on the shipped template, whose maps are coarser
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """What subjects are brought onto.
+    """Target of the registration of subjects.
 
     Parameters
     ----------
     identity
-        ``"template"``, or a digest of the file: says whether two are the same, and nothing of where it lay.
+        ``"template"``, or a digest of the content that does not reveal the path.
     grid
-        Subjects get its shape and affine.
+        Volume whose shape and affine subjects get.
     heads
-        The reference of heads with skull, and of brains without.
+        References for heads with skull and for brains without.
     extents
-        bool on the grid: how far those two reach.
+        Their masks, bool on the grid.
     """
 
     identity: str
@@ -46,20 +46,20 @@ class Atlas:
     extents: tuple[np.ndarray, np.ndarray]
 
     def pyramid(self, stripped: bool) -> Pyramid:
-        """The reference for a head, or for a brain whose skull was removed."""
+        """Return the reference for a head, or for a brain without skull."""
         return self.heads[stripped]
 
     def picture(self, stripped: bool) -> Volume:
-        """What it looks like on its grid, as a head or as a brain without skull."""
+        """Return its image on the grid, as a head or as a brain without skull."""
         if self.identity != SHIPPED:
             return self.grid
         template = shipped_template()
-        shown = np.where(template.brain, template.image.array, AIR) if stripped else template.image.array
-        grid = self.grid
-        return resample_image(Volume(shown, template.image.affine), np.eye(4), grid.array.shape, grid.affine, AIR)
+        array = np.where(template.brain, template.image.array, AIR) if stripped else template.image.array
+        image = Volume(array, template.image.affine)
+        return resample_image(image, np.eye(4), self.grid.array.shape, self.grid.affine, AIR)
 
-    def shown(self, stripped: bool) -> WindowedVolume:
-        """The same for a picture, with what surrounds it black."""
+    def windowed(self, stripped: bool) -> WindowedVolume:
+        """Return the image with grey levels for display and a black background."""
         volume, extent = self.picture(stripped), self.extents[stripped]
         return WindowedVolume.of(volume, Foreground(extent, float(np.median(volume.array[~extent])), stripped))
 
@@ -113,8 +113,8 @@ def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
     try:
         volume = orient(volume, orientation)
         head = find_foreground(volume.array)
-        away = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
-        pyramid = Pyramid(volume, head, region=away <= BRAIN_MARGIN if head.stripped else None)
+        outside = ndimage.distance_transform_edt(~head.mask, sampling=volume.spacing)
+        pyramid = Pyramid(volume, head, region=outside <= BRAIN_MARGIN if head.stripped else None)
     except InputError as error:
         raise InputError(f"the atlas {name} {error}".replace("  ", " ")) from error
     digest = hashlib.sha256(np.ascontiguousarray(volume.array).tobytes() + volume.affine.tobytes()).hexdigest()[:16]
@@ -123,9 +123,9 @@ def atlas_of(volume: Volume, orientation: str, name: str = "") -> Atlas:
 
 def _shipped(template: Template, orientation: str) -> Atlas:
     parts = [orient(Volume(array, template.image.affine), orientation) for array in (template.head, template.brain)]
-    times = round(parts[0].spacing[0] / FINE)
-    finer = np.diag([1 / times, 1 / times, 1 / times, 1.0])
-    finer[:3, 3] = (1 / times - 1) / 2  # the boxes are the same, so the first voxel's centre lies further out
-    masks = [np.kron(part.array, np.ones((times, times, times), bool)) for part in parts]
+    factor = round(parts[0].spacing[0] / TEMPLATE_SPACING)
+    finer = np.diag([1 / factor, 1 / factor, 1 / factor, 1.0])
+    finer[:3, 3] = (1 / factor - 1) / 2  # the field of view is the same, so the first voxel's centre moves outwards
+    masks = [np.kron(part.array, np.ones((factor, factor, factor), bool)) for part in parts]
     grid = Volume(masks[0], parts[0].affine @ finer)
     return Atlas(SHIPPED, grid, (template.pyramid, template.brain_pyramid), (masks[0], masks[1]))

@@ -1,4 +1,4 @@
-"""The brain in a head with skull, from a template that has one."""
+"""Brain extraction by registration of a template."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from napari_pgan.imaging.registration.deformation import fit_deformation, warp
 from napari_pgan.imaging.registration.head_template import Template, shipped_template
 from napari_pgan.imaging.registration.register import Pyramid, Registered, fill_holes, largest_filled_part, register
 
-DISAGREEMENT = 6.0  # mm; a template fits another head loosely, a failure lies further off
-SIZES = (600.0, 2400.0)  # ml, of the brain with its ventricles and sulci, from a small child's to the largest
+DISAGREEMENT = 6.0  # mm; loose because the template is another person's head
+SIZES = (600.0, 2400.0)  # ml of a brain with ventricles and sulci, from small children to the largest adults
 
 
 @dataclass(frozen=True)
 class Brain:
-    """A brain that was found.
+    """A brain mask found by registration.
 
     Parameters
     ----------
     mask
-        bool, like the volume.
+        bool, on the grid of the volume.
     registered
         The affine part, from the template's to the volume's points.
     millilitres
-        Of the mask.
+        Volume of the mask.
     """
 
     mask: np.ndarray
@@ -38,25 +38,19 @@ class Brain:
     millilitres: float
 
     def problem(self) -> str | None:
-        """Why it is not to be believed, or None."""
-        if self.registered.disagreement > DISAGREEMENT:
-            apart = self.registered.disagreement
-            return f"no brain was found surely (searches with the template end {apart:.1f} mm apart)"
+        """Return why the mask is not reliable, or None."""
+        if (apart := self.registered.disagreement) > DISAGREEMENT:
+            return f"no brain was found reliably (forward and backward registrations differ by {apart:.1f} mm)"
         if not SIZES[0] <= self.millilitres <= SIZES[1]:
-            return f"no brain was found (what the template covers has {self.millilitres:.0f} ml)"
+            return f"no brain was found (the region covered by the template has {self.millilitres:.0f} ml)"
         return None
 
 
 def stripped_brain(volume: Volume, head: Foreground) -> np.ndarray | None:
-    """The brain of a volume that came without its skull, or None.
+    """Return the filled foreground (bool) of a volume that is already skull-stripped, otherwise None.
 
-    A constant background alone does not tell: some scanners and every defacing leave one round a head. So what it
-    surrounds must be no larger than the largest brain. A head of adults has more, about 2800 ml.
-
-    Returns
-    -------
-    mask
-        bool, like the volume: its foreground without holes.
+    A constant background is not sufficient, because some scanners and defacing tools produce one around a head. So the
+    foreground must also be no larger than the largest brain; an adult head has about 2800 ml.
     """
     if not head.stripped:
         return None
@@ -65,79 +59,77 @@ def stripped_brain(volume: Volume, head: Foreground) -> np.ndarray | None:
 
 
 def volume_ml(mask: np.ndarray, volume: Volume) -> float:
-    """How much a mask of a volume's voxels covers."""
+    """Return the volume of a mask in ml."""
     return float(mask.sum() * np.prod(volume.spacing) / 1000)
 
 
 def find_brain(
     volume: Volume, head: Foreground | None = None, template: Template | None = None, threads: int = 1
 ) -> Brain:
-    """Find the brain by bringing a template onto a head: by an affine registration, then a coarse bend.
+    """Find the brain by fitting a template to a head: an affine registration, then a coarse deformation.
 
     Parameters
     ----------
     volume
-        A head with skull, of any contrast.
+        Head with skull, of any contrast.
     head
-        Its foreground; found when None.
+        Its foreground, computed if None.
     template
-        What to bring onto it; the shipped one when None.
+        Template to fit, by default the shipped one.
     threads
-        That ITK may take.
+        Maximum number of ITK threads.
 
     Raises
     ------
     InputError
-        The volume holds no head, or nothing like the template.
+        The volume contains no head, or does not overlap with the template.
     """
     template = template or shipped_template()
     pyramid = Pyramid(volume, head)
-    found = register(template.pyramid, pyramid, affine=True, threads=threads)
+    affine = register(template.pyramid, pyramid, affine=True, threads=threads)
     with limit_threads(threads):
-        way = fit_deformation(template.pyramid, pyramid, found.matrix)
-        share = warp(Volume(template.brain.astype(np.float32), template.image.affine), way, volume)
-        mask = to_array(largest_filled_part(to_itk(share > 0.5, volume.affine))) > 0
-    return Brain(mask, found, volume_ml(mask, volume))
+        transform = fit_deformation(template.pyramid, pyramid, affine.matrix)
+        fraction = warp(Volume(template.brain.astype(np.float32), template.image.affine), transform, volume)
+        mask = to_array(largest_filled_part(to_itk(fraction > 0.5, volume.affine))) > 0
+    return Brain(mask, affine, volume_ml(mask, volume))
 
 
 def most_certain_brain(
     volumes: dict[str, Volume],
     heads: dict[str, Foreground],
     first: str,
-    tell: Callable[[str], None] = lambda part: None,
+    notify: Callable[[str], None] = lambda part: None,
 ) -> tuple[str, Brain]:
-    """The brain in one of several modalities of a head: in the first if it is found surely there, else in the surest.
+    """Return modality and brain: of the first modality if reliable there, otherwise of the most reliable one.
 
     Parameters
     ----------
     volumes, heads
-        Modality → volume, and its foreground.
+        Modality → volume, and → its foreground.
     first
-        The modality that is looked at first.
-    tell
-        Called with each modality before it is looked at, which takes seconds; it may raise to end the work.
+        Modality to try first.
+    notify
+        Called with each modality before its registration, which takes seconds; may raise to cancel.
 
     Raises
     ------
     InputError
-        It is found in none; with the reason of the one that came nearest.
+        No modality gives a reliable brain; the message has the reason of the best one.
     """
-    found: dict[str, Brain] = {}
+    brains: dict[str, Brain] = {}
     reasons: list[str] = []
     for part in (first, *(name for name in volumes if name != first)):
-        tell(part)
+        notify(part)
         try:
-            found[part] = find_brain(volumes[part], heads[part])
+            brains[part] = find_brain(volumes[part], heads[part])
         except InputError as error:
             reasons.append(f"{part} {error}")
             continue
-        if part == first and found[part].problem() is None:
-            return part, found[part]
-    sure = {part: brain for part, brain in found.items() if brain.problem() is None}
-    among = sure or found
-    if not among:
+        if part == first and brains[part].problem() is None:
+            return part, brains[part]
+    if not brains:
         raise InputError(reasons[0])
-    part = min(among, key=lambda name: among[name].registered.disagreement)
-    if not sure:
-        raise InputError(f"{among[part].problem()} in {part}, nor in any other modality")
-    return part, among[part]
+    part = min(brains, key=lambda name: (brains[name].problem() is not None, brains[name].registered.disagreement))
+    if problem := brains[part].problem():
+        raise InputError(f"{problem} in {part}, nor in any other modality")
+    return part, brains[part]

@@ -1,10 +1,9 @@
-"""The average head that others are compared with: the brain that comes with the package, in a skull that is drawn."""
+"""The shipped head template: an average brain with a synthetic skull and scalp."""
 
 from __future__ import annotations
 
 import functools
 import gzip
-import io
 from dataclasses import dataclass
 from importlib import resources
 
@@ -17,34 +16,32 @@ from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.register import Pyramid
 
 VOXEL = 2.0  # mm, of the shipped maps
-ROOM = 16  # voxels round the maps, for the skull
-# The values rise from the air to the white matter, so that a voxel of two neighbours is mistaken for neither a third
-# tissue nor a contrast: mutual information then fits the one picture to any modality.
+PADDING = 16  # voxels around the maps, for the skull
+# Values rise from air to white matter, so a mixture of two neighbouring tissues does not resemble a third one. Mutual
+# information then fits the one image to any modality.
 AIR, SCALP, BONE, FLUID, GREY, WHITE = 0.0, 60.0, 100.0, 150.0, 200.0, 250.0
 FLUID_ENDS, BONE_ENDS, SCALP_ENDS = 2.0, 9.0, 17.0  # mm from the brain
-HOLLOW = 20.0  # mm; the outside of a head does not follow hollows of the brain narrower than twice this
-BASE = -25.0  # mm in MNI space; below, a head is a face and a neck, unlike the drawn one
-CLOSE = 8.0  # mm round the brain that count in a registration everywhere
-AIR_COUNTS = 30.0  # mm from the brain, above the base, that count: what is outside the scalp holds the size
-
-
-BRAIN_MARGIN = 25.0  # mm round a brain without skull
+HOLLOW = 20.0  # mm; the skull does not follow hollows of the brain narrower than twice this
+BASE = -25.0  # mm in MNI space; below are face and neck, which the template lacks
+CLOSE = 8.0  # mm around the brain that a registration always includes
+HEAD_MARGIN = 30.0  # mm around the brain included above the base: air outside the scalp determines the size
+BRAIN_MARGIN = 25.0  # mm around a skull-stripped brain
 
 
 @dataclass(frozen=True)
 class Template:
-    """A head, and what is known of its voxels.
+    """A head image with masks.
 
     Parameters
     ----------
     image
         Any contrast.
     brain
-        bool, like the image.
+        Brain mask, bool.
     head
-        bool, like the image; where a face or neck is not like those of others, without them.
+        Head mask, bool, without face and neck where these are not representative.
     region
-        bool, like the image: where others should be like it.
+        Mask in which other heads should resemble the template, bool.
     """
 
     image: Volume
@@ -54,27 +51,27 @@ class Template:
 
     @functools.cached_property
     def pyramid(self) -> Pyramid:
-        """The image, made ready once to be the reference of heads with skull."""
+        """Registration reference for heads with skull, computed once."""
         return Pyramid(self.image, Foreground(self.head, AIR, False), region=self.region)
 
     @functools.cached_property
     def brain_pyramid(self) -> Pyramid:
-        """The brain alone, made ready once to be the reference of brains without skull."""
-        away = ndimage.distance_transform_edt(~self.brain, sampling=self.image.spacing)
-        return Pyramid(self.image, Foreground(self.brain, AIR, True), region=away <= BRAIN_MARGIN)
+        """Registration reference for skull-stripped brains, computed once."""
+        outside = ndimage.distance_transform_edt(~self.brain, sampling=self.image.spacing)
+        return Pyramid(self.image, Foreground(self.brain, AIR, True), region=outside <= BRAIN_MARGIN)
 
 
 @functools.cache
 def shipped_template() -> Template:
-    """The ICBM 2009a average that comes with the package (see ``phantom/templates/NOTICE``), 2 mm.
+    """Return the shipped ICBM 2009a average (see ``phantom/templates/NOTICE``) at 2 mm.
 
-    The maps hold the brain alone. Fluid, skull and scalp are drawn round it as shells of the distance to it.
+    The maps contain only the brain. Fluid, skull and scalp are added as shells of constant distance to it.
     """
-    (t1, affine), (grey, _), (white, _) = (_read(name) for name in ("t1", "grey", "white"))
+    (t1, affine), (grey, _), (white, _) = (read_map(name) for name in ("t1", "grey", "white"))
     shifted = np.eye(4)
-    shifted[:3, 3] = -ROOM
+    shifted[:3, 3] = -PADDING
     affine = affine @ shifted
-    t1, grey, white = (np.pad(array, ROOM) for array in (t1, grey, white))
+    t1, grey, white = (np.pad(array, PADDING) for array in (t1, grey, white))
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 0.08, iterations=2))
     hull = ndimage.distance_transform_edt(ndimage.distance_transform_edt(~brain) * VOXEL < HOLLOW) * VOXEL > HOLLOW
     out = ndimage.distance_transform_edt(~(hull | brain)) * VOXEL - VOXEL / 2
@@ -89,18 +86,18 @@ def shipped_template() -> Template:
         Volume(image.astype(np.float32), affine),
         brain,
         brain | (above & (out < SCALP_ENDS)),
-        near | (above & (out < AIR_COUNTS)),
+        near | (above & (out < HEAD_MARGIN)),
     )
 
 
-def _read(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A shipped map, (z, y, x) float32 from 0 to 1, and its affine; data of another room, not its code."""
-    place = resources.files("napari_pgan").joinpath("phantom", "templates", f"icbm152_{name}_2mm.nii.gz")
-    image = nib.Nifti1Image.from_stream(io.BytesIO(gzip.decompress(place.read_bytes())))
+def read_map(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a shipped map (``"t1"``, ``"grey"`` or ``"white"``), (z, y, x) float32 in [0, 1], and its affine."""
+    file = resources.files("napari_pgan").joinpath("phantom", "templates", f"icbm152_{name}_2mm.nii.gz")
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(file.read_bytes()))
     return np.ascontiguousarray(np.asarray(image.dataobj, np.float32).T) / 255, np.array(image.affine)
 
 
 def _beyond(distance: np.ndarray, edge: float) -> np.ndarray:
-    """0 within `edge` mm, 1 beyond, over about a voxel."""
-    share: np.ndarray = 0.5 * (1 + np.tanh(distance - edge))
-    return share
+    """Smooth step from 0 to 1 at `edge` mm, about one voxel wide."""
+    step: np.ndarray = 0.5 * (1 + np.tanh(distance - edge))
+    return step

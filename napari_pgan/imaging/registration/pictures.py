@@ -1,4 +1,4 @@
-"""Pictures of a subject for whoever judges it: registrations before and after, and the outline of the brain."""
+"""Pictures for visual quality control: checkerboards before and after registration, and brain outlines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -19,29 +19,28 @@ from napari_pgan.imaging.registration.resampling import resample_to_grid
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
-    from PIL import ImageFont
 
 PIXEL = 1.0  # mm
-FIELD = 34  # pixels a field of the board
-MARGIN, ROUND_BRAIN = 8.0, 20.0  # mm round a head, and round a brain, so that its skull is seen
+TILE = 34  # pixels per tile of the checkerboard
+MARGIN, BRAIN_MARGIN = 8.0, 20.0  # mm around a head, and around a brain so that the skull is visible
 GAP = 6  # pixels between planes
 LINE = (255, 214, 0)
-_WHITE = 97.0  # percentile of the head that becomes white: fat may be whiter, or brains were dark beside it
-_LETTERS = 15  # pixels
-_SIDES = (("A", "P"), ("R", "L"), ("R", "L"))  # what lies at the left and right of a plane across x, y, z
-_AXIAL, _CORONAL, _SAGITTAL = (0.2, 0.4, 0.6, 0.8), (0.35, 0.6), (0.35, 0.5)  # of the way through the brain
+_WHITE = 97.0  # percentile of the head shown as white; brighter fat saturates, so that brains are not dark
+_FONT_SIZE = 15  # pixels
+_SIDES = (("A", "P"), ("R", "L"), ("R", "L"))  # left and right edge of planes across x, y, z
+_AXIAL, _CORONAL, _SAGITTAL = (0.2, 0.4, 0.6, 0.8), (0.35, 0.6), (0.35, 0.5)  # fractions of the brain's extent
 
 
 @dataclass(frozen=True)
 class Box:
-    """What part of the patient is shown.
+    """The displayed part of the patient.
 
     Parameters
     ----------
     low, high
-        Corners, millimetres in RAS.
+        Corners, RAS mm.
     margin
-        That they lie outside of what is shown.
+        Distance between the corners and the content, mm.
     """
 
     low: np.ndarray
@@ -50,18 +49,18 @@ class Box:
 
     @classmethod
     def around(cls, points: np.ndarray, margin: float = MARGIN) -> Box:
-        """The box of points (n, 3) with a margin."""
+        """Return the bounding box of points (n, 3) with a margin."""
         return cls(points.min(axis=0) - margin, points.max(axis=0) + margin, margin)
 
-    def at(self, axis: int, share: float) -> float:
-        """A place along an axis, of the way between the points' ends."""
+    def at(self, axis: int, fraction: float) -> float:
+        """Return a position along an axis as a fraction of the content's extent, RAS mm."""
         low, high = self.low[axis] + self.margin, self.high[axis] - self.margin
-        return float(low + share * (high - low))
+        return float(low + fraction * (high - low))
 
 
 @dataclass(frozen=True, eq=False)
 class WindowedVolume:
-    """A volume, and which of its values are black and white."""
+    """A volume with the values shown as black and white."""
 
     volume: Volume
     black: float
@@ -69,46 +68,44 @@ class WindowedVolume:
 
     @functools.cached_property
     def image(self) -> sitk.Image:
-        """For ITK, once."""
+        """The volume as an ITK image, converted once."""
         return to_itk(self.volume.array.astype(np.float32), self.volume.affine)
 
     @classmethod
     def of(cls, volume: Volume, head: Foreground) -> WindowedVolume:
-        """With the brightest three percent of the head white."""
+        """Create with a window from the background to the 97th percentile of the head."""
         inside = volume.array[head.mask]
         inside = inside[:: max(1, inside.size // 200_000)]
         white = float(np.percentile(inside, _WHITE)) if inside.size else head.background
         return cls(volume, head.background, max(white, head.background + 1e-6))
 
     def plane(self, box: Box, across: int, at: float, matrix: np.ndarray) -> np.ndarray:
-        """A plane across one axis of the patient (0: to the right, 1: forward, 2: up), uint8.
+        """Return the plane perpendicular to a patient axis (0: sagittal, 1: coronal, 2: axial) at `at` mm, uint8.
 
-        Up and forward are on top, the patient's left on the right, as radiologists look; of a plane across the first
-        axis the nose is on the left.
+        The radiological convention applies: superior or anterior on top, the patient's left on the right; sagittal
+        planes face left.
         """
-        array = _cut(self.image, box, across, at, matrix, self.black)
+        array = _slice(self.image, box, across, at, matrix, self.black)
         grey = (array - self.black) * (255 / (self.white - self.black))
         return np.clip(grey, 0, 255).astype(np.uint8)
 
 
 def overlay(fixed: WindowedVolume, moving: WindowedVolume, box: Box, matrix: np.ndarray) -> np.ndarray:
-    """Two rows, before and after, of three planes through the middle of the box.
-
-    Fields of the board show the fixed and the moving volume in turn, so that edges run on where both agree.
+    """Draw checkerboards of two volumes in three planes, before (top row) and after registration.
 
     Parameters
     ----------
     fixed, moving
-        The two.
+        Volumes shown in alternate tiles; edges are continuous where they agree.
     box
-        What is shown.
+        The displayed part.
     matrix
-        4×4, from the fixed one's points to the moving one's, millimetres in RAS.
+        4×4, from points of the fixed volume to points of the moving one, RAS mm.
 
     Returns
     -------
     picture
-        uint8 (height, width, 3); axial, coronal and sagittal, with the sides written at the edges.
+        uint8 (height, width, 3): axial, coronal and sagittal planes with labelled sides.
     """
     rows = []
     for pose, name in ((np.eye(4), "before"), (matrix, "after")):
@@ -117,21 +114,21 @@ def overlay(fixed: WindowedVolume, moving: WindowedVolume, box: Box, matrix: np.
             at = box.at(across, 0.5)
             own, other = fixed.plane(box, across, at, np.eye(4)), moving.plane(box, across, at, pose)
             y, x = np.ogrid[: own.shape[0], : own.shape[1]]
-            board = np.where((y // FIELD + x // FIELD) % 2 == 0, own, other)
-            planes.append(_lettered(np.repeat(board[..., None], 3, 2), across, name if across == 2 else ""))
+            board = np.where((y // TILE + x // TILE) % 2 == 0, own, other)
+            planes.append(_labelled(np.repeat(board[..., None], 3, 2), across, name if across == 2 else ""))
         rows.append(planes)
-    return _laid_out(rows)
+    return _montage(rows)
 
 
 def outline(shown: WindowedVolume, mask: np.ndarray) -> np.ndarray:
-    """A mask as a line round what it marks: four axial planes from below, two coronal and two sagittal ones.
+    """Draw the outline of a mask in four axial, two coronal and two sagittal planes.
 
     Parameters
     ----------
     shown
         The volume.
     mask
-        bool, like it, not empty.
+        bool on the same grid, not empty.
 
     Returns
     -------
@@ -140,31 +137,31 @@ def outline(shown: WindowedVolume, mask: np.ndarray) -> np.ndarray:
     """
     affine = shown.volume.affine
     corners = np.argwhere(mask)[:, ::-1] @ affine[:3, :3].T + affine[:3, 3]
-    marked, box = to_itk(mask.astype(np.float32), affine), Box.around(corners, ROUND_BRAIN)
+    marked, box = to_itk(mask.astype(np.float32), affine), Box.around(corners, BRAIN_MARGIN)
     rows = []
-    for places in (((2, _AXIAL),), ((1, _CORONAL), (0, _SAGITTAL))):
+    for views in (((2, _AXIAL),), ((1, _CORONAL), (0, _SAGITTAL))):
         planes = []
-        for across, shares in places:
-            for share in shares:
-                at = box.at(across, share)
+        for across, fractions in views:
+            for fraction in fractions:
+                at = box.at(across, fraction)
                 plane = np.repeat(shown.plane(box, across, at, np.eye(4))[..., None], 3, 2)
-                inside = _cut(marked, box, across, at, np.eye(4), 0.0) > 0.5
+                inside = _slice(marked, box, across, at, np.eye(4), 0.0) > 0.5
                 plane[inside & ~ndimage.binary_erosion(inside)] = LINE
-                planes.append(_lettered(plane, across))
+                planes.append(_labelled(plane, across))
         rows.append(planes)
-    return _laid_out(rows)
+    return _montage(rows)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
-    """Write a picture as PNG."""
+    """Write an RGB array as PNG."""
     from PIL import Image
 
     with replacing(path) as temporary:
         Image.fromarray(picture).save(temporary, format="PNG")
 
 
-def _cut(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray, fill: float) -> np.ndarray:
-    """A plane of an image, linearly interpolated."""
+def _slice(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray, fill: float) -> np.ndarray:
+    """Plane of an image, linearly interpolated."""
     import SimpleITK as sitk
 
     size = np.ceil((box.high - box.low) / PIXEL).astype(int)
@@ -177,29 +174,22 @@ def _cut(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray
     return plane
 
 
-def _lettered(plane: np.ndarray, across: int, name: str = "") -> np.ndarray:
-    """With the sides of the patient at its left and right edge, and a name in its corner."""
-    from PIL import Image, ImageDraw
+def _labelled(plane: np.ndarray, across: int, name: str = "") -> np.ndarray:
+    """Write the patient sides at the left and right edge and a name in the corner."""
+    from PIL import Image, ImageDraw, ImageFont
 
-    page = Image.fromarray(plane)
-    draw, font = ImageDraw.Draw(page), _font()
+    picture = Image.fromarray(plane)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(_FONT_SIZE)
     height, width = plane.shape[:2]
     left, right = _SIDES[across]
-    for x, letter, anchor in ((3, left, "lm"), (width - 3, right, "rm")):
-        draw.text((x, height // 2), letter, (255, 255, 255), font, anchor, stroke_width=2, stroke_fill=(0, 0, 0))
-    if name:
-        draw.text((3, 3), name, (255, 255, 255), font, "lt", stroke_width=2, stroke_fill=(0, 0, 0))
-    return np.asarray(page)
+    texts = ((3, height // 2, left, "lm"), (width - 3, height // 2, right, "rm"), (3, 3, name, "lt"))
+    for x, y, text, anchor in texts:
+        draw.text((x, y), text, (255, 255, 255), font, anchor, stroke_width=2, stroke_fill=(0, 0, 0))
+    return np.asarray(picture)
 
 
-def _font() -> ImageFont.FreeTypeFont:
-    from PIL import ImageFont
-
-    return cast("ImageFont.FreeTypeFont", ImageFont.load_default(_LETTERS))
-
-
-def _laid_out(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
-    """Planes beside each other, rows below each other, on black."""
+def _montage(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Arrange planes in rows on a black background."""
     strips = []
     for planes in rows:
         height = max(len(plane) for plane in planes)

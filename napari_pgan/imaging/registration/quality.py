@@ -1,4 +1,4 @@
-"""How well a registration went: figures that tell a failure without knowing the truth."""
+"""Quality measures that detect failed registrations without ground truth."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from napari_pgan.imaging.registration.register import Pyramid, Registered, dista
 
 @dataclass(frozen=True)
 class Limits:
-    """What sets a subject aside.
+    """Limits of `Quality`; a subject beyond one of them is rejected.
 
     Parameters
     ----------
     disagreement
-        Millimetres; searches from either side that end further apart cannot both be right.
+        Maximum difference between forward and backward registration in mm.
     overlap
-        Dice of the two heads, where both volumes reach.
+        Minimum Dice overlap of the heads.
     covered
-        Share of the reference's head that the moving volume reaches.
+        Minimum fraction of the reference's head that the moving volume covers.
     mirrored
-        Similarity to the mirror image of the reference over that to the reference itself: right ones have 0.96 and
-        less, and as much above 1 when one of the two has left and right exchanged.
+        Maximum ratio of the similarities to the mirrored and the original reference. Correct pairs have at most 0.96,
+        pairs with exchanged sides the inverse.
     kept
-        Share of the similarity before that is there after: the search ends at 2 mm and both are measured at 4 mm, so a
-        right pose may show a little less than the header's that was right as well.
+        Minimum ratio of the similarities after and before. Slightly below 1, because the optimisation ends at 2 mm and
+        the similarity is measured at 4 mm: a correct pose may score a little lower than a correct header.
     """
 
     disagreement: float = 2.5
@@ -40,31 +40,30 @@ class Limits:
     kept: float = 0.97
 
 
-# Another person's head fits loosely, and the neck is no match; sides are pointed out in the report.
+# Another person's head fits only roughly and necks differ; the report marks exchanged sides.
 ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6, mirrored=float("inf"))
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Figures of one registration.
+    """Quality measures of one registration.
 
     Parameters
     ----------
     before, after
-        Mutual information (nats) with the headers as they are, and registered.
+        Mutual information (nats) with the header pose and after registration.
     moved
-        Millimetres, mean over the head.
+        Mean displacement of the head in mm.
     turned
-        Degrees.
+        Rotation in degrees.
     disagreement
-        Millimetres, mean over the head, between the searches from either side.
+        Mean difference between forward and backward registration over the head in mm.
     overlap
-        Dice of the two heads where both volumes reach.
+        Dice overlap of the heads in the common field of view.
     covered
-        Share of the reference's head that the moving volume reaches.
+        Fraction of the reference's head that the moving volume covers.
     mirrored
-        Similarity to the mirror image of the reference, left for right, over that to the reference itself; 0 where it
-        was not measured.
+        Ratio of the similarities to the mirrored and the original reference; 0 if not measured.
     """
 
     before: float
@@ -77,62 +76,62 @@ class Quality:
     mirrored: float = 0.0
 
     def problem(self, limits: Limits) -> str | None:
-        """What is wrong, or None."""
+        """Return what is wrong, or None."""
         if self.covered < limits.covered:
             return f"covers only {self.covered:.0%} of the reference's head"
         if self.disagreement > limits.disagreement:
-            return f"could not be registered surely (two searches end {self.disagreement:.1f} mm apart)"
+            return f"could not be registered reliably (forward and backward differ by {self.disagreement:.1f} mm)"
         if self.overlap < limits.overlap:
-            return f"could not be registered (its head overlaps with the reference's by {self.overlap:.2f} Dice)"
+            return f"could not be registered (its head overlaps the reference's with a Dice of only {self.overlap:.2f})"
         if self.after < limits.kept * self.before:
-            return "could not be registered (it is less alike than before)"
+            return "could not be registered (the similarity decreased)"
         if self.mirrored > limits.mirrored:
             return (
-                f"has left and right exchanged against the reference (mirrored it is {self.mirrored:.2f} times as "
-                "alike); find out which of the two is right, and repair the other's header"
+                f"has left and right exchanged against the reference (its mirror image is {self.mirrored:.2f} times as "
+                "similar); find out which of the two is correct, and repair the header of the other"
             )
         return None
 
     def severity(self, limits: Limits) -> float:
-        """For sorting: 1 and more where a limit is passed."""
+        """Return a sort key: at least 1 beyond a limit."""
         return max(
             self.disagreement / limits.disagreement,
             (1 - self.overlap) / (1 - limits.overlap),
             (1 - self.covered) / (1 - limits.covered),
             1.0 if self.after < limits.kept * self.before else 0.0,
-            (self.mirrored - 1) / (limits.mirrored - 1),  # below 1 it tells how alike two halves are, and nothing else
+            (self.mirrored - 1) / (limits.mirrored - 1),  # below 1 this only reflects symmetry
         )
 
     def to_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Convert to a JSON-serialisable dict."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Quality:
-        """From what `to_dict` gave."""
+        """Create from the output of `to_dict`."""
         return cls(**{field.name: float(data.get(field.name, 0.0)) for field in fields(cls)})
 
 
 def judge(
-    reference: Pyramid, moving: Pyramid, found: Registered, mirror: Mirror | None = None, *, affine: bool = False
+    reference: Pyramid, moving: Pyramid, result: Registered, mirror: Mirror | None = None, *, affine: bool = False
 ) -> Quality:
-    """The figures of a registration; whether sides are exchanged only with the mirror image of the reference."""
-    overlap, covered = _overlap(reference, moving, found.matrix)
-    cosine = (np.trace(nearest_rotation(found.matrix)) - 1) / 2
+    """Measure the quality of a registration; exchanged sides are detected only if `mirror` is given."""
+    overlap, covered = _overlap(reference, moving, result.matrix)
+    cosine = (np.trace(nearest_rotation(result.matrix)) - 1) / 2
     return Quality(
-        found.before,
-        found.after,
-        distance(found.matrix, np.eye(4), reference.points),
+        result.before,
+        result.after,
+        distance(result.matrix, np.eye(4), reference.points),
         float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))),
-        found.disagreement,
+        result.disagreement,
         overlap,
         covered,
-        mirror.similarity_ratio(moving, found.matrix, affine=affine) if mirror is not None else 0.0,
+        mirror.similarity_ratio(moving, result.matrix, affine=affine) if mirror is not None else 0.0,
     )
 
 
 def _overlap(reference: Pyramid, moving: Pyramid, matrix: np.ndarray) -> tuple[float, float]:
-    """Dice of the heads where both volumes reach, and the share of the reference's head that the other reaches."""
+    """Dice of the heads in the common field of view, and fraction of the reference's head covered by it."""
     import SimpleITK as sitk
 
     head = moving.head

@@ -1,11 +1,11 @@
-"""Rigid and affine registration of two volumes of one head, whatever their contrasts and grids.
+"""Rigid and affine registration of two volumes of a head with any contrasts and grids.
 
-The similarity is the mutual information of Mattes et al. 2003 (doi:10.1109/TMI.2003.809072), climbed from coarse to
-fine by regular steps (SimpleITK; Lowekamp et al. 2013, doi:10.3389/fninf.2013.00045). At the coarsest level many poses
-are looked at, and the best few are climbed from.
+The similarity is the mutual information of Mattes et al. 2003 (doi:10.1109/TMI.2003.809072), optimised from coarse to
+fine by gradient descent (SimpleITK; Lowekamp et al. 2013, doi:10.3389/fninf.2013.00045). At the coarsest level many
+poses are evaluated, and the best ones are optimised.
 
-A transform is a 4×4 matrix that takes points of the reference to points of the moving volume, both in millimetres in
-RAS: the direction in which images are resampled. So `b @ a` does `a` first, and data need resampling only once.
+A transform is a 4×4 matrix from points of the reference to points of the moving volume, both in RAS mm, the direction
+in which images are resampled. So `b @ a` applies `a` first, and data are resampled only once.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from napari_pgan.imaging.normalise.intensity import HIGH_PERCENTILE, Foreground,
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-LEVELS = (8.0, 4.0, 2.0)  # mm a voxel
-RADIUS = 80.0  # mm; about that of a head: what a turn of one radian moves its points by
+LEVELS = (8.0, 4.0, 2.0)  # mm per voxel
+RADIUS = 80.0  # mm, about that of a head: displacement caused by a rotation of one radian
 BINS = 32
-TURN = np.deg2rad(20.0)
-CLIMBED = 5  # of the poses looked at
+ROTATION = np.deg2rad(20.0)  # step between the evaluated poses
+OPTIMISED = 5  # number of evaluated poses that are optimised
 SAMPLES = 30_000  # points of the reference at the finest level
-SEED = 1  # of the places of the samples
-THIN = 8  # voxels along the shortest axis of a slab that averaging leaves
-DARK = 0.25  # of the way from the air to the middle of what Otsu's threshold takes for the head
+SEED = 1  # of the sampling positions
+MIN_VOXELS = 8  # along each axis after averaging
+HEAD_THRESHOLD = 0.25  # fraction of the median intensity above Otsu's threshold
 
 
 @dataclass(frozen=True)
 class Registered:
-    """How one volume lies against another.
+    """Result of a registration.
 
     Parameters
     ----------
     matrix
-        4×4, from the reference's to the moving volume's points, millimetres in RAS.
+        4×4, from the reference's to the moving volume's points, RAS mm.
     before, after
-        Mutual information (nats) of the two at the middle level, with the headers as they are and with `matrix`.
+        Mutual information (nats) at the middle level with the header pose and with `matrix`.
     disagreement
-        Millimetres, mean over the head, between `matrix` and what the same search finds with the two volumes exchanged.
+        Mean distance over the head between `matrix` and the result with exchanged volumes, mm.
     """
 
     matrix: np.ndarray
@@ -58,30 +58,29 @@ class Registered:
 
 
 class Pyramid:
-    """A volume made ready for registration: outliers clipped, averaged to several sizes of voxel.
+    """Multi-resolution images of a volume with clipped outliers, prepared for registration.
 
     Parameters
     ----------
     volume
         Any head.
     head
-        Its foreground; found here when None.
+        Its foreground, computed if None.
     region
-        bool like the volume: where the similarity is measured when this is the reference; by default the head and
-        10 mm round it.
+        Mask in which the similarity is measured if this is the reference; by default the head and 10 mm around it.
 
     Attributes
     ----------
     images
-        Millimetres a voxel → image.
+        mm per voxel → image.
     head, region
-        The head without holes, and where the similarity is measured, at the middle level.
+        Filled head mask and similarity region at the middle level.
     points
-        (n, 3) of the head, millimetres in RAS.
+        Points of the head, (n, 3) RAS mm.
     centre
-        Of the head.
+        Centre of the head.
     fill
-        The value outside.
+        Value outside.
 
     Raises
     ------
@@ -94,43 +93,43 @@ class Pyramid:
 
         if min(volume.array.shape) < 4:
             raise InputError("has fewer than four slices; registration needs a volume")
-        found = head or find_foreground(volume.array)
-        values = volume.array[found.mask]
+        head = head or find_foreground(volume.array)
+        values = volume.array[head.mask]
         high = float(np.percentile(values[:: max(1, values.size // 200_000)], HIGH_PERCENTILE))
         array = np.minimum(volume.array, high, dtype=np.float32, casting="unsafe")
-        if found.stripped:
-            array[~found.mask] = np.float32(min(found.background, high))
-        self.fill = min(found.background, high)
-        finest = _shrunk(to_itk(array, volume.affine), LEVELS[-1])
-        self.images = {mm: _shrunk(finest, mm) for mm in LEVELS}
-        away = sitk.Abs(self.images[LEVELS[1]] - self.fill)
-        shown = to_array(away)
-        # fat outshines all in some contrasts, so the head begins well below the middle of what is bright
-        self.head = largest_filled_part(away > DARK * float(np.median(shown[shown > otsu(shown)])))
-        self.region = _wider(self.head, 10.0)
+        self.fill = min(head.background, high)
+        if head.stripped:
+            array[~head.mask] = np.float32(self.fill)
+        finest = _downsample(to_itk(array, volume.affine), LEVELS[-1])
+        self.images = {mm: _downsample(finest, mm) for mm in LEVELS}
+        contrast = sitk.Abs(self.images[LEVELS[1]] - self.fill)
+        values = to_array(contrast)
+        # Fat dominates in some contrasts, so the head starts well below the median bright intensity.
+        self.head = largest_filled_part(contrast > HEAD_THRESHOLD * float(np.median(values[values > otsu(values)])))
+        self.region = _dilate(self.head, 10.0)
         if region is not None:
-            self.region = _shrunk(sitk.Cast(to_itk(region, volume.affine), sitk.sitkFloat32), LEVELS[1]) > 0.1
-        self.points = _points(self.head)[::7]  # (n, 3), RAS millimetres of the head
+            self.region = _downsample(sitk.Cast(to_itk(region, volume.affine), sitk.sitkFloat32), LEVELS[1]) > 0.1
+        self.points = _points(self.head)[::7]
         self.centre = self.points.mean(axis=0)
 
-    def like(self, other: Pyramid, matrix: np.ndarray) -> Pyramid:
-        """The same volume, compared where another one is when `matrix` brings that one's points here.
+    def restrict_to(self, other: Pyramid, matrix: np.ndarray) -> Pyramid:
+        """Return a copy restricted to the region of another volume, whose points `matrix` maps to this one.
 
-        What only one of two people's scans holds, such as a neck, then plays no part.
+        This excludes anatomy that only one of two scans shows, such as a neck.
         """
         import SimpleITK as sitk
 
-        way = to_transform(np.linalg.inv(matrix))
-        region = sitk.Resample(other.region, self.region, way, sitk.sitkNearestNeighbor)
+        transform = to_transform(np.linalg.inv(matrix))
+        region = sitk.Resample(other.region, self.region, transform, sitk.sitkNearestNeighbor)
         points = _points(sitk.And(region, self.head))[::7]
         if not len(points):
             return self
-        seen = copy.copy(self)
-        seen.region, seen.points, seen.centre = region, points, points.mean(axis=0)
-        return seen
+        view = copy.copy(self)
+        view.region, view.points, view.centre = region, points, points.mean(axis=0)
+        return view
 
     def fraction_inside(self, points: np.ndarray) -> float:
-        """Share of points (n, 3), millimetres in RAS, that lie in the head or close to it."""
+        """Return the fraction of points (n, 3), RAS mm, inside the similarity region."""
         direction = np.array(self.region.GetDirection()).reshape(3, 3) * np.array(self.region.GetSpacing())
         index = (points * (-1, -1, 1) - self.region.GetOrigin()) @ np.linalg.inv(direction).T
         index = np.rint(index).astype(int)[:, ::-1]
@@ -140,34 +139,34 @@ class Pyramid:
 
 
 def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threads: int = 1) -> Registered:
-    """Find where the points of the reference lie in the moving volume.
+    """Register a moving volume to a reference.
 
     Parameters
     ----------
     reference, moving
-        Two volumes of one head (or, with `affine`, of two).
+        Volumes of one head, or of two heads with `affine`.
     affine
-        Scale and shear as well, in the two finer levels.
+        Also optimise scale and shear at the two finer levels.
     threads
-        That ITK may take. The result depends on the number in its last digits.
+        Maximum number of ITK threads; affects the last digits of the result.
 
     Raises
     ------
     InputError
-        No pose gave the two an overlap.
+        The volumes do not overlap in any pose.
     """
     with limit_threads(threads):
         before = similarity(reference, moving, np.eye(4))
-        rough = _search(reference, moving)
-        middle = [optimise(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in rough[:2]]
-        pose = min(middle, key=lambda found: found[1])[0]
+        coarse = _search(reference, moving)
+        middle = [optimise(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in coarse[:2]]
+        pose = min(middle, key=lambda result: result[1])[0]
         if affine:
             pose = optimise(reference, moving, LEVELS[1], pose, 1.0, 0.05, affine=True)[0]
         matrix = optimise(reference, moving, LEVELS[2], pose, 0.5, 0.02, affine=affine)[0]
-        seen = moving.like(reference, matrix) if affine else moving
-        back = optimise(seen, reference, LEVELS[1], _search(seen, reference)[0], 2.0, 0.1)[0]
+        view = moving.restrict_to(reference, matrix) if affine else moving
+        back = optimise(view, reference, LEVELS[1], _search(view, reference)[0], 2.0, 0.1)[0]
         if affine:
-            back = optimise(seen, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
+            back = optimise(view, reference, LEVELS[1], back, 1.0, 0.05, affine=True)[0]
         inverse = np.linalg.inv(back)
         return Registered(
             matrix, before, similarity(reference, moving, matrix), distance(matrix, inverse, reference.points)
@@ -175,30 +174,30 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
 
 
 def refine_header_pose(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
-    """The nearest best pose to that of the headers, at the middle level: what shows whether two are aligned already."""
+    """Optimise from the header pose at the middle level; shows whether the volumes are already aligned."""
     with limit_threads(threads):
         return optimise(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
 
 
 def similarity(reference: Pyramid, moving: Pyramid, matrix: np.ndarray, mm: float = LEVELS[1]) -> float:
-    """Mutual information (nats) at one of the levels; 0 where the two do not overlap."""
+    """Return the mutual information (nats) at one level; 0 without overlap."""
     method = _method(reference, moving, mm, 1.0)
     method.SetInitialTransform(to_transform(matrix))
     return max(0.0, -_value(method, reference.images[mm], moving.images[mm]))
 
 
 def distance(a: np.ndarray, b: np.ndarray, points: np.ndarray) -> float:
-    """Mean distance (mm) between where two transforms bring points (n, 3)."""
+    """Return the mean distance (mm) between points (n, 3) transformed by two matrices."""
     difference = points @ (a - b)[:3, :3].T + (a - b)[:3, 3]
     return float(np.linalg.norm(difference, axis=1).mean())
 
 
 def optimise(
-    reference: Pyramid, moving: Pyramid, mm: float, pose: np.ndarray, step: float, least: float, affine: bool = False
+    reference: Pyramid, moving: Pyramid, mm: float, pose: np.ndarray, step: float, min_step: float, affine: bool = False
 ) -> tuple[np.ndarray, float]:
-    """Follow the gradient from a pose: where it ends, and the negated mutual information there (inf: no overlap).
+    """Optimise a pose by gradient descent; return it with the negated mutual information (inf: no overlap).
 
-    `step` and `least` are millimetres at the head's surface; steps are halved where they overshoot.
+    `step` and `min_step` are the first and smallest step in mm at the head's surface; overshooting halves the step.
     """
     import SimpleITK as sitk
 
@@ -222,39 +221,38 @@ def optimise(
     transform.SetTranslation((np.array(lps.TransformPoint(centre)) - centre).tolist())
     method.SetInitialTransform(transform, inPlace=True)
     method.SetOptimizerScales(scales)
-    method.SetOptimizerAsRegularStepGradientDescent(step, least, 60, 0.5, 1e-8)
+    method.SetOptimizerAsRegularStepGradientDescent(step, min_step, 60, 0.5, 1e-8)
     try:
         method.Execute(image, moving.images[mm])
-    except RuntimeError:  # too few samples lie in the moving image
+    except RuntimeError:  # too few samples overlap
         return pose, np.inf
     return to_matrix(transform), float(method.GetMetricValue())
 
 
 def _search(reference: Pyramid, moving: Pyramid) -> list[np.ndarray]:
-    """Poses at the coarsest level, climbed, the best first."""
+    """Evaluate and optimise poses at the coarsest level; return the distinct best ones, best first."""
     mm = LEVELS[0]
     centred = np.eye(4)
     centred[:3, 3] = moving.centre - reference.centre
-    turns = [np.zeros(3), *(np.array(t) * TURN for t in itertools.product((-1, 0, 1), repeat=3) if any(t))]
-    poses = [_turned(start, turn, reference.centre) for start in (np.eye(4), centred) for turn in turns]
+    rotations = [np.zeros(3), *(np.array(t) * ROTATION for t in itertools.product((-1, 0, 1), repeat=3) if any(t))]
+    poses = [_rotate(start, rotation, reference.centre) for start in (np.eye(4), centred) for rotation in rotations]
     method = _method(reference, moving, mm, 1.0)
-    looked = []
+    values = []
     for pose in poses:
         method.SetInitialTransform(to_transform(pose))
-        looked.append(_value(method, reference.images[mm], moving.images[mm]))
-    first = np.argsort(looked, kind="stable")[:CLIMBED]
-    found = [optimise(reference, moving, mm, poses[i], 4.0, 0.2) for i in first]
-    found.sort(key=lambda f: f[1])
-    apart = [found[0]]
-    for pose, value in found[1:]:  # the same summit twice is no second chance
-        if all(distance(pose, other, reference.points) > 4.0 for other, _ in apart):
-            apart.append((pose, value))
-    if not np.isfinite(apart[0][1]):
+        values.append(_value(method, reference.images[mm], moving.images[mm]))
+    best = np.argsort(values, kind="stable")[:OPTIMISED]
+    results = sorted((optimise(reference, moving, mm, poses[i], 4.0, 0.2) for i in best), key=lambda result: result[1])
+    distinct: list[np.ndarray] = []
+    for pose, value in results:
+        if np.isfinite(value) and all(distance(pose, other, reference.points) > 4.0 for other in distinct):
+            distinct.append(pose)
+    if not distinct:
         raise InputError("does not overlap with its reference in any pose")
-    return [pose for pose, value in apart if np.isfinite(value)]
+    return distinct
 
 
-def _method(reference: Pyramid, moving: Pyramid, mm: float, share: float) -> sitk.ImageRegistrationMethod:
+def _method(reference: Pyramid, moving: Pyramid, mm: float, sampled: float) -> sitk.ImageRegistrationMethod:
     import SimpleITK as sitk
 
     method = sitk.ImageRegistrationMethod()
@@ -265,51 +263,52 @@ def _method(reference: Pyramid, moving: Pyramid, mm: float, share: float) -> sit
     method.SetMetricUseMovingImageGradientFilter(mm != LEVELS[-1])
     if mm == LEVELS[0]:
         method.SetMetricSamplingStrategy(method.NONE)
-    else:  # random places between the voxels: regular ones make the similarity jump where two grids coincide
+    else:  # random subvoxel positions; regular ones cause jumps where the grids coincide
         method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentage(share, SEED)
+        method.SetMetricSamplingPercentage(sampled, SEED)
     return method
 
 
 def _value(method: sitk.ImageRegistrationMethod, reference: sitk.Image, moving: sitk.Image) -> float:
     try:
         return float(method.MetricEvaluate(reference, moving))
-    except RuntimeError:  # too few samples lie in the moving image
+    except RuntimeError:  # too few samples overlap
         return np.inf
 
 
-def _turned(start: np.ndarray, turn: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def _rotate(start: np.ndarray, angles: np.ndarray, centre: np.ndarray) -> np.ndarray:
     import SimpleITK as sitk
 
-    rotation = to_matrix(sitk.Euler3DTransform((0.0, 0.0, 0.0), *turn.tolist()))
-    about = np.eye(4)
-    about[:3, 3] = centre
-    turned: np.ndarray = start @ about @ rotation @ np.linalg.inv(about)
-    return turned
+    rotation = to_matrix(sitk.Euler3DTransform((0.0, 0.0, 0.0), *angles.tolist()))
+    shift = np.eye(4)
+    shift[:3, 3] = centre
+    rotated: np.ndarray = start @ shift @ rotation @ np.linalg.inv(shift)
+    return rotated
 
 
 def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
-    """The 3×3 rotation nearest to the linear part of a 3×3 or 4×4 matrix."""
+    """Return the 3×3 rotation closest to the linear part of a 3×3 or 4×4 matrix."""
     u, _, v = np.linalg.svd(matrix[:3, :3])
     rotation: np.ndarray = u @ v
     return rotation
 
 
-def _shrunk(image: sitk.Image, mm: float) -> sitk.Image:
-    """Averaged over whole voxels to about that spacing; axes that are coarser stay."""
+def _downsample(image: sitk.Image, mm: float) -> sitk.Image:
+    """Average whole voxels to about `mm` spacing; coarser axes are unchanged."""
     import SimpleITK as sitk
 
     factors = [
-        max(1, min(n // THIN, round(mm / spacing)))
+        max(1, min(n // MIN_VOXELS, round(mm / spacing)))
         for n, spacing in zip(image.GetSize(), image.GetSpacing(), strict=True)
     ]
     return image if max(factors) == 1 else sitk.BinShrink(image, factors)
 
 
 def largest_filled_part(mask: sitk.Image) -> sitk.Image:
-    """The largest part of a mask, without holes in any plane (ventricles open downwards in a head that is cut).
+    """Return the largest connected part of a mask with its holes filled in each plane.
 
-    Holes are filled before the largest part is chosen: in large voxels the dark skull parts scalp and brain.
+    Filling by plane closes ventricles that a truncated scan leaves open below. Holes are filled before the largest
+    part is chosen, because the dark skull separates scalp and brain in large voxels.
     """
     import SimpleITK as sitk
 
@@ -323,7 +322,7 @@ def largest_filled_part(mask: sitk.Image) -> sitk.Image:
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """A mask, bool (z, y, x), with the holes filled that it has in planes across any axis."""
+    """Fill the holes of a mask, bool (z, y, x), in the planes across each axis."""
     mask = mask.copy()
     for axis in range(3):
         for plane in np.moveaxis(mask, axis, 0):
@@ -331,14 +330,14 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
     return mask
 
 
-def _wider(mask: sitk.Image, mm: float) -> sitk.Image:
+def _dilate(mask: sitk.Image, mm: float) -> sitk.Image:
     import SimpleITK as sitk
 
     return sitk.BinaryDilate(mask, [max(1, round(mm / spacing)) for spacing in mask.GetSpacing()], sitk.sitkBox)
 
 
 def _points(mask: sitk.Image) -> np.ndarray:
-    """Millimetres in RAS of the voxels of a mask, (n, 3)."""
+    """RAS mm of the voxels of a mask, (n, 3)."""
     index = np.argwhere(to_array(mask))[:, ::-1]
     direction = np.array(mask.GetDirection()).reshape(3, 3) * np.array(mask.GetSpacing())
     points: np.ndarray = (index @ direction.T + np.array(mask.GetOrigin())) * (-1, -1, 1)

@@ -1,4 +1,4 @@
-"""Bringing a volume onto another grid through a transform, once, and keeping the transform."""
+"""Resample volumes to another grid; read and write transforms."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 def resample_image(
     volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float = 0.0, threads: int = 1
 ) -> Volume:
-    """An image on another grid, linearly interpolated.
+    """Resample an image to another grid with linear interpolation.
 
-    Where the new voxels are the larger, the image is smoothed first by what their size adds, so that thin slices do
-    not leave a pattern on thick ones (Cardoso et al. 2015, doi:10.1007/978-3-319-24571-3_81).
+    If the new voxels are larger, the image is first smoothed to their size to prevent aliasing (Cardoso et al. 2015,
+    doi:10.1007/978-3-319-24571-3_81).
 
     Parameters
     ----------
     volume
         Any image.
     matrix
-        4×4, from points of the new grid's space to points of the volume's, millimetres in RAS.
+        4×4, from points of the new grid to points of the volume, RAS mm.
     shape, affine
-        Of the new grid; (z, y, x), and from indices (x, y, z) to millimetres in RAS.
+        Shape (z, y, x) of the new grid, and matrix from its (x, y, z) indices to RAS mm.
     fill
-        For what lies outside the volume.
+        Value outside the volume.
     threads
-        That ITK may take.
+        Maximum number of ITK threads.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def resample_image(
         float32.
     """
     array = volume.array.astype(np.float32)
-    sigma = _widening(volume.affine, matrix @ affine)
+    sigma = _smoothing(volume.affine, matrix @ affine)
     if max(sigma) > 0:
         array = ndimage.gaussian_filter(array, sigma[::-1], mode="nearest", truncate=3)
     return _resample(Volume(array, volume.affine), matrix, shape, affine, fill, "linear", threads)
@@ -60,20 +60,22 @@ def resample_labels(
     *,
     smooth: bool = False,
 ) -> Volume:
-    """A label map or mask on another grid; no value is new. Parameters as above.
+    """Resample a label map or mask to another grid without creating new values.
 
     Parameters
     ----------
+    volume, matrix, shape, affine, threads
+        As in `resample_image`.
     smooth
-        Each voxel gets the value with the largest sum of Gaussian weights (one voxel wide) of the voxels round it
-        (Schaerer et al. 2014, hdl:10380/3506), which rounds the steps of oblique borders, and lets single voxels go;
-        otherwise the value of its nearest neighbour.
+        Take the label with the largest Gaussian-weighted sum (one voxel wide) of the surrounding voxels instead of the
+        nearest neighbour (Schaerer et al. 2014, hdl:10380/3506). This smooths oblique borders and removes single
+        voxels.
     """
     return _resample(volume, matrix, shape, affine, 0, "smooth" if smooth else "nearest", threads)
 
 
 def write_transform(path: str | os.PathLike[str], matrix: np.ndarray) -> None:
-    """Write a 4×4 matrix between RAS millimetres as a transform of ITK (``.tfm``), which 3D Slicer and others read."""
+    """Write a 4×4 matrix between RAS mm as an ITK transform (``.tfm``), as read by 3D Slicer and others."""
     import SimpleITK as sitk
 
     with replacing(path) as temporary:
@@ -81,23 +83,23 @@ def write_transform(path: str | os.PathLike[str], matrix: np.ndarray) -> None:
 
 
 def read_transform(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read a linear transform of ITK as a 4×4 matrix between RAS millimetres.
+    """Read a linear ITK transform as a 4×4 matrix between RAS mm.
 
     Raises
     ------
     InputError
-        The file is missing, or holds no linear transform.
+        The file is missing or contains no linear transform.
     """
     import SimpleITK as sitk
 
     if not Path(path).is_file():
-        raise InputError(f"{path} does not exist; name a transform of ITK (.tfm)")
+        raise InputError(f"{path} does not exist; name an ITK transform (.tfm)")
     try:
         transform = sitk.ReadTransform(os.fspath(path))
     except RuntimeError as error:
-        raise InputError(f"{path} cannot be read as a transform of ITK; write it again") from error
+        raise InputError(f"{path} cannot be read as an ITK transform; write it again") from error
     if transform.GetDimension() != 3 or not transform.IsLinear():
-        raise InputError(f"{path} is no linear transform of three dimensions; give a rigid or affine one")
+        raise InputError(f"{path} is not a linear transform of three dimensions; give a rigid or affine one")
     return to_matrix(transform)
 
 
@@ -107,21 +109,22 @@ def _resample(
     shape: tuple[int, ...],
     affine: np.ndarray,
     fill: float,
-    how: Literal["linear", "nearest", "smooth"],
+    interpolation: Literal["linear", "nearest", "smooth"],
     threads: int,
 ) -> Volume:
     import SimpleITK as sitk
 
     kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
+    image = to_itk(volume.array, volume.affine)
     with limit_threads(threads):
-        array = resample_to_grid(to_itk(volume.array, volume.affine), matrix, shape, affine, fill, kinds[how])
+        array = resample_to_grid(image, matrix, shape, affine, fill, kinds[interpolation])
     return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
 
 
 def resample_to_grid(
     image: sitk.Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float, interpolator: int
 ) -> np.ndarray:
-    """An image of ITK at the voxels of a grid, as one of ITK's interpolators has it there; parameters as above."""
+    """Resample an ITK image to a grid with an ITK interpolator; parameters as in `resample_image`."""
     import SimpleITK as sitk
 
     method = sitk.ResampleImageFilter()
@@ -129,20 +132,20 @@ def resample_to_grid(
     method.SetInterpolator(interpolator)
     method.SetDefaultPixelValue(fill)
     method.SetSize([int(n) for n in shape[::-1]])
-    onto = sitk.Image([1, 1, 1], sitk.sitkUInt8)
-    set_geometry(onto, affine)
-    method.SetOutputOrigin(onto.GetOrigin())
-    method.SetOutputSpacing(onto.GetSpacing())
-    method.SetOutputDirection(onto.GetDirection())
+    grid = sitk.Image([1, 1, 1], sitk.sitkUInt8)
+    set_geometry(grid, affine)
+    method.SetOutputOrigin(grid.GetOrigin())
+    method.SetOutputSpacing(grid.GetSpacing())
+    method.SetOutputDirection(grid.GetDirection())
     return to_array(method.Execute(image))
 
 
-def _widening(have: np.ndarray, want: np.ndarray) -> list[float]:
-    """Standard deviations in voxels (x, y, z) that widen the voxels of one grid to those of another.
+def _smoothing(old: np.ndarray, new: np.ndarray) -> list[float]:
+    """Gaussian standard deviations in old voxels (x, y, z) that smooth the old voxel size to the new one.
 
-    A voxel counts as a box; the new one's width along an old axis is that of its longest edge.
+    Voxels are treated as boxes; the width of a new voxel along an old axis is that of its longest edge.
     """
-    spacing = np.linalg.norm(have[:3, :3], axis=0)
-    width = np.abs((have[:3, :3] / spacing).T @ want[:3, :3]).max(axis=1)
-    more = np.where(width > 1.2 * spacing, width**2 - spacing**2, 0.0)
-    return [float(s) for s in np.sqrt(more / 12) / spacing]
+    spacing = np.linalg.norm(old[:3, :3], axis=0)
+    width = np.abs((old[:3, :3] / spacing).T @ new[:3, :3]).max(axis=1)
+    variance = np.where(width > 1.2 * spacing, width**2 - spacing**2, 0.0)
+    return [float(s) for s in np.sqrt(variance / 12) / spacing]

@@ -1,4 +1,4 @@
-"""A cluster makes what one machine makes, and says what became of workers that did not come back."""
+"""Preparation on a dask cluster, including the loss of workers."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def scheduler() -> Iterator[str]:
 
 
 def _subjects(store: Path) -> dict[str, bytes]:
-    """All files of a store but the root's, which tells the time that it took."""
+    """All files of a store except the root metadata, which has a duration."""
     files = [path for path in store.rglob("*") if path.is_file() and path != store / "zarr.json"]
     return {str(path.relative_to(store)): path.read_bytes() for path in files}
 
 
-def test_the_same_store_byte_for_byte_and_again_only_what_is_missing(
+def test_cluster_and_local_stores_are_identical_and_only_missing_subjects_are_added(
     scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cohort = write_cohort(tmp_path / "cohort", 4)
@@ -58,14 +58,14 @@ def test_the_same_store_byte_for_byte_and_again_only_what_is_missing(
     assert _subjects(tmp_path / "there.zarr") == _subjects(tmp_path / "alone.zarr")
     assert there.rejected == alone.rejected
     assert len(there.rejected) == 1
-    assert (seen[0], seen[-1]) == (("first look", 0, 5), ("subjects", 5, 5))
+    assert (seen[0], seen[-1]) == (("survey", 0, 5), ("subjects", 5, 5))
     write_subject(cohort, "late", 9)
     assert main(["prepare", "cohort", "there.zarr", "--size", "16", "--scheduler", scheduler]) == 0
     assert "5 subjects" in (said := capsys.readouterr().err)
     assert "1 new" in said
 
 
-def test_no_name_is_seen_by_the_scheduler(scheduler: str, tmp_path: Path) -> None:
+def test_the_scheduler_sees_no_names(scheduler: str, tmp_path: Path) -> None:
     cohort = write_cohort(tmp_path / "cohort", 2)
     seen: set[str] = set()
     with distributed.Client(scheduler, set_as_default=False) as client:
@@ -84,7 +84,7 @@ def _interrupted(task: tuple[Path, float]) -> None:
     time.sleep(seconds)
 
 
-def test_what_has_not_begun_is_cancelled(scheduler: str, tmp_path: Path) -> None:
+def test_pending_tasks_are_cancelled(scheduler: str, tmp_path: Path) -> None:
     with contextlib.suppress(KeyboardInterrupt), Cluster(scheduler, pytest.fail) as cluster:
         for _ in cluster.map(_interrupted, [(tmp_path, 0.1)] * 50):
             raise KeyboardInterrupt
@@ -107,25 +107,25 @@ def _deadly(number: int) -> None:
     os._exit(number)
 
 
-def test_a_worker_that_dies_is_told_and_its_subject_done_by_another(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_dead_worker_is_reported_and_its_subject_reassigned(tmp_path: Path) -> None:
+    messages: list[str] = []
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs="CRITICAL"
         ) as local,
-        Cluster(local.scheduler_address, said.append) as cluster,
+        Cluster(local.scheduler_address, messages.append) as cluster,
     ):
         cluster.check(str(tmp_path))
-        with pytest.raises(InputError, match=r"does not see .*nowhere; all workers must see"):
+        with pytest.raises(InputError, match=r"cannot access .*nowhere; all workers"):
             cluster.check(str(tmp_path / "nowhere"))
         assert sorted(cluster.map(_once_deadly, [(tmp_path / "died", i) for i in range(4)])) == [0, 1, 2, 3]
-        assert "1 worker died or left" in said[0]
+        assert "1 worker died or left" in messages[0]
         local.scheduler.allowed_failures = 0
-        with pytest.raises(InputError, match="1 of 1 subjects were in hand when one worker after the other died"):
+        with pytest.raises(InputError, match="1 of 1 subjects repeatedly killed their worker"):
             list(cluster.map(_deadly, [2]))
 
 
-def test_a_cluster_without_workers_is_told(tmp_path: Path) -> None:
+def test_a_cluster_without_workers_is_reported(tmp_path: Path) -> None:
     with (
         distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=":0") as local,
         pytest.raises(InputError, match="has no workers; start some with `dask worker tcp://"),
@@ -134,20 +134,20 @@ def test_a_cluster_without_workers_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_workers_that_leave_for_good_are_not_waited_for() -> None:
-    said: list[str] = []
+def test_waiting_for_lost_workers_is_limited() -> None:
+    messages: list[str] = []
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=":0"
         ) as local,
-        Cluster(local.scheduler_address, said.append, patience=0.5) as cluster,
+        Cluster(local.scheduler_address, messages.append, patience=0.5) as cluster,
     ):
         leave = threading.Timer(0.5, local.scale, [0])
         leave.start()
         with pytest.raises(InputError, match=r"no workers for 0 s|no workers for 1 s"):
             list(cluster.map(time.sleep, [0.1] * 200))
         leave.join()
-    assert "1 worker died or left" in said[0]
+    assert "1 worker died or left" in messages[0]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_bad_addresses_get_one_line(
     assert not (tmp_path / "a.zarr").exists()
 
 
-def test_without_dask_distributed_one_line_says_what_to_install(
+def test_a_missing_dask_distributed_is_reported_with_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
@@ -183,7 +183,7 @@ def test_without_dask_distributed_one_line_says_what_to_install(
     assert "pip install 'napari-pgan[cluster]'" in capsys.readouterr().err
 
 
-def test_the_memory_of_this_process_is_no_store_for_a_cluster(scheduler: str, tmp_path: Path) -> None:
+def test_a_cluster_rejects_an_in_memory_store(scheduler: str, tmp_path: Path) -> None:
     write_subject(tmp_path / "cohort", "a")
     for workers in (Cluster(scheduler, pytest.fail), 2):
         with pytest.raises(InputError, match="memory of one process"):

@@ -1,4 +1,4 @@
-"""Of thirty subjects six are damaged, each in its own way: twenty-four are taken, six reasons are given."""
+"""Thirty subjects with six different defects: 24 are prepared and six rejected with a reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_pgan.imaging.cohorts.cohort import duplicate_problem
 from napari_pgan.imaging.preparation.prepare import Options, prepare
 
 
-def test_the_rest_is_done(tmp_path: Path) -> None:
+def test_the_other_subjects_are_prepared(tmp_path: Path) -> None:
     folder = write_cohort(tmp_path / "in", 30)
     names = sorted(path.name for path in folder.iterdir())[::5]
 

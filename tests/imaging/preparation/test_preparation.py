@@ -1,4 +1,4 @@
-"""A cohort becomes a store: by subject, without names, going on where it stopped."""
+"""Preparation of a cohort: by subject, anonymous, and resumable."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def cohort(tmp_path: Path) -> Path:
     return write_cohort(tmp_path / "cohort", 5)
 
 
-def test_a_field_of_view_that_was_chosen_sets_nobody_aside_for_another_modality(tmp_path: Path) -> None:
-    """T1 has a head of 168 mm, so 176 mm are chosen; FLAIR shows 192 mm."""
+def test_an_automatic_field_of_view_rejects_no_subject_for_another_modality(tmp_path: Path) -> None:
+    """The head in T1 has 168 mm, which gives a field of view of 176 mm; FLAIR shows 192 mm."""
     flair = arrays()["flair"]
     flair[21:24, 1:49, 8:11] = 400
     write_subject(tmp_path / "cohort", "Brats18_X_1", flair=flair)
@@ -51,10 +51,10 @@ def test_a_field_of_view_that_was_chosen_sets_nobody_aside_for_another_modality(
     assert not report.rejected
     ((_, about),) = report.subjects.items()
     assert 0 < about["cut"] < 0.01
-    assert "cuts off up to" in "\n".join(report.lines())
+    assert "crops up to" in "\n".join(report.lines())
 
 
-def test_a_cohort_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
+def test_a_cohort_is_prepared_into_a_store(cohort: Path, tmp_path: Path) -> None:
     report = prepare(str(cohort), tmp_path / "a.zarr", SMALL)
     store = open_store(tmp_path / "a.zarr")
     assert store.counts() == {"train": 3, "val": 1, "test": 1}
@@ -75,7 +75,7 @@ def test_a_cohort_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
         assert -1 <= images.min() < images.max() <= 1
 
 
-def test_slices_are_those_with_a_quarter_of_the_largest(tmp_path: Path) -> None:
+def test_slices_have_at_least_a_quarter_of_the_largest_area(tmp_path: Path) -> None:
     made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, SubjectSettings(16, 176, "axial"))
     head = (arrays()["t1"] != 0).sum((0, 1))
     assert made.slices == tuple(np.flatnonzero(head >= head.max() / 4))
@@ -83,7 +83,7 @@ def test_slices_are_those_with_a_quarter_of_the_largest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal"])
-def test_the_brain_keeps_its_volume_and_contrast_along_every_axis(tmp_path: Path, axis: str) -> None:
+def test_brain_volume_and_contrast_are_preserved_along_each_axis(tmp_path: Path, axis: str) -> None:
     found = arrays()
     made = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, SubjectSettings(32, 192, axis))
     voxel = np.prod(made.spacing)
@@ -95,8 +95,8 @@ def test_the_brain_keeps_its_volume_and_contrast_along_every_axis(tmp_path: Path
     assert np.median(t1ce[made.labels == 4]) > np.median(t1ce[normal]) + 0.3
 
 
-def test_the_stored_grid_lies_where_the_patient_was(tmp_path: Path) -> None:
-    """The lesion's centre of mass is the same in millimetres before and after, on every axis."""
+def test_the_stored_grid_preserves_patient_coordinates(tmp_path: Path) -> None:
+    """The lesion's centre of mass in mm is unchanged on each axis."""
     found = arrays()["seg"]
     before = AFFINE @ [*np.argwhere(found > 0).mean(axis=0), 1]
     files = _files(write_subject(tmp_path, "a"))
@@ -108,7 +108,7 @@ def test_the_stored_grid_lies_where_the_patient_was(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), made.spacing[::-1])
 
 
-def test_the_axes_of_the_files_do_not_matter(tmp_path: Path) -> None:
+def test_the_axis_order_of_files_does_not_matter(tmp_path: Path) -> None:
     frame = SubjectSettings(16, 192, "axial")
     expected = prepare_subject(_files(write_subject(tmp_path, "a")), CHANNELS, frame)
     for part, path in _files(tmp_path / "a").items():
@@ -122,7 +122,7 @@ def test_the_axes_of_the_files_do_not_matter(tmp_path: Path) -> None:
     assert made.slices == expected.slices
 
 
-def test_no_name_reaches_the_store(cohort: Path, tmp_path: Path) -> None:
+def test_the_store_contains_no_names(cohort: Path, tmp_path: Path) -> None:
     write_subject(cohort, "Brats18_CBICA_broken_1", t2=None)
     write_subject(cohort, "Brats18_CBICA_empty_1", seg=np.zeros_like(arrays()["seg"]))
     (cohort / "Brats18_CBICA_P003_1" / "Brats18_CBICA_P003_1_t1.nii.gz").write_bytes(b"\x1f\x8b")
@@ -146,7 +146,7 @@ def test_no_name_reaches_the_store(cohort: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_again_does_nothing(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeating_a_preparation_does_nothing(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(str(cohort), tmp_path / "a.zarr", SMALL)
     before = _bytes(tmp_path / "a.zarr")
 
@@ -160,7 +160,7 @@ def test_again_does_nothing(cohort: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert {k: v for k, v in after.items() if k != "zarr.json"} == {k: v for k, v in before.items() if k != "zarr.json"}
 
 
-def test_new_subjects_join_and_old_splits_stay(cohort: Path, tmp_path: Path) -> None:
+def test_new_subjects_are_added_and_splits_stay(cohort: Path, tmp_path: Path) -> None:
     prepare(str(cohort), tmp_path / "a.zarr", SMALL)
     before = open_store(tmp_path / "a.zarr")
     for i in range(10, 17):
@@ -173,7 +173,7 @@ def test_new_subjects_join_and_old_splits_stay(cohort: Path, tmp_path: Path) -> 
         assert set(before.keys(split)) <= set(after.keys(split))
 
 
-def test_a_split_may_grow_where_all_keep_their_place(cohort: Path, tmp_path: Path) -> None:
+def test_a_split_rule_may_change_if_all_subjects_stay(cohort: Path, tmp_path: Path) -> None:
     store = tmp_path / "a.zarr"
     prepare(str(cohort), store, replace(SMALL, split=SplitRule.parse("train=4,val=1,test=0")))
     before = open_store(store)
@@ -204,7 +204,7 @@ prepare(sys.argv[1], sys.argv[2], Options(size=16))
 """
 
 
-def test_a_run_that_was_killed_within_a_subject_goes_on(cohort: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_continued(cohort: Path, tmp_path: Path) -> None:
     prepare(str(cohort), tmp_path / "whole.zarr", Options(size=16, name="x"))
     code = _KILLED_WITHIN_A_SUBJECT.replace("size=16", "size=16, name='x'")
     done = subprocess.run([sys.executable, "-c", code, cohort, tmp_path / "a.zarr"], check=False, timeout=120)
@@ -217,7 +217,7 @@ def test_a_run_that_was_killed_within_a_subject_goes_on(cohort: Path, tmp_path: 
     assert open_store(tmp_path / "a.zarr").fingerprint == open_store(tmp_path / "whole.zarr").fingerprint
 
 
-def test_processes_make_what_one_makes(cohort: Path, tmp_path: Path) -> None:
+def test_several_processes_produce_the_same_store(cohort: Path, tmp_path: Path) -> None:
     write_subject(cohort, "bad", t1=np.zeros_like(arrays()["t1"]))
     seen = []
     one = prepare(str(cohort), tmp_path / "one.zarr", SMALL)
@@ -227,11 +227,11 @@ def test_processes_make_what_one_makes(cohort: Path, tmp_path: Path) -> None:
     assert open_store(tmp_path / "one.zarr").fingerprint == open_store(tmp_path / "two.zarr").fingerprint
     assert one.rejected == two.rejected
     assert len(two.rejected) == 1
-    assert seen[0] == ("first look", 0, 6)
+    assert seen[0] == ("survey", 0, 6)
     assert seen[-1] == ("subjects", 6, 6)
 
 
-def test_other_settings_are_refused(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_settings_are_rejected(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address = tmp_path / "a.zarr"
     prepare(str(cohort), address, SMALL)
     before = _bytes(address)
@@ -251,20 +251,20 @@ def test_other_settings_are_refused(cohort: Path, tmp_path: Path, monkeypatch: p
     assert _bytes(address) == before
 
 
-def test_a_store_without_processes_on_an_fsspec_address(cohort: Path) -> None:
+def test_a_store_in_memory_is_prepared(cohort: Path) -> None:
     address = f"memory://{uuid.uuid4().hex}/a.zarr"
     prepare(str(cohort), address, SMALL)
     assert sum(open_store(address).counts().values()) == 5
 
 
-def test_a_field_of_view_that_was_asked_for_may_cut_and_says_so(cohort: Path, tmp_path: Path) -> None:
+def test_a_given_field_of_view_may_crop_and_is_reported(cohort: Path, tmp_path: Path) -> None:
     report = prepare(str(cohort), tmp_path / "a.zarr", Options(size=16, field_of_view=128))
     assert not report.rejected
     assert report.to_dict(with_names=False)["cut"] > 0.05
-    assert any("cuts off" in line for line in report.lines())
+    assert any("crops up to" in line for line in report.lines())
 
 
-def test_a_head_that_outgrows_the_store_is_set_aside(cohort: Path, tmp_path: Path) -> None:
+def test_a_head_larger_than_the_field_of_view_is_rejected(cohort: Path, tmp_path: Path) -> None:
     prepare(str(cohort), tmp_path / "a.zarr", SMALL)
     large = AFFINE @ np.diag([1.2, 1.2, 1.2, 1])
     for part, array in arrays().items():
@@ -305,7 +305,7 @@ DAMAGED: dict[str, tuple[Callable[[], dict[str, np.ndarray | None]], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_subject_is_set_aside_and_the_others_go_on(cohort: Path, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_subject_is_rejected_and_the_others_continue(cohort: Path, tmp_path: Path, damage: str) -> None:
     change, reason = DAMAGED[damage]
     shutil.rmtree(cohort / "Brats18_CBICA_P004_1")
     write_subject(cohort, "damaged", **change())
@@ -317,12 +317,12 @@ def test_a_damaged_subject_is_set_aside_and_the_others_go_on(cohort: Path, tmp_p
     assert sum(open_store(tmp_path / "a.zarr").counts().values()) == 4
 
 
-def test_a_fraction_of_a_label_in_whole_floats_is_none(cohort: Path, tmp_path: Path) -> None:
+def test_float_rounding_of_labels_is_tolerated(cohort: Path, tmp_path: Path) -> None:
     write_subject(cohort, "floats", seg=arrays()["seg"].astype(np.float32))
     assert not prepare(str(cohort), tmp_path / "a.zarr", SMALL).rejected
 
 
-def test_a_cohort_where_enhancing_is_three(tmp_path: Path) -> None:
+def test_a_cohort_with_enhancing_label_three(tmp_path: Path) -> None:
     segmentation = arrays()["seg"]
     segmentation[segmentation == 4] = 3
     for i in range(3):
@@ -336,7 +336,7 @@ def test_a_cohort_where_enhancing_is_three(tmp_path: Path) -> None:
     assert store.load_slices(None).labels[:, 2].sum() > 0
 
 
-def test_when_no_subject_can_be_used_nothing_is_begun(tmp_path: Path) -> None:
+def test_without_usable_subjects_no_store_is_created(tmp_path: Path) -> None:
     write_subject(tmp_path / "cohort", "a", t1=None)
     write_subject(tmp_path / "cohort", "b", seg=np.zeros((3, 3, 3), np.uint8))
     with pytest.raises(InputError, match=r"none of the 2 subjects can be used; a: t1 is missing"):
@@ -347,7 +347,7 @@ def test_when_no_subject_can_be_used_nothing_is_begun(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [{"size": 7}, {"size": 30}, {"size": 4}, {"field_of_view": -1}, {"axis": "oblique"}]
 )
-def test_choices_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
+def test_invalid_options_are_rejected(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="--"):
         Options(**options)  # type: ignore[arg-type]
 
@@ -374,7 +374,7 @@ def test_real_subjects(shared_data: Path, tmp_path: Path) -> None:
     assert slices.images[:, 1][enhancing].mean() > slices.images[:, 1][core].mean() + 0.2
 
 
-def test_napari_and_torch_stay_out() -> None:
+def test_preparation_imports_neither_napari_nor_torch() -> None:
     code = "import sys, napari_pgan.imaging.preparation.prepare\n"
     code += "print(*{'torch', 'napari', 'SimpleITK'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

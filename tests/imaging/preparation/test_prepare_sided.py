@@ -1,4 +1,4 @@
-"""`prepare --sided`: what is said of a cohort's sides stays said."""
+"""`prepare --sided`: recording whether left and right differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_pgan.cli.app import main
 from napari_pgan.store import open_store
 
 
-def test_side_is_said_once_kept_and_can_be_said_later(tmp_path: Path) -> None:
+def test_sided_is_recorded_preserved_and_can_be_set_later(tmp_path: Path) -> None:
     write_cohort(tmp_path / "cohort", 3)
     store = tmp_path / "a.zarr"
     words = ["prepare", str(tmp_path / "cohort"), str(store), "--size", "16", "--workers", "1"]
@@ -27,7 +27,7 @@ def test_side_is_said_once_kept_and_can_be_said_later(tmp_path: Path) -> None:
     assert open_store(tmp_path / "b.zarr").grid.sided is True
 
 
-def test_the_axis_that_can_be_mirrored_follows_from_the_direction_of_the_slices(tmp_path: Path) -> None:
+def test_the_lateral_axis_follows_the_slice_direction(tmp_path: Path) -> None:
     write_cohort(tmp_path / "cohort", 2)
     found = {}
     for axis in ("axial", "coronal", "sagittal"):

@@ -1,4 +1,4 @@
-"""The quality page: who comes first, and what it says of what was not measured or not drawn."""
+"""The quality page: order of subjects, and missing values and pictures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _report(**quality: Quality) -> PreparationReport:
     return PreparationReport("cohort", len(names), len(names), (), subjects, names, 192.0, 16, "axial", 1.0)
 
 
-def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_alike(tmp_path: Path) -> None:
+def test_subjects_are_sorted_by_registration_quality_not_symmetry(tmp_path: Path) -> None:
     report = _report(
         alike=replace(SOUND, mirrored=0.96),
         apart=replace(SOUND, disagreement=1.5, mirrored=0.65),
@@ -44,33 +44,33 @@ def test_the_worst_is_who_was_registered_least_surely_not_whose_halves_are_most_
 
 
 @pytest.mark.parametrize("mirrored", [0.0, 0.65, 0.99])
-def test_likeness_to_the_mirror_image_counts_only_near_its_limit(mirrored: float) -> None:
+def test_mirror_similarity_counts_only_near_its_limit(mirrored: float) -> None:
     limits = Limits()
     assert replace(SOUND, mirrored=mirrored).severity(limits) == SOUND.severity(limits)
     assert replace(SOUND, mirrored=limits.mirrored).severity(limits) == pytest.approx(1)
     assert replace(SOUND, mirrored=1.5).severity(ATLAS_LIMITS) == SOUND.severity(ATLAS_LIMITS)
 
 
-def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+def test_unmeasured_values_are_shown_as_a_dash(tmp_path: Path) -> None:
     page = write_page(tmp_path, _report(a=replace(SOUND, mirrored=0.0))).read_text(encoding="utf-8")
     assert "<td>–</td>" in page
     assert "0.00" not in page
 
 
-def test_who_has_no_picture_is_told_on_the_page_and_in_the_report(tmp_path: Path) -> None:
+def test_missing_pictures_are_mentioned_on_the_page_and_in_the_report(tmp_path: Path) -> None:
     report = _report(drawn=SOUND, early=SOUND)
     (tmp_path / "key-drawn").mkdir()
     (tmp_path / "key-drawn" / "t2.png").touch()
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
     assert page.count("<img") == 1
-    assert page.count("No picture: it was prepared by an earlier run") == 1
+    assert page.count("No picture: an earlier run") == 1
     assert "<p>1 subject without pictures and transforms" in page
     assert count_without_pictures(tmp_path, report) == 1
     assert any("1 subject without pictures" in line for line in replace(report, without_pictures=1).lines())
 
 
-def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> None:
-    """Of a subject whose skull was taken off, and that was not registered."""
+def test_brain_outlines_are_on_the_page(tmp_path: Path) -> None:
+    """For a skull-stripped subject without registration."""
     report = _report(a=SOUND)
     (about,) = report.subjects.values()
     mask = {"given": False, "modality": "t2", "disagreement": 1.0, "millilitres": 1432.4}
@@ -80,12 +80,12 @@ def test_a_brain_that_was_kept_has_its_outline_on_the_page(tmp_path: Path) -> No
     (tmp_path / "key-a").mkdir()
     (tmp_path / "key-a" / "brain.png").touch()
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    assert "brain, found in t2 (fits from either side end 1.0 mm apart), 1432 ml" in page
-    assert "within 6 mm, and of 600 to 2400 ml" in page
-    assert "its own 90% must lie in the head" in page
+    assert "brain, found in t2 (forward and backward differ by 1.0 mm), 1432 ml" in page
+    assert "at most 6 mm, and the brain has 600 to 2400 ml" in page
+    assert "own grid, 90% must lie in the head" in page
     assert 'src="key-a/brain.png"' in page
     assert count_without_pictures(tmp_path, report) == 0
     assert "<table>" not in page  # no registration, no figures of one
     stripped["brain_mask"] = {"given": False, "stripped": True, "modality": "t2", "millilitres": 1432.4}
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    assert "brain, as t2 came, without its skull, 1432 ml" in page
+    assert "brain, t2 came without a skull, 1432 ml" in page

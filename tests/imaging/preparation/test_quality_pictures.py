@@ -1,4 +1,4 @@
-"""The pictures of the quality page show the patient the right way round, and the border of the brain where it is."""
+"""Orientation and brain outlines in the pictures of the quality page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from napari_pgan.imaging.io.volume import Volume, orient
 from napari_pgan.imaging.normalise.intensity import Foreground
-from napari_pgan.imaging.registration.pictures import GAP, LINE, ROUND_BRAIN, Box, WindowedVolume, outline, overlay
+from napari_pgan.imaging.registration.pictures import BRAIN_MARGIN, GAP, LINE, Box, WindowedVolume, outline, overlay
 
 SHAPE = (60, 80, 70)
 AFFINE = np.array([[-2.0, 0, 0, 69], [0, -2, 0, 79], [0, 0, 2, -59], [0, 0, 0, 1]])  # counts to S, P and L
 
 
 def _ball(middle: tuple[float, float, float], radius: float) -> np.ndarray:
-    """bool; of millimetres in RAS."""
+    """Mask of a ball given in RAS mm."""
     z, y, x = np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij")
     points = np.stack([x, y, z], -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
     found: np.ndarray = np.linalg.norm(points - middle, axis=-1) < radius
@@ -30,7 +30,7 @@ def _shown(spots: np.ndarray, axes: str = "SPL") -> WindowedVolume:
 
 
 def _planes(row: np.ndarray) -> list[np.ndarray]:
-    """The planes of a row of three, a head's box being as wide in each direction."""
+    """Split a row into its three planes of equal width."""
     n = (row.shape[1] - 2 * GAP) // 3
     return [row[:, i * (n + GAP) : i * (n + GAP) + n] for i in range(3)]
 
@@ -44,7 +44,7 @@ def _planes(row: np.ndarray) -> list[np.ndarray]:
         ((0.0, 0.0, 30.0), {1: (slice(0, 60), slice(None)), 2: (slice(0, 60), slice(None))}),  # up
     ],
 )
-def test_sides_are_where_radiologists_look_for_them(
+def test_planes_follow_the_radiological_convention(
     axes: str, side: tuple[float, float, float], halves: dict[int, tuple[slice, slice]]
 ) -> None:
     shown = _shown(_ball(side, 8), axes)
@@ -62,7 +62,7 @@ def test_sides_are_where_radiologists_look_for_them(
             assert not bright[~half[20:-20, 20:-20]].any()
 
 
-def test_letters_stand_at_the_sides_of_every_plane() -> None:
+def test_each_plane_has_side_letters() -> None:
     shown = _shown(np.zeros(SHAPE, bool))
     picture = overlay(shown, shown, Box.around(np.array([[-50.0] * 3, [50.0] * 3])), np.eye(4))
     height = (len(picture) - GAP) // 2
@@ -78,7 +78,7 @@ def test_letters_stand_at_the_sides_of_every_plane() -> None:
 
 
 def test_before_and_after_differ_by_the_motion() -> None:
-    """A moving image that lies 12 mm to the left of where it belongs."""
+    """The moving image is displaced by 12 mm to the left."""
     fixed, there = _shown(_ball((0, 0, 0), 20)), np.eye(4)
     there[0, 3] = -12
     aside = there @ AFFINE
@@ -92,11 +92,11 @@ def test_before_and_after_differ_by_the_motion() -> None:
     assert np.abs(picture[:height][inner].astype(int) - same[:height][inner]).max() > 50
 
 
-def test_the_line_runs_round_the_brain_and_nowhere_else() -> None:
+def test_the_outline_follows_the_brain_border() -> None:
     brain = _ball((4, -6, 2), 34)
     picture = outline(WindowedVolume.of(_shown(brain).volume, Foreground(brain, 0.0, True)), brain)
     line = (picture == LINE).all(axis=-1)
-    n = 2 * (34 + int(ROUND_BRAIN))
+    n = 2 * (34 + int(BRAIN_MARGIN))
     axial = [line[:n, i * (n + GAP) : i * (n + GAP) + n] for i in range(4)]
     for share, plane in zip((0.2, 0.4, 0.6, 0.8), axial, strict=True):
         radius = np.sqrt(34**2 - (68 * (share - 0.5)) ** 2)

@@ -1,4 +1,4 @@
-"""A store at an address of fsspec is prepared, gone on with, read and trained on as one on the disk."""
+"""Stores at fsspec addresses are prepared, continued, read and used for training like local ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = Options(size=16, name="a")
 
 
 class _Objects(MemoryFileSystem):
-    """As object stores are: without folders and renames, remembering what was listed, and at times out of reach."""
+    """A simulated object store: no folders, no renames, cached listings, interruptible connection."""
 
     protocol = "objects"
     store: dict[str, object] = {}  # noqa: RUF012  (as the class above)
@@ -70,7 +70,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("protocol", ["memory", "objects", "file"])
-def test_the_same_content_as_on_the_disk_and_again_only_what_is_missing(
+def test_remote_and_local_stores_are_identical_and_only_missing_subjects_are_added(
     objects: type[_Objects], cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     address = f"{protocol}://{tmp_path if protocol == 'file' else uuid.uuid4().hex}/far.zarr"
@@ -106,7 +106,7 @@ def _noting(done: list[str]):  # type: ignore[no-untyped-def]
     return extended
 
 
-def test_the_mark_that_a_subject_is_finished_is_its_last_write(
+def test_the_finished_marker_is_written_last(
     objects: type[_Objects], cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[tuple[str, bool]] = []
@@ -127,7 +127,7 @@ def test_the_mark_that_a_subject_is_finished_is_its_last_write(
         assert own == [False] * (len(own) - 1) + [True]
 
 
-def test_commands_read_it(
+def test_commands_read_remote_stores(
     objects: type[_Objects], cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address = f"memory://{uuid.uuid4().hex}/a.zarr"
@@ -149,7 +149,7 @@ def test_commands_read_it(
         ("objects://taken", "exists and is not a store"),
     ],
 )
-def test_what_keeps_from_a_store_is_one_line(
+def test_inaccessible_stores_are_reported_in_one_line(
     objects: type[_Objects],
     cohort: Path,
     tmp_path: Path,
@@ -172,7 +172,7 @@ def test_what_keeps_from_a_store_is_one_line(
         assert sentence in line
 
 
-def test_a_connection_that_breaks_is_not_taken_for_damage(
+def test_a_lost_connection_is_not_reported_as_damage(
     objects: type[_Objects], cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "objects://bucket/a.zarr"
@@ -190,7 +190,7 @@ def test_a_connection_that_breaks_is_not_taken_for_damage(
         store.load_slices(None)
 
 
-def test_a_connection_that_breaks_ends_the_preparation(
+def test_a_lost_connection_ends_the_preparation(
     objects: type[_Objects], cohort: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "objects://bucket/a.zarr"

@@ -1,4 +1,4 @@
-"""How many processes a machine gets."""
+"""Choice of the number of worker processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.imaging.preparation import workers
 
 
 @pytest.mark.parametrize(("cores", "gigabytes", "expected"), [(64, 6, 8), (2, 24, 2), (8, 0.1, 1), (1, 64, 1)])
-def test_there_are_no_more_processes_than_cores_or_than_memory_holds(
+def test_worker_count_is_limited_by_cores_and_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int, gigabytes: float, expected: int
 ) -> None:
     monkeypatch.setattr(workers, "available_cores", lambda: cores)

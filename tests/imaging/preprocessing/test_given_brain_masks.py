@@ -111,7 +111,7 @@ def test_brain_masks_in_bids_derivatives_are_used(tmp_path: Path) -> None:
 def test_contradictory_plans_and_options_are_refused() -> None:
     with pytest.raises(ValueError, match="'brain' is the name of the brain mask"):
         CohortPlan(modalities={"brain": "{subject}.nii.gz"})
-    with pytest.raises(InputError, match="give --register or --atlas"):
+    with pytest.raises(InputError, match="--register or --atlas"):
         Options(labels="gaussian")
     with pytest.raises(InputError, match="--labels 'soft' is unknown; give nearest or gaussian"):
         Options(labels="soft", register=True)

@@ -1,4 +1,4 @@
-"""Subjects whose modalities lie on grids of their own end on one, and can go back."""
+"""Alignment of modalities with different grids, and resampling back to them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CENTRE = np.array([0.0, 17.0, 0.0])
 
 
 def _subject(truth: np.ndarray) -> dict[str, Volume]:
-    """T1, T1 with a lesion that enhances on the same grid, and T2 and FLAIR moved; the segmentation is drawn on T2."""
+    """T1 and T1ce on one grid, displaced T2 and FLAIR, and a segmentation drawn on T2."""
     brain = template()
     t1, t2 = brain["t1"], brain["t2"]
     points = np.argwhere(np.ones(t1.array.shape, bool))[:, ::-1] @ t1.affine[:3, :3].T + t1.affine[:3, 3]
@@ -63,7 +63,7 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
-def test_all_parts_end_on_the_grid_of_the_reference_and_go_back(
+def test_all_parts_reach_the_reference_grid_and_return(
     subject: dict[str, Volume], truth: np.ndarray, tmp_path: Path
 ) -> None:
     lesion = subject["truth"].array
@@ -86,8 +86,8 @@ def test_all_parts_end_on_the_grid_of_the_reference_and_go_back(
     assert _dice(back.array > 0, given["seg"].array > 0) > 0.9
 
 
-def test_a_header_as_good_as_what_is_found_is_kept() -> None:
-    """One slice fewer is another grid, and the heads lie on each other already."""
+def test_a_header_pose_as_good_as_the_result_is_preserved() -> None:
+    """A missing slice makes another grid, but the heads are already aligned."""
     subject = make_subject(1, 64, skull=True)
     assert subject.grid.spacing is not None
     sz, sy, sx = subject.grid.spacing
@@ -101,19 +101,19 @@ def test_a_header_as_good_as_what_is_found_is_kept() -> None:
     assert made.volumes["flair"].same_grid(volumes["t1"])
 
 
-def test_a_segmentation_outside_the_head_is_told(subject: dict[str, Volume]) -> None:
+def test_a_segmentation_outside_the_head_is_rejected(subject: dict[str, Volume]) -> None:
     far = np.eye(4)
     far[0, 3] = 150
     seg = subject["truth"]
     given = {"t1": subject["t1"], "t1ce": subject["t1ce"], "seg": Volume(seg.array, far @ seg.affine)}
-    with pytest.raises(SubjectRejected, match="only 0% of what it marks lies in the head") as caught:
+    with pytest.raises(SubjectRejected, match=r"segmentation .*only 0% of it lies in the head") as caught:
         align(given, {part: find_foreground(given[part].array) for part in ("t1", "t1ce")}, "t1")
     assert caught.value.figures is not None
 
 
 @pytest.fixture(scope="module")
 def cohort(subject: dict[str, Volume], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two good subjects, one whose FLAIR is of something else."""
+    """Two valid subjects, and one with a wrong FLAIR."""
     folder = tmp_path_factory.mktemp("grids") / "cohort"
     random = np.random.default_rng(0)
     for name in ("good", "fine", "wrong"):
@@ -128,7 +128,7 @@ def cohort(subject: dict[str, Volume], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.slow
-def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) -> None:
+def test_a_cohort_with_different_grids_is_prepared(cohort: Path, tmp_path: Path) -> None:
     rule = SplitRule.parse("train=1,val=1,test=0")
     with pytest.raises(InputError, match="give --register"):
         prepare(str(cohort), tmp_path / "none.zarr", Options(size=32, split=rule))
@@ -154,7 +154,7 @@ def test_a_cohort_on_many_grids_becomes_a_store(cohort: Path, tmp_path: Path) ->
         prepare(str(cohort), tmp_path / "a.zarr", Options(size=32, split=rule))
 
 
-def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[str, Volume], tmp_path: Path) -> None:
+def test_without_segmentation_the_plan_sets_the_reference(subject: dict[str, Volume], tmp_path: Path) -> None:
     for part in ("t1", "t2"):
         write(tmp_path / "in" / f"a_{part}.nii.gz", subject[part].array.T, subject[part].affine)
     plan = CohortPlan(modalities={"t1": "{subject}_t1.nii.gz", "t2": "{subject}_t2.nii.gz"}, reference="t2")
@@ -165,7 +165,7 @@ def test_without_a_segmentation_a_plan_says_which_modality_stays(subject: dict[s
     (about,) = report.subjects.values()
     assert about["registration"]["reference"] == "t2"
     assert about["provenance"]["shape"][0] == subject["t2"].array.shape[0]
-    with pytest.raises(InputError, match="'flair' is no modality of this cohort; give t1, t2"):
+    with pytest.raises(InputError, match="'flair' is not a modality of this cohort; give t1, t2"):
         prepare(str(tmp_path / "in"), tmp_path / "b.zarr", replace(options, reference="flair"))
 
 
@@ -178,7 +178,7 @@ def test_photographs_are_not_registered(tmp_path: Path, given: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_clinical_exam_ends_on_one_grid_and_goes_back(shared_data: Path) -> None:
+def test_a_clinical_exam_reaches_one_grid_and_returns(shared_data: Path) -> None:
     names = {"t1": "*_t1.nii.gz", "t1ce": "*_t1c.nii.gz", "t2": "*_t2.nii.gz", "flair": "*_fla.nii.gz"}
     folder = shared_data / "clinical_FG6692"
     given = {part: orient(read_volume(next(folder.glob(name)))) for part, name in names.items()}
@@ -192,7 +192,7 @@ def test_a_clinical_exam_ends_on_one_grid_and_goes_back(shared_data: Path) -> No
     assert _dice(back.array > 0, seg.array > 0) > 0.85
 
 
-def test_a_border_round_air_is_no_stripped_brain() -> None:
+def test_a_constant_border_around_air_is_not_a_stripped_brain() -> None:
     random = np.random.default_rng(0)
     z, y, x = np.meshgrid(*[np.arange(40) - 19.5] * 3, indexing="ij")
     scan = np.abs(random.normal(0, 2, (40, 40, 40))) + 100 * (x**2 + y**2 + z**2 < 12**2)
@@ -204,7 +204,7 @@ def test_a_border_round_air_is_no_stripped_brain() -> None:
 
 @pytest.mark.slow
 def test_a_clinical_exam_returns_from_a_small_store(shared_data: Path, tmp_path: Path) -> None:
-    """What is stored at 64² pixels, as what a model makes would be, lies on the scanner's own grids again."""
+    """Data stored at 64² pixels, like model output, return to the scanner's grids."""
     names = {
         "t1": "*T1_AX_OtherEXample{subject}_Si_*_t1.nii.gz",
         "t2": "*T2_AX_OtherEXample{subject}_Si_*_t2.nii.gz",

@@ -1,4 +1,4 @@
-"""Brains found in heads with skull, by a template of other people."""
+"""Brain extraction from heads with skull."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
     ("contrast", "seed"),
     [("T1", None), ("T2", 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("T1", 1), ("PD", None)))],
 )
-def test_the_brain_of_an_averaged_head(shared_data: Path, contrast: str, seed: int | None) -> None:
+def test_the_brain_of_an_average_head(shared_data: Path, contrast: str, seed: int | None) -> None:
     folder = shared_data / "templates_2mm"
     head = read_volume(folder / f"avg152{contrast}.nii.gz")
     maps = sum(read_volume(folder / f"{tissue}.nii.gz").array for tissue in ("grey", "white", "csf"))
@@ -42,7 +42,7 @@ def test_the_brain_of_an_averaged_head(shared_data: Path, contrast: str, seed: i
 
 
 @pytest.mark.slow
-def test_the_brain_of_a_phantom_in_its_surest_modality() -> None:
+def test_the_brain_of_a_phantom_in_its_most_reliable_modality() -> None:
     subject = make_subject(4, 80, skull=True)
     spacing = subject.grid.spacing
     assert spacing is not None
@@ -57,15 +57,15 @@ def test_the_brain_of_a_phantom_in_its_surest_modality() -> None:
         most_certain_brain({"t1": ball}, heads, "t1")
 
 
-def test_the_search_tells_each_modality_before_it_looks_and_can_be_ended_there() -> None:
-    """In volumes of two slices, where it is over at once: the first is the reference, wherever it stands."""
+def test_the_search_announces_each_modality_and_can_be_cancelled() -> None:
+    """Volumes of two slices fail at once; the reference comes first at any position."""
     thin = Volume(np.zeros((2, 8, 8), np.float32), np.diag([-2.0, -2.0, 2.0, 1.0]))
     volumes = dict.fromkeys(("t1", "t2", "flair"), thin)
     heads = dict.fromkeys(volumes, Foreground(np.ones((2, 8, 8), bool), 0.0, False))
-    told: list[str] = []
+    announced: list[str] = []
     with pytest.raises(InputError, match=r"^t2 "):
-        most_certain_brain(volumes, heads, "t2", told.append)
-    assert told == ["t2", "t1", "flair"]
+        most_certain_brain(volumes, heads, "t2", announced.append)
+    assert announced == ["t2", "t1", "flair"]
 
     def end(part: str) -> None:
         if part == "t1":
@@ -93,15 +93,15 @@ def test_the_brains_of_a_clinical_exam_agree(shared_data: Path) -> None:
     assert max(sizes) / min(sizes) < 1.15  # one brain, sought four times
 
 
-def test_what_cannot_be_a_brain_is_told() -> None:
+def test_implausible_brains_are_reported() -> None:
     mask = np.ones((2, 2, 2), bool)
     apart, sure = Registered(np.eye(4), 0.1, 0.2, 25.0), Registered(np.eye(4), 0.1, 0.2, 1.0)
-    assert "25.0 mm apart" in str(Brain(mask, apart, 1500.0).problem())
+    assert "25.0 mm" in str(Brain(mask, apart, 1500.0).problem())
     assert "3000 ml" in str(Brain(mask, sure, 3000.0).problem())
     assert Brain(mask, sure, 1500.0).problem() is None
 
 
-def test_the_shipped_brain_is_whole() -> None:
+def test_the_shipped_brain_has_no_holes() -> None:
     template = shipped_template()
     millilitres = template.brain.sum() * np.prod(template.image.spacing) / 1000
     assert 1700 < millilitres < 2100  # with its ventricles and the fluid in its sulci, as averages are large

@@ -1,4 +1,4 @@
-"""Volumes of one head whose headers have left and right exchanged are told."""
+"""Detection of headers with exchanged left and right."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _exchanged(volume: Volume) -> Volume:
     return Volume(np.ascontiguousarray(volume.array[:, :, ::-1]), volume.affine)
 
 
-def test_a_modality_with_exchanged_sides_sets_its_subject_aside(head: dict[str, Volume]) -> None:
+def test_a_modality_with_exchanged_sides_rejects_the_subject(head: dict[str, Volume]) -> None:
     heads = {part: find_foreground(volume.array) for part, volume in head.items()}
     right = align(head, heads, "t1")
     assert all(0 < quality.mirrored < 0.95 for quality in right.quality.values())
@@ -40,13 +40,13 @@ def test_a_modality_with_exchanged_sides_sets_its_subject_aside(head: dict[str, 
     assert caught.value.figures["parts"]["t2"]["quality"]["mirrored"] < 0.95
 
 
-def test_where_all_are_exchanged_nothing_can_be_told(head: dict[str, Volume]) -> None:
+def test_exchanged_sides_in_all_modalities_are_undetectable(head: dict[str, Volume]) -> None:
     given = {part: _exchanged(volume) for part, volume in head.items()}
     made = align(given, {part: find_foreground(volume.array) for part, volume in given.items()}, "t1")
     assert all(quality.mirrored < 0.95 for quality in made.quality.values())
 
 
-def test_a_mirror_image_is_most_like_its_head_when_exchanged(head: dict[str, Volume]) -> None:
+def test_exchanged_sides_raise_the_similarity_to_the_mirror_image(head: dict[str, Volume]) -> None:
     still = Pyramid(head["t1"])
     mirror = Mirror(still)
     straight, other = Pyramid(head["t2"]), Pyramid(_exchanged(head["t2"]))
@@ -54,7 +54,7 @@ def test_a_mirror_image_is_most_like_its_head_when_exchanged(head: dict[str, Vol
     assert mirror.similarity_ratio(other, refine_header_pose(still, other)) > 1.1
 
 
-def test_real_brains_have_two_sides(shared_data: Path) -> None:
+def test_real_brains_are_asymmetric(shared_data: Path) -> None:
     folder = shared_data / "brats18" / "Brats18_TCIA02_135_1"
     t1, t2 = (orient(read_volume(folder / f"{folder.name}_{part}.nii.gz")) for part in ("t1", "t2"))
     still = Pyramid(t1)

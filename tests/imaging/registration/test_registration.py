@@ -1,4 +1,4 @@
-"""Heads displaced by known motions come back, and what does not come back is told."""
+"""Registration recovers known motions and reports failures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def back(brain: dict[str, Volume], reference: Pyramid) -> np.ndarray:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_a_displaced_brain_of_another_contrast_comes_back(
+def test_a_displaced_brain_of_another_contrast_is_recovered(
     brain: dict[str, Volume], reference: Pyramid, seed: int
 ) -> None:
     truth = motion(np.random.default_rng(seed), 20, 20, reference.centre)
@@ -49,16 +49,16 @@ def test_a_displaced_brain_of_another_contrast_comes_back(
     np.testing.assert_allclose(found.matrix[:3, :3] @ found.matrix[:3, :3].T, np.eye(3), atol=1e-9)  # rigid
 
 
-def test_the_same_call_gives_the_same_bytes(brain: dict[str, Volume], reference: Pyramid) -> None:
+def test_registration_is_deterministic(brain: dict[str, Volume], reference: Pyramid) -> None:
     first, again = (refine_header_pose(reference, Pyramid(brain["t2"])) for _ in range(2))
     assert first.tobytes() == again.tobytes()
 
 
-def test_aligned_volumes_settle_where_they_are(brain: dict[str, Volume], reference: Pyramid) -> None:
+def test_aligned_volumes_stay_in_place(brain: dict[str, Volume], reference: Pyramid) -> None:
     assert distance(refine_header_pose(reference, Pyramid(brain["t2"])), np.eye(4), reference.points) < 0.5
 
 
-def test_a_grid_of_its_own_does_not_matter(brain: dict[str, Volume], reference: Pyramid) -> None:
+def test_the_grid_does_not_affect_the_result(brain: dict[str, Volume], reference: Pyramid) -> None:
     thick = np.eye(4)  # every third slice in sagittal order, a header that tells the truth
     thick[0, 0] = 3
     t2 = brain["t2"]
@@ -66,11 +66,11 @@ def test_a_grid_of_its_own_does_not_matter(brain: dict[str, Volume], reference: 
     assert distance(register(reference, Pyramid(other)).matrix, np.eye(4), reference.points) < 0.7
 
 
-def test_a_little_less_alike_is_no_failure() -> None:
-    """The search ends on a finer level than the one that similarity is measured at."""
+def test_a_slightly_lower_similarity_is_tolerated() -> None:
+    """The optimisation ends at a finer level than that of the similarity."""
     figures = {"moved": 0.9, "turned": 0.1, "disagreement": 0.2, "overlap": 0.99, "covered": 1.0}
     assert Quality(0.7221, 0.7194, **figures).problem(LIMITS) is None
-    assert "less alike" in str(Quality(0.7221, 0.65, **figures).problem(LIMITS))
+    assert "similarity decreased" in str(Quality(0.7221, 0.65, **figures).problem(LIMITS))
     assert Quality(0.7221, 0.65, **figures).severity(LIMITS) >= 1 > Quality(0.7221, 0.7194, **figures).severity(LIMITS)
 
 
@@ -84,7 +84,7 @@ def test_a_slab_of_a_head(brain: dict[str, Volume], reference: Pyramid) -> None:
     assert distance(found.matrix, truth, reference.points) < 1.0
 
 
-def test_what_is_no_head_at_all_is_told(brain: dict[str, Volume], reference: Pyramid) -> None:
+def test_noise_instead_of_a_head_is_reported(brain: dict[str, Volume], reference: Pyramid) -> None:
     z, y, x = np.meshgrid(*[np.arange(n) - n / 2 for n in brain["t1"].array.shape], indexing="ij")
     ball = (x**2 + y**2 + z**2 < 30**2) * np.random.default_rng(0).uniform(50, 100, x.shape)
     moving = Pyramid(Volume(ball.astype(np.float32), brain["t1"].affine))
@@ -92,7 +92,7 @@ def test_what_is_no_head_at_all_is_told(brain: dict[str, Volume], reference: Pyr
 
 
 @pytest.mark.parametrize(("millimetres", "degrees"), [(3.0, 0.0), (8.0, 0.0), (0.0, 5.0), (20.0, 20.0)])
-def test_a_pose_that_is_wrong_is_told(
+def test_a_wrong_pose_is_reported(
     brain: dict[str, Volume], reference: Pyramid, back: np.ndarray, millimetres: float, degrees: float
 ) -> None:
     moving = Pyramid(brain["t2"])
@@ -104,14 +104,14 @@ def test_a_pose_that_is_wrong_is_told(
     assert judge(reference, moving, Registered(wrong, 0.1, 0.2, apart)).problem(LIMITS) is not None
 
 
-def test_a_single_slice_is_refused(brain: dict[str, Volume]) -> None:
+def test_a_single_slice_is_rejected(brain: dict[str, Volume]) -> None:
     with pytest.raises(InputError, match="registration needs a volume"):
         Pyramid(Volume(brain["t1"].array[40:41], brain["t1"].affine))
 
 
 @pytest.mark.slow
-def test_a_clinical_exam_goes_round(shared_data: Path) -> None:
-    """T1 → T2 → FLAIR → T1 of a real exam, whose headers lie by centimetres, ends where it began."""
+def test_registrations_of_a_clinical_exam_are_consistent(shared_data: Path) -> None:
+    """T1 → T2 → FLAIR → T1 of a real exam with header errors of centimetres is the identity."""
     files = {part: next((shared_data / "clinical_FG6692").glob(f"*_{part}.nii.gz")) for part in ("t1", "t2", "fla")}
     made = {part: Pyramid(read_volume(path)) for part, path in files.items()}
     there, on, back = (register(made[a], made[b]).matrix for a, b in (("t1", "t2"), ("t2", "fla"), ("fla", "t1")))
@@ -129,8 +129,8 @@ def _phantom(seed: int, size: int, *, skull: bool) -> dict[str, Volume]:
 
 
 @pytest.mark.parametrize("size", [48, 64, 80])
-def test_a_head_is_as_large_in_every_contrast(size: int) -> None:
-    """Also where voxels are so large that the dark skull parts the scalp from the brain."""
+def test_the_head_mask_has_the_same_size_in_each_contrast(size: int) -> None:
+    """Also if large voxels make the dark skull separate scalp and brain."""
     heads = [Pyramid(volume).head for volume in _phantom(0, size, skull=True).values()]
     litres = [to_array(head).sum() * np.prod(head.GetSpacing()) / 1e6 for head in heads]
     assert max(litres) < 1.1 * min(litres)

@@ -1,4 +1,4 @@
-"""Volumes on other grids, and transforms in files."""
+"""Resampling to other grids, and transform files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ seeds = st.integers(0, 10_000)
 
 
 def _covered(volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """Which voxels of a grid lie inside a volume; bool (z, y, x); parameters as in `resample_image`."""
+    """Voxels of a grid inside a volume, bool (z, y, x); parameters as in `resample_image`."""
     inverse = np.linalg.inv(volume.affine) @ matrix @ affine
     found = np.ones(shape, bool)
     z, y, x = np.ogrid[tuple(slice(n) for n in shape)]
@@ -36,7 +36,7 @@ def _somewhere(seed: int, millimetres: float = 5, degrees: float = 25) -> np.nda
 
 
 def _smooth(affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """A linear function of the place in millimetres, which linear interpolation keeps exactly; (z, y, x)."""
+    """A linear function of the position, exact under linear interpolation; (z, y, x)."""
     z, y, x = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
     place = np.einsum("ij,j...->i...", affine[:3], np.stack([x, y, z, np.ones(shape)]))
     field: np.ndarray = 3 * place[0] - 2 * place[1] + place[2]
@@ -44,7 +44,7 @@ def _smooth(affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 @given(seeds, seeds, seeds)
-def test_a_linear_field_arrives_exactly(seed: int, other: int, way: int) -> None:
+def test_a_linear_field_is_resampled_exactly(seed: int, other: int, way: int) -> None:
     matrix = _somewhere(way)
     have = _somewhere(seed) @ np.diag([2.0, -1.5, 3.0, 1.0])
     volume = Volume(_smooth(have, (14, 15, 16)), have)
@@ -76,7 +76,7 @@ def test_images_agree_with_nibabel(seed: int, other: int) -> None:
 
 
 @given(seeds)
-def test_labels_keep_their_values_and_return(seed: int) -> None:
+def test_labels_preserve_their_values_and_return(seed: int) -> None:
     matrix = _somewhere(seed)
     z, y, x = np.meshgrid(*[np.arange(24) - 11.5] * 3, indexing="ij")
     away = np.sqrt(x**2 + y**2 + z**2)
@@ -90,7 +90,7 @@ def test_labels_keep_their_values_and_return(seed: int) -> None:
     assert (back.array != values).mean() < 0.01
 
 
-def test_thin_slices_leave_no_pattern_on_thick_ones() -> None:
+def test_downsampling_does_not_alias() -> None:
     stripes = np.zeros((60, 4, 4), np.float32)
     stripes[::2] = 1  # 1 mm slices, on and off
     thick = resample_image(Volume(stripes, np.eye(4)), np.eye(4), (10, 4, 4), np.diag([1.0, 1.0, 6.0, 1.0]))
@@ -98,14 +98,14 @@ def test_thin_slices_leave_no_pattern_on_thick_ones() -> None:
 
 
 @given(seeds)
-def test_a_transform_comes_back_from_its_file(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+def test_transforms_survive_writing_and_reading(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     path = tmp_path_factory.mktemp("t") / "t2_to_t1.tfm"
     matrix = _somewhere(seed)
     write_transform(path, matrix)
     np.testing.assert_allclose(read_transform(path), matrix, atol=1e-9)
 
 
-def test_what_is_no_transform_is_refused(tmp_path: Path) -> None:
+def test_files_without_a_transform_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_transform(tmp_path / "none.tfm")
     (tmp_path / "bad.tfm").write_text("hello")
@@ -113,7 +113,7 @@ def test_what_is_no_transform_is_refused(tmp_path: Path) -> None:
         read_transform(tmp_path / "bad.tfm")
 
 
-def test_smoothed_labels_have_truer_borders_and_no_new_values() -> None:
+def test_smoothed_labels_have_more_accurate_borders_and_no_new_values() -> None:
     def phantom(affine: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """Two nested ellipsoids, known everywhere."""
         z, y, x = np.meshgrid(*[np.arange(n) for n in shape], indexing="ij")
