@@ -1,4 +1,4 @@
-"""Subjects with a glioma whose truth is known: anatomy, growth and MR signal, without any patient's data."""
+"""Synthetic subjects with a glioma and known ground truth: anatomy, tumour growth and MR signal."""
 
 from napari_pgan.phantom.cohort import write_cohort
 from napari_pgan.phantom.subject import CHANNELS, PhantomSubject, make_subject

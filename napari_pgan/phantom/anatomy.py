@@ -1,4 +1,4 @@
-"""One person's healthy brain: the average one, deformed smoothly and invertibly."""
+"""Healthy brain of one subject: a smooth, invertible deformation of the average brain."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from napari_pgan.phantom.fields import Lattice, exponential, flow_from_sources, 
 from napari_pgan.phantom.template import load_template
 
 FIELD_OF_VIEW = 216.0  # mm
-# Where shapes and growth are worked out, whatever the size of the images: holds the brain and some room.
+# Grid on which shapes and growth are computed at any image size; contains the brain with a margin.
 COARSE = Lattice((48, 58, 48), 3.375)
-# A brain of today's patients is smaller than the template, which grew in averaging: (z, y, x).
+# Patients' brains are smaller than the template, which averaging enlarged: (z, y, x).
 _MEAN_SCALE = np.array([0.90, 0.935, 0.945])
 # (correlation length in mm, standard deviation of the displacement in mm)
 _WARPS = ((45.0, 2.6), (20.0, 1.5), (9.0, 1.1))
@@ -21,24 +21,24 @@ _WARPS = ((45.0, 2.6), (20.0, 1.5), (9.0, 1.1))
 
 @dataclass(frozen=True)
 class Anatomy:
-    """A head before the tumour, on the grid `COARSE`.
+    """A head without tumour on the grid `COARSE`.
 
     Attributes
     ----------
     velocity
-        The stationary velocity whose flow, after `matrix`, carries the subject's points to the template's; mm.
+        Stationary velocity in mm; its flow, followed by `matrix`, maps points of the subject to the template.
     displacement
-        That flow's displacement, (3, z, y, x) in mm.
+        Displacement of that flow, (3, z, y, x) in mm.
     matrix
-        3×3, subject to template millimetres (z, y, x).
+        3×3, from subject to template mm (z, y, x).
     fluid
-        Logarithm by which sulcal fluid is favoured; grows with age.
+        Log weight of sulcal fluid; increases with age.
     relief
-        (2, z, y, x) random fields that shift the borders of fluid and white matter from subject to subject.
+        (2, z, y, x) random fields that vary the borders of fluid and white matter.
     trim
-        Millimetres that the removal of the skull took from the surface, (z, y, x).
+        Surface layer removed with the skull in mm, (z, y, x).
     ventricle_scale
-        How far the ventricles were blown up (1: as in the template).
+        Ventricle volume relative to the template.
     """
 
     velocity: np.ndarray
@@ -50,14 +50,14 @@ class Anatomy:
     ventricle_scale: float
 
     def to_template(self, points: np.ndarray) -> np.ndarray:
-        """Subject points (3, ...) in mm as template points."""
+        """Map subject points (3, ...) in mm to template points."""
         moved = points + COARSE.sample(self.displacement, points)
         return np.tensordot(self.matrix, moved, 1).astype(np.float32)
 
     def tissue(self, points: np.ndarray, template_points: np.ndarray) -> np.ndarray:
-        """Shares of white matter, grey matter and fluid at `points` (3, n) inside the brain; (3, n), sum 1.
+        """Return the fractions of white matter, grey matter and fluid at `points` (3, n) in the brain; (3, n), sum 1.
 
-        The average of 152 brains is blurred at its borders; squaring the shares gives the crispness of one brain.
+        The average of 152 brains has blurred borders; squaring the fractions sharpens them to those of one brain.
         """
         template = load_template()
         at = template.lattice.indices(template_points)
@@ -67,20 +67,20 @@ class Anatomy:
         )
         fluid = np.clip(1 - white - grey, 0, 1)
         depth = template.lattice.sample(template.inside, template_points)
-        # The outermost millimetre is grey in the average, fluid in a person.
+        # The outermost millimetre is grey matter in the average but fluid in a subject.
         relief = COARSE.sample(self.relief, points)
         fluid += np.clip(0.28 + 0.2 * relief[0], 0, 1) * np.clip(1 - depth / 2.2, 0, 1)
-        shares = np.stack([white, grey, fluid]) ** 2 + 1e-4
-        shares *= np.exp(np.stack([0.45 * relief[1], np.zeros_like(fluid), self.fluid + 0.5 * relief[0]]))
-        return shares / shares.sum(0)
+        fractions = np.stack([white, grey, fluid]) ** 2 + 1e-4
+        fractions *= np.exp(np.stack([0.45 * relief[1], np.zeros_like(fluid), self.fluid + 0.5 * relief[0]]))
+        return fractions / fractions.sum(0)
 
 
 def make_anatomy(seed: int) -> Anatomy:
-    """Draw a head: size and proportions, ventricles, folding."""
+    """Draw a random head: size and proportions, ventricles, folding."""
     rng = np.random.default_rng([seed, 1])
     template = load_template()
-    age = rng.uniform()  # of no year: 0 has tight sulci and small ventricles, 1 wide ones
-    # Nobody's head is so large that it would leave the field of view.
+    age = rng.uniform()  # relative: 0 has narrow sulci and small ventricles, 1 wide ones
+    # Clipped so that no head leaves the field of view.
     variation = np.clip(rng.standard_normal(4), -1.7, 1.7)
     scale = _MEAN_SCALE * (1 + 0.022 * variation[0]) * (1 + np.array([0.02, 0.018, 0.022]) * variation[1:])
     matrix = _rotation(np.deg2rad(rng.normal(0, 2.0, 3))) @ np.diag(1 / scale)
@@ -89,7 +89,7 @@ def make_anatomy(seed: int) -> Anatomy:
     velocity = np.zeros((3, *COARSE.shape), np.float32)
     for length, amount in _WARPS:
         velocity += amount * np.stack([random_field(rng, COARSE, length) for _ in range(3)])
-    # Points are carried from the subject to the template, so wide ventricles need a flow inwards.
+    # Points map from the subject to the template, so wide ventricles need an inward flow.
     ventricles = template.lattice.sample(
         template.ventricles, np.tensordot(matrix, COARSE.points(), 1).astype(np.float32)
     )

@@ -1,4 +1,4 @@
-"""What the voxels of the brain hold: healthy tissue, lesion, vessels."""
+"""Tissue fractions and labels of brain voxels: healthy tissue, lesion, vessels."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ NECROSIS, OEDEMA, ENHANCING = 1, 2, 4
 def lesion_shares(
     tumour: Tumour, points: np.ndarray, tissue: np.ndarray, spacing: float
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What every voxel holds, and its label.
+    """Compute the tissue fractions and labels of voxels.
 
     Parameters
     ----------
     tumour
         The lesion.
     points
-        (3, n) mm in the head before it was pushed.
+        (3, n) mm in the head before the mass effect.
     tissue
-        (3, n) shares of white, grey, fluid.
+        (3, n) fractions of white matter, grey matter and fluid.
     spacing
-        Size of a voxel in mm: borders of the core are as soft as a voxel is large.
+        Voxel size in mm, which sets the softness of the core's borders.
 
     Returns
     -------
     tuple
-        Tissue name to share (n,), and labels (n,) uint8.
+        Tissue name → fraction (n,), and labels (n,) uint8.
     """
     core, necrosis, oedema, gap = tumour.depths(points, tissue)
     soft = 0.3 * spacing
@@ -60,7 +60,7 @@ def lesion_shares(
 def add_vessels(
     shares: dict[str, np.ndarray], seed: int, points: np.ndarray, side: np.ndarray, depth: np.ndarray
 ) -> None:
-    """Put vessels into the sulci (threads where two random fields are both near 0) and a sinus along the midline."""
+    """Add vessels in the sulci (where two random fields are both near 0) and a sinus along the midline, in place."""
     rng = np.random.default_rng([seed, 3])
     first, second = (TILE.sample(random_field(rng, TILE, 9.0), points, mode="grid-wrap") for _ in range(2))
     thread = np.exp(-(first**2 + second**2) / 0.03) * np.clip(1 - depth / 25, 0, 1)

@@ -1,7 +1,7 @@
-"""Smooth fields on a grid in millimetres: random ones, flows and the deformations that flows make.
+"""Smooth fields on grids in mm: random fields, flows and their deformations.
 
-All arrays are in (z, y, x) order; a vector field has its three components first, in millimetres, in the same order.
-Nothing here depends on the number of processor cores, so that a seed gives the same bytes everywhere on one machine.
+Arrays are in (z, y, x) order. Vector fields have their three components first, in mm and the same order. Results do not
+depend on the number of processor cores, so a seed always gives the same bytes on one machine.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from scipy import fft, ndimage
 
 @dataclass(frozen=True)
 class Lattice:
-    """A grid of cubic voxels of `spacing` mm, whose middle is the origin."""
+    """A grid of cubic voxels of `spacing` mm with the origin at its centre."""
 
     shape: tuple[int, int, int]
     spacing: float
 
     def axis(self, dimension: int) -> np.ndarray:
-        """The millimetres of the voxel centres along one axis, float32."""
+        """Return the voxel centres along one axis in mm, float32."""
         count = self.shape[dimension]
         return ((np.arange(count) - (count - 1) / 2) * self.spacing).astype(np.float32)
 
     def points(self) -> np.ndarray:
-        """The millimetres of all voxel centres, (3, z, y, x) float32."""
+        """Return all voxel centres in mm, (3, z, y, x) float32."""
         return np.stack(np.meshgrid(*(self.axis(d) for d in range(3)), indexing="ij"))
 
     def indices(self, points: np.ndarray) -> np.ndarray:
-        """Millimetres (3, ...) as fractional indices of this grid."""
-        middle = (np.array(self.shape, np.float32) - 1) / 2
-        return points / np.float32(self.spacing) + middle.reshape(3, *[1] * (points.ndim - 1))
+        """Convert points (3, ...) in mm to fractional indices of this grid."""
+        centre = (np.array(self.shape, np.float32) - 1) / 2
+        return points / np.float32(self.spacing) + centre.reshape(3, *[1] * (points.ndim - 1))
 
     def sample(self, field: np.ndarray, points: np.ndarray, order: int = 1, mode: str = "nearest") -> np.ndarray:
-        """The values of a scalar or vector `field` of this grid at `points` (3, ...) in mm, float32."""
-        where = self.indices(points)
+        """Interpolate a scalar or vector `field` of this grid at `points` (3, ...) in mm, float32."""
+        index = self.indices(points)
         if field.ndim == 4:
-            return np.stack([_at(component, where, order, mode) for component in field])
-        return _at(field, where, order, mode)
+            return np.stack([_at(component, index, order, mode) for component in field])
+        return _at(field, index, order, mode)
 
     def resample(self, field: np.ndarray, axes: Sequence[np.ndarray]) -> np.ndarray:
-        """A field of this grid at the crossings of `axes` (three arrays of mm): linear, axis by axis, hence quick."""
+        """Interpolate a field linearly, axis by axis, at the grid spanned by `axes` (three arrays of mm)."""
         for dimension, axis in enumerate(axes):
             at = axis / np.float32(self.spacing) + np.float32((self.shape[dimension] - 1) / 2)
             at = np.clip(at, 0, self.shape[dimension] - 1).astype(np.float32)
@@ -54,18 +54,18 @@ class Lattice:
         return field
 
     def wavenumbers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Angular wave numbers (1/mm) of `scipy.fft.rfftn` of this grid, broadcastable."""
+        """Return the angular wave numbers (1/mm) of `scipy.fft.rfftn` on this grid, broadcastable."""
         kz, ky = (2 * np.pi * fft.fftfreq(n, self.spacing) for n in self.shape[:2])
         kx = 2 * np.pi * fft.rfftfreq(self.shape[2], self.spacing)
         return kz[:, None, None], ky[None, :, None], kx[None, None, :]
 
 
-def _at(field: np.ndarray, where: np.ndarray, order: int, mode: str) -> np.ndarray:
-    return ndimage.map_coordinates(field, where, order=order, mode=mode, output=np.float32, prefilter=order > 1)
+def _at(field: np.ndarray, index: np.ndarray, order: int, mode: str) -> np.ndarray:
+    return ndimage.map_coordinates(field, index, order=order, mode=mode, output=np.float32, prefilter=order > 1)
 
 
 def random_field(rng: np.random.Generator, lattice: Lattice, scale: float) -> np.ndarray:
-    """A periodic Gaussian random field of mean 0 and variance 1, correlated over `scale` mm; (z, y, x) float32."""
+    """Draw a periodic Gaussian random field with mean 0, variance 1 and correlation length `scale` mm; float32."""
     k2 = sum(k**2 for k in lattice.wavenumbers())
     noise = fft.rfftn(rng.standard_normal(lattice.shape, np.float32))
     noise *= np.exp(-k2 * (scale**2 / 4)).astype(np.float32)
@@ -75,10 +75,10 @@ def random_field(rng: np.random.Generator, lattice: Lattice, scale: float) -> np
 
 
 def flow_from_sources(lattice: Lattice, sources: np.ndarray, smooth: float = 3.0) -> np.ndarray:
-    """The irrotational flow whose divergence is `sources`: outwards where they are positive, inwards where negative.
+    """Return the irrotational flow with divergence `sources`, which points outwards from positive sources.
 
-    Elsewhere it keeps volumes, as soft tissue does round a thing that grows. The Poisson equation is solved by Fourier
-    transform; sources are smoothed by a Gaussian of `smooth` mm.
+    Without sources the flow preserves volume, like soft tissue around a growing mass. The Poisson equation is solved by
+    Fourier transform after Gaussian smoothing of the sources by `smooth` mm.
 
     Returns
     -------
@@ -95,9 +95,9 @@ def flow_from_sources(lattice: Lattice, sources: np.ndarray, smooth: float = 3.0
 
 
 def exponential(lattice: Lattice, velocity: np.ndarray, steps: int = 4) -> np.ndarray:
-    """The displacement after following a stationary `velocity` (3, z, y, x) for unit time, by scaling and squaring.
+    """Integrate a stationary `velocity` (3, z, y, x) over unit time to a displacement, by scaling and squaring.
 
-    A smooth velocity gives a diffeomorphism; the displacement of ``-velocity`` is its inverse.
+    A smooth velocity gives a diffeomorphism; ``-velocity`` gives its inverse.
     Arsigny et al. 2006, MICCAI, "A log-Euclidean framework for statistics on diffeomorphisms".
     """
     displacement = (velocity / 2**steps).astype(np.float32)
@@ -108,7 +108,7 @@ def exponential(lattice: Lattice, velocity: np.ndarray, steps: int = 4) -> np.nd
 
 
 def follow(lattice: Lattice, velocity: np.ndarray, points: np.ndarray, steps: int = 8) -> np.ndarray:
-    """Where single `points` (3, n) in mm come to after following `velocity` for unit time (midpoint rule)."""
+    """Move `points` (3, n) in mm along `velocity` for unit time (midpoint rule)."""
     for _ in range(steps):
         half = points + lattice.sample(velocity, points) / (2 * steps)
         points = points + lattice.sample(velocity, half) / steps
@@ -116,7 +116,7 @@ def follow(lattice: Lattice, velocity: np.ndarray, points: np.ndarray, steps: in
 
 
 def jacobian(lattice: Lattice, displacement: np.ndarray) -> np.ndarray:
-    """The Jacobian determinant of x → x + displacement(x): the change of volume, positive where nothing folds."""
+    """Return the Jacobian determinant of x → x + displacement(x), positive without folding."""
     gradient = np.stack([np.stack(np.gradient(component, lattice.spacing)) for component in displacement])
     matrix = np.moveaxis(gradient, (0, 1), (-2, -1)) + np.eye(3, dtype=np.float32)
     return np.linalg.det(matrix)

@@ -1,4 +1,4 @@
-"""What a growing lesion pushes aside in a closed skull."""
+"""Mass effect: displacement of tissue by a growing lesion in a closed skull."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from napari_pgan.phantom.anatomy import COARSE, Anatomy
 from napari_pgan.phantom.fields import follow
 from napari_pgan.phantom.template import ORIGIN, load_template
 
-_FALX = 0.06  # how easily tissue moves across the falx, against elsewhere
+_FALX = 0.06  # mobility of tissue across the falx relative to elsewhere
 
 
 def mass_effect(
@@ -21,23 +21,23 @@ def mass_effect(
     template_points: np.ndarray,
     push: float,
 ) -> np.ndarray:
-    """The flow that makes room for a lesion, on the grid `COARSE`.
+    """Return the flow that makes space for a lesion on the grid `COARSE`.
 
-    Tissue keeps its volume; room comes from the ventricles, the sulci and the way out below. So the flow is the
-    gradient of a potential with sources in the lesion, sinks in the fluid and no flux through the skull. The falx lets
-    little through, so that the brain shifts below it. This is far simpler than the linear elasticity of Clatz et al.
-    2005, IEEE TMI 24:1334, where the lesion pushes too.
+    Tissue preserves its volume; space comes from the ventricles, the sulci and the foramen magnum. The flow is the
+    gradient of a potential with sources in the lesion, sinks in the fluid and no flux through the skull. The falx is
+    almost impermeable, so the brain shifts below it. This is much simpler than the linear elasticity of Clatz et al.
+    2005, IEEE TMI 24:1334.
 
     Parameters
     ----------
     core, oedema, brain
-        (z, y, x) bool, before anything is pushed.
+        (z, y, x) bool, before the mass effect.
     tissue
-        (3, z, y, x) shares of white, grey, fluid.
+        (3, z, y, x) fractions of white matter, grey matter and fluid.
     template_points
-        (3, z, y, x) mm.
+        (3, z, y, x) template points in mm.
     push
-        Logarithm of the growth in volume of the core.
+        Logarithm of the volume growth of the core.
 
     Returns
     -------
@@ -64,19 +64,19 @@ def mass_effect(
 
 
 def midline_shift(anatomy: Anatomy, flow: np.ndarray) -> float:
-    """How far the middle of the deep brain is pushed sideways by `flow`, in mm: the greatest displacement along x.
+    """Return the midline shift caused by `flow`: the largest displacement along x in mm.
 
-    Measured over the midline between the frontal horns and the pineal region, where radiologists measure it.
+    It is measured as in radiology, on the midline between the frontal horns and the pineal region.
     """
     points = COARSE.points()
     z, y, x = anatomy.to_template(points) - ORIGIN.reshape(3, 1, 1, 1)
-    here = points[:, (abs(x) < 2.2) & (z > -2) & (z < 28) & (y > -25) & (y < 40)]
-    shift = (follow(COARSE, flow, here) - here)[2]
+    midline = points[:, (abs(x) < 2.2) & (z > -2) & (z < 28) & (y > -25) & (y < 40)]
+    shift = (follow(COARSE, flow, midline) - midline)[2]
     return float(np.percentile(np.abs(shift), 98))
 
 
 def _potential(brain: np.ndarray, sources: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Solve ∇·(c ∇φ) = sources with no flux through the border of `brain`; c is small where `side` changes sign."""
+    """Solve ∇·(c ∇φ) = sources without flux through the border of `brain`; c is small where `side` changes sign."""
     number = np.full(brain.shape, -1, np.int32)
     number[brain] = np.arange(int(brain.sum()), dtype=np.int32)
     ends, weights = [], []
@@ -89,7 +89,7 @@ def _potential(brain: np.ndarray, sources: np.ndarray, side: np.ndarray) -> np.n
     (low, high), weight = np.concatenate(ends, 1), np.concatenate(weights)
     count = int(brain.sum())
     joined = sparse.csr_matrix((np.r_[weight, weight], (np.r_[low, high], np.r_[high, low])), shape=(count, count))
-    degree = np.asarray(joined.sum(1)).ravel() + 1e-5  # the small number fixes the free constant
+    degree = np.asarray(joined.sum(1)).ravel() + 1e-5  # the small term fixes the free constant
     matrix = sparse.diags(degree) - joined
     right = -sources[brain] * COARSE.spacing**2
     solution, _ = linalg.cg(matrix, right, rtol=1e-3, maxiter=400, M=sparse.diags(1 / degree))
@@ -99,6 +99,6 @@ def _potential(brain: np.ndarray, sources: np.ndarray, side: np.ndarray) -> np.n
 
 
 def _spread(field: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The field with the nearest inside value outside `mask`, so that its gradient at the border is tangential."""
+    """Extend a field outside `mask` by the nearest inside value, so that its border gradient is tangential."""
     nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
     return field[tuple(nearest)]

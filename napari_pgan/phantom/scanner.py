@@ -1,4 +1,4 @@
-"""A scan: coil, noise and gain on top of the tissues' signals."""
+"""Simulate a scan: tissue signal with bias field, noise and gain."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from napari_pgan.phantom.tumour import TILE
 def scan(
     seed: int, axes: Sequence[np.ndarray], head: np.ndarray, brain: np.ndarray, shares: dict[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Take the images of a head with a scanner of its own.
+    """Simulate the images of a head with random scanner settings.
 
     Parameters
     ----------
     seed
-        Of the subject.
+        Seed of the subject.
     axes
-        The millimetres of the voxels along z, y, x.
+        Voxel centres along z, y, x in mm.
     head, brain
-        What gives signal and what of it is brain, (z, y, x) bool. Where both are the same, all else is 0.
+        Masks (z, y, x) of all signal and of the brain. If both are the same array, the background is 0.
     shares
-        Tissue name to share of the voxel, (n,) over the head.
+        Tissue name → fraction (n,) over the head.
 
     Returns
     -------
     tuple
-        Modality to image (z, y, x) float32, and the settings.
+        Modality → image (z, y, x) float32, and the settings.
     """
     rng = np.random.default_rng([seed, 4])
     protocol = draw_protocol(rng)
@@ -57,7 +57,7 @@ def scan(
             image = rician(rng, image, noise * level)
         image[head] = rician(rng, signal * bias, noise * level)
         image *= unit
-        image[brain] = np.maximum(image[brain], 1)  # 0 means outside, as in BraTS
+        image[brain] = np.maximum(image[brain], 1)  # 0 is outside, as in BraTS
         images[modality] = image
         settings[f"{modality}_noise"] = noise
     return images, settings

@@ -1,10 +1,10 @@
-"""What a scanner would show of tissues: relaxation, sequences, gadolinium, bias field, noise.
+"""MR signal of tissues: relaxation, sequences, contrast agent, noise.
 
-Relaxation times are those of 3 T. White and grey matter: Wansapura et al. 1999, JMRI 9:531. Fluid: T1 from Lin et al.
-2001, MRM 45:893. Water contents: Whittall et al. 1997, MRM 37:34. Lesions have no one value; ours are chosen where
-relaxometry of gliomas finds them (Badve et al. 2017, AJNR 38:492; Blystad et al. 2020, Sci Rep 10:17986). The contrast
-agent shortens the T1 of the enhancing part by about 840 ms (Nöth et al. 2020, NMR Biomed 33:e4242). Bone, fat and
-muscle are of the right order only.
+Relaxation times are for 3 T. White and grey matter: Wansapura et al. 1999, JMRI 9:531. Fluid: T1 from Lin et al.
+2001, MRM 45:893. Water contents: Whittall et al. 1997, MRM 37:34. Values of lesions vary; ours follow relaxometry of
+gliomas (Badve et al. 2017, AJNR 38:492; Blystad et al. 2020, Sci Rep 10:17986). The contrast
+agent shortens the T1 of the enhancing part by about 840 ms (Nöth et al. 2020, NMR Biomed 33:e4242). Values of bone,
+fat and muscle are approximate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tissue:
-    """Proton density (water = 1), T1 and T2 in ms, uptake of contrast agent in mmol/l, and how much these vary."""
+    """Proton density (water = 1), T1 and T2 in ms, contrast agent in mmol/l, and relative variation of these."""
 
     density: float
     t1: float
@@ -45,14 +45,14 @@ MODALITIES = ("t1", "t1ce", "t2", "flair")
 
 
 def spin_echo(density: np.ndarray, t1: np.ndarray, t2: np.ndarray, tr: float, te: float) -> np.ndarray:
-    """Signal of a spin echo; times in ms (Bernstein, King, Zhou 2004, Handbook of MRI Pulse Sequences, 14.3)."""
+    """Return a spin echo signal; times in ms (Bernstein, King, Zhou 2004, Handbook of MRI Pulse Sequences, 14.3)."""
     return density * (1 - np.exp(-tr / t1)) * np.exp(-te / t2)
 
 
 def inversion_recovery(
     density: np.ndarray, t1: np.ndarray, t2: np.ndarray, tr: float, ti: float, te: float
 ) -> np.ndarray:
-    """Magnitude of a spin echo after an inversion `ti` ms earlier (Bernstein, King, Zhou 2004, 14.2)."""
+    """Return the signal magnitude of an inversion recovery; times in ms (Bernstein, King, Zhou 2004, 14.2)."""
     return np.abs(density * (1 - 2 * np.exp(-ti / t1) + np.exp(-tr / t1)) * np.exp(-te / t2))
 
 
@@ -70,7 +70,7 @@ class Protocol:
     def signal(
         self, modality: str, density: np.ndarray, t1: np.ndarray, t2: np.ndarray, uptake: np.ndarray
     ) -> np.ndarray:
-        """Signal of tissue parameters (any shape) in one modality, relative to fully relaxed water."""
+        """Return the signal of tissue parameters (any shape) in one modality, relative to fully relaxed water."""
         if modality == "t2":
             return spin_echo(density, t1, t2, 5000, self.t2_echo)
         if modality == "flair":
@@ -83,7 +83,7 @@ class Protocol:
 
 
 def draw_protocol(rng: np.random.Generator) -> Protocol:
-    """Settings as they differ between hospitals; most T1 images are prepared by an inversion."""
+    """Draw settings that vary between hospitals; most T1 images use an inversion."""
     inversion = rng.uniform() < 0.6
     return Protocol(
         t1_inversion=float(rng.uniform(880, 960)) if inversion else None,
@@ -98,17 +98,16 @@ def draw_protocol(rng: np.random.Generator) -> Protocol:
 def mixed_signal(
     protocol: Protocol, shares: dict[str, np.ndarray], texture: dict[str, np.ndarray], modality: str
 ) -> np.ndarray:
-    """Signal of voxels that hold several tissues: the mean of the tissues' signals, weighted by their shares.
+    """Return the signal of voxels with several tissues: the mean weighted by their fractions.
 
     Parameters
     ----------
     protocol
-        The scanner's settings.
+        Scanner settings.
     shares
-        Tissue name to share of the voxel, (n,) each.
+        Tissue name → fraction (n,).
     texture
-        Tissue name to a random field of variance 1, (n,): wetter than the mean where positive (T1 and T2 longer),
-        drier where negative.
+        Tissue name → random field of variance 1, (n,); positive values mean higher water content (longer T1 and T2).
     modality
         One of `MODALITIES`.
 
@@ -131,6 +130,6 @@ def mixed_signal(
 
 
 def rician(rng: np.random.Generator, signal: np.ndarray, sigma: float) -> np.ndarray:
-    """The magnitude of a complex signal with Gaussian noise in both parts (Gudbjartsson and Patz 1995, MRM 34:910)."""
+    """Return the magnitude of a signal with complex Gaussian noise (Gudbjartsson and Patz 1995, MRM 34:910)."""
     real = signal + sigma * rng.standard_normal(signal.shape, np.float32)
     return np.hypot(real, sigma * rng.standard_normal(signal.shape, np.float32))

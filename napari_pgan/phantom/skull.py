@@ -1,4 +1,4 @@
-"""Skull and scalp round a brain: shells of the distance to it."""
+"""Skull and scalp around a brain, as shells of constant distance."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from napari_pgan.phantom.anatomy import COARSE
 from napari_pgan.phantom.fields import Lattice, random_field
 from napari_pgan.phantom.signal import NAMES
 
-_HOLLOW = 20.0  # mm; the outside of a head does not follow hollows of the brain narrower than twice this
+_HOLLOW = 20.0  # mm; the skull does not follow hollows of the brain narrower than twice this
 
 
 def head_shares(
     seed: int, lattice: Lattice, brain: np.ndarray, shares: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Put fluid, skull, fat and skin round the brain.
+    """Add fluid, skull, fat and skin around the brain.
 
-    Seen from the brain: 2 mm of fluid, two tables of bone with marrow between them, fat with fibrous strands, skin.
-    There are no face, eyes or neck.
+    From inside to outside: 2 mm of fluid, two tables of bone with marrow between them, fat with fibrous strands, skin.
+    Face, eyes and neck are missing.
 
     Parameters
     ----------
     seed
-        Of the subject.
+        Seed of the subject.
     lattice
-        The grid of the images.
+        Grid of the images.
     brain
-        The brain, (z, y, x) bool.
+        Brain mask, (z, y, x) bool.
     shares
-        Tissue name to share of the voxel, (n,) over the brain.
+        Tissue name → fraction (n,) over the brain.
 
     Returns
     -------
     tuple
-        The head, (z, y, x) bool, and tissue name to share over the head.
+        Head mask (z, y, x) bool, and tissue name → fraction over the head.
     """
     rng = np.random.default_rng([seed, 5])
     axes = [lattice.axis(d) for d in range(3)]
@@ -66,7 +66,7 @@ def head_shares(
     full["fat"] = fat * (1 - strands)
     full["muscle"] = skin + fat * strands
     rest = np.where(at, 0, np.clip(1 - bone - marrow - fat - skin, 0, 1)) * (out[head] < 4)
-    base = np.clip((near[head] - 3) / 2, 0, 1)  # hollows of the brain hold fluid, and bone where they are wide
+    base = np.clip((near[head] - 3) / 2, 0, 1)  # narrow hollows of the brain contain fluid, wide ones bone
     full["fluid"] += rest * (1 - base)
     full["bone"] += 0.6 * rest * base
     full["muscle"] += 0.4 * rest * base
@@ -74,7 +74,7 @@ def head_shares(
 
 
 def _distances(brain: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Millimetres to the brain, and to the brain with its hollows filled; (z, y, x) each."""
+    """Distance to the brain and to the brain with filled hollows in mm, (z, y, x) each."""
     steps = round(_HOLLOW / spacing) + 1
     padded = np.pad(brain, steps)
     inner = (slice(steps, -steps),) * 3

@@ -1,4 +1,4 @@
-"""A phantom subject: its images, its segmentation and the truth behind them."""
+"""Phantom subjects: images, segmentation and ground truth."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ MIN_SIZE, MAX_SIZE = 32, 256
 
 @dataclass(frozen=True)
 class PhantomSubject:
-    """What `make_subject` gives; all arrays are (z, y, x) with indices growing towards S, P, L.
+    """A phantom subject; arrays are (z, y, x) with indices towards S, P, L.
 
     Attributes
     ----------
     images
-        Modality to float32 array in arbitrary units, one modality's unlike another's, as in MRI.
+        Modality → float32 array in arbitrary units that differ between modalities, as in MRI.
     labels
         uint8: 1 necrotic or non-enhancing core, 2 oedema, 4 enhancing tumour.
     grid
         Shape, spacing in mm and orientation (``"SPL"``).
     brain
-        bool: the brain with tumour, ventricles and sulci.
+        Mask of the brain with tumour, ventricles and sulci.
     tissue
-        ``white``, ``grey`` and ``csf``: share of the voxel *before* the tumour came, 0 to 1, float32.
+        ``white``, ``grey`` and ``csf``: tissue fraction without the tumour, 0 to 1, float32.
     tumour_seed_mm
-        Where the tumour began, after all was pushed: (z, y, x) mm from the middle of the grid.
+        Origin of the tumour after the mass effect, (z, y, x) mm from the centre of the grid.
     tumour_seed_index
-        The same as an index of the arrays.
+        The same as an array index.
     midline_shift_mm
-        Greatest sideways displacement of the deep midline.
+        Largest lateral displacement of the deep midline.
     volumes_ml
-        ``brain``, ``necrotic core``, ``oedema``, ``enhancing tumour``, ``ventricle scale`` left out.
+        Volumes of ``brain``, ``necrotic core``, ``oedema`` and ``enhancing tumour``.
     ventricle_scale
-        Volume of the ventricles against the template's, before the tumour.
+        Ventricle volume relative to the template, before the tumour.
     protocol
-        The scanner's settings (times in ms).
+        Scanner settings (times in ms).
     """
 
     images: dict[str, np.ndarray]
@@ -74,11 +74,11 @@ class PhantomSubject:
 
     @property
     def channels(self) -> Channels:
-        """Names of the modalities; values, names and colours of the labels."""
+        """Modalities and labels."""
         return CHANNELS
 
     def truth(self) -> dict[str, Any]:
-        """What is known about the subject besides its voxels, for JSON."""
+        """Return the ground truth besides the voxels, JSON-serialisable."""
         return {
             "tumour_seed_mm": [round(v, 2) for v in self.tumour_seed_mm],
             "tumour_seed_index": list(self.tumour_seed_index),
@@ -90,30 +90,30 @@ class PhantomSubject:
 
 
 def make_subject(seed: int, size: int = 128, skull: bool = False, *, core_ml: float | None = None) -> PhantomSubject:
-    """Make one subject with a glioma; the same arguments give the same bytes on one machine.
+    """Make a subject with a glioma; the same arguments give the same bytes on one machine.
 
     Parameters
     ----------
     seed
-        Any whole number from 0. Head, tumour and scanner follow from it; at another `size` it is the same person.
+        Non-negative integer that determines head, tumour and scanner, independent of `size`.
     size
-        Voxels a side of a cube of 216 mm, 32 to 256.
+        Voxels per side of a cube of 216 mm, 32 to 256.
     skull
-        Keep skull and scalp. Left False, the background is exactly 0 as in BraTS, and the brain above 0.
+        Include skull and scalp. Otherwise the background is exactly 0, as in BraTS, and the brain is above 0.
     core_ml
-        Volume of the tumour's core and rim, roughly; drawn between 5 and 75 ml when None.
+        Approximate volume of the tumour's core and rim; drawn between 5 and 75 ml if None.
 
     Raises
     ------
     InputError
-        For a seed, size or volume outside these ranges.
+        The seed, size or volume is out of range.
     """
     if seed < 0:
         raise InputError(f"the seed {seed} is negative; give a whole number from 0")
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise InputError(f"the size {size} is not between {MIN_SIZE} and {MAX_SIZE}; 64 and 128 are usual")
+        raise InputError(f"the size {size} is not between {MIN_SIZE} and {MAX_SIZE}; give for example 64 or 128")
     if core_ml is not None and not 0.5 <= core_ml <= 120:
-        raise InputError(f"a tumour core of {core_ml} ml is not between 0.5 and 120 ml")
+        raise InputError(f"the tumour core of {core_ml} ml is not between 0.5 and 120 ml")
     anatomy = make_anatomy(seed)
     tumour = grow(seed, anatomy, core_ml)
     return _scan(seed, Lattice((size, size, size), FIELD_OF_VIEW / size), anatomy, tumour, skull)
@@ -126,12 +126,12 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
     to_template = anatomy.to_template(before)
     depth = template.lattice.sample(template.inside, to_template) - anatomy.trim
 
-    # Without skull, all that matters lies in the brain's box.
+    # Without skull, only the bounding box of the brain is computed.
     window = _box(lattice, coarse_points[:, depth > -2]) if not skull else (slice(None),) * 3
     axes = [lattice.axis(dimension)[part] for dimension, part in enumerate(window)]
     inside = COARSE.resample(depth, axes)
     brain = inside > 0
-    points = COARSE.resample(before, axes)[:, brain]  # (3, n), in the head before
+    points = COARSE.resample(before, axes)[:, brain]  # (3, n), before the mass effect
     template_points = COARSE.resample(to_template, axes)[:, brain]
     tissue = anatomy.tissue(points, template_points)
     shares, label = lesion_shares(tumour, points, tissue, lattice.spacing)
@@ -141,7 +141,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
         head, shares = head_shares(seed, lattice, brain, shares)
     images, settings = scan(seed, axes, head, brain, shares)
 
-    def whole(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+    def embed(values: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
         array = np.zeros(lattice.shape, values.dtype)
         if mask is None:
             array[window] = values
@@ -149,17 +149,17 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
             array[window][mask] = values
         return array
 
-    labels = whole(label, brain)
+    labels = embed(label, brain)
     voxel = lattice.spacing**3 / 1000
     seed_mm = follow(COARSE, tumour.flow, tumour.seed_point.reshape(3, 1))
     index = np.rint(lattice.indices(seed_mm)[:, 0])
     volumes = {entry.name: float((label == entry.value).sum() * voxel) for entry in CHANNELS.labels}
     return PhantomSubject(
-        images={modality: whole(image) for modality, image in images.items()},
+        images={modality: embed(image) for modality, image in images.items()},
         labels=labels,
         grid=Grid(lattice.shape, (lattice.spacing,) * 3, "SPL"),
-        brain=whole(brain),
-        tissue={name: whole(share, brain) for name, share in zip(("white", "grey", "csf"), tissue, strict=True)},
+        brain=embed(brain),
+        tissue={name: embed(share, brain) for name, share in zip(("white", "grey", "csf"), tissue, strict=True)},
         tumour_seed_mm=(float(seed_mm[0, 0]), float(seed_mm[1, 0]), float(seed_mm[2, 0])),
         tumour_seed_index=(int(index[0]), int(index[1]), int(index[2])),
         midline_shift_mm=midline_shift(anatomy, tumour.flow),
@@ -170,7 +170,7 @@ def _scan(seed: int, lattice: Lattice, anatomy: Anatomy, tumour: Tumour, skull: 
 
 
 def _box(lattice: Lattice, points: np.ndarray) -> tuple[slice, ...]:
-    """The part of `lattice` that holds `points` (3, n), with a coarse voxel to spare."""
+    """Part of `lattice` that contains `points` (3, n), with a margin of one coarse voxel."""
     low = lattice.indices(points.min(1) - COARSE.spacing)
     high = lattice.indices(points.max(1) + COARSE.spacing)
     return tuple(slice(max(int(a), 0), int(b) + 2) for a, b in zip(low, high, strict=True))

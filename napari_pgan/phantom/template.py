@@ -1,39 +1,36 @@
-"""The average brain that every phantom is varied from."""
+"""The average brain from which all phantoms are derived."""
 
 from __future__ import annotations
 
 import functools
-import gzip
-import io
 from dataclasses import dataclass
-from importlib import resources
 
-import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from napari_pgan.imaging.registration.head_template import read_map
 from napari_pgan.phantom.fields import Lattice
 
-# From the middle of the maps to the anterior commissure (the origin of MNI space), in mm (z, y, x) towards S, P, L.
+# Vector from the centre of the maps to the anterior commissure (origin of MNI space), mm (z, y, x) towards S, P, L.
 ORIGIN = np.array([-8.0, -17.0, 0.0], np.float32)
 
 
 @dataclass(frozen=True)
 class Template:
-    """The ICBM 2009a maps on their 2 mm grid, in (z, y, x), indices growing towards S, P, L.
+    """The ICBM 2009a maps on their 2 mm grid, (z, y, x) with indices towards S, P, L.
 
     Attributes
     ----------
     lattice
-        Their grid; its middle is the origin of all millimetres in the phantom.
+        Grid of the maps; its centre is the origin of phantom coordinates.
     white, grey
-        Shares of the voxel, 0 to 1, as cubic B-spline coefficients (for ``order=3`` without prefilter).
+        Tissue fractions, 0 to 1, as cubic B-spline coefficients (for ``order=3`` without prefilter).
     inside
-        Millimetres to the brain's surface, positive inside.
+        Signed distance to the brain surface in mm, positive inside.
     ventricles
-        Share of the lateral and third ventricles, 0 to 1.
+        Fraction of the lateral and third ventricles, 0 to 1.
     lobes
-        Where a glioma may begin: 1 in the cerebral hemispheres, 0 in cerebellum, brain stem and midline.
+        Possible tumour origins: 1 in the cerebral hemispheres, 0 in cerebellum, brain stem and midline.
     """
 
     lattice: Lattice
@@ -46,34 +43,28 @@ class Template:
 
 @functools.cache
 def load_template() -> Template:
-    """Read the shipped maps; they are read once a process.
+    """Read the shipped maps, once per process.
 
-    The maps: Fonov et al. 2011, NeuroImage 54:313, doi:10.1016/j.neuroimage.2010.07.033; see ``templates/NOTICE``.
+    Source: Fonov et al. 2011, NeuroImage 54:313, doi:10.1016/j.neuroimage.2010.07.033; see ``templates/NOTICE``.
     """
-    t1, grey, white = (_read(name) for name in ("t1", "grey", "white"))
+    t1, grey, white = (read_map(name)[0] for name in ("t1", "grey", "white"))
     lattice = Lattice(t1.shape, 2.0)
     head = np.pad(t1 > 0.08, 1)
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(head, iterations=2))[1:-1, 1:-1, 1:-1]
-    padded = np.pad(brain, ((1, 0), (0, 0), (0, 0)), mode="edge")  # the stem is cut by the edge: no surface there
+    padded = np.pad(brain, ((1, 0), (0, 0), (0, 0)), mode="edge")  # no surface where the edge cuts the stem
     inside = (ndimage.distance_transform_edt(padded) - ndimage.distance_transform_edt(~padded))[1:] * 2.0
     inside = ndimage.gaussian_filter(inside - np.sign(inside), 0.7).astype(np.float32)
 
     z, y, x = lattice.points() - ORIGIN.reshape(3, 1, 1, 1)
     fluid = np.clip(1 - grey - white, 0, 1) * brain
     box = (abs(x) < 36) & (y > -42) & (y < 58) & (z > -2) & (z < 32) & (inside > 14)
-    # Not the Sylvian fissure, the fissure between the hemispheres and the cistern behind the third ventricle.
+    # Exclude the Sylvian and interhemispheric fissures and the cistern behind the third ventricle.
     box &= ~((abs(x) > 22) & (y < 10)) & ~((abs(x) < 8) & ((y > 20) | (y < -22)))
     ventricles = ndimage.gaussian_filter(fluid * box, 0.6).astype(np.float32)
     cerebellum = (y > 36) & (z < -10 + 0.28 * (y - 36))
     stem = (abs(x) < 18) & (z < -4)
     lobes = (~cerebellum & ~stem & (abs(x) > 13) & (z > -32)).astype(np.float32)
     return Template(lattice, _spline(white), _spline(grey), inside, ventricles, lobes)
-
-
-def _read(name: str) -> np.ndarray:
-    packed = resources.files("napari_pgan.phantom").joinpath(f"templates/icbm152_{name}_2mm.nii.gz").read_bytes()
-    image = nib.Nifti1Image.from_stream(io.BytesIO(gzip.decompress(packed)))
-    return np.ascontiguousarray(np.asarray(image.dataobj, np.float32).transpose(2, 1, 0) / 255)
 
 
 def _spline(data: np.ndarray) -> np.ndarray:

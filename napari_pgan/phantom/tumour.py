@@ -1,4 +1,4 @@
-"""A glioma: where it begins, how it spreads, what it pushes aside."""
+"""Glioma growth: origin, spread and mass effect."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from napari_pgan.phantom.fields import Lattice, exponential, random_field
 from napari_pgan.phantom.mass_effect import mass_effect
 from napari_pgan.phantom.template import load_template
 
-# How fast a front runs in (white, grey, fluid). A front of the Fisher-Kolmogorov equation has the speed 2 √(D ρ), so
-# that the fivefold diffusion in white matter that Swanson et al. 2000 found makes the cells 2.2 times as fast. Oedema
-# follows the fibres still more strictly.
+# Speed of a front in (white matter, grey matter, fluid). Fronts of the Fisher-Kolmogorov equation have the speed
+# 2 √(D ρ), so the fivefold diffusion in white matter (Swanson et al. 2000) makes cells 2.2 times as fast. Oedema
+# follows the fibres even more strictly.
 _CELLS = np.array([1.0, 0.45, 0.04], np.float32)
 _WATER = np.array([1.0, 0.11, 0.012], np.float32)
-# Fine detail of the lesion, repeated every 108 mm: wider than a lesion.
+# Periodic grid for fine detail; its period of 108 mm exceeds the size of a lesion.
 TILE = Lattice((64, 64, 64), 1.6875)
 
 
 @dataclass(frozen=True)
 class Tumour:
-    """A lesion on the grid `COARSE`, in the geometry of the head before it was pushed.
+    """A lesion on the grid `COARSE`, in the geometry before the mass effect.
 
     Attributes
     ----------
     seed_point
-        (3,) mm, where it began.
+        Origin, (3,) mm.
     core_time, oedema_time
-        When the fronts of cells and of water arrive, in mm of way through white matter; (z, y, x) float32.
+        Arrival times of the fronts of cells and water, as mm of path through white matter; (z, y, x) float32.
     core_end, oedema_end
-        The times at which growth stops: the surfaces of core and oedema.
+        Times at which growth stops; they define the surfaces of core and oedema.
     rim
         Mean thickness of the enhancing rim, mm.
     gaps
-        Share of the rim that does not enhance.
+        Fraction of the rim that does not enhance.
     flow, displacement
-        Mass effect: the stationary flow that pushes, and the displacement from the pushed head back to the one before;
+        Mass effect: the stationary flow, and the displacement from the final geometry back to the one before;
         (3, z, y, x), mm.
     detail
         (4, z, y, x) random fields on `TILE`.
@@ -57,14 +57,14 @@ class Tumour:
     detail: np.ndarray
 
     def before(self, points: np.ndarray) -> np.ndarray:
-        """Points (3, ...) of the pushed head as points of the head before."""
+        """Map points (3, ...) of the final head to the geometry before the mass effect."""
         return points + COARSE.sample(self.displacement, points)
 
     def depths(self, points: np.ndarray, tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """How far `points` (3, n), of the head before, lie inside the core, the necrosis, the oedema; and the gaps.
+        """Return depths in core, necrosis and oedema, and the gap field, at `points` (3, n) before the mass effect.
 
-        Roughly millimetres, positive inside. `tissue` is (3, n), as `Anatomy.tissue` gives it: the oedema's border
-        follows it more finely than the coarse grid knows.
+        Depths are approximately in mm, positive inside. `tissue` is (3, n) from `Anatomy.tissue`; with it the border of
+        the oedema follows anatomy more finely than the coarse grid.
         """
         detail = TILE.sample(self.detail, points, mode="grid-wrap")
         core = self.core_end - COARSE.sample(self.core_time, points, 3) + 1.1 * detail[0]
@@ -77,17 +77,17 @@ class Tumour:
 def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     """Grow a lesion in `anatomy`.
 
-    Fronts are arrival times of an anisotropic eikonal equation, the limit of reaction-diffusion growth: Swanson et al.
+    Arrival times solve an anisotropic eikonal equation, the limit of reaction-diffusion growth: Swanson et al.
     2000, Cell Prolif 33:317; Konukoglu et al. 2010, IEEE TMI 29:77.
 
     Parameters
     ----------
     seed
-        Of the subject.
+        Seed of the subject.
     anatomy
         The head.
     core_ml
-        Volume of core and rim in ml, roughly; drawn between 5 and 75 when None.
+        Approximate volume of core and rim in ml; drawn between 5 and 75 if None.
     """
     rng = np.random.default_rng([seed, 2])
     points = COARSE.points()
@@ -106,14 +106,14 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
     core_ml = drawn_ml if core_ml is None else core_ml
 
     push = float(rng.uniform(0.8, 1.5))
-    grown_ml = core_ml * np.exp(-0.6 * push)  # the rest comes by pushing
+    grown_ml = core_ml * np.exp(-0.6 * push)  # the mass effect adds the rest
 
     graph = _Graph(brain)
     bumps = np.exp(0.40 * random_field(rng, COARSE, 9.0) + 0.15 * random_field(rng, COARSE, 25.0))
     slow = bumps / np.tensordot(_CELLS, tissue, 1)
     near = graph.arrival(slow, np.array([start]), limit=60)
     starts = [start]
-    if rng.uniform() < 0.45:  # a second focus near the first makes a lobed core
+    if rng.uniform() < 0.45:  # a second focus nearby gives a lobed core
         ring = np.flatnonzero((near > 8) & (near < 16) & (tissue[0] > 0.5))
         if ring.size:
             starts.append(int(rng.choice(ring)))
@@ -130,14 +130,14 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
 
     flow = mass_effect(core_time < core_end, oedema_time < oedema_end, brain, tissue, template_points, push)
     detail = np.stack([random_field(rng, TILE, scale) for scale in (5.0, 8.0, 4.5, 11.0)])
-    wholly = rng.uniform()
+    solid = rng.uniform()
     return Tumour(
         seed_point=points.reshape(3, -1)[:, start],
         core_time=_spline(core_time, brain, core_end),
         oedema_time=_spline(oedema_time, brain, oedema_end),
         core_end=core_end,
         oedema_end=oedema_end,
-        rim=float(rng.uniform(3.0, 6.0) if wholly > 0.2 else rng.uniform(7.0, 12.0)),
+        rim=float(rng.uniform(3.0, 6.0) if solid > 0.2 else rng.uniform(7.0, 12.0)),
         gaps=float(rng.uniform(0.0, 0.25)),
         flow=flow,
         displacement=exponential(COARSE, -flow),
@@ -146,7 +146,7 @@ def grow(seed: int, anatomy: Anatomy, core_ml: float | None = None) -> Tumour:
 
 
 def _oedema_end(time: np.ndarray, room: np.ndarray, white: np.ndarray, voxels: int) -> float:
-    """When the water stops: after so many voxels of `room`, or sooner, before it would fill more grey than white."""
+    """Time at which the oedema stops: after `voxels` voxels, or earlier if too little of it is white matter."""
     order = np.argsort(time[room], kind="stable")
     share = np.cumsum(white[room][order]) / np.arange(1, order.size + 1)
     mostly_white = np.flatnonzero(share > 0.62)
@@ -155,7 +155,7 @@ def _oedema_end(time: np.ndarray, room: np.ndarray, white: np.ndarray, voxels: i
 
 
 class _Graph:
-    """The voxels of a mask, joined to their 26 neighbours, for shortest ways."""
+    """Graph of the voxels of a mask with their 26 neighbours, for shortest paths."""
 
     def __init__(self, mask: np.ndarray) -> None:
         self.mask = mask
@@ -175,7 +175,7 @@ class _Graph:
         self.ends, self.lengths = np.concatenate(ends, 1), np.concatenate(lengths)
 
     def arrival(self, slowness: np.ndarray, starts: np.ndarray, limit: float) -> np.ndarray:
-        """When a front that leaves `starts` (flat indices of the grid) at 0 comes by; `limit` where it does not."""
+        """Arrival times of a front that starts at `starts` (flat grid indices) at time 0; at most `limit`."""
         slow = slowness[self.mask]
         cost = self.lengths * (slow[self.ends[0]] + slow[self.ends[1]]) / 2
         count = slow.size
@@ -188,7 +188,7 @@ class _Graph:
 
 
 def _spline(time: np.ndarray, brain: np.ndarray, end: float) -> np.ndarray:
-    # What comes long after the end matters to nobody, and its jumps at fluid and skull would make the spline ring.
+    # Late arrival times are irrelevant, and their jumps at fluid and skull would cause ringing of the spline.
     nearest = ndimage.distance_transform_edt(~brain, return_distances=False, return_indices=True)
     extended = np.minimum(time, end + 10)[tuple(nearest)]
     return ndimage.spline_filter(ndimage.gaussian_filter(extended, 0.5), 3, output=np.float32, mode="nearest")

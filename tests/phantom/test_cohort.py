@@ -33,7 +33,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_layout_is_that_of_brats(written: Path) -> None:
+def test_the_layout_follows_brats(written: Path) -> None:
     for number in (1, 2, 3):
         name = f"phantom_{number:04d}"
         kinds = ("flair", "seg", "t1", "t1ce", "t2")
@@ -41,7 +41,7 @@ def test_the_layout_is_that_of_brats(written: Path) -> None:
     assert sorted(p.name for p in written.iterdir()) == ["cohort.json", *(f"phantom_{n:04d}" for n in (1, 2, 3))]
 
 
-def test_files_hold_the_subject_and_its_place(written: Path) -> None:
+def test_files_contain_the_subject_and_its_geometry(written: Path) -> None:
     subject = make_subject(subject_seed(4, 2), SIZE)
     for kind in ("t1", "t1ce", "t2", "flair", "seg"):
         image = nib.load(written / "phantom_0002" / f"phantom_0002_{kind}.nii.gz")
@@ -53,10 +53,10 @@ def test_files_hold_the_subject_and_its_place(written: Path) -> None:
     record = json.loads((written / "cohort.json").read_text())
     truth = record["subjects"]["phantom_0002"]
     assert truth["seed"] == subject_seed(4, 2)
-    # The seed of the tumour, taken through the file's affine, is where the truth says in mm (S, P, L; RAS flips two).
-    place = image.affine @ [*truth["tumour_seed_index"][::-1], 1]
+    # The tumour seed, mapped by the affine, equals the ground truth in mm (S, P, L; RAS flips two axes).
+    position = image.affine @ [*truth["tumour_seed_index"][::-1], 1]
     expected = np.array(truth["tumour_seed_mm"])[::-1] * [-1, -1, 1]
-    np.testing.assert_allclose(place[:3], expected, atol=216 / SIZE / 2 + 0.01)
+    np.testing.assert_allclose(position[:3], expected, atol=216 / SIZE / 2 + 0.01)
 
 
 def test_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> None:
@@ -66,19 +66,19 @@ def test_processes_write_the_same_bytes(written: Path, tmp_path: Path) -> None:
     assert seen == [0, 1, 2, 3]
 
 
-def test_only_what_is_missing_is_made_and_more_may_be_asked_for(written: Path, tmp_path: Path) -> None:
+def test_only_missing_subjects_are_written_and_more_can_be_added(written: Path, tmp_path: Path) -> None:
     out = tmp_path / "c"
     write_cohort(out, 2, seed=4, size=SIZE)
     kept = (out / "phantom_0001" / "phantom_0001_t1.nii.gz").stat()
     (out / "phantom_0002" / "phantom_0002_t2.nii.gz").unlink()
-    (out / ".phantom_0003.beef").mkdir()  # of a run that was killed
+    (out / ".phantom_0003.beef").mkdir()  # left by a killed run
     write_cohort(out, 3, seed=4, size=SIZE)
     assert _hashes(out) == _hashes(written)
     assert (out / "phantom_0001" / "phantom_0001_t1.nii.gz").stat().st_mtime_ns == kept.st_mtime_ns
     assert not (out / ".phantom_0003.beef").exists()
 
 
-def test_a_run_that_is_cut_off_leaves_whole_subjects_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_leaves_only_complete_subjects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 0
     write = cohort._write
 
@@ -97,14 +97,14 @@ def test_a_run_that_is_cut_off_leaves_whole_subjects_only(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("other", [{"seed": 5}, {"size": 48}, {"skull": True}])
-def test_a_folder_with_another_cohort_is_refused(written: Path, other: dict[str, int]) -> None:
+def test_a_folder_with_another_cohort_is_rejected(written: Path, other: dict[str, int]) -> None:
     before = _hashes(written)
-    with pytest.raises(InputError, match="already holds a cohort"):
+    with pytest.raises(InputError, match="already contains a cohort"):
         write_cohort(written, **({"subjects": 3, "seed": 4, "size": SIZE} | other))
     assert _hashes(written) == before
 
 
-def test_a_folder_with_other_files_or_a_broken_record_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_or_a_damaged_record_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="other files"):
         write_cohort(tmp_path, 1, seed=0, size=SIZE)
@@ -115,8 +115,8 @@ def test_a_folder_with_other_files_or_a_broken_record_is_refused(tmp_path: Path)
         write_cohort(tmp_path / "thesis.txt", 1, seed=0, size=SIZE)
 
 
-@pytest.mark.parametrize("wish", [{"subjects": 0}, {"seed": -1}, {"size": 4}, {"workers": 0}])
-def test_impossible_numbers_are_refused_before_anything_is_written(tmp_path: Path, wish: dict[str, int]) -> None:
+@pytest.mark.parametrize("arguments", [{"subjects": 0}, {"seed": -1}, {"size": 4}, {"workers": 0}])
+def test_invalid_numbers_are_rejected_before_writing(tmp_path: Path, arguments: dict[str, int]) -> None:
     with pytest.raises(InputError):
-        write_cohort(tmp_path / "c", **({"subjects": 1, "seed": 0, "size": SIZE} | wish))
+        write_cohort(tmp_path / "c", **({"subjects": 1, "seed": 0, "size": SIZE} | arguments))
     assert not (tmp_path / "c").exists()

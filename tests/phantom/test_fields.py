@@ -34,7 +34,7 @@ def test_resampling_agrees_with_scipys_interpolator(shape: tuple[int, int, int],
     np.testing.assert_allclose(lattice.sample(field, points), expected, atol=2e-4)
 
 
-def test_a_random_field_has_the_asked_correlation_length() -> None:
+def test_a_random_field_has_the_requested_correlation_length() -> None:
     lattice = Lattice((48, 48, 48), 2.0)
     fields = [random_field(np.random.default_rng(s), lattice, 10.0) for s in range(6)]
     assert np.mean([f.mean() for f in fields]) == pytest.approx(0, abs=1e-3)
@@ -44,7 +44,7 @@ def test_a_random_field_has_the_asked_correlation_length() -> None:
     assert at_scale == pytest.approx(np.exp(-0.5), abs=0.1)
 
 
-def test_a_flow_diverges_where_its_sources_are_and_nowhere_else() -> None:
+def test_a_flow_diverges_only_at_its_sources() -> None:
     lattice = Lattice((40, 40, 40), 2.0)
     distance = np.sqrt((lattice.points() ** 2).sum(0))
     sources = (distance < 10).astype(np.float32)
@@ -56,7 +56,7 @@ def test_a_flow_diverges_where_its_sources_are_and_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_heads_are_deformed_invertibly(seed: int) -> None:
+def test_head_deformations_are_invertible(seed: int) -> None:
     anatomy = make_anatomy(seed)
     assert jacobian(COARSE, anatomy.displacement).min() > 0.05
     assert np.linalg.det(anatomy.matrix) > 0
@@ -69,7 +69,7 @@ def test_heads_are_deformed_invertibly(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_mass_effect_folds_nothing_even_when_it_is_large(seed: int) -> None:
+def test_a_large_mass_effect_does_not_fold(seed: int) -> None:
     anatomy = make_anatomy(seed)
     tumour = grow(seed, anatomy, core_ml=80)
     assert jacobian(COARSE, tumour.displacement).min() > 0.01

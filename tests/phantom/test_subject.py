@@ -43,7 +43,7 @@ def test_a_growing_tumour_shifts_the_midline_more(seed: int) -> None:
     assert np.all(np.diff(shifts) > 0.5)
 
 
-def test_a_tumour_grows_to_about_the_asked_volume() -> None:
+def test_a_tumour_grows_to_about_the_requested_volume() -> None:
     for ml in (8, 40):
         assert _core_ml(make_subject(3, 32, core_ml=ml)) == pytest.approx(ml, rel=0.35)
 
@@ -54,7 +54,7 @@ def test_the_midline_shifts_more_in_subjects_with_larger_tumours(subjects: list[
     assert max(shifts) < 15
 
 
-def test_no_two_heads_have_the_same_outline(subjects: list[PhantomSubject]) -> None:
+def test_head_outlines_differ(subjects: list[PhantomSubject]) -> None:
     for a, b in itertools.combinations((s.brain for s in subjects), 2):
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) < 0.97
 
@@ -81,7 +81,7 @@ def test_contrasts_rank_as_in_real_mri(subjects: list[PhantomSubject]) -> None:
             assert _median(subject, "t2", necrosis) > t2["grey"]
 
 
-def test_lesions_stand_out_as_much_as_in_real_scans(subjects: list[PhantomSubject], shared_data: Path) -> None:
+def test_lesion_contrast_matches_real_scans(subjects: list[PhantomSubject], shared_data: Path) -> None:
     measures = {"flair": 2, "t1ce": 4, "t2": 2}
     real = {modality: [] for modality in measures}
     for folder in sorted((shared_data / "brats18").iterdir())[4:20:4]:
@@ -96,7 +96,7 @@ def test_lesions_stand_out_as_much_as_in_real_scans(subjects: list[PhantomSubjec
         assert min(real[modality]) * 0.85 < np.median(ours) < max(real[modality]) * 1.15, modality
 
 
-def test_tumours_are_varied_and_begin_in_the_hemispheres(subjects: list[PhantomSubject]) -> None:
+def test_tumours_vary_and_start_in_the_hemispheres(subjects: list[PhantomSubject]) -> None:
     left = [s.tumour_seed_mm[2] > 0 for s in subjects]
     assert any(left)
     assert not all(left)
@@ -127,7 +127,7 @@ def test_background_is_zero_and_brain_is_not(subjects: list[PhantomSubject]) -> 
             assert not face.any()  # the head is inside the field of view
 
 
-def test_the_truth_is_in_the_patients_directions(subjects: list[PhantomSubject]) -> None:
+def test_the_ground_truth_uses_patient_coordinates(subjects: list[PhantomSubject]) -> None:
     subject = subjects[0]
     assert subject.grid.orientation == "SPL"
     assert nib.aff2axcodes(subject.grid.affine()) == ("L", "P", "S")
@@ -137,7 +137,7 @@ def test_the_truth_is_in_the_patients_directions(subjects: list[PhantomSubject])
     assert there[:, 0].mean() > subject.brain.shape[1] / 2
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not() -> None:
+def test_seeds_determine_the_bytes() -> None:
     one, two, other = make_subject(5, 48), make_subject(5, 48), make_subject(6, 48)
     for modality in CHANNELS.modalities:
         assert one.images[modality].tobytes() == two.images[modality].tobytes()
@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not() -> None:
     assert one.truth() == two.truth()
 
 
-def test_a_seed_is_the_same_person_at_every_size(subjects: list[PhantomSubject]) -> None:
+def test_a_seed_gives_the_same_head_at_each_size(subjects: list[PhantomSubject]) -> None:
     fine = make_subject(1, 128)
     coarse = subjects[1]
     assert fine.midline_shift_mm == coarse.midline_shift_mm
@@ -156,7 +156,7 @@ def test_a_seed_is_the_same_person_at_every_size(subjects: list[PhantomSubject])
     assert 2 * (averaged & coarse.brain).sum() / (averaged.sum() + coarse.brain.sum()) > 0.97
 
 
-def test_a_head_with_skull_has_bright_fat_and_dark_bone_round_the_same_brain() -> None:
+def test_a_skull_adds_bright_fat_and_dark_bone_around_the_same_brain() -> None:
     bare, whole = make_subject(2, 64), make_subject(2, 64, skull=True)
     assert (bare.brain == whole.brain).all()
     assert (bare.labels == whole.labels).all()
@@ -192,6 +192,6 @@ def test_the_phantom_needs_no_torch_and_no_simpleitk() -> None:
 @pytest.mark.parametrize(
     "arguments", [{"seed": -1}, {"seed": 0, "size": 8}, {"seed": 0, "size": 999}, {"seed": 0, "core_ml": 1e4}]
 )
-def test_impossible_wishes_are_refused(arguments: dict[str, float]) -> None:
+def test_invalid_arguments_are_rejected(arguments: dict[str, float]) -> None:
     with pytest.raises(InputError):
         make_subject(**arguments)  # type: ignore[arg-type]

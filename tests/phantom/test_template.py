@@ -12,7 +12,7 @@ from napari_pgan.phantom.template import ORIGIN, load_template
 FOLDER = resources.files("napari_pgan.phantom").joinpath("templates")
 
 
-def test_the_maps_are_small_and_carry_their_notice() -> None:
+def test_the_maps_are_small_and_have_their_notice() -> None:
     maps = [item for item in FOLDER.iterdir() if item.name.endswith(".nii.gz")]
     assert len(maps) == 3
     assert sum(len(item.read_bytes()) for item in maps) < 1e6
@@ -21,13 +21,13 @@ def test_the_maps_are_small_and_carry_their_notice() -> None:
     assert "Louis Collins, McConnell Brain Imaging Centre" in notice
 
 
-def test_the_average_brain_is_symmetric_about_the_middle_of_the_grid() -> None:
+def test_the_average_brain_is_symmetric_about_the_grid_centre() -> None:
     template = load_template()
     np.testing.assert_allclose(template.inside, template.inside[:, :, ::-1], atol=1e-3)
     assert ORIGIN[2] == 0
 
 
-def test_known_places_are_where_mni_space_has_them() -> None:
+def test_landmarks_have_their_mni_coordinates() -> None:
     template = load_template()
 
     def at(field: np.ndarray, right: float, anterior: float, superior: float, order: int = 1) -> float:
