@@ -55,21 +55,21 @@ def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
         wait(lambda: exam.source.table.rowCount() == 4 and exam.preview_button.isEnabled())
         exam.preview_button.click()
         wait(lambda: exam.add_button.isEnabled() and len(viewer.layers) == 1)
-    form = exam.comparison.form
-    form.fields["part"].value = "t2"
+    comparison = exam.comparison
+    comparison.fields["part"].value = "t2"
     area = dock.tabs.widget(0)
     area.verticalScrollBar().setValue(0)
-    form.before.setChecked(True)
+    comparison.before.setChecked(True)
     if everything:
         window.write(out / "prepare-before.png")
-    form.after.setChecked(True)
+    comparison.after.setChecked(True)
     window.write(out / "prepare.png")
     if everything:
         area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
         exam.add_button.click()
         wait(lambda: exam.patient.button.isEnabled())
         window.write(out / "prepare-sent.png")
-        form.fields["mode"].value = "Swipe"
+        comparison.fields["mode"].value = "Swipe"
         window.settle(0.5)
         window.write(out / "prepare-swipe.png")
         dock.tabs.setCurrentIndex(1)

@@ -1,4 +1,4 @@
-"""The dock Prepare in a real napari window."""
+"""The dock Prepare in a napari window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from scipy import ndimage
 from napari_pgan.phantom import PhantomSubject, make_subject, write_cohort
 
 pytestmark = pytest.mark.viewer
-CHANGES: dict[str, Callable[[Any], Any]] = {"translate": lambda place: place + 5, "data": lambda voxels: voxels + 1}
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "translate": lambda translate: translate + 5,
+    "data": lambda voxels: voxels + 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +56,13 @@ def wait(qtbot: Any, until: Callable[[], bool]) -> None:
     qtbot.waitUntil(until, timeout=60000)
 
 
-def picture_changes(qtbot: Any, layer: Any, change: Callable[[], Any]) -> None:
+def assert_picture_changes(qtbot: Any, layer: Any, change: Callable[[], Any]) -> None:
     before = layer.data.copy()
     change()
     wait(qtbot, lambda: not np.array_equal(layer.data, before))
 
 
-def test_an_exam_goes_from_its_files_to_the_model_and_back(
+def test_an_exam_is_prepared_for_the_model_and_saved_in_patient_space(
     dock: Any, qtbot: Any, exam_folder: Path, model: Any, tmp_path: Path
 ) -> None:
     from qtpy.QtCore import QTimer
@@ -81,13 +84,13 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     assert exam.preview_button.text() == "Cancel"
     wait(qtbot, lambda: "preview" in viewer.layers)
     timer.stop()
-    assert np.percentile(gaps, 90) < 0.2  # the window lives while it is worked
+    assert np.percentile(gaps, 90) < 0.2  # the window stays responsive during the work
     assert not own.visible
     assert [exam.registration.item(0, i).text()[:2] for i in range(1)] == ["t2"]
     before, after = exam.registration.item(0, 1).text().split(" → ")
     assert float(after) > float(before)
 
-    form = exam.comparison.form
+    form = exam.comparison
     for change in (
         lambda: form.before.setChecked(True),
         lambda: setattr(form.fields["field"], "value", 12),
@@ -95,7 +98,7 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
         lambda: setattr(form.fields["position"], "value", 80),
         lambda: viewer.dims.transpose(),
     ):
-        picture_changes(qtbot, viewer.layers["preview"], change)
+        assert_picture_changes(qtbot, viewer.layers["preview"], change)
 
     exam.steps.fields["bias"].native.setChecked(True)
     assert exam.add_button.toolTip() == "Volumes or steps have changed: preview again"
@@ -108,7 +111,7 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     assert not viewer.layers["preview"].visible
     assert viewer.layers["exam t2"].data.shape[1:] == model.card.grid.shape
     assert "t1ce, flair" in dock.status.text()
-    assert exam.source.table.rowCount() == 2  # what the dock made is no exam
+    assert exam.source.table.rowCount() == 2  # the layers that the dock made are not listed
 
     drawn = viewer.layers["exam segmentation"]
     drawn.data_setitem(np.nonzero(np.pad(np.ones((8, 10, 10)), ((10, drawn.data.shape[0] - 18), (3, 3), (3, 3)))), 4)
@@ -122,16 +125,14 @@ def test_an_exam_goes_from_its_files_to_the_model_and_back(
     by_menu = viewer.layers.save(str(tmp_path / "menu.nrrd"), selected=True, plugin="napari-pgan")
     assert [Path(p).name for p in by_menu] == ["menu_seg.seg.nrrd", "menu.json"]
 
-    exam.add_button.click()  # what was drawn stays; the rest is filled again
+    exam.add_button.click()  # the edited layer is preserved; the others are refilled
     wait(qtbot, lambda: len(viewer.layers) == 6 and not exam._renderer.is_busy)
     assert drawn in viewer.layers
     assert (drawn.data == 4).sum() == 800
 
 
-def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
-    dock: Any, qtbot: Any, small: PhantomSubject, tmp_path: Path
-) -> None:
-    """The head is 10 mm to the side of where the atlas has it."""
+def test_a_brain_mask_and_an_atlas_can_be_layers(dock: Any, qtbot: Any, small: PhantomSubject, tmp_path: Path) -> None:
+    """The head is displaced from the atlas by 10 mm."""
     exam, viewer = dock.exam, dock.viewer
     spacing = small.grid.spacing
     head = viewer.add_image(small.images["t1"], name="t1", scale=spacing)
@@ -142,8 +143,8 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     assert exam.source.table.parts().keys() == {"t1", "brain", "seg"}
     for row in range(3):
         line = exam.source.table.cellWidget(row, 1).lineEdit()
-        words = line.fontMetrics().horizontalAdvance(line.text())
-        assert words + 20 < exam.source.table.columnWidth(1)  # beside the arrow no word is cut off
+        width = line.fontMetrics().horizontalAdvance(line.text())
+        assert width + 20 < exam.source.table.columnWidth(1)  # the text fits beside the arrow
         assert line.cursorPosition() == 0
     steps = exam.steps
     assert not steps.fields["strip"].native.isEnabled()
@@ -162,7 +163,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     assert "Ready" in dock.status.text()
     assert exam.registration.item(0, 0).text() == "atlas"
     assert float(exam.registration.item(0, 2).text().split(" mm")[0]) == pytest.approx(10, abs=1.5)
-    assert exam.comparison.form.fields["part"].native.currentText() == "atlas | t1"
+    assert exam.comparison.fields["part"].native.currentText() == "atlas | t1"
     stale = "Volumes or steps have changed: preview again"
     lesion, sources = viewer.layers["lesion"], [viewer.layers[name] for name in ("t1", "average")]
     lesion.paint((1, 1, 1), 4)
@@ -170,7 +171,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     lesion.undo()
     exam.steps.changed.emit("bias", False)
     assert exam.add_button.isEnabled()
-    lesion.redo()  # of which napari tells nobody
+    lesion.redo()  # napari emits no event
     exam.add_button.click()
     assert not exam._renderer.is_busy
     assert exam.add_button.toolTip() == dock.status.text().removesuffix(".") == stale
@@ -190,7 +191,7 @@ def test_a_brain_mask_and_an_atlas_are_layers_of_the_person(
     assert (marked > 0).sum() * voxel == pytest.approx((small.labels > 0).sum() * np.prod(spacing), rel=0.25)
     assert exam.patient.fields["onto"].choices == (None, "t1", "seg")
 
-    viewer.layers.remove(average)  # an atlas that is gone is chosen no longer
+    viewer.layers.remove(average)  # a removed atlas is no longer chosen
     assert steps.atlas.value is None
     assert exam.add_button.toolTip() == "Volumes or steps have changed: preview again"
     steps.atlas.add_file(tmp_path / "none.nii.gz")
@@ -217,7 +218,7 @@ def test_a_new_atlas_is_compared_first_and_a_choice_is_preserved(qtbot: Any) -> 
     assert part.value == "t2"
 
 
-def test_bad_input_is_a_sentence_and_nothing_is_lost(
+def test_bad_input_gives_a_message_and_changes_nothing(
     dock: Any, qtbot: Any, messages: Any, tmp_path: Path, small: PhantomSubject
 ) -> None:
     exam, viewer = dock.exam, dock.viewer
@@ -243,15 +244,15 @@ def test_bad_input_is_a_sentence_and_nothing_is_lost(
     assert exam.preview_button.isEnabled()
 
 
-def test_cancel_ends_the_work_and_closing_too(
+def test_cancelling_or_closing_stops_the_work(
     dock: Any, qtbot: Any, small: PhantomSubject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = []
 
-    def slow(exam: Any, steps_wanted: Any, tell: Callable[..., None]) -> None:
+    def slow(exam: Any, options: Any, report: Callable[..., None]) -> None:
         while True:
             steps.append(1)
-            tell("Registering t2 to t1", len(steps), 10**6)
+            report("Registering t2 to t1", len(steps), 10**6)
             time.sleep(0.01)
 
     monkeypatch.setattr("napari_pgan.imaging.preprocessing.exam.preprocess_exam", slow)
@@ -272,15 +273,15 @@ def test_cancel_ends_the_work_and_closing_too(
     assert [layer.name for layer in viewer.layers] == ["t1"]
 
 
-def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
+def test_a_cohort_is_listed_prepared_and_stopped(
     dock: Any, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: Any
 ) -> None:
     monkeypatch.setenv("NAPARI_PGAN_SALT", "a salt for tests")
     tab = dock.cohort
     source = tmp_path / "a folder with a rather long name" / "cohort"
     write_cohort(source, 3, seed=2, size=32)
-    victim = next(source.glob("*"))
-    next(victim.glob("*t2*")).unlink()
+    incomplete = next(source.glob("*"))
+    next(incomplete.glob("*t2*")).unlink()
     assert tab.list_button.toolTip() == "Choose the folder that holds the cohort"
     tab.paths.fields["source"].native.setText(str(source))
     tab.list_button.click()
@@ -314,10 +315,10 @@ def test_a_cohort_is_listed_prepared_stopped_and_gone_on_with(
     tab.paths.fields["store"].native.setText(str(tmp_path / "other.zarr"))
     tab.grid.fields["size"].value = 32
     tab.paths.fields["source"].native.setText(str(other))
-    assert tab.subjects.rowCount() == 0  # those listed are of another cohort
+    assert tab.subjects.rowCount() == 0  # the listed subjects belong to another cohort
     tab.steps.fields["register"].native.setChecked(True)
     tab.prepare_button.click()
-    tab.paths.fields["store"].native.setText(str(tmp_path / "next.zarr"))  # while the command runs
+    tab.paths.fields["store"].native.setText(str(tmp_path / "next.zarr"))  # changed while the command runs
     tab.steps.fields["register"].native.setChecked(False)
     wait(qtbot, lambda: not tab.process.is_running)
     assert tab.subjects.rowCount() == 1

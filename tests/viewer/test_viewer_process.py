@@ -1,4 +1,4 @@
-"""A command that the viewer runs as a process of its own."""
+"""A command in a child process."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import pytest
 pytestmark = pytest.mark.viewer
 _WAITING = """
 import sys, time
-print("began", file=sys.stderr, flush=True)
+print("started", file=sys.stderr, flush=True)
 try:
     time.sleep(60)
 except KeyboardInterrupt:
-    print("put down")
+    print("stopped")
     sys.exit(130)
 """
 
 
 @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN], ids=["from a terminal", "from a script with &"])
-def started(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the viewer itself does at Ctrl-C, which its children inherit."""
+def sigint_handler(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The viewer's own handling of SIGINT, which a child process inherits."""
     before = signal.signal(signal.SIGINT, request.param)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
-@pytest.mark.usefixtures("started")
-def test_a_command_that_is_stopped_puts_its_work_down(qtbot: Any) -> None:
+@pytest.mark.usefixtures("sigint_handler")
+def test_a_stopped_command_can_finish_its_output(qtbot: Any) -> None:
     from napari_pgan.viewer.docks.prepare.process import Process
 
     process, lines, ends = Process(), [], []
     process.line.connect(lines.append)
     process.ended.connect(lambda *end: ends.append(end))
     process.start([sys.executable, "-c", _WAITING])
-    qtbot.waitUntil(lambda: lines == ["began"], timeout=30000)
+    qtbot.waitUntil(lambda: lines == ["started"], timeout=30000)
     process.stop()
     qtbot.waitUntil(lambda: bool(ends), timeout=30000)
-    assert ends == [(130, "put down\n", "began\n")]
+    assert ends == [(130, "stopped\n", "started\n")]
     assert not process.is_running

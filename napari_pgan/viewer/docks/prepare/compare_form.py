@@ -9,8 +9,8 @@ from typing import Annotated
 from qtpy.QtWidgets import QAbstractSpinBox, QHBoxLayout, QRadioButton, QWidget
 
 from napari_pgan.viewer.docks.common.availability import allow
-from napari_pgan.viewer.docks.common.forms import Form, offer
-from napari_pgan.viewer.docks.prepare.form_rows import choice, options
+from napari_pgan.viewer.docks.common.forms import Form, show_value
+from napari_pgan.viewer.docks.prepare.form_rows import choice, options, replace_choices
 
 _READOUT_WIDTH = 30  # pixels
 CHEQUERBOARD, SWIPE = "Chequerboard", "Swipe"
@@ -53,10 +53,9 @@ class CompareForm(Form[ComparisonOptions]):
         """Set the (text, part) choices, and choose the first if it is new, such as a new atlas."""
         part = self.fields["part"]
         is_new = bool(pairs) and pairs[0][1] not in part.choices
-        offer(part, pairs)
+        replace_choices(part, pairs)
         if is_new:
-            with part.changed.blocked():
-                part.value = pairs[0][1]
+            show_value(part, pairs[0][1])
         self.allow()
 
     def allow(self, why_not: str = "", **why_not_field: str) -> None:

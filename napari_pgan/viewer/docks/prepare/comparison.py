@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_pgan.viewer.compare import ExamComparison
 from napari_pgan.viewer.display import Display
@@ -14,8 +14,8 @@ from napari_pgan.viewer.layers import LayerTuple
 from napari_pgan.viewer.renderer import Renderer
 
 
-class ComparisonPanel(QWidget):
-    """Controls of one layer that combines two images; it can hide all other layers.
+class ComparisonPanel(CompareForm):
+    """Shows the chosen comparison as one layer; it can hide all other layers.
 
     Signals: `failed(exception)`.
 
@@ -33,14 +33,10 @@ class ComparisonPanel(QWidget):
         self._renderer, self._display = Renderer(self), Display()
         self._comparison: ExamComparison | None = None
         self._hidden: list[Any] = []
-        self.form = CompareForm()
         self.hide_others = QCheckBox("Hide the other layers")
         self.hide_others.setChecked(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
-        layout.addWidget(self.hide_others)
-        self.form.changed.connect(lambda *_: self._update())
+        self.rows.addRow(self.hide_others)
+        self.changed.connect(lambda *_: self._update())
         self.hide_others.toggled.connect(self._on_hide_others)
         self._renderer.failed.connect(self.failed)
         viewer.dims.events.order.connect(self._update)  # the swipe follows the horizontal axis
@@ -49,7 +45,7 @@ class ComparisonPanel(QWidget):
     def show_exam(self, comparison: ExamComparison) -> None:
         """Show an exam."""
         self._comparison = comparison
-        self.form.set_pairs(comparison.pairs)
+        self.set_pairs(comparison.pairs)
         self._update()
 
     def hide_picture(self) -> None:
@@ -67,10 +63,10 @@ class ComparisonPanel(QWidget):
 
     def _update(self, _: Any = None) -> None:
         """Compose the picture in the background; while a slider is dragged, only the newest request counts."""
-        comparison, options = self._comparison, self.form.read()
+        comparison, options = self._comparison, self.read()
         if comparison is None or options.part is None:
             return
-        part, after, swipe = options.part, self.form.after.isChecked(), options.mode == SWIPE
+        part, after, swipe = options.part, self.after.isChecked(), options.mode == SWIPE
         value = float(options.position if swipe else options.field)
         axis = max(int(self._viewer.dims.displayed[-1]) - (self._viewer.dims.ndim - 3), 0)
         self._renderer.request(

@@ -1,12 +1,13 @@
-"""Helpers for forms: options of a field, and rows with several widgets."""
+"""Helpers for forms: options of a field, other choices, and rows with several widgets."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_pgan.viewer.docks.common.forms import Form
+from napari_pgan.viewer.docks.common.forms import Form, offer, show_value
 
 
 def options(label: str, tooltip: str, **others: Any) -> dict[str, Any]:
@@ -17,6 +18,18 @@ def options(label: str, tooltip: str, **others: Any) -> dict[str, Any]:
 def choice(label: str, tooltip: str, *choices: tuple[str, Any]) -> dict[str, Any]:
     """Options of a field with (text, value) choices."""
     return options(label, tooltip, choices=choices)
+
+
+def replace_choices(field: Any, choices: Sequence[tuple[str, Any]], preferred: Any = None) -> None:
+    """Replace a combo box's choices without emitting `changed`.
+
+    The value is preserved if it is still a choice; otherwise it becomes `preferred`, or the first choice.
+    """
+    before, values = field.value, [value for _, value in choices]
+    offer(field, [])  # otherwise magicgui appends new choices to those that remain
+    offer(field, choices)
+    if chosen := [value for value in (before, preferred, *values) if value in values]:
+        show_value(field, chosen[0])
 
 
 def put_beside(form: Form[Any], name: str, widget: QWidget, *, wide: bool = False) -> None:

@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.docks.common.availability import allow
-from napari_pgan.viewer.docks.common.forms import Form, offer
+from napari_pgan.viewer.docks.common.forms import Form
 from napari_pgan.viewer.docks.common.save_button import may_write
-from napari_pgan.viewer.docks.prepare.form_rows import choice
+from napari_pgan.viewer.docks.prepare.form_rows import choice, replace_choices
 from napari_pgan.viewer.layers import LayerTuple
 from napari_pgan.viewer.patient_space import patient_space_files, patient_transforms_of, save_in_patient_space
 
@@ -64,7 +64,7 @@ class PatientBox(Form[PatientSpaceOptions]):
         parts = list(transforms["parts"]) if transforms else []
         texts = [f"grid of {'the segmentation' if part == 'seg' else part}" for part in parts]
         if self.fields["onto"].choices != (None, *parts):
-            offer(self.fields["onto"], [_OWN_GRIDS, *zip(texts, parts, strict=True)])
+            replace_choices(self.fields["onto"], [_OWN_GRIDS, *zip(texts, parts, strict=True)])
         why_not = "" if transforms else "Add an exam to the viewer first"
         self.allow(why_not)
         reason = why_not or ("The files are being written" if self._saving else "")

@@ -8,9 +8,9 @@ from typing import Annotated, TypeVar
 
 from qtpy.QtWidgets import QComboBox, QWidget
 
-from napari_pgan.viewer.docks.common.forms import Form, offer
+from napari_pgan.viewer.docks.common.forms import Form
 from napari_pgan.viewer.docks.prepare.atlas_choice import AtlasChoice
-from napari_pgan.viewer.docks.prepare.form_rows import choice, options, put_beside
+from napari_pgan.viewer.docks.prepare.form_rows import choice, options, put_beside, replace_choices
 
 _REGISTER = options("Register to", "Align each modality with the reference and resample it once")
 _REFERENCE = ("", "The modality that stays in place, is searched for the brain first, and is fitted to the atlas")
@@ -102,12 +102,8 @@ class StepsForm(Form[T]):
         if before == list(modalities) and has_mask == self._has_mask:
             return
         self._has_mask = has_mask
-        chosen, reference = self._reference.currentText(), self.fields["reference"]
-        offer(reference, [(modality, modality) for modality in modalities])
-        if chosen not in modalities and "t1" in modalities:
-            with reference.changed.blocked():
-                reference.value = "t1"
-        self.changed.emit("reference", reference.value)
+        replace_choices(self.fields["reference"], [(modality, modality) for modality in modalities], "t1")
+        self.changed.emit("reference", self.fields["reference"].value)
 
     @property
     def _resamples(self) -> bool:
