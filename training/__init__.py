@@ -1,7 +1,8 @@
 """The trainer: from a store and a recipe to a model file.
 
 To read it in order: `session` (one call of `fit`), `planning`, `recipe`, `schedule` (what is trained when), `trainer`
-(one step) with `losses`, `dataset` and `augment`, then `snapshots`, `recovery`, `checkpoint` and `run_folder`.
+(one step) with `losses`, `dataset`, `augment` and `label_noise`, then `snapshots`, `recovery`, `checkpoint` and
+`run_folder`.
 """
 
 if __name__ != "napari_pgan.training":

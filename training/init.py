@@ -114,7 +114,7 @@ def model_or_best_of_run(name: str | Path) -> tuple[Path, str]:
         There is no such model, the folder is not a run, or the run has no model yet.
     """
     run = Run(name)
-    if not run.begun:
+    if not run.started:
         path = find_model(name)
         if path.is_dir():
             raise InputError(f"{name}: is a folder but not a run folder; give a model file or a run folder")

@@ -95,7 +95,7 @@ class Planning:
 
     def existing_plan(self, run: Run) -> RunPlan | None:
         """Return the plan of the run in the folder, or None; raises InputError if it does not fit the request."""
-        if not run.begun:
+        if not run.started:
             return None
         plan = run.read_plan()
         if plan.request_hash != self._request_hash and not self.request.resume:

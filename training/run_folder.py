@@ -94,7 +94,7 @@ class Run:
         self._status_time = 0.0
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether a training was started here."""
         return self._recipe.is_file()
 
@@ -107,7 +107,7 @@ class Run:
         InputError
             Another process has locked it, or the folder holds other files.
         """
-        if self.folder.exists() and (not self.folder.is_dir() or (not self.begun and any(self._other_files()))):
+        if self.folder.exists() and (not self.folder.is_dir() or (not self.started and any(self._other_files()))):
             raise InputError(f"{self.folder}: exists and is not a run folder; give another --out")
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")

@@ -117,4 +117,4 @@ def _candidate(text: str, device: torch.device) -> tuple[Candidate, RunHistory |
 
     path, _ = model_or_best_of_run(text)
     run = Run(text)
-    return Candidate(load_model(path, device), text), history_of(run) if run.begun else None
+    return Candidate(load_model(path, device), text), history_of(run) if run.started else None
