@@ -2,8 +2,8 @@
 
 1. `train` checks the request, locks the run folder and writes its plan, or reads the plan of the run to be continued.
 2. `Session.start` loads the newest checkpoint, or sets up new networks.
-3. `Session.run_to_end` trains phase by phase: `_enter_phase`, then step by step with a row of metrics now and then, and a
-   snapshot whenever one is due. It returns to a checkpoint after a divergence or when memory runs out.
+3. `Session.run_to_end` trains phase by phase: `_enter_phase`, then step by step with a row of metrics now and then, and
+   a snapshot whenever one is due. It returns to a checkpoint after a divergence or when memory runs out.
 4. `_stop` ends a session on request with a checkpoint; leaving the context writes the final status in any case.
 
 What happens depends on the number of images seen alone. Snapshots and checkpoints do not influence the training.
