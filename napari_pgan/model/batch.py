@@ -1,4 +1,4 @@
-"""Generated images with all that made them."""
+"""Batches of generated images and their inputs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Batch:
     labels
         (N, …) uint8, in the label values that the card declares; 0 is background.
     probabilities
-        (N, K, …) float32 in [0, 1], how much of each label there is.
+        (N, K, …) float32 in [0, 1], probability of each label.
     latents
         (N, L) float32.
     conditions
         One mapping for all images; empty without conditions.
     grid
-        Where the pixels lie.
+        Position of the pixels.
     truncation
-        What the images were made with.
+        Truncation of the images.
     offsets
-        (N, W, …) float32 for each of the first stages: what was added to its features; none where nothing was.
+        (N, W, …) float32 for each refined stage, added to its features; empty without refinement.
     """
 
     images: np.ndarray
@@ -48,18 +48,18 @@ class Batch:
 
     @property
     def refined(self) -> np.ndarray:
-        """(N,) bool: which images have offsets, so that their latents alone make others."""
+        """(N,) bool: whether the image has offsets, so that its latent alone gives another image."""
         return refined_rows(self.offsets, len(self))
 
     def part(self, rows: slice) -> Batch:
-        """Some of the images with all that belongs to them."""
+        """Return some of the images with all their data."""
         names = ("images", "labels", "probabilities", "latents")
         some = {name: getattr(self, name)[rows] for name in names}
         return replace(self, **some, offsets=tuple(offset[rows] for offset in self.offsets))
 
 
 def refined_rows(offsets: Sequence[np.ndarray], count: int) -> np.ndarray:
-    """Which of `count` images have offsets (N, W, …) other than 0: (N,) bool."""
+    """Return which of `count` images have nonzero offsets (N, W, …): (N,) bool."""
     rows = np.zeros(count, bool)
     for offset in offsets:
         rows |= offset.reshape(count, -1).any(axis=1)

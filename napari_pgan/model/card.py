@@ -1,4 +1,4 @@
-"""What a model says of itself."""
+"""The card: a model's description in its file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ LIMITS = "Synthetic images, not for diagnosis."
 
 @dataclass(frozen=True)
 class Condition:
-    """Something the generator is told beside the latent.
+    """An input of the generator beside the latent.
 
     Parameters
     ----------
     name
-        What it is.
+        Name of the condition.
     levels
-        For a category, its values; they join the latent one-hot.
+        Values of a category; they join the latent one-hot.
     range
-        For a number, its least and greatest value; it joins the latent scaled to [-1, 1].
+        Minimum and maximum of a number; it joins the latent scaled to [-1, 1].
     """
 
     name: str
@@ -37,15 +37,15 @@ class Condition:
 
     def __post_init__(self) -> None:
         if self.range is not None and not -float("inf") < self.range[0] < self.range[1] < float("inf"):
-            raise InputError(f"the condition {self.name!r} goes from {self.range[0]} to {self.range[1]}: no range")
+            raise InputError(f"the condition {self.name!r} has the invalid range {self.range[0]} to {self.range[1]}")
 
     @property
     def size(self) -> int:
-        """How many numbers join the latent."""
+        """Number of values that join the latent."""
         return len(self.levels) if self.levels else 1
 
     def encode(self, value: str | float) -> list[float]:
-        """The numbers for a value; raises InputError for one that is out of range or unknown."""
+        """Return the numbers for a value; raises InputError if it is out of range or unknown."""
         if self.levels:
             if str(value) not in self.levels:
                 raise InputError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.levels)}")
@@ -75,24 +75,24 @@ class Condition:
 
 @dataclass(frozen=True)
 class Card:
-    """The description that travels in a model file.
+    """The description stored in a model file.
 
     Parameters
     ----------
     name
-        A short name, shown to people.
+        A short display name.
     architecture, channels, encoding, grid
-        What the generator makes; `grid` is that of the last stage.
+        Output of the generator; `grid` is that of the last stage.
     intensity
-        Modality → what −1 and +1 mean: ``{"-1": …, "+1": …}``.
+        Modality → meaning of −1 and +1: ``{"-1": …, "+1": …}``.
     conditions
-        What the generator is told beside the latent.
+        Inputs of the generator beside the latent.
     training
         Recipe, images seen, cohort, counts, salted subject hashes, code version, date, measures.
     licence, limits
-        Under which terms it may be used, and what for it may not.
+        Terms of use, and intended use.
     encoders
-        The shape of the encoders that the file holds, and what was measured of them; empty where there are none.
+        Sizes and measurements of the encoders in the file; empty without encoders.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Card:
 
     @property
     def default_conditions(self) -> dict[str, str | float]:
-        """A value for each condition, for who has none to give: the first level, or the middle of the range."""
+        """Default of each condition: the first level, or the middle of the range."""
         return {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in self.conditions}
 
     def to_json(self) -> str:
@@ -155,7 +155,7 @@ class Card:
         Raises
         ------
         InputError
-            The card is of a newer format, lacks something, or does not hold together.
+            The card has a newer format, lacks a key, or is inconsistent.
         """
         try:
             data = json.loads(text)
@@ -191,7 +191,7 @@ class Card:
 
 
 def _refuse_wrong_types(data: Mapping[str, Any]) -> None:
-    """What the parts of a card do not check themselves, since only a file can have it wrong."""
+    """Check the types of values that the parts of a card do not check themselves."""
     for name in ("name", "licence", "limits"):
         if not isinstance(data[name], str):
             raise TypeError(f"{name} is no text")

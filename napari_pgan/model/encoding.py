@@ -1,4 +1,4 @@
-"""Labels as image channels in [-1, 1], and back."""
+"""Encoding of labels as image channels in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = Literal["onehot", "grey"]
 
 
 class Encoding:
-    """How a segmentation travels as channels beside the modalities.
+    """Converts between segmentations and channels beside the modalities.
 
     ``onehot`` gives every label a channel, +1 where it is and −1 elsewhere; the decoded label is the largest channel
     if it is above 0, else background. ``grey`` puts all labels into one channel at equally spaced levels, background
@@ -39,23 +39,23 @@ class Encoding:
 
     @property
     def label_channel_count(self) -> int:
-        """How many channels the labels take."""
+        """Number of label channels."""
         return self.label_count if self.kind == "onehot" else min(self.label_count, 1)
 
     @property
     def channel_count(self) -> int:
-        """How many channels there are in all: the modalities first, then the labels'."""
+        """Total number of channels: the modalities first, then the labels."""
         return self.modality_count + self.label_channel_count
 
     def encode(self, images: torch.Tensor, fractions: torch.Tensor) -> torch.Tensor:
-        """Join images and labels.
+        """Join images and labels to channels.
 
         Parameters
         ----------
         images
             (N, M, …) in [-1, 1].
         fractions
-            (N, K, …): the share of each label in a pixel, 0 to 1, without background.
+            (N, K, …): share of each label in a pixel, 0 to 1, without background.
 
         Returns
         -------
@@ -70,16 +70,16 @@ class Encoding:
         return torch.cat([images, (fractions * steps).sum(1, keepdim=True) - 1], dim=1)
 
     def fractions(self, labels: torch.Tensor) -> torch.Tensor:
-        """One-hot fractions (N, K, …) of label maps (N, …) that hold the labels' original values."""
+        """Return one-hot fractions (N, K, …) of label maps (N, …) in the original label values."""
         values = torch.as_tensor(self.channels.values, device=labels.device)
         return (labels[:, None] == values.reshape(1, -1, *[1] * (labels.ndim - 1))).float()
 
     def images(self, x: torch.Tensor) -> torch.Tensor:
-        """The modalities (N, M, …) of channels (N, C, …)."""
+        """Return the modalities (N, M, …) of channels (N, C, …)."""
         return x[:, : self.modality_count]
 
     def probabilities(self, x: torch.Tensor) -> torch.Tensor:
-        """How much of each label the channels (N, C, …) say there is: (N, K, …), 0 to 1, differentiable."""
+        """Return the label probabilities (N, K, …), 0 to 1, of channels (N, C, …); differentiable."""
         raw = x[:, self.modality_count :]
         if self.kind == "onehot" or self.label_count == 0:
             return ((raw + 1) / 2).clamp(0, 1)
@@ -89,7 +89,7 @@ class Encoding:
         return (1 - (raw.clamp(-1, 1) - levels).abs() / width).clamp(min=0)
 
     def decode(self, x: torch.Tensor) -> torch.Tensor:
-        """The label map (N, …), uint8 in the original values, of channels (N, C, …)."""
+        """Return the label map (N, …), uint8 in the original values, of channels (N, C, …)."""
         raw = x[:, self.modality_count :]
         if self.label_count == 0:
             return torch.zeros_like(x[:, 0], dtype=torch.uint8)

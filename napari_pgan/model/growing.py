@@ -1,10 +1,10 @@
-"""A new stage that starts by doing what the network did before it: function-preserving growth.
+"""Function-preserving growth: a new stage starts by reproducing what the network did before it.
 
-Drawn at random, a new block must be learnt from nothing while it fades in: pictures go dark and blurred, the critic's
-features turn to noise, and both networks spend tens of thousands of images to come back to where they were. Here a new
-stage hands on what the stage below has made (Chen et al. 2016, "Net2Net", arXiv:1511.05641). Leaky ReLU loses nothing
-of a number that is there with both its signs: x = (leaky(x) − leaky(−x)) / 1.2. So a few maps of the block carry the
-image in such pairs, and the others stay random.
+A randomly initialised block must be learnt from nothing while it fades in: images become dark and blurred, the critic's
+features become noise, and both networks spend tens of thousands of images to recover. Here a new stage passes on the
+output of the stage below (Chen et al. 2016, "Net2Net", arXiv:1511.05641). A leaky ReLU loses nothing of a value that is
+present with both signs: x = (leaky(x) − leaky(−x)) / 1.2. A few maps of the block therefore carry the image in such
+pairs; the others stay random.
 """
 
 from __future__ import annotations
@@ -17,32 +17,31 @@ from napari_pgan.model.layers import Conv, smoothed, up
 from napari_pgan.model.networks import Critic, Generator
 from napari_pgan.model.refit import feature_rows, fit_head
 
-_MOST_ROWS = 75_000  # pixels that a head is fitted to
-_OUTSIDE = -1.0  # what lies around an image
-_PAIR = 1.2  # leaky(x) − leaky(−x) is 1.2 x
+_MAX_ROWS = 75_000  # pixels to which a head is fitted
+_OUTSIDE = -1.0  # value around an image
+_PAIR = 1.2  # leaky(x) − leaky(−x) = 1.2 x
 
 
 @torch.no_grad()
 def grow_generator(
     generator: Generator, stage: int, latents: torch.Tensor, conditions: torch.Tensor | None = None, batch: int = 16
 ) -> None:
-    """Make an untrained stage show what the stage below shows, in place.
+    """Make an untrained stage reproduce the images of the stage below, in place.
 
-    Its block carries the image below in pairs of maps, as far as it is wide enough, and smooths it on the way: doubled
-    pixels that are handed on as they are stay on as blocks and stripes for the rest of a short training. Pixel norm
-    scales these maps by what the others hold, so that the head is fitted, by least squares, to the doubled and
-    smoothed image below.
+    The block carries the image below in pairs of maps, as far as it is wide enough, and smooths it: doubled pixels that
+    are passed on unchanged remain visible as blocks and stripes for the rest of a short training. Pixel norm scales
+    these maps by the values of the others, so the head is fitted by least squares to the doubled and smoothed image.
 
     Parameters
     ----------
     generator
-        Whose stages below are trained.
+        A generator whose stages below are trained.
     stage
-        The new one, 1 or above.
+        The new stage, 1 or above.
     latents, conditions
-        (N, L) and, for a conditional generator, (N, conditions): what the head is fitted on.
+        (N, L) and, for a conditional generator, (N, conditions): inputs on which the head is fitted.
     batch
-        Latents at once.
+        Latents per batch.
     """
     grow, refine = _convs(generator.blocks[stage - 1], "grow", "refine")
     (old,) = _convs(generator.heads, str(stage - 1))
@@ -55,11 +54,11 @@ def grow_generator(
         _set_centre(refine, _pairs(_unpaired(count, refine.weight.shape[1], image.device, maps.start)), maps.start)
         _smooth(refine, slice(maps.start, maps.start + 2 * count))
     xs, ys = [], []
-    step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MOST_ROWS)
+    step = max(1, len(latents) * math.prod(generator.architecture.shape(stage)) // _MAX_ROWS)
     for start in range(0, len(latents), batch):
         part = slice(start, start + batch)
-        told = None if conditions is None else conditions[part]
-        *_, below, features = generator.features(generator.first_map(latents[part], told), stage)
+        given = None if conditions is None else conditions[part]
+        *_, below, features = generator.features(generator.first_map(latents[part], given), stage)
         xs.append(feature_rows(features)[::step])
         ys.append(feature_rows(smoothed(up(old(below)) - _OUTSIDE) + _OUTSIDE)[::step])
     fit_head(generator, stage, torch.cat(xs), torch.cat(ys), ridge=1e-2)
@@ -67,9 +66,9 @@ def grow_generator(
 
 @torch.no_grad()
 def grow_critic(critic: Critic, stage: int) -> None:
-    """Make an untrained stage score images as the stage below scores their halves, in place and exactly.
+    """Make an untrained stage score images exactly as the stage below scores their halves, in place.
 
-    Where its block is too narrow to carry all channels in pairs, it is left as it is.
+    A block too narrow to carry all channels in pairs is not changed.
     """
     if critic.images is not None:
         grow_critic(critic.images, stage)
@@ -94,21 +93,21 @@ def _convs(parent: torch.nn.Module, *names: str) -> list[Conv]:
 
 
 def _pairs(rows: torch.Tensor) -> torch.Tensor:
-    """Each row, and its negative below it."""
+    """Return each row followed by its negative."""
     return torch.stack([rows, -rows], dim=1).flatten(0, 1)
 
 
 def _unpaired(channels: int, width: int, device: torch.device, first: int = 0) -> torch.Tensor:
-    """(channels, width): what takes maps that come in pairs, from the `first` on, back to what they stand for."""
+    """Return the matrix (channels, width) that recovers channels from pairs of maps, starting at map `first`."""
     matrix = torch.zeros(channels, width, device=device)
     for channel in range(channels):
-        place = first + 2 * channel
-        matrix[channel, place], matrix[channel, place + 1] = 1 / _PAIR, -1 / _PAIR
+        column = first + 2 * channel
+        matrix[channel, column], matrix[channel, column + 1] = 1 / _PAIR, -1 / _PAIR
     return matrix
 
 
 def _set_centre(layer: Conv, rows: torch.Tensor, first: int = 0) -> None:
-    """Set maps of a layer, from the `first` on, to linear functions (maps, inputs) of the pixel, without a bias."""
+    """Set maps of a layer, starting at `first`, to linear functions (maps, inputs) of the pixel, without a bias."""
     maps = slice(first, first + len(rows))
     layer.weight[maps] = 0
     every: tuple[slice | int, ...] = (maps, slice(None))
@@ -117,7 +116,7 @@ def _set_centre(layer: Conv, rows: torch.Tensor, first: int = 0) -> None:
 
 
 def _smooth(layer: Conv, maps: slice) -> None:
-    """Spread the middle tap of some maps of a layer to 1, 2, 1 along every axis."""
+    """Spread the centre tap of some maps of a layer to 1, 2, 1 along every axis."""
     taps = torch.tensor([0.25, 0.5, 0.25], device=layer.weight.device)
     for axis in range(2, layer.weight.ndim):
         along = [-1 if a == axis else 1 for a in range(layer.weight.ndim)]

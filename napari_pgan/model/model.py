@@ -1,4 +1,4 @@
-"""What a user holds: latents in, images and labels out."""
+"""The model: latents in, images and labels out."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Model:
     card
         The description.
     generator
-        The network; it is put into evaluation mode and takes no more gradients of its own.
+        The network; it is put into evaluation mode, and its parameters need no gradients.
     encoders
-        From images and label maps back to latents, where there are any (see `napari_pgan.latent.encoder`).
+        Networks from images and label maps to latents, if any (see `napari_pgan.latent.encoder`).
     """
 
     def __init__(self, card: Card, generator: Generator, encoders: Encoders | None = None) -> None:
@@ -46,12 +46,12 @@ class Model:
 
     @cached_property
     def identity(self) -> str:
-        """The hash of the generator and its architecture, 64 hex digits."""
+        """Hash of the generator and its architecture, 64 hex digits."""
         return identity(self.generator)
 
     @property
     def stages(self) -> int:
-        """How many sizes the generator can make; ``stage`` counts them from 0."""
+        """Number of sizes that the generator can make; ``stage`` counts them from 0."""
         return self.card.architecture.stages
 
     @property
@@ -67,7 +67,7 @@ class Model:
         return self
 
     def latents(self, seeds: Iterable[int]) -> np.ndarray:
-        """The latents of seeds: (N, L) float32, the same on every machine."""
+        """Return the latents of seeds, (N, L) float32, identical on every machine."""
         return latents_of_seeds(seeds, self.card.architecture.latent)
 
     def sample(
@@ -83,31 +83,31 @@ class Model:
         precision: Literal["float32", "bf16"] = "float32",
         progress: Callable[[int, int], None] | None = None,
     ) -> Batch:
-        """Make images.
+        """Generate images.
 
         Parameters
         ----------
         seeds
-            One image a seed; or else
+            One image per seed. Give either these or latents.
         latents
-            (N, L), one image a row.
+            (N, L), one image per row.
         offsets
-            (N, W, …) for each of the first stages: what is added to the features that the stage hands on, for images
-            that no latent makes (`latent.steering.refine`); those beyond `stage` are left out.
+            (N, W, …) for each of the first stages, added to the stage's features, for images that no latent makes
+            (`latent.steering.refine`); those beyond `stage` are ignored.
         truncation
-            1 shows the whole distribution; towards 0 the first feature map is drawn to its mean, which trades variety
-            for likeness (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948). Offsets shrink with
-            it, since they were found beside the latent's own features: at 0 all images are the mean one.
+            1 samples the whole distribution; lower values pull the first feature map to its mean, which trades variety
+            for fidelity (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948). Offsets scale with
+            it, since they were found for the latent's own features: at 0 all images are the mean one.
         stage
-            Counted from 0; lower stages give smaller images of the same thing. The last one if None.
+            From 0; lower stages give smaller versions of the same image. None is the last one.
         conditions
             Name → value, for all images.
         batch_size
-            Images at once; changes the result by rounding only (below 1e-4).
+            Images per batch; changes the result by rounding only (below 1e-4).
         precision
-            ``bf16`` is for looking: up to twice as fast where the processor has it, and right to two digits.
+            ``bf16`` is for previews: up to twice as fast where supported, and accurate to two digits.
         progress
-            Called with (done, all) after each batch.
+            Called with (done, total) after each batch.
 
         Raises
         ------
@@ -158,12 +158,12 @@ class Model:
         stage: int | None = None,
         conditions: Mapping[str, str | float] | None = None,
     ) -> torch.Tensor:
-        """Latents (N, L) → raw channels (N, C, …), differentiable in both; `encoding` takes them apart.
+        """Map latents (N, L) to raw channels (N, C, …), differentiable in latents and offsets; see `encoding`.
 
         Offsets are multiplied by the truncation, see `sample`.
         """
         if not 0 <= truncation <= 1:
-            raise InputError(f"truncation {truncation:g} is out of range; it goes from 0 to 1")
+            raise InputError(f"truncation {truncation:g} is out of range; give 0 to 1")
         first = self._first_map(latents, truncation, conditions)
         if truncation != 1:
             offsets = [truncation * offset for offset in offsets]
@@ -172,7 +172,7 @@ class Model:
     def features(
         self, latents: torch.Tensor, stage: int, *, conditions: Mapping[str, str | float] | None = None
     ) -> list[torch.Tensor]:
-        """What stages 0 to `stage` hand on for latents (N, L): (N, W, …) each, the shapes that offsets have."""
+        """Return the features (N, W, …) of stages 0 to `stage` for latents (N, L); offsets have the same shapes."""
         return self.generator.features(self._first_map(latents, 1.0, conditions), self.stage(stage))
 
     def _first_map(
@@ -195,7 +195,7 @@ class Model:
             raise InputError("offsets hold numbers that are not finite; find them again")
 
     def stage(self, stage: int | None) -> int:
-        """A stage that exists; None is the last one."""
+        """Return the stage if it exists, the last one for None; raises InputError otherwise."""
         if stage is None:
             return self.stages - 1
         if not 0 <= stage < self.stages:
@@ -226,24 +226,24 @@ class Model:
 
 
 def _exact() -> AbstractContextManager[None]:
-    """Convolutions in float32 proper (NVIDIA's TF32, on by default, is off by more than 1e-4), always the same way."""
+    """Run convolutions deterministically and in full float32; NVIDIA's default TF32 is off by more than 1e-4."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models that come with the package, by name."""
+    """Return the shipped models by name."""
     folder = resources.files("napari_pgan.model") / "weights"
     with resources.as_file(folder) as path:
         return {file.stem: file for file in sorted(path.glob("*.safetensors"))}
 
 
 def find_model(path_or_name: str | Path) -> Path:
-    """The file of a model, given by its path or by the name of one that comes with the package.
+    """Return the file of a model, given by its path or by the name of a shipped one.
 
     Raises
     ------
     InputError
-        There is neither a file nor a shipped model of that name. Other paths are given back as they are.
+        There is neither a file nor a shipped model of that name. Other paths are returned unchanged.
     """
     path = Path(path_or_name)
     shipped = shipped_models()
@@ -256,12 +256,12 @@ def find_model(path_or_name: str | Path) -> Path:
 
 
 def load_model(path_or_name: str | Path, device: torch.device | str = "cpu") -> Model:
-    """Load a model from a file, or by name one that comes with the package.
+    """Load a model from a file, or a shipped one by name.
 
     Raises
     ------
     InputError
-        There is no such file or name, or the file is none that can be read (see `read_model`).
+        There is no such file or name, or the file cannot be read (see `read_model`).
     """
     path = find_model(path_or_name)
     file = read_model(path)

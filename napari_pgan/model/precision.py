@@ -1,4 +1,4 @@
-"""Which devices are quicker in bfloat16."""
+"""Devices on which bfloat16 is faster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _CPU_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def has_bf16(device: torch.device | str) -> bool:
-    """Whether a device has the instructions; without them bfloat16 is emulated, and slower than float32."""
+    """Return whether a device has bfloat16 instructions; without them it is emulated, slower than float32."""
     device = torch.device(device)
     if device.type == "cpu":
         return any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_BF16)

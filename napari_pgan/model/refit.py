@@ -1,4 +1,4 @@
-"""Make the lower stages of a finished generator show what it really draws."""
+"""Refit the lower heads of a trained generator to its final images, and compute its mean feature map."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from napari_pgan.model.layers import Head, down
 from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
-_MOST_ROWS = 75_000  # pixels a head is fitted to
-_MOST_LABELLED = 30_000  # of these, with a label and without, that its label channels are fitted to
+_MAX_ROWS = 75_000  # pixels to which a head is fitted
+_MAX_LABEL_ROWS = 30_000  # of these, with a label and without, to which label channels are fitted
 _ITERATIONS = 60
-_STEEPNESS = 8.0  # a channel of ±1 is odds of e⁸: as sure as a decoded label can look
-_FIRST_SEED = 2**31  # far from the seeds that people type
+_STEEPNESS = 8.0  # a channel of ±1 means odds of e⁸, the highest confidence of a decoded label
+_FIRST_SEED = 2**31  # beyond the seeds that users choose
 
 
 @torch.no_grad()
 def store_mean_map(generator: Generator, count: int = MEAN_LATENTS) -> None:
     """Set the generator's `mean_map`: the mean first feature map over `count` latents, for truncation.
 
-    For a conditional generator it is taken at conditions of 0; `Model` computes it for the condition asked for.
+    For a conditional generator it is computed at conditions of 0; `Model` computes it for the requested condition.
     """
     generator.mean_map.copy_(mean_map(generator, None, count))
 
 
 @torch.no_grad()
 def mean_map(generator: Generator, condition: torch.Tensor | None, count: int = MEAN_LATENTS) -> torch.Tensor:
-    """The mean first feature map (W₀, *base) over `count` latents at one condition (conditions,)."""
+    """Return the mean first feature map (W₀, *base) over `count` latents at one condition (conditions,)."""
     a = generator.architecture
     total = torch.zeros_like(generator.mean_map, dtype=torch.float64)
     for latents in _batches(generator, count, 1000):
@@ -48,21 +48,21 @@ def refit_lower_heads(
 ) -> None:
     """Refit the heads below the last stage, in place.
 
-    After its fade-in a head gets no gradient while the blocks below it move on, so its image goes stale. Here each is
-    fitted, over `count` latents, to the box averages of the final image, clamped to [-1, 1]: by least squares, and its
-    one-hot label channels by multinomial logistic regression to the averaged labels, since least squares, with nearly
-    all pixels background, draws small lesions below the threshold.
+    After its fade-in a head gets no gradient while the blocks below it keep changing, so its image becomes outdated.
+    Here each head is fitted, over `count` latents, to box averages of the final image, clamped to [-1, 1]: by least
+    squares, and its one-hot label channels by multinomial logistic regression to the averaged labels. With nearly all
+    pixels background, least squares would put small lesions below the threshold.
 
     Parameters
     ----------
     generator
-        Fully grown. The last head is left alone.
+        A fully grown generator; its last head does not change.
     count, batch
-        Latents in all and at once.
+        Number of latents, and latents per batch.
     ridge
         Added to the normal equations' diagonal, relative to its mean, so that dead features do no harm.
     label_channels
-        How many of the last channels are one-hot labels.
+        Number of one-hot label channels, which are the last channels.
     """
     last = generator.architecture.stages - 1
     rows: list[list[tuple[torch.Tensor, torch.Tensor]]] = [[] for _ in range(last)]
@@ -70,7 +70,7 @@ def refit_lower_heads(
         target = image
         for stage in range(last - 1, -1, -1):
             target = down(target)
-            step = max(1, count * target[0, 0].numel() // _MOST_ROWS)  # an even share of the pixels is enough
+            step = max(1, count * target[0, 0].numel() // _MAX_ROWS)  # an even share of the pixels is enough
             rows[stage].append((feature_rows(features[stage])[::step], feature_rows(target)[::step]))
     for stage in range(last):
         x, y = (torch.cat(parts) for parts in zip(*rows[stage], strict=True))
@@ -81,9 +81,9 @@ def refit_lower_heads(
 def fit_head(
     generator: Generator, stage: int, x: torch.Tensor, y: torch.Tensor, ridge: float, label_channels: int = 0
 ) -> None:
-    """Fit a head, in place, so that it makes channels y (rows, C) of features x (rows, W).
+    """Fit a head, in place, to map features x (rows, W) to channels y (rows, C).
 
-    By least squares, and the last `label_channels` by logistic regression.
+    By least squares; the last `label_channels` by logistic regression.
     """
     head = generator.heads[stage]
     assert isinstance(head, Head)
@@ -102,7 +102,7 @@ def fit_head(
 
 
 def _least_squares(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
-    """Weights (W, C) that take x (rows, W) to y (rows, C)."""
+    """Return the weights (W, C) that map x (rows, W) to y (rows, C)."""
     gram, moment = (x.T @ x).double(), (x.T @ y).double()
     gram += ridge * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
     return torch.linalg.solve(gram, moment).float()
@@ -111,13 +111,13 @@ def _least_squares(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tens
 def _logistic(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
     """Regress the decoded label of channels y (rows, K) on features x (rows, W): weights (W, K), background at 0.
 
-    Nearly all rows are background and much alike, so an even share of these stands for all, with their weight.
+    Nearly all rows are similar background, so an evenly spaced subset represents them, weighted accordingly.
     """
     best, index = y.max(dim=1)
     label = torch.where(best > 0, index + 1, 0)
     chosen, shares = [], []
     for rows in ((label > 0).nonzero()[:, 0], (label == 0).nonzero()[:, 0]):
-        step = max(1, len(rows) // _MOST_LABELLED)
+        step = max(1, len(rows) // _MAX_LABEL_ROWS)
         chosen.append(rows[::step])
         shares.append(torch.full((len(chosen[-1]),), step / len(label)))
     x, label, share = x[torch.cat(chosen)], label[torch.cat(chosen)], torch.cat(shares)
@@ -139,7 +139,7 @@ def _logistic(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> torch.Te
 
 
 def _final_images(generator: Generator, count: int, batch: int) -> Iterator[tuple[list[torch.Tensor], torch.Tensor]]:
-    """The features of all stages and the final image, clamped, of `count` latents."""
+    """Yield the features of all stages and the final clamped image of `count` latents."""
     a = generator.architecture
     random = torch.Generator().manual_seed(0)
     for latents in _batches(generator, count, batch):
@@ -151,7 +151,7 @@ def _final_images(generator: Generator, count: int, batch: int) -> Iterator[tupl
 
 
 def feature_rows(x: torch.Tensor) -> torch.Tensor:
-    """(N, C, …) → (pixels, C) float32 on the host."""
+    """Reshape (N, C, …) to (pixels, C) float32 on the CPU."""
     return x.movedim(1, -1).reshape(-1, x.shape[1]).float().cpu()
 
 

@@ -225,5 +225,5 @@ def test_a_condition_scales_and_names(small_card: Card) -> None:
             Condition("p", range=(10.0, 20.0)).encode(value)
     assert np.isfinite(Condition("p").encode(0.5)).all()
     for low, high in ((1.0, 1.0), (2.0, 1.0), (0.0, float("inf")), (float("nan"), 1.0)):
-        with pytest.raises(InputError, match="no range"):
+        with pytest.raises(InputError, match="invalid range"):
             Condition("p", range=(low, high))

@@ -107,7 +107,7 @@ def test_a_share_of_the_pixels_fits_the_labels_as_well_as_all(monkeypatch: pytes
     z = torch.from_numpy(latents_of_seeds(range(256), 10))
     wrong = []
     for most in (10**9, 800):
-        monkeypatch.setattr(refit, "_MOST_LABELLED", most)
+        monkeypatch.setattr(refit, "_MAX_LABEL_ROWS", most)
         generator = _grown((4, 4))
         generator.heads[2].bias[1:] -= 0.3
         refit_lower_heads(generator, 256, label_channels=2)
