@@ -12,7 +12,7 @@ from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.forms import Form, show_value
 from napari_pgan.viewer.docks.prepare.form_rows import choice, options, replace_choices
 
-_READOUT_WIDTH = 30  # pixels
+_NARROW = "min-width: 30px; max-width: 30px"  # of a readout; napari makes it wider than the slider
 CHEQUERBOARD, SWIPE = "Chequerboard", "Swipe"
 
 
@@ -43,7 +43,7 @@ class CompareForm(Form[ComparisonOptions]):
         times.addStretch(1)
         self.rows.insertRow(1, "", times)
         for slider in ("field", "position"):
-            self.fields[slider].native.findChild(QAbstractSpinBox).setMaximumWidth(_READOUT_WIDTH)
+            self.fields[slider].native.findChild(QAbstractSpinBox).setStyleSheet(_NARROW)
         self.after.toggled.connect(lambda on: self.changed.emit("after", on))
         self.fields["mode"].changed.connect(self._show_slider)
         self._show_slider(CHEQUERBOARD)
