@@ -35,9 +35,9 @@ def take_explore(source: str, out: Path, seed: int | None, size: tuple[int, int]
     explore.open_model(source)
     window.wait(explore.sample_button.isEnabled)
     model = explore._session.model
-    explore.place.seed.setValue(representative_seed(model) if seed is None else seed)
+    explore.latent.seed.setValue(representative_seed(model) if seed is None else seed)
     explore.sample_button.click()
-    window.wait(lambda: explore._session.shown is not None)
+    window.wait(lambda: explore._session.result is not None)
     window.settle()
     viewer.reset_view()
     labels = viewer.layers[-1]
@@ -47,14 +47,14 @@ def take_explore(source: str, out: Path, seed: int | None, size: tuple[int, int]
         viewer.status = labels.get_status(labels.data_to_world(inside), world=True)
     window.write(out)
     viewer.close()
-    print(f"seed {explore._session.place.seed} of {model.card.name}")
+    print(f"seed {explore._session.latent.seed} of {model.card.name}")
 
 
 def take_steer(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
     """Write the dock Steer with a drawn lesion of nested labels and the candidates."""
     import numpy as np
 
-    from napari_pgan.viewer.session import Place
+    from napari_pgan.viewer.session import LatentSource
 
     window = Window(size)
     steer = window.open_dock("Steer")
@@ -62,22 +62,22 @@ def take_steer(source: str, out: Path, seed: int | None, size: tuple[int, int]) 
     window.wait(lambda: steer._bank is not None)
     model = steer._session.model
     if seed is not None:
-        steer._session.go(Place(seed))
+        steer._session.set_latent(LatentSource(seed))
     steer.new_drawing()
-    window.wait(lambda: steer._asking.drawing is not None)
-    layer = steer._asking.drawing
+    window.wait(lambda: steer._drawing_layers.drawing is not None)
+    layer = steer._drawing_layers.drawing
     height, width = model.card.grid.shape
     y, x = np.mgrid[:height, :width] / min(height, width)
     values = list(model.card.channels.values)
     rings = RINGS if set(RINGS) == set(values) else values
     for value, radius in zip(rings, (0.15, 0.1, 0.055), strict=False):
         layer.data_setitem(np.nonzero(np.hypot(1.2 * (y - 0.4), x - 0.63 + 0.2 * (y - 0.4)) < radius), value)
-    window.wait(lambda: steer.answer is not None)
+    window.wait(lambda: steer.result is not None)
     window.wait(lambda: not steer.is_searching)
     window.viewer.reset_view()
     window.write(out)
     window.viewer.close()
-    print(f"{steer.answer.found.scores.max():.2f} of what was drawn, {model.card.name}")
+    print(f"{steer.result.candidates.scores.max():.2f} of what was drawn, {model.card.name}")
 
 
 def main() -> None:

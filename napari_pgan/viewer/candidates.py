@@ -1,4 +1,4 @@
-"""What is shown of candidates: small pictures, and a table of what was asked and what was found."""
+"""Thumbnails of the candidates of a search, and a table that compares a candidate with the target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.schema import Channels, Grid
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetAreas, TargetMask
-    from napari_pgan.viewer.search import Answer
+    from napari_pgan.viewer.search import SearchResult
 
 LESION = "all together"
 
@@ -23,11 +23,11 @@ class CandidateRow:
     Parameters
     ----------
     name, color
-        Of the label; of others no colour.
+        Label, or another quantity without a colour.
     asked, found
-        With their unit; nothing where it was not asked for.
+        Target and candidate, with their unit; the target is empty if it is left open.
     dice
-        How well both agree; None where the label is neither asked for nor there, or nothing was drawn.
+        Agreement; None if the label is absent in both, or the target is not a mask.
     """
 
     name: str
@@ -37,79 +37,78 @@ class CandidateRow:
     dice: float | None = None
 
 
-def pictures(answer: Answer) -> list[np.ndarray]:
-    """Of each candidate, (Y, X, 3) uint8."""
+def thumbnails(result: SearchResult) -> list[np.ndarray]:
+    """Return a picture of each candidate, (Y, X, 3) uint8."""
     from napari_pgan.samples import thumbnail
 
-    channels = answer.ask.model.card.channels
-    return [thumbnail(i, x, channels) for i, x in zip(answer.batch.images, answer.batch.labels, strict=True)]
+    channels = result.request.model.card.channels
+    return [thumbnail(i, x, channels) for i, x in zip(result.batch.images, result.batch.labels, strict=True)]
 
 
-def table(answer: Answer, index: int) -> list[CandidateRow]:
-    """What was asked and what one candidate has."""
-    card, labels, wish = answer.ask.model.card, answer.found.labels[index], answer.ask.wish
-    if wish is not None:
-        return drawn_table(wish, labels, card.channels, card.grid)
-    return numbers_table(cast("TargetAreas", answer.ask.goal), labels)
+def table(result: SearchResult, index: int) -> list[CandidateRow]:
+    """Compare a candidate with the target."""
+    card, labels, target = result.request.model.card, result.candidates.labels[index], result.request.target_mask
+    if target is not None:
+        return mask_table(target, labels, card.channels, card.grid)
+    return areas_table(cast("TargetAreas", result.request.target), labels)
 
 
-def described(answer: Answer) -> str:
-    """How far a search has come: its steps, and what the best candidate has."""
-    found, drawn = answer.found, answer.ask.wish is not None
-    best = f"mean Dice {found.scores[0]:.2f}" if drawn else f"{100 * found.scores[0]:.0f} % of what was asked"
-    moved = "" if found.moved is None else f"; the rest moved by {100 * found.moved[0]:.1f} %"
-    refined = f", with changes of strength {answer.ask.strength:g}" if found.offsets else ""
-    return f"{found.steps} steps{refined}: the best has {best}{moved}"
+def describe(result: SearchResult) -> str:
+    """Describe the state of a search: its steps and the score of the best candidate."""
+    candidates, drawn = result.candidates, result.request.target_mask is not None
+    best = f"mean Dice {candidates.scores[0]:.2f}" if drawn else f"{100 * candidates.scores[0]:.0f} % of what was asked"
+    moved = "" if candidates.moved is None else f"; the rest moved by {100 * candidates.moved[0]:.1f} %"
+    refined = f", with changes of strength {result.request.strength:g}" if candidates.offsets else ""
+    return f"{candidates.steps} steps{refined}: the best has {best}{moved}"
 
 
-def drawn_table(wish: TargetMask, labels: np.ndarray, channels: Channels, grid: Grid) -> list[CandidateRow]:
-    """A row a label with its areas, and one for all together.
+def mask_table(target: TargetMask, labels: np.ndarray, channels: Channels, grid: Grid) -> list[CandidateRow]:
+    """Return a row with the areas of each label, and one for the whole lesion.
 
     Parameters
     ----------
-    wish
-        What was asked.
+    target
+        The target; its open pixels are not counted.
     labels
-        (Y, X), what was found; what lies where any label would do is not counted.
+        (Y, X), labels of the candidate.
     channels, grid
-        The model's.
+        Those of the model.
     """
-    counted = np.where(wish.open, 0, labels)
+    counted = np.where(target.open, 0, labels)
     rows = []
-    for label, dice in zip(channels.labels, wish.dice(labels[None])[0], strict=True):
-        rows.append(_row(label.name, label.color, wish.labels == label.value, counted == label.value, grid, dice))
+    for label, dice in zip(channels.labels, target.dice(labels[None])[0], strict=True):
+        rows.append(_row(label.name, label.color, target.labels == label.value, counted == label.value, grid, dice))
     if len(rows) > 1:
-        rows.append(_row(LESION, "", wish.labels > 0, counted > 0, grid, wish.lesion_dice(labels[None])[0]))
+        rows.append(_row(LESION, "", target.labels > 0, counted > 0, grid, target.lesion_dice(labels[None])[0]))
     return rows
 
 
-def numbers_table(numbers: TargetAreas, labels: np.ndarray) -> list[CandidateRow]:
-    """A row for each label, for the lesion, and for what else was asked of label map (Y, X)."""
-    found, unit = numbers.measure(labels), numbers.grid.area_unit
-    rows = []
-    for label in numbers.channels.labels:
-        area = numbers.areas.get(label.value)
-        asked = "" if area is None else f"{area:,.0f} {unit}"
-        rows.append(CandidateRow(label.name, label.color, asked, f"{found[label.name]:,.0f} {unit}"))
-    asked = "" if numbers.lesion is None else f"{numbers.lesion:,.0f} {unit}"
-    rows.append(CandidateRow(LESION, "", asked, f"{found['lesion']:,.0f} {unit}"))
-    for label in numbers.channels.labels:
-        if label.value in numbers.shares:
+def areas_table(target: TargetAreas, labels: np.ndarray) -> list[CandidateRow]:
+    """Return a row for each label, for the lesion and for the other targets, of labels (Y, X)."""
+    found, unit, channels = target.measure(labels), target.grid.area_unit, target.channels
+
+    def area_row(name: str, color: str, area: float | None, key: str) -> CandidateRow:
+        return CandidateRow(name, color, "" if area is None else f"{area:,.0f} {unit}", f"{found[key]:,.0f} {unit}")
+
+    rows = [area_row(x.name, x.color, target.areas.get(x.value), x.name) for x in channels.labels]
+    rows.append(area_row(LESION, "", target.lesion, "lesion"))
+    for label in channels.labels:
+        if label.value in target.shares:
             share = found.get(f"{label.name}, share", 0.0)
-            rows.append(CandidateRow(f"{label.name}, share", "", f"{numbers.shares[label.value]:.0%}", f"{share:.0%}"))
-    if numbers.side is not None:
+            rows.append(CandidateRow(f"{label.name}, share", "", f"{target.shares[label.value]:.0%}", f"{share:.0%}"))
+    if target.side is not None:
         left = found.get("left")
-        here = "" if left is None else f"{left if numbers.side == 'left' else 1 - left:.0%}"
-        rows.append(CandidateRow("on that side", "", numbers.side, here))
+        here = "" if left is None else f"{left if target.side == 'left' else 1 - left:.0%}"
+        rows.append(CandidateRow("on that side", "", target.side, here))
     return rows
+
+
+def nearest(latent: np.ndarray, latents: np.ndarray) -> int:
+    """Return the index of the latent in (N, L) with the smallest angle to `latent`."""
+    return int(np.argmax(latents @ latent / np.maximum(np.linalg.norm(latents, axis=1), 1e-12)))
 
 
 def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float) -> CandidateRow:
     unit, size = grid.area_unit, grid.pixel_area
     areas = (f"{mask.sum() * size:,.0f} {unit}" for mask in (asked, found))
     return CandidateRow(name, color, *areas, None if np.isnan(dice) else float(dice))
-
-
-def follow(latent: np.ndarray, latents: np.ndarray) -> int:
-    """Which of latents (N, L) goes on where `latent` was: the nearest by angle."""
-    return int(np.argmax(latents @ latent / np.maximum(np.linalg.norm(latents, axis=1), 1e-12)))

@@ -1,4 +1,4 @@
-"""What a model's card says, as a few lines of rich text for a dock."""
+"""A model card as rich text for a dock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
 
 
 def summary(card: Card) -> str:
-    """A card in HTML; what stands in the file is escaped."""
+    """Return a card as an HTML table with escaped content."""
     labels = " &nbsp;".join(
         f'<span style="color:{label.color}">■</span>&nbsp;{escape(label.name).replace(" ", "&nbsp;")}'
         for label in card.channels.labels
@@ -35,7 +35,7 @@ def summary(card: Card) -> str:
 
 
 def describe_grid(grid: Grid) -> str:
-    """A grid in words: pixels, millimetres, the kind of slice."""
+    """Describe a grid: pixels, millimetres, orientation of the slices."""
     pixels = " × ".join(str(n) for n in grid.shape)
     if grid.spacing is None:
         return f"{pixels} pixels"

@@ -1,4 +1,4 @@
-"""What was asked for, as thin lines over every picture."""
+"""Outlines of the target over every picture."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pgan.schema import Channels, Grid, Label
-from napari_pgan.viewer.display import Display, real
+from napari_pgan.viewer.display import Display, unwrapped
 from napari_pgan.viewer.drawing import ANY_COLOR
 from napari_pgan.viewer.layers import METADATA_KEY, SEGMENTATION, LayerTuple, labels_layer
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetMask
 
-_FINE = 128  # pixels a side, or more: lines of a small model's own pixels would hide what they go around
+_MIN_SIZE = 128  # pixels per side; outlines in the pixels of a small model would hide the image
 _PREFIX = "asked for, on "
 
 
 def outlines(labels: np.ndarray, finer: int = 1) -> np.ndarray:
-    """The edges of label regions, one pixel wide on a finer grid.
+    """Return the edges of label regions, one pixel wide on a finer grid.
 
     Parameters
     ----------
     labels
         (Y, X), 0 for background.
     finer
-        How many pixels along an axis one becomes.
+        Upsampling factor.
 
     Returns
     -------
     numpy.ndarray
-        (Y · finer, X · finer), the label at the edge of its region, else 0.
+        (Y · finer, X · finer), the label at the edge of its region, 0 elsewhere.
     """
     fine = labels.repeat(finer, 0).repeat(finer, 1)
     padded = np.pad(fine, 1)
@@ -40,60 +40,60 @@ def outlines(labels: np.ndarray, finer: int = 1) -> np.ndarray:
     return np.where(np.any([side != fine for side in around], axis=0), fine, 0)
 
 
-def contour_layers(wish: TargetMask, grid: Grid) -> list[LayerTuple]:
-    """A Labels layer of outlines for each picture that a model makes, the segmentation last.
+def contour_layers(target: TargetMask, grid: Grid) -> list[LayerTuple]:
+    """Return a Labels layer of outlines for each picture of a model, the segmentation last.
 
     Parameters
     ----------
-    wish
-        What was asked for.
+    target
+        The target.
     grid
-        The model's.
+        Grid of the model.
     """
     from napari_pgan.latent.steering import any_value
 
-    channels = wish.channels
+    channels = target.channels
     whatever = any_value(channels)
-    finer = max(1, round(_FINE / min(grid.shape)))
-    asked = outlines(np.where(wish.open, whatever, wish.labels).astype(np.uint8), finer)
+    finer = max(1, round(_MIN_SIZE / min(grid.shape)))
+    lines = outlines(np.where(target.open, whatever, target.labels).astype(np.uint8), finer)
     named = Channels(channels.modalities, (*channels.labels, Label(whatever, "any", ANY_COLOR)), channels.groups)
-    fine = grid.at_size(asked.shape)
+    fine = grid.at_size(lines.shape)
     layers = []
     for name in (*(group.name for group in channels.groups), SEGMENTATION):
-        data, options, kind = labels_layer(asked, named, fine, {"samples": [{}]}, name=_PREFIX + name)
+        data, options, kind = labels_layer(lines, named, fine, {"samples": [{}]}, name=_PREFIX + name)
         options["metadata"][METADATA_KEY]["slot"] = _PREFIX + name
         layers.append((data, {**options, "opacity": 1.0}, kind))
     return layers
 
 
 class Contours:
-    """The layers of outlines in a viewer."""
+    """Layers of outlines in a viewer."""
 
     def __init__(self) -> None:
         self._display = Display()
 
-    def steps(self, viewer: Any, wish: TargetMask, grid: Grid) -> Iterator[None]:
-        """Show what was asked for, as `Display.steps` does; the layer that is selected stays so."""
-        viewer = real(viewer)
+    def steps(self, viewer: Any, target: TargetMask, grid: Grid) -> Iterator[None]:
+        """Show the target, as `Display.steps` does, and keep the selected layers."""
+        viewer = unwrapped(viewer)
         chosen = set(viewer.layers.selection)
-        for _ in self._display.steps(viewer, contour_layers(wish, grid), live=True):
+        for _ in self._display.steps(viewer, contour_layers(target, grid), live=True):
             yield
             viewer.layers.selection = chosen & set(viewer.layers)
         viewer.layers.selection = chosen & set(viewer.layers)
 
     def arrange(self, viewer: Any, pictures: list[Any], top: list[Any]) -> None:
-        """In napari's grid: each picture with its outlines in a cell, then what is drawn; else what is drawn on top.
+        """Order the layers: in napari's grid pairs of picture and outlines, then the drawing; else the drawing on top.
 
         Parameters
         ----------
         viewer
             A napari viewer.
         pictures
-            The layers of a sample.
+            Layers of a sample.
         top
-            The drawing, and what else goes with it.
+            Drawing layers.
         """
-        viewer = real(viewer)
+        viewer = unwrapped(viewer)
         lines = self._display.layers(viewer)
         pairs = [layer for pair in zip(pictures, lines, strict=False) for layer in pair]
         ours = [*pairs, *(layer for layer in top if layer in viewer.layers)]
@@ -101,18 +101,18 @@ class Contours:
         grid = viewer.canvas.grid
         paired = bool(lines) and len(lines) == len(pictures)
         wanted = [*ours, *others] if grid.enabled and paired else [*others, *ours]
-        for place, layer in enumerate(wanted):
+        for index, layer in enumerate(wanted):
             present = viewer.layers.index(layer)
-            if present != place:
-                viewer.layers.move(present, place)
+            if present != index:
+                viewer.layers.move(present, index)
         stride = 2 if paired else 1
         if grid.stride != stride:
             grid.stride = stride
             viewer.reset_view()
 
     def remove(self, viewer: Any) -> None:
-        """Take the outlines away."""
-        viewer = real(viewer)
+        """Remove the outlines."""
+        viewer = unwrapped(viewer)
         layers = self._display.layers(viewer)
         for layer in layers:
             viewer.layers.remove(layer)
@@ -120,5 +120,5 @@ class Contours:
             viewer.canvas.grid.stride = 1
 
     def layers(self, viewer: Any) -> list[Any]:
-        """The layers of outlines that are there."""
+        """Return the layers of outlines in the viewer."""
         return self._display.layers(viewer)

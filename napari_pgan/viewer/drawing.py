@@ -1,4 +1,4 @@
-"""Labels layers as drawings: an empty one to draw on, and what is drawn on one that there is."""
+"""Labels layers as drawings: empty layers to draw on, and reading drawings from layers."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ if TYPE_CHECKING:
 DRAWING, LOCK = "drawing", "lock"
 ANY_COLOR, LOCK_COLOR = "#8c96a8", "#38b6ff"
 _OPACITY = {DRAWING: 0.7, LOCK: 0.3}
-_AROUND = 0.05  # of the image: how far around a lesion it may change
-_NEAR = 1e-3  # pixels: less than this is the model's own grid
+_MARGIN = 0.05  # around a lesion that may change, relative to the image
+_TOLERANCE = 1e-3  # pixels; a layer that is this close to the model's grid is on it
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
-    """What is drawn on a layer.
+class DrawnSlice:
+    """A slice of a layer.
 
     Parameters
     ----------
     labels
-        (Y, X) whole numbers, a copy.
+        (Y, X) integers, a copy.
     affine
-        3×3, from its indices (y, x, 1) to indices on the model's grid; None where both cover the same field of view.
-    told
-        What was done to make it one slice on that grid, one sentence each.
+        3×3, from indices (y, x, 1) of the slice to indices on the model's grid; None if both cover the same field of
+        view.
+    messages
+        Sentences for the user about the conversion to a slice.
     """
 
     labels: np.ndarray
     affine: np.ndarray | None
-    told: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 def drawing_layer(model: Model) -> LayerTuple:
-    """An empty Labels layer with a model's labels on its grid, and one more label that stands for any.
+    """Return an empty Labels layer on a model's grid, with its labels and one that means any label.
 
     Raises
     ------
     InputError
-        The model makes no segmentation, or volumes.
+        The model generates no labels, or volumes.
     """
     from napari_pgan.latent.steering import any_value
 
@@ -59,51 +60,51 @@ def drawing_layer(model: Model) -> LayerTuple:
 
 
 def lock_layer(model: Model) -> LayerTuple:
-    """An empty Labels layer on a model's grid, whose one label marks what shall stay."""
+    """Return an empty Labels layer on a model's grid, with a single label that marks what must stay."""
     require_slices(model)
     return _empty(model, (Label(1, "stays", LOCK_COLOR),), LOCK)
 
 
-def all_but(lesions: np.ndarray) -> np.ndarray:
-    """What to keep where lesions change: (Y, X) uint8, 1 everywhere but on them and a little around.
+def lock_mask(lesions: np.ndarray) -> np.ndarray:
+    """Return the lock of everything but lesions and a margin: (Y, X) uint8, 1 where the image must stay.
 
     Parameters
     ----------
     lesions
-        (Y, X) bool: the present one and the one that is asked for.
+        (Y, X) bool, the union of the present lesion and the target.
     """
-    around = max(2, round(_AROUND * min(lesions.shape)))
-    return (~ndimage.binary_dilation(lesions, iterations=around)).astype(np.uint8)
+    margin = max(2, round(_MARGIN * min(lesions.shape)))
+    return (~ndimage.binary_dilation(lesions, iterations=margin)).astype(np.uint8)
 
 
 def require_slices(model: Model) -> None:
-    """Refuse a model of which nothing can be asked with a drawing."""
+    """Raise InputError for a model that drawings cannot steer."""
     if not model.card.channels.labels:
-        raise InputError("This model makes no segmentation, so nothing can be asked of it; open one with labels")
+        raise InputError("This model makes no segmentation, so it cannot be steered; open one with labels")
     if len(model.card.grid.shape) != 2:
-        raise InputError("This model makes volumes; drawings steer models of slices, so open one of those")
+        raise InputError("This model makes volumes, but drawings steer models of slices; open one of those")
 
 
-def drawn_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> Drawn:
-    """What is drawn on a Labels layer, as one slice.
+def read_drawing(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> DrawnSlice:
+    """Read the displayed slice of a Labels layer.
 
     Parameters
     ----------
     layer
-        Of two dimensions, or of more, of which the shown slice is taken.
+        A layer with two or more dimensions.
     grid
-        The model's.
+        Grid of the model.
     point
-        Where the viewer stands, in the world, an entry a dimension of the viewer.
+        World coordinates of the displayed slice, one per dimension of the viewer.
     displayed
-        The dimensions of the viewer that are shown, the two last of them vertical and horizontal.
+        Displayed dimensions of the viewer; the last two are vertical and horizontal.
 
     Raises
     ------
     InputError
-        Nothing of the layer lies on the model's grid.
+        The view does not show a plane of the layer.
     """
-    told: list[str] = []
+    messages: list[str] = []
     shift = len(point) - layer.ndim  # a layer has the last dimensions of the viewer
     axes = [axis - shift for axis in displayed[-2:]]
     if min(axes) < 0:
@@ -119,20 +120,20 @@ def drawn_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence
     if layer.ndim > 2:
         others = [axis for axis in range(layer.ndim) if axis not in axes]
         names = ", ".join(f"number {where[axis]} of axis {axis}" for axis in others)
-        told.append(f"Of the {layer.ndim}-D layer the shown slice is taken ({names}).")
+        messages.append(f"The drawing is the displayed slice of the {layer.ndim}-D layer ({names}).")
     affine = _affine(layer, where, axes, grid)
     if affine is None and labels.shape != grid.shape:
-        told.append("The layer has other units than the model, so it is taken to cover the same field of view.")
-    if affine is not None and labels.shape == grid.shape and np.abs(affine - np.eye(3)).max() < _NEAR:
+        messages.append("The layer has other units than the model; it is assumed to cover the same field of view.")
+    if affine is not None and labels.shape == grid.shape and np.abs(affine - np.eye(3)).max() < _TOLERANCE:
         affine = None
-    return Drawn(labels, affine, tuple(told))
+    return DrawnSlice(labels, affine, tuple(messages))
 
 
-def locked_on(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> np.ndarray:
-    """(Y, X) bool on the model's grid: where a Labels layer has any label; as for `drawn_on`."""
+def read_lock(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> np.ndarray:
+    """Return where a Labels layer has any label, (Y, X) bool on the model's grid; see `read_drawing`."""
     from napari_pgan.latent.steering import TargetMask
 
-    drawn = drawn_on(layer, grid, point, displayed)
+    drawn = read_drawing(layer, grid, point, displayed)
     stays = Channels(("image",), (Label(1, "stays", LOCK_COLOR),))
     return TargetMask.of((drawn.labels > 0).astype(np.uint8), stays, grid, drawn.affine).labels > 0
 
@@ -142,12 +143,12 @@ def _affine(layer: Any, where: np.ndarray, axes: list[int], grid: Grid) -> np.nd
         return None
 
     def world(dy: int, dx: int) -> np.ndarray:
-        at = where.astype(float)
-        at[axes[0]], at[axes[1]] = dy, dx
-        return np.asarray(layer.data_to_world(at), float)[axes]
+        index = where.astype(float)
+        index[axes[0]], index[axes[1]] = dy, dx
+        return np.asarray(layer.data_to_world(index), float)[axes]
 
     zero = world(0, 0)
-    middle = (np.array(grid.shape) - 1) / 2  # which lies at 0, see `layers.placement`
+    middle = (np.array(grid.shape) - 1) / 2  # at world coordinate 0, see `layers.placement`
     matrix = np.eye(3)
     for column, unit in enumerate(((1, 0), (0, 1))):
         matrix[:2, column] = (world(*unit) - zero) / grid.spacing

@@ -1,7 +1,7 @@
-"""Generated samples as napari layer data: plain tuples, made without napari.
+"""Generated samples as napari layer data tuples; does not import napari.
 
-A layer lies in millimetres with the middle of its grid at 0, so that smaller sizes of a sample cover the larger ones.
-What a layer is and where it comes from stands in ``layer.metadata["napari_pgan"]``; the writer and the docks read it.
+World coordinates are in millimetres with the centre of the grid at 0, so that all sizes of a sample have the same
+field of view. ``layer.metadata["napari_pgan"]`` holds the content and provenance of a layer, for writers and docks.
 """
 
 from __future__ import annotations
@@ -26,43 +26,47 @@ _OPACITY = 0.7
 
 
 def batch_layers(batch: Batch, model: Model, seeds: Sequence[int] | None, stage: int | None = None) -> list[LayerTuple]:
-    """The layers of generated samples.
+    """Return the layers of generated samples.
 
     Parameters
     ----------
     batch
-        N samples; more than one get a first axis "sample".
+        N samples; if N > 1, the first axis is "sample".
     model
-        What made them.
+        The model of the samples.
     seeds
-        The samples' seeds, or None where the latents have none.
+        Seeds of the samples; None if the latents do not come from seeds.
     stage
-        As it was given to `Model.sample`.
+        As in `Model.sample`.
 
     Returns
     -------
     list of (data, keyword arguments, layer type)
-        One image a display group, in float32: grey between −1 and 1, or RGB between 0 and 1; then, where the model
-        makes labels, one Labels layer of uint8.
+        One float32 image per display group: grey in −1 … 1, or RGB in 0 … 1; then, if the model has labels, one Labels
+        layer of uint8.
     """
-    from napari_pgan.samples import provenance
-
-    card, refined = model.card, batch.refined
-    samples = [
-        provenance(
-            card, model.identity, None if seeds is None else seeds[i], batch.latents[i], batch.truncation,
-            batch.conditions, stage, refined[i],
-        )
-        for i in range(len(batch))
-    ]  # fmt: skip
+    card = model.card
     about = {
         "intensity": {k: dict(v) for k, v in card.intensity.items()},
         "licence": card.licence,
         "limits": card.limits,
-        "samples": samples,
+        "samples": batch_provenance(batch, model, seeds, stage),
     }
     labels = batch.labels if card.channels.labels else None
     return stack_layers(batch.images, labels, card.channels, batch.grid, about, prefix="synthetic ")
+
+
+def batch_provenance(
+    batch: Batch, model: Model, seeds: Sequence[int] | None, stage: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the provenance of each sample; the parameters are those of `batch_layers`."""
+    from napari_pgan.samples import provenance
+
+    identity, truncation, conditions = model.identity, batch.truncation, batch.conditions
+    return [
+        provenance(model.card, identity, seed, latent, truncation, conditions, stage, refined)
+        for seed, latent, refined in zip(seeds or [None] * len(batch), batch.latents, batch.refined, strict=True)
+    ]
 
 
 def stack_layers(
@@ -75,23 +79,23 @@ def stack_layers(
     prefix: str = "",
     windows: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[LayerTuple]:
-    """The layers of images that share a grid.
+    """Return the layers of images on the same grid.
 
     Parameters
     ----------
     images
-        (N, M, …), modalities in the order of `channels`. With N = 1 the layers have the dimensions of the grid.
+        (N, M, …), modalities in the order of `channels`. With N = 1 the layers have no sample axis.
     labels
-        (N, …) in the values that `channels` declares, or None.
+        (N, …) with the label values of `channels`, or None.
     channels, grid
-        What the channels and labels are, and where the pixels lie.
+        Meaning of channels and labels, and position of the pixels.
     about
-        Goes into the metadata of every layer.
+        Added to the metadata of every layer.
     prefix
-        Stands before every layer's name.
+        Prefix of the layer names.
     windows
-        Modality → the intensities that are shown black and white; −1 and 1 if None. They do not follow the data, so
-        that one picture can be compared with the next.
+        Modality → intensities shown black and white; −1 and 1 if None. They do not depend on the data, so that images
+        can be compared.
     """
     stacked = len(images) > 1
     layers = []
@@ -102,7 +106,7 @@ def stack_layers(
         data = data if stacked else data[0]
         part = Channels(group.modalities, (), (group,))
         display: dict[str, Any] = {"rgb": True} if group.is_rgb else {"contrast_limits": window[0], "colormap": "gray"}
-        display["interpolation2d"] = "linear"  # as viewers of medical images do
+        display["interpolation2d"] = "linear"  # as in viewers of medical images
         described = {**about, "slot": group.name, "channels": part.to_dict(), "windows": [list(w) for w in window]}
         name = prefix + group.name
         layers.append(_tuple(data, name, placement(grid, stacked), display, described, grid, "image"))
@@ -114,18 +118,18 @@ def stack_layers(
 def labels_layer(
     labels: np.ndarray, channels: Channels, grid: Grid, about: Mapping[str, Any], *, name: str = SEGMENTATION
 ) -> LayerTuple:
-    """A Labels layer in the declared colours, whose names napari shows in the status bar.
+    """Return a Labels layer with the declared colours and names; napari shows the names in the status bar.
 
     Parameters
     ----------
     labels
         (…) on the grid, or (N, …) for a stack of samples.
     channels, grid
-        What the values mean and where the pixels lie.
+        Meaning of the values, and position of the pixels.
     about
-        Goes into the metadata.
+        Added to the metadata.
     name
-        The layer's name.
+        Layer name.
     """
     placed = placement(grid, labels.ndim > len(grid.shape))
     display = {"opacity": _OPACITY, "colormap": label_colors(channels.labels), "features": label_names(channels.labels)}
@@ -134,7 +138,7 @@ def labels_layer(
 
 
 def placement(grid: Grid, stacked: bool = False) -> dict[str, Any]:
-    """Scale, translate, units and axis labels of a layer on a grid; `stacked` puts the axis "sample" first."""
+    """Return scale, translate, units and axis labels of a layer on a grid; `stacked` prepends the sample axis."""
     spacing = grid.spacing or (1.0,) * len(grid.shape)
     translate = tuple(-(n - 1) / 2 * step for n, step in zip(grid.shape, spacing, strict=True))
     unit = "pixel" if grid.spacing is None else "mm"
@@ -146,17 +150,17 @@ def placement(grid: Grid, stacked: bool = False) -> dict[str, Any]:
 
 
 def label_colors(labels: Sequence[Label]) -> dict[int | None, str]:
-    """Value → colour, as napari's Labels take it; what nobody declared, and background, is transparent."""
+    """Return value → colour for a Labels layer; background and undeclared values are transparent."""
     return {None: "transparent", 0: "transparent", **{label.value: label.color for label in labels}}
 
 
 def label_names(labels: Sequence[Label]) -> dict[str, list[Any]]:
-    """The features table that names the label under the mouse."""
+    """Return the features table from which napari names the label under the mouse."""
     return {"index": [0, *(x.value for x in labels)], "name": ["background", *(x.name for x in labels)]}
 
 
 def picture_planes(data: np.ndarray, about: Mapping[str, Any]) -> list[np.ndarray]:
-    """The modalities in an image layer's data, in their own intensities."""
+    """Return the modalities of an image layer in their original intensities."""
     windows = about["windows"]
     if len(windows) == 1:
         return [np.asarray(data, np.float32)]
@@ -164,7 +168,7 @@ def picture_planes(data: np.ndarray, about: Mapping[str, Any]) -> list[np.ndarra
 
 
 def digest(data: np.ndarray) -> str:
-    """A hash of a layer's data, which tells whether a person has edited it."""
+    """Return a hash of a layer's data; it changes when the user edits the layer."""
     return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
 
 

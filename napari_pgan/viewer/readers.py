@@ -1,4 +1,4 @@
-"""The plugin's reader: a model file that is dropped on the window is opened in the dock Explore."""
+"""Reader of model files: a file that is dropped on the window opens in the dock Explore."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DOCK = "Explore"
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
-    """Claim one model file; several at once are no stack of anything."""
+    """Return the reader of a single model file, or None for other paths."""
     paths = [path] if isinstance(path, str) else list(path)
     if len(paths) != 1 or not paths[0].lower().endswith(".safetensors"):
         return None
@@ -20,12 +20,12 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
 
 
 def open_in_dock(path: str | list[str]) -> list[Any]:
-    """Open a model in the dock Explore, which samples it once; without a viewer, give the layers of its first sample.
+    """Open a model in the dock Explore and sample it once; without a viewer, return the layers of its first sample.
 
     Returns
     -------
     list
-        ``[(None,)]``, by which a reader says that it took the file and has no layers to add.
+        ``[(None,)]``, which tells napari that the file is read and adds no layers.
     """
     from napari import current_viewer
 

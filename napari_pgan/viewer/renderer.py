@@ -1,8 +1,8 @@
-"""Work beside the event loop, of which only the newest counts.
+"""Background work of which only the newest request counts.
 
-napari's own workers are one thread an errand, and napari keeps a record of each for as long as it runs; dragging a
-slider asks for hundreds. So here one thread serves the newest request, and what is overtaken is dropped. A work that
-takes long can be a generator: what it yields is told as it comes.
+napari's workers use a thread for each call and napari keeps a record of each while it runs; dragging a slider makes
+hundreds of calls. A `Renderer` has one thread, which serves the newest request and drops superseded ones. The work may
+be a generator: each item that it yields is a result.
 """
 
 from __future__ import annotations
@@ -17,58 +17,59 @@ from typing import Any
 from qtpy.QtCore import QCoreApplication, QObject, Signal, Slot
 
 Progress = Callable[[int, int], None]
-_IDLE = 10.0  # seconds that a thread waits for more
-_NO_MORE = object()  # the answer of a work that has told all that it found
+_IDLE = 10.0  # seconds that an idle thread waits before it ends
+_EXHAUSTED = object()  # the result of a generator after its last item
 
 
-class Overtaken(Exception):
-    """Raised inside a work that nobody waits for any more."""
+class Superseded(Exception):
+    """Raised inside work whose result is no longer wanted."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Errand:
+class _Task:
     number: int
     work: Callable[[Progress], Any]
     done: Callable[[Any], None]
 
 
 class _Thread:
-    """The thread and the one place for the next errand; knows nothing of Qt."""
+    """A thread with a queue of length one; does not depend on Qt."""
 
     def __init__(
         self,
-        answer: Callable[[_Errand, Any, BaseException | None], None],
-        tell: Callable[[_Errand, Any], None],
-        report: Callable[[int, int, int], None],
+        on_finished: Callable[[_Task, Any, BaseException | None], None],
+        on_item: Callable[[_Task, Any], None],
+        on_progress: Callable[[int, int, int], None],
         idle: float = _IDLE,
     ) -> None:
-        self._answer, self._tell, self._report, self._idle = answer, tell, report, idle
+        self._on_finished, self._on_item, self._on_progress = on_finished, on_item, on_progress
+        self._idle = idle
         self._condition = threading.Condition()
-        self._next: _Errand | None = None
-        self._wanted = 0  # errands below this number are overtaken
+        self._next: _Task | None = None
+        self._oldest_wanted = 0  # tasks with a lower number are superseded
         self._stopped = False
         self._thread: threading.Thread | None = None
 
-    def put(self, errand: _Errand, keep_running: bool) -> None:
+    def submit(self, task: _Task, keep_running: bool) -> None:
         with self._condition:
             if self._stopped:
                 return
             if not keep_running:
-                self._wanted = errand.number
-            self._next = errand
+                self._oldest_wanted = task.number
+            self._next = task
             self._condition.notify()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="napari-pgan renderer", daemon=True)
                 self._thread.start()
 
-    def forget(self, number: int) -> None:
+    def cancel(self, number: int) -> None:
         with self._condition:
-            self._wanted, self._next = number, None
+            self._oldest_wanted, self._next = number, None
 
     def is_wanted(self, number: int) -> bool:
-        return not self._stopped and number >= self._wanted
+        return not self._stopped and number >= self._oldest_wanted
 
-    def stop(self, timeout: float = 5.0) -> None:
+    def stop(self, timeout: float) -> None:
         with self._condition:
             self._stopped, self._next = True, None
             self._condition.notify()
@@ -81,155 +82,154 @@ class _Thread:
             with self._condition:
                 while self._next is None and not self._stopped:
                     if not self._condition.wait(self._idle) and self._next is None:
-                        self._thread = None  # the next errand starts another
+                        self._thread = None  # the next task starts another
                         return
                 if self._stopped:
                     return
-                errand, self._next = self._next, None
-            self._serve(errand)
-            del errand  # what it refers to may go while the thread waits
+                task, self._next = self._next, None
+            assert task is not None
+            self._serve(task)
+            del task  # otherwise it stays alive while the thread waits
 
-    def _serve(self, errand: _Errand | None) -> None:
-        assert errand is not None
-
-        def step(done: int, total: int) -> None:
-            if not self.is_wanted(errand.number):
-                raise Overtaken
-            self._report(errand.number, done, total)
+    def _serve(self, task: _Task) -> None:
+        def progress(done: int, total: int) -> None:
+            if not self.is_wanted(task.number):
+                raise Superseded
+            self._on_progress(task.number, done, total)
 
         result, error = None, None
         try:
-            result = errand.work(step)
+            result = task.work(progress)
             if isinstance(result, Iterator):
-                for part in result:
-                    if not self.is_wanted(errand.number):
+                for item in result:
+                    if not self.is_wanted(task.number):
                         return
-                    self._tell(errand, part)
-                result = _NO_MORE
-        except Overtaken:
+                    self._on_item(task, item)
+                result = _EXHAUSTED
+        except Superseded:
             return
         except Exception as raised:
             error = raised
-        if self.is_wanted(errand.number):
-            self._answer(errand, result, error)
+        if self.is_wanted(task.number):
+            self._on_finished(task, result, error)
 
 
 class Renderer(QObject):
-    """Answers the newest request, in the thread of the event loop.
-
-    A work runs in a background thread and is called with ``progress(done, total)``, which it calls now and then; there
-    a work that was overtaken ends. Its result goes to the request's `done` in the event loop's thread, and only if
-    nothing newer has been asked for. Of a generator, each thing that it yields goes to `done`.
+    """Runs the newest request in a background thread and returns its result to the event loop's thread.
 
     Signals: `failed(exception)`, `progressed(done, total)`, `busy(bool)`.
 
     Parameters
     ----------
     parent
-        As Qt has it.
+        Qt parent.
     idle
-        After how many seconds without a request the thread ends; the next request starts another.
+        Seconds without a request after which the thread ends; the next request starts another.
+    quit_timeout
+        Seconds to wait for running work when the application quits.
     """
 
     failed = Signal(object)
     progressed = Signal(int, int)
     busy = Signal(bool)
-    _answered = Signal(object, object, object)
-    _told = Signal(object, object)
+    _finished = Signal(object, object, object)
+    _yielded = Signal(object, object)
     _reported = Signal(int, int, int)
 
-    def __init__(self, parent: QObject | None = None, idle: float = _IDLE) -> None:
+    def __init__(self, parent: QObject | None = None, idle: float = _IDLE, quit_timeout: float = 5.0) -> None:
         super().__init__(parent)
+        self._quit_timeout = quit_timeout
         self._number = 0
         self._served = 0
-        self._answered.connect(self._on_answer)
-        self._told.connect(self._on_told)
-        self._reported.connect(self._on_report)
-        emitters = (_unless_gone(self, name) for name in ("_answered", "_told", "_reported"))
-        self._thread = _Thread(*emitters, idle)
+        self._finished.connect(self._on_finished)
+        self._yielded.connect(self._on_yielded)
+        self._reported.connect(self._on_reported)
+        self._thread = _Thread(*(_weak_emitter(self, name) for name in ("_finished", "_yielded", "_reported")), idle)
         weakref.finalize(self, self._thread.stop, 0)
-        app = QCoreApplication.instance()
-        if app is not None:
-            app.aboutToQuit.connect(self.stop_and_wait)
+        if (app := QCoreApplication.instance()) is not None:
+            app.aboutToQuit.connect(self._on_quit)
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is still to come."""
+        """Whether a result is still to come."""
         return self._served < self._number
 
     def request(
         self, work: Callable[[Progress], Any], done: Callable[[Any], None], *, keep_running: bool = False
     ) -> None:
-        """Ask for something; what was asked for before and has not begun is forgotten.
+        """Request a result; drop a request that has not started yet.
 
         Parameters
         ----------
         work
-            Called in the background with ``progress``.
+            Called in the background with ``progress(done, total)``, which it calls between steps: that call ends
+            superseded work by raising `Superseded`.
         done
-            Called with the result in the event loop's thread.
+            Called with the result, or with each item of a generator, in the event loop's thread, unless a newer
+            request has superseded it.
         keep_running
-            Whether the answer that is being made now is still welcome: while a slider is dragged it is, so that
-            pictures keep coming; after a change of model it is not.
+            Whether the running request may still return its result. True while a slider is dragged, so that images
+            keep coming; False after a change of model.
         """
         was_busy = self.is_busy
         self._number += 1
-        self._thread.put(_Errand(self._number, work, done), keep_running)
+        self._thread.submit(_Task(self._number, work, done), keep_running)
         if not was_busy:
             self.busy.emit(True)
 
-    def forget(self) -> None:
-        """Ask for nothing any more: what runs ends at its next step, and no answer of it comes."""
+    def cancel(self) -> None:
+        """Drop all requests; running work ends at its next step without a result."""
         if self.is_busy:
             self._number += 1
-            self._thread.forget(self._number)
+            self._thread.cancel(self._number)
             self._served = self._number
             self.busy.emit(False)
 
     def stop(self) -> None:
-        """No answer comes after this, and requests are ignored; the thread ends at its work's next step."""
-        self._thread.stop(0)
-        self._served = self._number
+        """Stop for good: no result follows, and further requests are ignored."""
+        self._stop(0)
 
     @Slot()
-    def stop_and_wait(self) -> None:
-        """As `stop`, and wait for the thread, as long as that is bearable."""
-        self._thread.stop()
+    def _on_quit(self) -> None:
+        self._stop(self._quit_timeout)
+
+    def _stop(self, timeout: float) -> None:
+        self._thread.stop(timeout)
         self._served = self._number
 
     @Slot(object, object, object)
-    def _on_answer(self, errand: _Errand, result: Any, error: BaseException | None) -> None:
-        if not self._thread.is_wanted(errand.number):  # overtaken on its way here
+    def _on_finished(self, task: _Task, result: Any, error: BaseException | None) -> None:
+        if not self._thread.is_wanted(task.number):  # superseded while the signal was queued
             return
-        self._served = max(self._served, errand.number)
+        self._served = max(self._served, task.number)
         try:
             if error is not None:
                 self.failed.emit(error)
-            elif result is not _NO_MORE:
-                errand.done(result)
+            elif result is not _EXHAUSTED:
+                task.done(result)
         finally:
             if not self.is_busy:
                 self.busy.emit(False)
 
     @Slot(object, object)
-    def _on_told(self, errand: _Errand, part: Any) -> None:
-        if self._thread.is_wanted(errand.number):
-            errand.done(part)
+    def _on_yielded(self, task: _Task, item: Any) -> None:
+        if self._thread.is_wanted(task.number):
+            task.done(item)
 
     @Slot(int, int, int)
-    def _on_report(self, number: int, done: int, total: int) -> None:
+    def _on_reported(self, number: int, done: int, total: int) -> None:
         if self._thread.is_wanted(number):
             self.progressed.emit(done, total)
 
 
-def _unless_gone(renderer: Renderer, signal: str) -> Callable[..., None]:
-    """Emit a signal of a renderer without keeping it alive."""
+def _weak_emitter(renderer: Renderer, signal: str) -> Callable[..., None]:
+    """Emit a signal of a renderer without a strong reference to it."""
     reference = weakref.ref(renderer)
 
     def emit(*args: Any) -> None:
         present = reference()
         if present is not None:
-            with contextlib.suppress(RuntimeError):  # Qt has deleted it while the work ran
+            with contextlib.suppress(RuntimeError):  # Qt may have deleted it in the meantime
                 getattr(present, signal).emit(*args)
 
     return emit

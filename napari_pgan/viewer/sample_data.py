@@ -1,4 +1,4 @@
-"""What stands under File → Open Sample."""
+"""Sample data for File → Open Sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_pgan.viewer.layers import LayerTuple, batch_layers, stack_layers
 from napari_pgan.viewer.models import DEFAULT, open_model
-from napari_pgan.viewer.session import Place, Request, Settings
+from napari_pgan.viewer.session import LatentSource, SampleRequest, Settings
 from napari_pgan.viewer.wait import wait_for
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _SAMPLES = 6
 _SUBJECT = 1
-_BRIGHTEST = 99.8  # percent of the head's voxels that are not shown white
+_WINDOW_PERCENTILE = 99.8  # of the head's intensities; brighter voxels are white
 
 
 def phantom_subject(seed: int = _SUBJECT, size: int = 128) -> list[LayerTuple]:
-    """A subject with a glioma whose truth is known: four modalities and the segmentation, in millimetres."""
+    """Return the layers of a synthetic subject with a glioma: four modalities and the true segmentation."""
 
     def make() -> list[LayerTuple]:
         from napari_pgan.phantom import make_subject
@@ -31,12 +31,12 @@ def phantom_subject(seed: int = _SUBJECT, size: int = 128) -> list[LayerTuple]:
 
 
 def subject_layers(subject: PhantomSubject, seed: int) -> list[LayerTuple]:
-    """The layers of a phantom subject; its truth stands in the metadata."""
+    """Return the layers of a phantom subject, with its true parameters in the metadata."""
     channels = subject.channels
     images = np.stack([np.asarray(subject.images[m], np.float32) for m in channels.modalities])
     inside = [plane[plane > 0] for plane in images]
     windows = {
-        m: (0.0, float(np.percentile(values, _BRIGHTEST)) if values.size else 1.0)
+        m: (0.0, float(np.percentile(values, _WINDOW_PERCENTILE)) if values.size else 1.0)
         for m, values in zip(channels.modalities, inside, strict=True)
     }
     made: dict[str, Any] = {"synthetic": True, "phantom_seed": seed, "truth": subject.truth()}
@@ -47,12 +47,12 @@ def subject_layers(subject: PhantomSubject, seed: int) -> list[LayerTuple]:
 
 
 def shipped_samples(count: int = _SAMPLES) -> list[LayerTuple]:
-    """Samples of the model that comes with the plugin."""
+    """Return samples of the default model."""
     return first_samples(DEFAULT, count)
 
 
 def first_samples(source: str, count: int = 1) -> list[LayerTuple]:
-    """The first samples of a model, as layers.
+    """Return the layers of the first samples of a model.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def first_samples(source: str, count: int = 1) -> list[LayerTuple]:
 
     def make() -> list[LayerTuple]:
         model = open_model(source).model
-        assert model is not None  # a source was given
-        request = Request(model, Place(0), Settings(count=count, conditions=model.card.default_conditions))
-        return batch_layers(request.make(), model, request.seeds)
+        assert model is not None  # since the source is not None
+        request = SampleRequest(model, LatentSource(0), Settings(count=count, conditions=model.card.default_conditions))
+        return batch_layers(request.run(), model, request.seeds)
 
-    return wait_for(make, "Sampling …")
+    return wait_for(make, "Sampler …")

@@ -1,8 +1,8 @@
-"""Results and layers as NIfTI or NRRD files with their provenance."""
+"""Saves results and layers as NIfTI or NRRD files with their provenance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
-from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, digest, picture_planes
-from napari_pgan.viewer.session import Shown
+from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_provenance, digest, picture_planes
+from napari_pgan.viewer.session import SampleResult
 
 if TYPE_CHECKING:
-    from napari_pgan.viewer.search import Answer
+    from napari_pgan.viewer.search import SearchResult
 
 _SUFFIXES = (".nii.gz", ".nii", ".json", ".seg.nrrd", ".nrrd")
 
 
 def split_path(path: str | Path) -> tuple[Path, str]:
-    """The folder and how the file names begin: ``out/a.nii.gz`` → ``out``, ``a``."""
+    """Split a path into folder and stem: ``out/a.nii.gz`` → ``out``, ``a``."""
     path = Path(path)
     for suffix in _SUFFIXES:
         if path.name.endswith(suffix) and path.name != suffix:
@@ -29,84 +29,76 @@ def split_path(path: str | Path) -> tuple[Path, str]:
 
 
 def format_of(path: str | Path) -> str:
-    """How the files' names end: NRRD where the path ends so, else NIfTI."""
+    """Return the suffix of image files: that of NRRD if the path has it, else that of NIfTI."""
     return ".nrrd" if Path(path).name.endswith(".nrrd") else ".nii.gz"
 
 
 def stems(stem: str, seeds: Sequence[int | None]) -> list[str]:
-    """How the names of each sample's files begin: alone as asked for, several by their seed or their number."""
+    """Return a file stem for each sample; several samples get their seed or index as a suffix."""
     if len(seeds) == 1:
         return [stem]
     return [f"{stem}_seed{s}" if s is not None else f"{stem}_{i:03d}" for i, s in enumerate(seeds)]
 
 
-def files_of(shown: Shown, path: str | Path) -> list[Path]:
-    """The files that `save_shown` writes."""
+def files_of(result: SampleResult, path: str | Path) -> list[Path]:
+    """Return the files that `save_sample` writes."""
     from napari_pgan.samples import sample_files
 
     folder, stem = split_path(path)
-    channels = shown.request.model.card.channels
-    seeds: Sequence[int | None] = shown.request.seeds or [None] * len(shown.batch)
+    channels = result.request.model.card.channels
     return [
-        f
-        for s in stems(stem, seeds)
-        for f in sample_files(folder, s, channels, bool(channels.labels), suffix=format_of(path))
+        file
+        for name in stems(stem, result.request.seeds or [None] * len(result.batch))
+        for file in sample_files(folder, name, channels, bool(channels.labels), suffix=format_of(path))
     ]
 
 
-def save_shown(shown: Shown, path: str | Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
-    """Write a result: one NIfTI a modality, one of the segmentation and a JSON sidecar for each sample.
+def save_sample(result: SampleResult, path: str | Path) -> list[Path]:
+    """Write one image per modality, the segmentation and a JSON sidecar of each sample; return the files.
 
     Parameters
     ----------
-    shown
-        The result.
+    result
+        The samples.
     path
-        ``FOLDER/STEM``, ``FOLDER/STEM.nii.gz`` or ``FOLDER/STEM.nrrd``; names begin with the stem.
-    progress
-        Called with (done, all) after each sample.
+        ``FOLDER/STEM``, ``FOLDER/STEM.nii.gz`` or ``FOLDER/STEM.nrrd``; file names start with the stem.
 
     Raises
     ------
     InputError
         The folder cannot be written to.
     """
-    from napari_pgan.samples import provenance, write_sample
+    from napari_pgan.samples import write_sample
 
     folder, stem = split_path(path)
-    request, batch, card = shown.request, shown.batch, shown.request.model.card
-    seeds: Sequence[int | None] = request.seeds or [None] * len(batch)
+    request, batch, card = result.request, result.batch, result.request.model.card
+    names = stems(stem, request.seeds or [None] * len(batch))
+    origins = batch_provenance(batch, request.model, request.seeds, request.settings.stage)
     written: list[Path] = []
-    for i, name in enumerate(stems(stem, seeds)):
-        made = provenance(
-            card, request.model.identity, seeds[i], batch.latents[i], batch.truncation, batch.conditions,
-            request.settings.stage, batch.refined[i],
-        )  # fmt: skip
+    for i, (name, origin) in enumerate(zip(names, origins, strict=True)):
         labels = batch.labels[i] if card.channels.labels else None
         written += write_sample(
-            folder, name, batch.images[i], labels, batch.grid, card.channels, {**made, **shown.origin}, card.intensity,
-            card.limits, format_of(path),
+            folder, name, batch.images[i], labels, batch.grid, card.channels, {**origin, **result.origin},
+            card.intensity, card.limits, format_of(path),
         )  # fmt: skip
-        if progress:
-            progress(i + 1, len(batch))
     return written
 
 
 def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
-    """Write layers that this plugin made, as they are now; what a person has edited is said in the sidecar.
+    """Write layers of this plugin with their present data; the sidecar names the layers that the user has edited.
 
     Parameters
     ----------
     path
-        As for `save_shown`.
+        As in `save_sample`.
     layers
         Image and Labels layers of one result, as (data, keyword arguments, type).
 
     Raises
     ------
     InputError
-        A layer is not of this plugin or has lost its grid, the layers are of different results, or the folder cannot
-        be written to.
+        A layer is not from this plugin or has another shape, the layers are from different results, or the folder
+        cannot be written to.
     """
     from napari_pgan.samples import write_sample
 
@@ -115,7 +107,7 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
     first = abouts[0]
     for (_, options, _), about in zip(layers, abouts, strict=True):
         if about["grid"] != first["grid"] or about["samples"] != first["samples"]:
-            raise InputError(f"the layer {options.get('name')!r} is of another result than the first; save them apart")
+            raise InputError(f"the layer {options.get('name')!r} is from another result; save them separately")
     grid, samples = Grid.from_dict(first["grid"]), first["samples"]
     planes: list[np.ndarray] = []
     modalities: list[str] = []
@@ -126,7 +118,7 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
         stack = np.asarray(data) if len(samples) > 1 else np.asarray(data)[None]
         if kind == "labels":
             if segmentation is not None:
-                raise InputError(f"the layer {options.get('name')!r} is a second segmentation; save them apart")
+                raise InputError(f"the layer {options.get('name')!r} is a second segmentation; save them separately")
             segmentation, labels = stack, Channels.from_dict(about["channels"]).labels
             continue
         for name, plane in zip(about["channels"]["modalities"], picture_planes(stack, about), strict=True):
@@ -142,7 +134,6 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
     intensity = {m: ends for m, ends in first.get("intensity", {}).items() if m in modalities}
     written: list[Path] = []
     for i, name in enumerate(stems(stem, [sample.get("seed") for sample in samples])):
-        made = {**samples[i], "edited_by_hand": edited}
         written += write_sample(
             folder,
             name,
@@ -150,7 +141,7 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
             None if segmentation is None else segmentation[i].astype(np.uint8),
             grid,
             Channels(tuple(modalities) or Channels.from_dict(first["channels"]).modalities, labels, tuple(groups)),
-            made,
+            {**samples[i], "edited_by_hand": edited},
             intensity,
             first["limits"],
             format_of(path),
@@ -158,33 +149,33 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
     return written
 
 
-def save_answer(answer: Answer, path: str | Path) -> list[Path]:
-    """Write what was asked for and every candidate into a folder, see `samples.write_candidates`.
+def save_candidates(result: SearchResult, path: str | Path) -> list[Path]:
+    """Write the target and every candidate into a new folder, see `samples.write_candidates`.
 
     Raises
     ------
     InputError
-        There is something else of that name.
+        The path exists and is not an empty folder.
     """
     from napari_pgan.samples import claim_folder, write_candidates
 
     folder, stem = split_path(path)
     out = folder / stem
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out} is there already; give the folder another name")
-    search = answer.ask.search
+        raise InputError(f"{out} already exists; choose another name for the folder")
+    search = result.request.steering_search
     claim_folder(search, out)
-    return write_candidates(search, answer.found, out)
+    return write_candidates(search, result.candidates, out)
 
 
 def _about(data: Any, options: Mapping[str, Any], kind: str) -> dict[str, Any]:
     name = options.get("name", "")
     about = (options.get("metadata") or {}).get(METADATA_KEY)
     if not isinstance(about, dict) or kind not in ("image", "labels"):
-        raise InputError(f"the layer {name!r} was not made by this plugin; save it with another writer")
+        raise InputError(f"the layer {name!r} is not from this plugin; save it with another writer")
     grid = Grid.from_dict(about["grid"])
     shape = np.shape(data)[:-1] if len(about.get("windows", ())) == 3 else np.shape(data)
     expected = grid.shape if len(about["samples"]) == 1 else (len(about["samples"]), *grid.shape)
     if shape != expected:
-        raise InputError(f"the layer {name!r} is {shape} now and was made as {expected}; save it with another writer")
+        raise InputError(f"the layer {name!r} has the shape {shape} instead of {expected}; save it with another writer")
     return about

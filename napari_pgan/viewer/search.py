@@ -1,4 +1,4 @@
-"""Searches for what is asked, for a thread beside the event loop; knows neither Qt nor layers."""
+"""Steering searches that run in a thread; imports neither Qt nor napari."""
 
 from __future__ import annotations
 
@@ -15,75 +15,72 @@ if TYPE_CHECKING:
     from napari_pgan.model import Batch, Model
     from napari_pgan.samples import SteeringSearch
 
-_RESTS_AT_MOST = 30.0  # seconds; a hand that was never seen to be lifted stops nothing for ever
+_MAX_PAUSE = 30.0  # seconds; limits the pause after a missed mouse release
 
 Progress = Callable[[int, int], None]
 
 
-class Hand:
-    """Whether somebody draws just now. Searches wait meanwhile, so that the brush has the machine for itself."""
+class Mouse:
+    """Whether a mouse button is down on a drawing. Searches pause in the meantime and leave the CPU to the brush."""
 
     def __init__(self) -> None:
-        self._lifted = threading.Event()
-        self._lifted.set()
+        self._released = threading.Event()
+        self._released.set()
 
     @property
     def is_down(self) -> bool:
-        return not self._lifted.is_set()
+        """Whether a stroke is being drawn."""
+        return not self._released.is_set()
 
-    def down(self) -> None:
-        """It begins a stroke."""
-        self._lifted.clear()
+    def press(self) -> None:
+        """Start a stroke."""
+        self._released.clear()
 
-    def up(self) -> None:
-        """It ends one."""
-        self._lifted.set()
+    def release(self) -> None:
+        """End a stroke."""
+        self._released.set()
 
     def wait(self, check: Callable[[], None]) -> None:
-        """Wait for it to be lifted; `check` is called now and then, and ends the wait by raising."""
+        """Wait for the release; `check` is called repeatedly and may end the wait by raising."""
         waited = 0.0
-        while not self._lifted.wait(0.02):
+        while not self._released.wait(0.02):
             check()
             waited += 0.02
-            if waited > _RESTS_AT_MOST:
-                self._lifted.set()
+            if waited > _MAX_PAUSE:
+                self._released.set()
         check()
 
 
-def bank_of(model: Model, progress: Progress, hand: Hand) -> Bank:
-    """Find or make the bank of a model: some seconds the first time, then milliseconds.
+def load_bank(model: Model, progress: Progress, mouse: Mouse) -> Bank:
+    """Load the bank of a model, or make it: seconds the first time, milliseconds afterwards.
 
     Parameters
     ----------
     model
-        Whose.
+        The model.
     progress
-        Called with (done, all); ends the work by raising.
-    hand
-        While it is down the work rests.
+        Called with (done, total); ends the work by raising.
+    mouse
+        Pauses the work while it is down.
     """
     from napari_pgan.latent.steering import cached_bank
 
-    leave_a_core()
-
-    def step(done: int, total: int) -> None:
-        hand.wait(lambda: progress(done, total))
-
-    return cached_bank(model, progress=step)
+    limit_threads()
+    return cached_bank(model, progress=lambda done, total: mouse.wait(lambda: progress(done, total)))
 
 
 @dataclass(frozen=True, eq=False)
 class Lock:
-    """What shall stay of an image.
+    """Part of an image that must stay.
 
     Parameters
     ----------
     latent
-        (L,) of the image.
+        (L,), latent of the image.
     where
-        (Y, X) bool: the pixels that shall stay.
+        (Y, X) bool, the pixels that stay.
     modality
-        That alone; None for all.
+        The only modality that stays; None for all.
     """
 
     latent: np.ndarray
@@ -91,7 +88,7 @@ class Lock:
     modality: str | None = None
 
     def same(self, other: Lock | None) -> bool:
-        """Whether both keep the same."""
+        """Whether both have equal values."""
         return (
             other is not None
             and self.modality == other.modality
@@ -101,50 +98,45 @@ class Lock:
 
 
 @dataclass(frozen=True, eq=False)
-class Ask:
-    """What is asked, taken at one moment.
+class SearchRequest:
+    """Immutable input of a search.
 
     Parameters
     ----------
     model
-        Of whom.
-    goal
-        The segmentation, drawn or in numbers.
-    candidates
-        How many are searched for.
+        The model.
+    target
+        The segmentation, as a mask or as areas.
+    count
+        Number of candidates.
     conditions
         As in `Model.sample`.
     lock
-        What shall stay.
+        What must stay.
     strength
-        Of a refinement; None for a search among latents alone.
+        Strength of a refinement; None for a search among latents alone.
     """
 
     model: Model
-    goal: TargetMask | TargetAreas
-    candidates: int = 6
+    target: TargetMask | TargetAreas
+    count: int = 6
     conditions: Mapping[str, str | float] = field(default_factory=dict)
     lock: Lock | None = None
     strength: float | None = None
 
     @property
-    def wish(self) -> TargetMask | None:
-        """What is drawn; None where numbers are asked for."""
+    def target_mask(self) -> TargetMask | None:
+        """The target if it is drawn; None if it is given as areas."""
         from napari_pgan.latent.steering import TargetMask
 
-        return self.goal if isinstance(self.goal, TargetMask) else None
+        return self.target if isinstance(self.target, TargetMask) else None
 
     @property
-    def told(self) -> tuple[str, ...]:
-        """What was done to the drawing, one sentence each."""
-        return () if self.wish is None else self.wish.messages
-
-    @property
-    def search(self) -> SteeringSearch:
-        """As files have it."""
+    def steering_search(self) -> SteeringSearch:
+        """The search as files record it."""
         from napari_pgan.samples import SteeringSearch
 
-        settings: dict[str, Any] = {"candidates": self.candidates, "refine": self.strength}
+        settings: dict[str, Any] = {"candidates": self.count, "refine": self.strength}
         if self.lock is not None:
             settings["lock"] = {
                 "pixels": int(self.lock.where.sum()),
@@ -152,80 +144,84 @@ class Ask:
                 "latent": [float(x) for x in self.lock.latent],
             }
         stays = None if self.lock is None else self.lock.where
-        return SteeringSearch(self.model, self.goal, settings, self.conditions, stays)
+        return SteeringSearch(self.model, self.target, settings, self.conditions, stays)
 
-    def same(self, other: Ask | None) -> bool:
-        """Whether both ask for the same."""
+    def same(self, other: SearchRequest) -> bool:
+        """Whether both have equal values."""
         return (
-            other is not None
-            and self.model is other.model
-            and self.candidates == other.candidates
+            self.model is other.model
+            and self.count == other.count
             and self.conditions == other.conditions
             and self.strength == other.strength
-            and _same_goal(self.goal, other.goal)
+            and _same_target(self.target, other.target)
             and (self.lock is other.lock or (self.lock is not None and self.lock.same(other.lock)))
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
-    """The best so far: what was found, and its images in the same order."""
+class SearchResult:
+    """The best candidates so far, and their images in the same order."""
 
-    ask: Ask
-    found: Candidates
+    request: SearchRequest
+    candidates: Candidates
     batch: Batch
 
     def origin(self, index: int) -> dict[str, Any]:
-        """What made one candidate, beside its latent, as JSON values."""
-        search = self.ask.search
-        return {"steered": search.candidate(self.found, index), "asked": search.asked(), "settings": search.settings}
+        """Return the provenance of a candidate, besides its latent, as JSON values."""
+        search = self.request.steering_search
+        candidate = search.candidate(self.candidates, index)
+        return {"steered": candidate, "asked": search.asked(), "settings": search.settings}
 
 
-def answers(ask: Ask, bank: Bank, progress: Progress, hand: Hand, start: Candidates | None = None) -> Iterator[Answer]:
-    """Search, and tell the best so far, over and over.
+def run_search(
+    request: SearchRequest, bank: Bank, progress: Progress, mouse: Mouse, start: Candidates | None = None
+) -> Iterator[SearchResult]:
+    """Search and yield the best candidates so far, again and again.
 
     Parameters
     ----------
-    ask
-        What is searched for.
+    request
+        Input of the search.
     bank
-        Of the same model.
+        Bank of the same model.
     progress
         Called between steps; ends the search by raising.
-    hand
-        While it is down the search rests.
+    mouse
+        Pauses the search while it is down.
     start
-        What a refinement begins with.
+        Initial candidates of a refinement.
     """
     from napari_pgan.latent.steering import Preserve, refine, steer
 
-    leave_a_core()
-    steps = _Steps(progress, hand)
-    model, lock = cast("Model", _Interruptible(ask.model, steps)), ask.lock
-    keep = None
+    limit_threads()
+    check = _Checkpoint(progress, mouse)
+    model, lock = cast("Model", _Interruptible(request.model, check)), request.lock
+    preserve = None
     if lock is not None:
         modalities = None if lock.modality is None else [lock.modality]
-        keep = Preserve.of(ask.model, lock.latent[None], lock.where[None], modalities, ask.conditions)
-    how: dict[str, Any] = {"conditions": ask.conditions, "preserve": keep}
-    if ask.strength is not None and start is not None:
-        told = refine(model, ask.goal, start, strength=ask.strength, **how)
+        preserve = Preserve.of(request.model, lock.latent[None], lock.where[None], modalities, request.conditions)
+    options: dict[str, Any] = {"conditions": request.conditions, "preserve": preserve}
+    if request.strength is not None and start is not None:
+        results = refine(model, request.target, start, strength=request.strength, **options)
     else:
-        told = steer(model, ask.goal, bank, candidates=ask.candidates, **how)
-    for found in told:
-        batch = ask.model.sample(latents=found.latents, offsets=found.offsets, conditions=ask.conditions)
-        steps()
-        yield Answer(ask, found, batch)
+        results = steer(model, request.target, bank, candidates=request.count, **options)
+    for candidates in results:
+        batch = request.model.sample(
+            latents=candidates.latents, offsets=candidates.offsets, conditions=request.conditions
+        )
+        check()
+        yield SearchResult(request, candidates, batch)
 
 
-def leave_a_core() -> None:
-    """Let torch use all cores but one in this thread, so that the window has one for itself."""
+def limit_threads() -> None:
+    """Let torch use all cores but one in this thread; the last one is for the window."""
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - 1)))
 
 
-def _same_goal(one: TargetMask | TargetAreas, other: TargetMask | TargetAreas) -> bool:
+def _same_target(one: TargetMask | TargetAreas, other: TargetMask | TargetAreas) -> bool:
     from napari_pgan.latent.steering import TargetMask
 
     if isinstance(one, TargetMask) and isinstance(other, TargetMask):
@@ -233,27 +229,27 @@ def _same_goal(one: TargetMask | TargetAreas, other: TargetMask | TargetAreas) -
     return type(one) is type(other) and one == other
 
 
-class _Steps:
-    """What happens between two steps of a search."""
+class _Checkpoint:
+    """Reports progress between two steps of a search and pauses it while the mouse is down."""
 
-    def __init__(self, progress: Progress, hand: Hand) -> None:
-        self._progress, self._hand = progress, hand
+    def __init__(self, progress: Progress, mouse: Mouse) -> None:
+        self._progress, self._mouse = progress, mouse
         self._done = 0
 
     def __call__(self) -> None:
         self._done += 1
-        self._hand.wait(lambda: self._progress(self._done, 0))
+        self._mouse.wait(lambda: self._progress(self._done, 0))
 
 
 class _Interruptible:
-    """A model that makes nothing once nobody waits for it: a search tells something only now and then."""
+    """A model that calls a checkpoint before it generates, since a search yields only now and then."""
 
-    def __init__(self, model: Model, between: Callable[[], None]) -> None:
-        self._model, self._between = model, between
+    def __init__(self, model: Model, check: Callable[[], None]) -> None:
+        self._model, self._check = model, check
 
-    def generate(self, *args: Any, **how: Any) -> Any:
-        self._between()
-        return self._model.generate(*args, **how)
+    def generate(self, *args: Any, **options: Any) -> Any:
+        self._check()
+        return self._model.generate(*args, **options)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -1,13 +1,13 @@
-"""What a viewer's docks share: the model, where in its latent space one is, and what was made last.
+"""State that the docks of a viewer share: the model, the latents, the settings and the last result.
 
-The docks listen to it and never call each other. It knows neither Qt nor layers.
+Docks listen to its signals and never call each other. The module imports neither Qt nor napari.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,29 +16,30 @@ from psygnal import Signal
 if TYPE_CHECKING:
     from napari_pgan.model import Batch, Model
 
-_HISTORY = 100
+MAX_SAMPLES = 64
+_MAX_HISTORY = 100
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
-    """Where in latent space: a seed, or latents that were found otherwise.
+class LatentSource:
+    """A seed, or latents that do not come from a seed.
 
     Parameters
     ----------
     seed
-        Of the first sample; the next ones count on from it.
+        Seed of the first sample; further samples have the next seeds.
     latents
-        (N, L) float32; used instead of the seed where given.
+        (N, L) float32; replace the seed.
     offsets
-        (N, W, …) for each of the first stages, of latents that were refined: `Model.sample` adds them.
+        (N, W, …) for each of the first stages: feature offsets of refined latents, see `Model.sample`.
     """
 
     seed: int = 0
     latents: np.ndarray | None = None
     offsets: tuple[np.ndarray, ...] = ()
 
-    def same(self, other: Place) -> bool:
-        """Whether both are the same place."""
+    def same(self, other: LatentSource) -> bool:
+        """Whether both give the same latents."""
         if self.latents is None or other.latents is None:
             return self.seed == other.seed and self.latents is other.latents
         mine, theirs = (self.latents, *self.offsets), (other.latents, *other.offsets)
@@ -47,53 +48,69 @@ class Place:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a place is shown.
+    """How latents are sampled. The annotations describe the form of the dock Explore.
 
     Parameters
     ----------
     truncation
         0 to 1, see `Model.sample`.
     count
-        Samples, counted on from the seed.
+        Number of consecutive seeds.
     stage
-        The size, counted from 0; None is the last one.
+        Index of the output size; None is the last and largest one.
     conditions
         Name → value.
     """
 
-    truncation: float = 1.0
-    count: int = 1
-    stage: int | None = None
+    truncation: Annotated[
+        float,
+        {
+            "label": "Truncation",
+            "tooltip": "1 shows the whole variety; lower values draw all samples towards the average one",
+            "widget_type": "FloatSlider",
+            "min": 0.0,
+            "max": 1.0,
+            "step": 0.05,
+            "reset": "Back to 1",
+        },
+    ] = 1.0
+    count: Annotated[
+        int, {"label": "Samples", "tooltip": "How many samples, with consecutive seeds", "min": 1, "max": MAX_SAMPLES}
+    ] = 1
+    stage: Annotated[
+        int | None,
+        {"label": "Size", "tooltip": "Smaller sizes are faster and show the same image", "choices": [("", None)]},
+    ] = None
     conditions: Mapping[str, str | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
-    """Everything that makes a batch, taken at one moment, so that a thread can work on it."""
+class SampleRequest:
+    """Immutable input of one sampling, safe to use in a thread."""
 
     model: Model
-    place: Place
+    latent: LatentSource
     settings: Settings
 
     @property
     def seeds(self) -> list[int] | None:
-        """The seeds of the samples, or None where the latents were found otherwise."""
-        if self.place.latents is not None:
+        """Seeds of the samples; None if the latents do not come from a seed."""
+        if self.latent.latents is not None:
             return None
-        return [(self.place.seed + i) % 2**32 for i in range(self.settings.count)]
+        return [(self.latent.seed + i) % 2**32 for i in range(self.settings.count)]
 
     @property
     def count(self) -> int:
-        """How many samples it makes."""
-        return self.settings.count if self.place.latents is None else len(self.place.latents)
+        """Number of samples."""
+        return self.settings.count if self.latent.latents is None else len(self.latent.latents)
 
-    def make(self, progress: Callable[[int, int], None] | None = None) -> Batch:
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Batch:
         """Sample the model."""
         s = self.settings
-        source: dict[str, Any] = {"seeds": self.seeds} if self.seeds is not None else {"latents": self.place.latents}
+        source: dict[str, Any] = {"seeds": self.seeds} if self.seeds is not None else {"latents": self.latent.latents}
         return self.model.sample(
             **source,
-            offsets=self.place.offsets,
+            offsets=self.latent.offsets,
             truncation=s.truncation,
             stage=s.stage,
             conditions=s.conditions,
@@ -102,124 +119,124 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """The last good result and what it was made from.
+class SampleResult:
+    """A batch with its request.
 
     Parameters
     ----------
     request, batch
-        What was asked for, and what came of it.
+        Input and output of the sampling.
     origin
-        What else made it, beside model and latents, as JSON values: how it was searched for.
+        Additional provenance as JSON values, such as the search that found the latents.
     """
 
-    request: Request
+    request: SampleRequest
     batch: Batch
     origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Session:
-    """The evented state of one viewer.
+    """Evented state of one viewer.
 
-    Signals: `model_changed(model)`, `place_changed(place)`, `settings_changed(settings)`, `shown_changed(shown)`.
+    Signals: `model_changed(model)`, `latent_changed(latent)`, `settings_changed(settings)`, `result_changed(result)`.
     """
 
     model_changed = Signal(object)
-    place_changed = Signal(object)
+    latent_changed = Signal(object)
     settings_changed = Signal(object)
-    shown_changed = Signal(object)
+    result_changed = Signal(object)
 
     def __init__(self) -> None:
         self.model: Model | None = None
         self.source: str = ""
-        self.place = Place()
+        self.latent = LatentSource()
         self.settings = Settings()
-        self.shown: Shown | None = None
-        self._history: list[Place] = []
+        self.result: SampleResult | None = None
+        self._history: list[LatentSource] = []
 
     def use(self, model: Model, source: str) -> None:
-        """Take another model; seed and truncation stay, what only the old model had goes.
+        """Change the model; keep seed and truncation, reset what depends on the model.
 
         Parameters
         ----------
         model
-            The model.
+            The new model.
         source
-            The file or the name of a shipped model that it came from.
+            Its file, or the name of a shipped model.
         """
         same = self.model is not None and self.model.identity == model.identity
         self.model, self.source = model, source
         if not same:
-            self._history = [p for p in self._history if p.latents is None]
-            if self.place.latents is not None:
-                self.place = Place(self.place.seed)
+            self._history = [latent for latent in self._history if latent.latents is None]
+            if self.latent.latents is not None:
+                self.latent = LatentSource(self.latent.seed)
             self.settings = replace(self.settings, stage=None, conditions=model.card.default_conditions)
         self.model_changed.emit(model)
-        self.place_changed.emit(self.place)
+        self.latent_changed.emit(self.latent)
         self.settings_changed.emit(self.settings)
 
-    def go(self, place: Place) -> None:
-        """Move to another place; `undo` comes back."""
-        if place.same(self.place):
+    def set_latent(self, latent: LatentSource) -> None:
+        """Change the latents; `undo` restores the previous ones."""
+        if latent.same(self.latent):
             return
-        self._history = [*self._history, self.place][-_HISTORY:]
-        self.place = place
-        self.place_changed.emit(place)
+        self._history = [*self._history, self.latent][-_MAX_HISTORY:]
+        self.latent = latent
+        self.latent_changed.emit(latent)
 
-    def go_found(
+    def set_latents(
         self,
         latents: np.ndarray,
         offsets: tuple[np.ndarray, ...] = (),
         conditions: Mapping[str, str | float] | None = None,
         truncation: float = 1.0,
     ) -> None:
-        """Move to latents that were found, and show them as they were: at full size, told the same.
+        """Change to latents without a seed, with the settings of their images and at full size.
 
         Parameters
         ----------
         latents, offsets
-            As in `Place`.
+            As in `LatentSource`.
         conditions
-            What the model was told; without any, what it is told now stays.
+            Conditions of their images; the present ones stay if there are none.
         truncation
-            What their images were made with.
+            Truncation of their images.
         """
         self.change(truncation=truncation, stage=None, **({"conditions": dict(conditions)} if conditions else {}))
-        self.go(Place(self.place.seed, latents, offsets))
+        self.set_latent(LatentSource(self.latent.seed, latents, offsets))
 
     @property
     def can_undo(self) -> bool:
         return bool(self._history)
 
     def undo(self) -> None:
-        """Back to the place before; nothing at the beginning."""
+        """Restore the previous latents, if there are any."""
         if self._history:
-            self.place = self._history.pop()
-            self.place_changed.emit(self.place)
+            self.latent = self._history.pop()
+            self.latent_changed.emit(self.latent)
 
     def change(self, **settings: Any) -> None:
-        """Change some of the settings."""
+        """Change some settings."""
         changed = replace(self.settings, **settings)
         if changed != self.settings:
             self.settings = changed
             self.settings_changed.emit(changed)
 
-    def request(self) -> Request | None:
-        """What is asked for now; None without a model."""
-        return None if self.model is None else Request(self.model, self.place, self.settings)
+    def request(self) -> SampleRequest | None:
+        """Return the present request; None without a model."""
+        return None if self.model is None else SampleRequest(self.model, self.latent, self.settings)
 
-    def show(self, shown: Shown) -> None:
-        """Note a result as the last good one."""
-        self.shown = shown
-        self.shown_changed.emit(shown)
+    def set_result(self, result: SampleResult) -> None:
+        """Set the last successful result."""
+        self.result = result
+        self.result_changed.emit(result)
 
 
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 
 
 def session_of(viewer: Any) -> Session:
-    """The session of a viewer, made when it is first asked for; it goes when the viewer goes."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands a proxy to plugins
+    """Return the session of a viewer; it lives as long as the viewer."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari passes a proxy to plugins
     if viewer not in _sessions:
         _sessions[viewer] = Session()
     return _sessions[viewer]

@@ -1,4 +1,4 @@
-"""Waiting for a result where napari wants it at once, while the window goes on being drawn."""
+"""Synchronous results without a frozen window."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(work: Callable[[], T], saying: str) -> T:
-    """Call `work` in the background and return its result; what it raises is raised here.
+def wait_for(work: Callable[[], T], message: str) -> T:
+    """Call `work` in the background and return its result or raise its exception.
 
-    napari takes sample data and read layers as the return value of a function. Meanwhile the window is drawn and timers
-    run, but clicks and keys wait. Without an open viewer `work` is simply called.
+    napari expects sample data and layers of a reader as return values. In the meantime the window is drawn and timers
+    run, but clicks and keys wait. Without an open viewer `work` is called directly.
 
     Parameters
     ----------
     work
-        Touches no layer and no widget.
-    saying
-        What the status bar and the activity dock say meanwhile.
+        Must not touch layers or widgets.
+    message
+        Shown in the status bar and the activity dock.
     """
     from napari import current_viewer
 
@@ -37,9 +37,9 @@ def wait_for(work: Callable[[], T], saying: str) -> T:
     loop, renderer = QEventLoop(), Renderer()
     renderer.failed.connect(errors.append)
     renderer.busy.connect(lambda busy: None if busy else loop.quit())
-    viewer.status = saying
+    viewer.status = message
     try:
-        with progress(desc=saying, total=0):
+        with progress(desc=message, total=0):
             renderer.request(lambda _: work(), results.append)
             loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
     finally:

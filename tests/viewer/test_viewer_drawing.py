@@ -15,7 +15,7 @@ from napari_pgan.latent.steering import TargetMask, any_value
 from napari_pgan.model import Model
 from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.viewer.contours import contour_layers, outlines
-from napari_pgan.viewer.drawing import all_but, drawing_layer, drawn_on, lock_layer, locked_on
+from napari_pgan.viewer.drawing import drawing_layer, lock_layer, lock_mask, read_drawing, read_lock
 
 GRID = Grid((16, 16), (3.0, 2.0), "PL", 1.5)
 BRATS = Channels(("t1",), (Label(1, "core", "#ff0000"), Label(2, "oedema", "#00ff00")))
@@ -35,18 +35,18 @@ def test_what_is_drawn_stays_where_it_is_in_millimetres(y: int, x: int, step: fl
     centre = world_of((y, x))
     data = np.zeros((count, count), np.uint8)
     data[np.ix_(abs(places - centre[0]) <= 3.1, abs(places - centre[1]) <= 2.1)] = 2
-    drawn = drawn_on(Labels(data, scale=(step, step), translate=(first, first), **MM), GRID, (0, 0), (0, 1))
-    wish = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
-    assert wish.labels[y, x] == 2
-    assert np.abs(np.argwhere(wish.labels) - (y, x)).max() <= 1
+    drawn = read_drawing(Labels(data, scale=(step, step), translate=(first, first), **MM), GRID, (0, 0), (0, 1))
+    target = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
+    assert target.labels[y, x] == 2
+    assert np.abs(np.argwhere(target.labels) - (y, x)).max() <= 1
 
 
 def test_a_layer_on_the_models_own_grid_is_taken_as_it_is(model: Model) -> None:
     data, options, _ = drawing_layer(model)
     data[3:7, 5] = 4
-    drawn = drawn_on(Labels(data, **options), model.card.grid, (0, 0), (0, 1))
+    drawn = read_drawing(Labels(data, **options), model.card.grid, (0, 0), (0, 1))
     assert drawn.affine is None
-    assert drawn.told == ()
+    assert drawn.messages == ()
     np.testing.assert_array_equal(drawn.labels, data)
     data[:] = 0
     assert drawn.labels.any()  # a copy
@@ -58,33 +58,31 @@ def test_of_a_volume_the_shown_slice_is_taken_and_that_is_said() -> None:
     volume = Labels(
         data, scale=(4, 3, 2), translate=(-8, -22.5, -15), units=("mm",) * 3, axis_labels=("z", "y", "x"), name="v"
     )
-    drawn = drawn_on(volume, GRID, (4.0, 0, 0), (1, 2))
+    drawn = read_drawing(volume, GRID, (4.0, 0, 0), (1, 2))
     assert [tuple(p) for p in np.argwhere(drawn.labels)] == [(4, 9)]
     assert drawn.affine is None
-    assert "the shown slice is taken (number 3 of axis 0)" in drawn.told[0]
-    assert not drawn_on(volume, GRID, (0.0, 0, 0), (1, 2)).labels.any()
-    with_time = drawn_on(volume, GRID, (7.0, 4.0, 0, 0), (2, 3))  # the viewer has more dimensions than the layer
+    assert "number 3 of axis 0" in drawn.messages[0]
+    assert not read_drawing(volume, GRID, (0.0, 0, 0), (1, 2)).labels.any()
+    with_time = read_drawing(volume, GRID, (7.0, 4.0, 0, 0), (2, 3))  # the viewer has more dimensions than the layer
     np.testing.assert_array_equal(with_time.labels, drawn.labels)
 
 
 def test_a_layer_without_millimetres_covers_the_same_field_of_view() -> None:
-    drawn = drawn_on(Labels(np.eye(32, dtype=np.uint8)), GRID, (0, 0), (0, 1))
+    drawn = read_drawing(Labels(np.eye(32, dtype=np.uint8)), GRID, (0, 0), (0, 1))
     assert drawn.affine is None
-    assert "same field of view" in drawn.told[0]
-    wish = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
-    np.testing.assert_array_equal(np.argwhere(wish.labels).T[0], np.argwhere(wish.labels).T[1])
+    assert "same field of view" in drawn.messages[0]
+    target = TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
+    np.testing.assert_array_equal(np.argwhere(target.labels).T[0], np.argwhere(target.labels).T[1])
 
 
 def test_a_layer_that_lies_elsewhere_is_refused_or_said() -> None:
     far = Labels(np.ones((4, 4), np.uint8), translate=(500, 0), name="far", **MM)
-    drawn = drawn_on(far, GRID, (0, 0), (0, 1))
+    drawn = read_drawing(far, GRID, (0, 0), (0, 1))
     with pytest.raises(InputError, match="lies outside of the model's field of view"):
         TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine)
     half = Labels(np.ones((10, 10), np.uint8), scale=(3, 2), translate=(-22.5 - 15, -15), **MM)
-    drawn = drawn_on(half, GRID, (0, 0), (0, 1))
-    assert any(
-        "50 % of it lies outside" in said for said in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).messages
-    )
+    drawn = read_drawing(half, GRID, (0, 0), (0, 1))
+    assert any("50 %" in message for message in TargetMask.of(drawn.labels, BRATS, GRID, drawn.affine).messages)
 
 
 def test_a_drawing_has_the_models_labels_and_one_for_any(model: Model) -> None:
@@ -107,12 +105,12 @@ def test_what_cannot_be_asked_is_a_sentence(make_session_model: Callable[..., Mo
 def test_a_lock_leaves_room_around_lesions() -> None:
     lesion = np.zeros((64, 64), bool)
     lesion[30, 30] = True
-    kept = all_but(lesion)
+    kept = lock_mask(lesion)
     assert kept[30, 34] == 1
     assert not kept[30, 28:33].any()
-    assert all_but(np.zeros((8, 8), bool)).all()
+    assert lock_mask(np.zeros((8, 8), bool)).all()
     marked = Labels(np.kron(kept, np.ones((2, 2), np.uint8)))  # on a finer grid
-    assert (locked_on(marked, Grid((64, 64)), (0, 0), (0, 1)) == (kept > 0)).all()
+    assert (read_lock(marked, Grid((64, 64)), (0, 0), (0, 1)) == (kept > 0)).all()
 
 
 @given(st.integers(1, 3), st.integers(0, 2**32 - 1))

@@ -36,23 +36,23 @@ def messages() -> Any:
 def dock(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> Any:
     viewer = make_napari_viewer_proxy()
     _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
-    qtbot.waitUntil(lambda: not explore._loading, timeout=20000)
+    qtbot.waitUntil(lambda: not explore.loader.is_busy, timeout=20000)
     return explore
 
 
 @pytest.fixture
 def opened(dock: Any, qtbot: Any, model_file: Path) -> Any:
     dock.open_model(str(model_file))
-    qtbot.waitUntil(lambda: not dock._loading, timeout=20000)
+    qtbot.waitUntil(lambda: not dock.loader.is_busy, timeout=20000)
     return dock
 
 
 def press(qtbot: Any, dock: Any, action: Callable[[], None]) -> Any:
     """Do something and wait for the result that follows."""
-    before = dock._session.shown
+    before = dock._session.result
     action()
-    qtbot.waitUntil(lambda: dock._session.shown is not before and not dock._renderer.is_busy, timeout=20000)
-    return dock._session.shown
+    qtbot.waitUntil(lambda: dock._session.result is not before and not dock._renderer.is_busy, timeout=20000)
+    return dock._session.result
 
 
 def test_without_a_model_controls_say_why_they_are_off(dock: Any) -> None:
@@ -67,20 +67,20 @@ def test_without_a_model_controls_say_why_they_are_off(dock: Any) -> None:
 def test_sampling_makes_layers_and_fills_them_again(opened: Any, qtbot: Any) -> None:
     viewer = opened._viewer
     own = viewer.add_image(np.ones((5, 5)), name="mine", units=("mm", "mm"))
-    opened.place.seed.setValue(3)
+    opened.latent.seed.setValue(3)
     result = press(qtbot, opened, opened.sample_button.click)
     assert [layer.name for layer in viewer.layers] == ["mine", *BRATS]
     assert result.request.seeds == [3]
     first = list(viewer.layers)
-    result = press(qtbot, opened, lambda: opened.place.seed.setValue(4))
+    result = press(qtbot, opened, lambda: opened.latent.seed.setValue(4))
     assert list(viewer.layers) == first
     for layer, image in zip(first[1:5], result.batch.images[0], strict=True):
         np.testing.assert_array_equal(layer.data, image)
         assert tuple(layer.contrast_limits) == (-1, 1)
         np.testing.assert_allclose(layer.scale, (3.0, 2.0))
     np.testing.assert_array_equal(own.data, np.ones((5, 5)))
-    press(qtbot, opened, opened.place.undo_button.click)
-    assert opened.place.seed.value() == 3
+    press(qtbot, opened, opened.latent.undo_button.click)
+    assert opened.latent.seed.value() == 3
     assert not viewer.canvas.grid.enabled  # there was a layer already: the view is the person's
 
 
@@ -90,14 +90,14 @@ def test_truncation_count_and_size_follow_at_once(opened: Any, qtbot: Any) -> No
     assert viewer.canvas.grid.enabled  # the viewer was empty
     assert opened.side_by_side.isChecked()
     for value in np.linspace(0.9, 0.1, 20):
-        opened.settings.truncation.setValue(value)
-    result = press(qtbot, opened, lambda: opened.settings.truncation.setValue(0.0))
+        opened.settings.fields["truncation"].value = value
+    result = press(qtbot, opened, lambda: opened.settings.fields["truncation"].set_value(0.0))
     assert result.batch.truncation == 0
-    assert press(qtbot, opened, opened.settings.reset_button.click).batch.truncation == 1
-    press(qtbot, opened, lambda: opened.settings.count.setValue(3))
+    assert press(qtbot, opened, opened.settings.reset_buttons["truncation"].click).batch.truncation == 1
+    press(qtbot, opened, lambda: opened.settings.fields["count"].set_value(3))
     assert {layer.data.shape for layer in viewer.layers} == {(3, 16, 16)}
     assert viewer.dims.axis_labels[0] == "sample"
-    press(qtbot, opened, lambda: opened.settings.size_choice.activated.emit(1))
+    press(qtbot, opened, lambda: opened.settings.fields["stage"].native.setCurrentIndex(1))
     assert {layer.data.shape for layer in viewer.layers} == {(3, 8, 8)}
     assert len(viewer.layers) == 5
 
@@ -109,8 +109,8 @@ def test_a_dropped_model_is_opened_and_sampled(
     assert viewer.open(str(model_file), plugin="napari-pgan") == []
     qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=20000)
     _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
-    qtbot.waitUntil(lambda: explore._session.shown is not None, timeout=20000)
-    good = explore._session.shown
+    qtbot.waitUntil(lambda: explore._session.result is not None, timeout=20000)
+    good = explore._session.result
     data = [layer.data.copy() for layer in viewer.layers]
 
     bad = tmp_path / "bad.safetensors"
@@ -121,7 +121,7 @@ def test_a_dropped_model_is_opened_and_sampled(
     assert severity == "error"
     assert "pickle" in message
     assert "Traceback" not in message
-    assert explore._session.shown is good
+    assert explore._session.result is good
     for layer, before in zip(viewer.layers, data, strict=True):
         np.testing.assert_array_equal(layer.data, before)
     assert explore.sample_button.isEnabled()
@@ -164,34 +164,34 @@ def test_latents_of_a_file_are_shown_as_they_were_found(
     batch = model.sample(latents=random.normal(size=(2, 8)), offsets=offsets)
     write_npz(tmp_path / "found.npz", batch, model)
     press(qtbot, opened, opened.sample_button.click)
-    opened.settings.truncation.setValue(0.5)
-    result = press(qtbot, opened, lambda: opened.place.file_chosen.emit(str(tmp_path / "found.npz")))
+    opened.settings.fields["truncation"].value = 0.5
+    result = press(qtbot, opened, lambda: opened.latent.file_chosen.emit(str(tmp_path / "found.npz")))
     np.testing.assert_array_equal(result.batch.images, batch.images)
     np.testing.assert_array_equal(opened._viewer.layers["synthetic t1"].data, batch.images[:, 0])
     made_by = opened._viewer.layers["synthetic t1"].metadata["napari_pgan"]["samples"]
     assert [sample["refined"] for sample in made_by] == [True, True]
-    assert "refined" in opened.place.note.text()
-    assert opened.settings.truncation.value() == 1
-    half = press(qtbot, opened, lambda: opened.settings.truncation.setValue(0.5))
+    assert "refined" in opened.latent.note.text()
+    assert opened.settings.fields["truncation"].value == 1
+    half = press(qtbot, opened, lambda: opened.settings.fields["truncation"].set_value(0.5))
     again = model.sample(latents=batch.latents, offsets=offsets, truncation=0.5)
     np.testing.assert_array_equal(half.batch.images, again.images)
     write_npz(tmp_path / "half.npz", half.batch, model)
-    press(qtbot, opened, lambda: opened.settings.truncation.setValue(1))
+    press(qtbot, opened, lambda: opened.settings.fields["truncation"].set_value(1))
     as_made = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "half.npz")))
     np.testing.assert_array_equal(as_made.batch.images, again.images)
-    press(qtbot, opened, opened.place.undo_button.click)
-    assert not opened._session.shown.batch.refined.any()
+    press(qtbot, opened, opened.latent.undo_button.click)
+    assert not opened._session.result.batch.refined.any()
 
     conditions = (Condition("grade", levels=("low", "high")),)
     told = make_session_model(seed=1, conditions=conditions)
     write_npz(tmp_path / "told.npz", told.sample(seeds=[1], conditions={"grade": "high"}), told)
-    good = opened._session.shown
+    good = opened._session.result
     for name, says in (("told.npz", "latents of another model"), ("none.npz", "no such file")):
         opened.open_latents(str(tmp_path / name))
         qtbot.waitUntil(lambda says=says: says in opened.status.text(), timeout=20000)
         assert messages()[-1][0] == "error"
         assert says in messages()[-1][1]
-    assert opened._session.shown is good
+    assert opened._session.result is good
     opened._session.use(told, "told")
     result = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "told.npz")))  # nothing of it was shown
     assert result.batch.conditions == {"grade": "high"}
@@ -210,11 +210,11 @@ def test_conditions_have_controls(dock: Any, qtbot: Any, make_session_model: Cal
     )
     dock._session.use(model, "made")
     press(qtbot, dock, dock.sample_button.click)
-    grade, age = dock.settings._conditions["grade"], dock.settings._conditions["age"]
-    assert age.value() == 50
-    result = press(qtbot, dock, lambda: grade.activated.emit(1))
+    grade, age = dock.settings.conditions["grade"], dock.settings.conditions["age"]
+    assert age.value == 50
+    result = press(qtbot, dock, lambda: grade.native.setCurrentIndex(1))
     assert result.batch.conditions == {"grade": "high", "age": 50.0}
-    assert press(qtbot, dock, lambda: age.setValue(30)).batch.conditions == {"grade": "high", "age": 30.0}
+    assert press(qtbot, dock, lambda: age.set_value(30)).batch.conditions == {"grade": "high", "age": 30.0}
 
 
 def test_a_fault_is_reported_and_the_last_result_stays(
@@ -229,13 +229,13 @@ def test_a_fault_is_reported_and_the_last_result_stays(
     opened.sample_button.click()
     qtbot.waitUntil(lambda: len(messages()) == 1, timeout=20000)
     assert "no room" in messages()[0][1]
-    assert opened._session.shown is good
+    assert opened._session.result is good
     assert opened.sample_button.isEnabled()
 
 
 def test_saving_writes_nifti_with_its_origin(opened: Any, qtbot: Any, tmp_path: Path, messages: Any) -> None:
     viewer = opened._viewer
-    opened.place.seed.setValue(5)
+    opened.latent.seed.setValue(5)
     result = press(qtbot, opened, opened.sample_button.click)
     written = [Path(p) for p in viewer.layers.save(str(tmp_path / "a.nii.gz"), plugin="napari-pgan")]
     assert len(written) == 6
@@ -255,7 +255,7 @@ def test_saving_writes_nifti_with_its_origin(opened: Any, qtbot: Any, tmp_path: 
 
 def test_closing_gives_keys_and_thread_back_and_the_next_dock_goes_on(opened: Any, qtbot: Any) -> None:
     viewer = opened._viewer
-    opened.place.seed.setValue(8)
+    opened.latent.seed.setValue(8)
     press(qtbot, opened, opened.sample_button.click)
     first = list(viewer.layers)
     assert len(viewer.keymap) == 3
@@ -266,9 +266,9 @@ def test_closing_gives_keys_and_thread_back_and_the_next_dock_goes_on(opened: An
     qtbot.waitUntil(lambda: not thread.is_alive(), timeout=20000)
     _, again = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
     assert again is not opened
-    assert again.place.seed.value() == 8
+    assert again.latent.seed.value() == 8
     assert len(viewer.keymap) == 3
-    press(qtbot, again, lambda: again.place.draw())
+    press(qtbot, again, lambda: again.latent.draw())
     assert list(viewer.layers) == first  # the same layers serve on
 
 
@@ -277,8 +277,8 @@ def test_a_key_that_is_taken_stays_with_its_owner(make_napari_viewer_proxy: Call
     viewer.bind_key("Shift-S", lambda v: calls.append(v))
     _, explore = viewer.window.add_plugin_dock_widget("napari-pgan", "Explore")
     assert explore.sample_button.text() == "Sample"
-    assert "Shift+R" in explore.place.random_button.text()
-    qtbot.waitUntil(lambda: not explore._loading, timeout=20000)
+    assert "Shift+R" in explore.latent.random_button.text()
+    qtbot.waitUntil(lambda: not explore.loader.is_busy, timeout=20000)
     viewer.window.remove_dock_widget(explore)
     assert len(viewer.keymap) == 1
 

@@ -13,7 +13,7 @@ from napari_pgan.model import Model
 from napari_pgan.schema import Grid
 from napari_pgan.viewer import models
 from napari_pgan.viewer.card_text import describe_grid, summary
-from napari_pgan.viewer.models import Recent, open_model
+from napari_pgan.viewer.models import RecentModels, open_model
 
 
 def test_a_file_is_opened(model_file: Path) -> None:
@@ -53,14 +53,14 @@ def test_recent_files_are_kept_newest_first(tmp_path: Path) -> None:
     files = [tmp_path / f"{i}.safetensors" for i in range(12)]
     for file in files:
         file.touch()
-        Recent(kept).add(file)
-    Recent(kept).add(files[10])
+        RecentModels(kept).add(file)
+    RecentModels(kept).add(files[10])
     files[9].unlink()
-    names = [Path(f).stem for f in Recent(kept).files()]
+    names = [Path(f).stem for f in RecentModels(kept).files()]
     assert names[:3] == ["10", "11", "8"]
     assert len(names) <= 8
     kept.write_text("{")
-    assert Recent(kept).files() == []
+    assert RecentModels(kept).files() == []
 
 
 def test_the_card_is_told_and_escaped(model: Model) -> None:

@@ -147,7 +147,7 @@ def test_a_generator_tells_what_it_has_and_is_forgotten(qtbot: Any) -> None:
 
     renderer.request(endless, seen.append)
     qtbot.waitUntil(lambda: "more" in seen)
-    renderer.forget()
+    renderer.cancel()
     assert not renderer.is_busy
     assert ended.wait(5)
     told = len(seen)

@@ -14,16 +14,16 @@ import pytest
 from napari_pgan.errors import InputError
 from napari_pgan.model import Model, load_model
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
-from napari_pgan.viewer.save import files_of, save_layers, save_shown, split_path
-from napari_pgan.viewer.session import Place, Request, Settings, Shown
+from napari_pgan.viewer.save import files_of, save_layers, save_sample, split_path
+from napari_pgan.viewer.session import LatentSource, SampleRequest, SampleResult, Settings
 
 
-def shown(model: Model, seed: int = 7, count: int = 1, latents: np.ndarray | None = None) -> Shown:
-    request = Request(model, Place(seed, latents), Settings(count=count, truncation=0.8))
-    return Shown(request, request.make())
+def shown(model: Model, seed: int = 7, count: int = 1, latents: np.ndarray | None = None) -> SampleResult:
+    request = SampleRequest(model, LatentSource(seed, latents), Settings(count=count, truncation=0.8))
+    return SampleResult(request, request.run())
 
 
-def layers_of(result: Shown) -> list[LayerTuple]:
+def layers_of(result: SampleResult) -> list[LayerTuple]:
     return batch_layers(result.batch, result.request.model, result.request.seeds)
 
 
@@ -85,7 +85,7 @@ def test_what_was_drawn_is_saved_and_said(model: Model, tmp_path: Path) -> None:
 def test_several_samples_are_named_by_their_seeds(model: Model, tmp_path: Path) -> None:
     result = shown(model, count=3)
     by_layers = save_layers(tmp_path / "l" / "x", layers_of(result))
-    by_result = save_shown(result, tmp_path / "r" / "x")
+    by_result = save_sample(result, tmp_path / "r" / "x")
     assert [p.name for p in by_layers] == [p.name for p in by_result]
     assert "x_seed8_flair.nii.gz" in [p.name for p in by_result]
     assert files_of(result, tmp_path / "r" / "x") == by_result
@@ -95,7 +95,7 @@ def test_several_samples_are_named_by_their_seeds(model: Model, tmp_path: Path) 
 
 def test_latents_without_a_seed_are_counted(model: Model, tmp_path: Path) -> None:
     result = shown(model, latents=model.latents([1, 2]) / 2)
-    names = [p.name for p in save_shown(result, tmp_path / "x")]
+    names = [p.name for p in save_sample(result, tmp_path / "x")]
     assert names[0] == "x_000_t1.nii.gz"
     assert json.loads((tmp_path / "x_001.json").read_text())["provenance"]["seed"] is None
 
@@ -110,14 +110,14 @@ def test_colour_is_taken_apart(fundus_file: Path, tmp_path: Path) -> None:
 def test_refusals_are_sentences_and_write_nothing(model: Model, tmp_path: Path) -> None:
     layers = layers_of(shown(model))
     foreign = (np.zeros((4, 4)), {"name": "mine"}, "image")
-    with pytest.raises(InputError, match="'mine' was not made by this plugin"):
+    with pytest.raises(InputError, match="'mine' is not from this plugin"):
         save_layers(tmp_path / "x", [*layers, foreign])
-    with pytest.raises(InputError, match="of another result"):
+    with pytest.raises(InputError, match="another result"):
         save_layers(tmp_path / "x", [layers[0], layers_of(shown(model, seed=8))[1]])
     with pytest.raises(InputError, match="second segmentation"):
         save_layers(tmp_path / "x", [layers[-1], layers[-1]])
     cropped = (layers[0][0][:8], *layers[0][1:])
-    with pytest.raises(InputError, match="was made as"):
+    with pytest.raises(InputError, match="has the shape"):
         save_layers(tmp_path / "x", [cropped])
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Controls that say why they cannot be used."""
+"""Controls that explain why they are disabled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from qtpy.QtWidgets import QWidget
 
 
 def allow(widget: QWidget, tip: str, why_not: str = "") -> None:
-    """Enable a control and show its tip, or, where there is a reason against it, disable it and show the reason."""
+    """Enable a control with its tooltip, or disable it with the reason as tooltip."""
     widget.setEnabled(not why_not)
     widget.setToolTip(why_not or tip)

@@ -1,4 +1,4 @@
-"""Where docks that we open ourselves come to stand."""
+"""Opens the docks of the plugin."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ _PLUGIN = "napari-pgan"
 
 
 def show_dock(viewer: Any, name: str) -> Any:
-    """Open a dock of ours as a tab beside those on the right, or bring it to the front where it is open.
+    """Open a dock as a tab on the right, or bring it to the front; return its widget.
 
-    Below another one, neither would have room.
+    A dock below another one would be too low.
 
     Parameters
     ----------
     viewer
         A napari viewer.
     name
-        As the manifest has it.
-
-    Returns
-    -------
-    QWidget
-        The dock's widget.
+        Name of the dock in the manifest.
     """
     dock, widget = viewer.window.add_plugin_dock_widget(_PLUGIN, name, tabify=True)
     dock.show()

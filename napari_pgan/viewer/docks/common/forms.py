@@ -75,6 +75,8 @@ def make_widget(annotation: Any, value: Any, name: str = "") -> Any:
         narrow(native)
     if isinstance(native, QAbstractSpinBox):
         native.setKeyboardTracking(False)  # otherwise typing 12 also emits 1
+    elif (readout := native.findChild(QAbstractSpinBox)) is not None:  # beside a slider
+        readout.setFixedWidth(readout.fontMetrics().horizontalAdvance(f" {options['max']:.2f} "))
     for option, setter in _QT_SETTERS.items():
         if option in given:
             getattr(native, setter)(given[option])

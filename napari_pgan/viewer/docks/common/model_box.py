@@ -1,4 +1,4 @@
-"""The box that chooses a model and says what it is."""
+"""Choice of a model, with its card."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 
 from napari_pgan.viewer.card_text import summary
 from napari_pgan.viewer.docks.common.availability import allow
+from napari_pgan.viewer.docks.common.sections import narrow
 
 if TYPE_CHECKING:
     from napari_pgan.model import Model
 
 
 class ModelBox(QWidget):
-    """Shipped models, recent files, a file dialog; below, the card.
+    """Combo box of shipped and recent models, a button for other files, and the card of the model.
 
     Signals: `chosen(source)`, a file or the name of a shipped model.
     """
@@ -25,9 +26,7 @@ class ModelBox(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.choice = QComboBox()
-        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.choice.setMinimumContentsLength(14)
+        self.choice = narrow(QComboBox(), 14)
         self.open_button = QPushButton("Open…")
         allow(self.open_button, "Open a model file (.safetensors); or drop it on the window")
         self.card = QLabel("No model yet.")
@@ -51,19 +50,19 @@ class ModelBox(QWidget):
         self.offer([], [])
 
     def offer(self, shipped: list[str], files: list[str]) -> None:
-        """Fill the list: shipped models by name, then files."""
+        """List shipped models by name, then files."""
         self.choice.clear()
         for name in shipped:
             self.choice.addItem(f"{name} (shipped)", name)
         for file in files:
             self.choice.addItem(Path(file).stem, file)
             self.choice.setItemData(self.choice.count() - 1, file, Qt.ItemDataRole.ToolTipRole)
-        why_not = "" if self.choice.count() else "No model is shipped and none was opened lately: use Open…"
-        allow(self.choice, "The model that makes the images", why_not)
+        why_not = "" if self.choice.count() else "No model is shipped and there are no recent ones: use Open…"
+        allow(self.choice, "Model that generates the images", why_not)
         self._select(self._current)
 
     def show_model(self, model: Model, source: str) -> None:
-        """Show what a model is."""
+        """Show the card of a model."""
         self._current = source
         self._select(source)
         self.card.setText(summary(model.card))
@@ -71,7 +70,7 @@ class ModelBox(QWidget):
         self.limits.setStyleSheet("font-weight: bold")
 
     def revert(self) -> None:
-        """Show the model in use as the chosen one again."""
+        """Select the model in use again."""
         self._select(self._current)
 
     def _select(self, source: str) -> None:

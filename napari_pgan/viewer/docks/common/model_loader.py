@@ -1,73 +1,82 @@
-"""Opens models for a dock, in the background."""
+"""Loads models for a dock in the background."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_pgan.viewer.docks.common.model_box import ModelBox
-from napari_pgan.viewer.models import Opened, Recent, open_model, shipped, torch_is_loaded
+from napari_pgan.viewer.docks.common.status import Status
+from napari_pgan.viewer.models import OpenedModel, RecentModels, open_model, shipped_names, torch_is_loaded
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.session import Session
 
 
 class ModelLoader(QObject):
-    """Opens what is chosen in a box, and gives it to the session.
+    """Loads a model and sets it in the session; the present model stays if that fails.
 
-    Signals: `said(text)`, `failed(exception)`; the present model stays where one cannot be opened.
+    Signals: `failed(exception)`.
 
     Parameters
     ----------
     models
-        The box.
+        Shows the model.
+    status
+        Shows the progress.
     session
-        Of the viewer.
+        Receives the model.
     parent
-        As Qt has it.
+        Qt parent.
     """
 
-    said = Signal(str)
     failed = Signal(object)
 
-    def __init__(self, models: ModelBox, session: Session, parent: QObject | None = None) -> None:
+    def __init__(self, models: ModelBox, status: Status, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._models, self._session = models, session
+        self._models, self._status, self._session = models, status, session
         self._renderer = Renderer(self)
         self._renderer.failed.connect(self._on_failure)
-        models.chosen.connect(self.open)
+        self.stop = self._renderer.stop
 
     @property
     def is_busy(self) -> bool:
+        """Whether a model is being loaded."""
         return self._renderer.is_busy
 
-    def begin(self) -> None:
-        """Open the default model, unless another dock has opened one."""
+    def start(self, done: Callable[[], None] = lambda: None) -> None:
+        """List the models if the session has a model; otherwise load the default one, then call `done`."""
         if self._session.model is None:
-            self.open(None)
+            self.open(None, done)
         else:
-            self._models.offer(shipped(), Recent().files())
+            self._models.offer(shipped_names(), RecentModels().files())
             self._models.show_model(self._session.model, self._session.source)
 
-    def open(self, source: str | None) -> None:
-        """Open a file, or a shipped model by its name; None for the default one."""
-        self.said.emit("Opening the model …" if torch_is_loaded() else "Loading torch …")
-        self._models.repaint()  # importing torch stops the event loop for a moment
-        self._renderer.request(lambda _: open_model(source), self._on_opened)
+    def open(self, source: str | None, done: Callable[[], None] = lambda: None) -> None:
+        """Load a model, then call `done`.
 
-    def stop(self) -> None:
-        """Open nothing any more."""
-        self._renderer.stop()
+        Parameters
+        ----------
+        source
+            A file, or the name of a shipped model; None for the default model.
+        done
+            Called after success.
+        """
+        self._status.say("Opening the model …" if torch_is_loaded() else "Loading torch …")
+        self._status.repaint()  # importing torch blocks the event loop for a moment
+        self._renderer.request(lambda _: open_model(source), partial(self._on_opened, done))
 
-    def _on_opened(self, opened: Opened) -> None:
-        recent = Recent()
+    def _on_opened(self, done: Callable[[], None], opened: OpenedModel) -> None:
+        recent = RecentModels()
         if Path(opened.source).is_file():
             recent.add(opened.source)
         self._models.offer(opened.shipped, recent.files())
-        if opened.model is None:
-            self.said.emit("Open a model file to begin.")
-        elif opened.model is not self._session.model:
+        self._status.say("" if opened.model is not None else "Open a model file to begin.")
+        if opened.model is not None:
             self._session.use(opened.model, opened.source)
+        done()
 
     def _on_failure(self, error: Exception) -> None:
         self._models.revert()

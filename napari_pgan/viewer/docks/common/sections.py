@@ -1,4 +1,4 @@
-"""Headings in a dock, and a dock that scrolls where the screen is low."""
+"""Layout of docks: headings, narrow combo boxes, vertical scrolling."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from qtpy.QtWidgets import QComboBox, QFrame, QLabel, QScrollArea, QWidget
 
 
 def heading(text: str) -> QLabel:
-    """A line in bold that begins a section."""
+    """Return a bold line that begins a section."""
     label = QLabel(text)
     label.setStyleSheet("font-weight: bold; margin-top: 6px")
     return label
 
 
 def narrow(choice: QComboBox, letters: int = 6) -> QComboBox:
-    """A choice that does not widen the dock to its longest text."""
+    """Limit the width of a combo box, so that a long text does not widen the dock."""
     choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     choice.setMinimumContentsLength(letters)
     return choice
 
 
-class Tall(QScrollArea):
-    """Scrolls up and down; never narrower than what is in it."""
+class VerticalScrollArea(QScrollArea):
+    """Scrolls vertically; never narrower than its content."""
 
     def __init__(self, widget: QWidget) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class Tall(QScrollArea):
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Become wider where what is in it does."""
+        """Grow with the content."""
         if event is not None and watched is self.widget() and event.type() == QEvent.Type.LayoutRequest:
             self.updateGeometry()
         return super().eventFilter(watched, event)
 
     def minimumSizeHint(self) -> QSize:
-        """As wide as the widget's own, and low."""
+        """Return the width of the content and a small height."""
         widget, bar = self.widget(), self.verticalScrollBar()
         assert widget is not None
         assert bar is not None

@@ -1,4 +1,4 @@
-"""The line in which a dock says what it does, and what is wrong."""
+"""Status line of a dock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_pgan.errors import InputError
 
 
 class Status(QLabel):
-    """The last that was said. What cannot be used is refused in a sentence; a fault of ours goes to napari, whole."""
+    """The last message. Invalid input is reported in one sentence, any other error as a napari notification."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
@@ -20,30 +20,43 @@ class Status(QLabel):
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
 
     def say(self, text: str) -> None:
-        """Say something."""
+        """Show a message."""
         self.setText(text)
 
-    def refuse(self, error: InputError, aloud: bool = True) -> None:
-        """Say what is wrong; `aloud` in a notification, too, unless that has just been said."""
-        text = str(error)
-        text = text[:1].upper() + text[1:]
-        if aloud and self.text() != text:
+    def refuse(self, error: InputError, notify: bool = True) -> None:
+        """Show what is wrong with the input; with `notify` also as a notification, unless it is already shown."""
+        text = sentence(error)
+        if notify and self.text() != text:
             show_error(text)
         self.setText(text)
 
     def fail(self, error: Exception) -> None:
-        """Say that something did not work, whatever it was."""
+        """Show any error."""
         if isinstance(error, InputError):
             self.refuse(error)
         else:
             self.setText("Something went wrong; the last result stays.")
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+            notify_error(error)
 
     def attempt(self, action: Callable[[], None]) -> bool:
-        """Whether it worked; if it was refused, why is said."""
+        """Call `action`; return False and show the error if the input is invalid."""
         try:
             action()
         except InputError as error:
             self.refuse(error)
             return False
         return True
+
+
+def sentence(error: InputError) -> str:
+    """Return the message of an error with a capital letter."""
+    text = str(error)
+    return text[:1].upper() + text[1:]
+
+
+def notify_error(error: Exception) -> None:
+    """Show an error as a napari notification; the traceback only if it is not about the input."""
+    if isinstance(error, InputError):
+        show_error(sentence(error))
+    else:
+        notification_manager.receive_error(type(error), error, error.__traceback__)

@@ -1,4 +1,4 @@
-"""Long work on layers in small steps, between which the event loop runs."""
+"""Long work on layers in small steps, with the event loop running in between."""
 
 from __future__ import annotations
 
@@ -8,34 +8,39 @@ from qtpy.QtCore import QObject, QTimer
 
 
 class Stepper(QObject):
-    """Drives one iterator at a time, a step a turn of the event loop; of those that wait, only the newest counts."""
+    """Runs one iterator at a time, one step per turn of the event loop; only the newest waiting one is kept."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._present: tuple[Iterator[None], Callable[[], None]] | None = None
-        self._next: tuple[Iterator[None], Callable[[], None]] | None = None
+        self._current: tuple[Iterator[None], Callable[[], None]] | None = None
+        self._pending: tuple[Iterator[None], Callable[[], None]] | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._step)
 
-    def take(self, steps: Iterator[None], done: Callable[[], None]) -> None:
-        """Take all steps, then call `done`; what needs no step is done before this returns."""
-        if self._present is not None:
-            self._next = (steps, done)
+    @property
+    def is_busy(self) -> bool:
+        """Whether steps remain."""
+        return self._current is not None
+
+    def run(self, steps: Iterator[None], done: Callable[[], None]) -> None:
+        """Run all steps, then call `done`; the first step runs before this returns."""
+        if self._current is not None:
+            self._pending = (steps, done)
             return
-        self._present = (steps, done)
+        self._current = (steps, done)
         self._step()
 
     def stop(self) -> None:
-        """Leave what is begun as it is."""
+        """Drop all remaining steps."""
         self._timer.stop()
-        self._present = self._next = None
+        self._current = self._pending = None
 
     def _step(self) -> None:
-        if self._present is None:
+        if self._current is None:
             self._timer.stop()
             return
-        steps, done = self._present
+        steps, done = self._current
         try:
             next(steps)
             self._timer.start()
@@ -48,7 +53,7 @@ class Stepper(QObject):
 
     def _finish(self) -> None:
         self._timer.stop()
-        self._present = None
-        if self._next is not None:
-            following, self._next = self._next, None
-            self.take(*following)
+        self._current = None
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            self.run(*pending)

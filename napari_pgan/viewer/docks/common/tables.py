@@ -5,9 +5,9 @@ from __future__ import annotations
 from qtpy.QtWidgets import QTableWidget
 
 
-def fit_rows(table: QTableWidget, most: int) -> None:
-    """Make a table as high as its rows, or as `most` of them; what is more scrolls."""
-    rows = min(max(table.rowCount(), 1), most)
+def fit_rows(table: QTableWidget, max_rows: int) -> None:
+    """Set the height of a table to its rows, at most `max_rows`; further rows scroll."""
+    rows = min(max(table.rowCount(), 1), max_rows)
     table.resizeRowsToContents()
     one = max(
         (table.rowHeight(i) for i in range(table.rowCount())), default=table.verticalHeader().defaultSectionSize()

@@ -1,4 +1,4 @@
-"""Files that are dropped on a widget."""
+"""Opens files that are dropped on a widget."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from qtpy.QtWidgets import QWidget
 
 
 class FileDrop(QObject):
-    """Lets a widget take one file of a kind that it knows; anything else is left to the window.
+    """Accepts a single dropped file with a known suffix; anything else goes to the window.
 
     Parameters
     ----------
     widget
-        Where files may be dropped.
+        Receives the files.
     openers
-        How names end, such as ``.npz`` → what is called with the file's path.
+        Suffix, such as ``.npz`` → function that is called with the path.
     """
 
     def __init__(self, widget: QWidget, openers: Mapping[str, Callable[[str], None]]) -> None:
@@ -28,7 +28,7 @@ class FileDrop(QObject):
         widget.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Take what is of a known kind."""
+        """Accept files with a known suffix."""
         if not isinstance(event, QDropEvent) or event.type() not in (QEvent.Type.DragEnter, QEvent.Type.Drop):
             return super().eventFilter(watched, event)
         file = _file(event)

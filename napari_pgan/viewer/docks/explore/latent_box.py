@@ -1,4 +1,4 @@
-"""The box that says where in latent space one is: a seed, or latents of a file."""
+"""Choice of the latents: a seed, or an archive of latents."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxL
 from superqt import QLargeIntSpinBox
 
 from napari_pgan.viewer.docks.common.availability import allow
-from napari_pgan.viewer.session import Place
+from napari_pgan.viewer.session import LatentSource
 
-_RANDOM_BELOW = 1_000_000  # short enough to be typed and told
+_RANDOM_BELOW = 1_000_000  # short enough to type and to quote
 
 
 class LatentBox(QWidget):
-    """A seed that can be typed, drawn by chance and undone; or latents that were found.
+    """Seed with buttons for a random one, for undo and for an archive of latents.
 
-    Signals: `moved(seed)` when a seed was typed or stepped to, `random_wanted(seed)`, `undo_wanted()`,
+    Signals: `seed_changed(seed)` when a seed is typed or stepped to, `random_wanted(seed)`, `undo_wanted()`,
     `file_chosen(file)`.
     """
 
-    moved = Signal(object)
+    seed_changed = Signal(object)
     random_wanted = Signal(object)
     undo_wanted = Signal()
     file_chosen = Signal(str)
@@ -30,7 +30,7 @@ class LatentBox(QWidget):
         super().__init__(parent)
         self.seed = QLargeIntSpinBox()
         self.seed.setRange(0, 2**32 - 1)
-        self.seed.setKeyboardTracking(False)  # else typing 123 would pass by 1 and 12
+        self.seed.setKeyboardTracking(False)  # otherwise typing 123 also emits 1 and 12
         self.random_button = QPushButton("Random seed")
         self.undo_button = QPushButton("Undo")
         self.file_button = QPushButton("Latents…")
@@ -51,33 +51,31 @@ class LatentBox(QWidget):
         layout.addWidget(self.note)
         layout.addLayout(bottom)
 
-        self.seed.valueChanged.connect(lambda value: self.moved.emit(int(value)))
+        self.seed.valueChanged.connect(lambda value: self.seed_changed.emit(int(value)))
         self.random_button.clicked.connect(self.draw)
         self.undo_button.clicked.connect(self.undo_wanted.emit)
         self.file_button.clicked.connect(self._choose)
 
     def draw(self) -> None:
-        """Ask for a seed drawn by chance."""
+        """Emit a random seed."""
         if self.random_button.isEnabled():
             self.random_wanted.emit(secrets.randbelow(_RANDOM_BELOW))
 
-    def show_place(self, place: Place) -> None:
-        """Show a place; latents that have no seed are said to be so."""
+    def show_latent(self, latent: LatentSource) -> None:
+        """Show a seed, or a note about latents without one."""
         self.seed.blockSignals(True)
-        self.seed.setValue(place.seed)
+        self.seed.setValue(latent.seed)
         self.seed.blockSignals(False)
-        self.note.setVisible(place.latents is not None)
-        refined = ", and refined beyond what a latent makes" if place.offsets else ""
-        self.note.setText(f"The present latents were found, not drawn from a seed{refined}.")
+        self.note.setVisible(latent.latents is not None)
+        refined = " and are refined with feature offsets" if latent.offsets else ""
+        self.note.setText(f"The present latents do not come from a seed{refined}.")
 
     def allow(self, why_not: str, can_undo: bool) -> None:
-        """Enable the controls, or say why they cannot be used."""
+        """Enable the controls, or disable them and show the reason."""
         allow(self.seed, "The same seed gives the same image everywhere", why_not)
-        allow(self.random_button, "Draw a seed by chance and sample it", why_not)
-        allow(
-            self.file_button, "Open latents that steer, encode or sample wrote (.npz); or drop the file here", why_not
-        )
-        allow(self.undo_button, "Back to the seed before", why_not or ("" if can_undo else "No seed to go back to"))
+        allow(self.random_button, "Draw a random seed and sample it", why_not)
+        allow(self.file_button, "Open latents written by steer, encode or sample (.npz), or drop the file", why_not)
+        allow(self.undo_button, "Back to the previous seed", why_not or ("" if can_undo else "No seed to go back to"))
 
     def _choose(self) -> None:
         file, _ = QFileDialog.getOpenFileName(self, "Open latents", "", "Latents (*.npz);;All files (*)")

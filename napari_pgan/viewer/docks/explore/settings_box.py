@@ -1,111 +1,71 @@
-"""The box that says how samples are made: truncation, count, size, and the model's own conditions."""
+"""Form of the sampling settings: truncation, count, size and the conditions of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QPushButton, QSpinBox, QWidget
-from superqt import QLabeledDoubleSlider
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_pgan.viewer.docks.common.availability import allow
+from napari_pgan.viewer.docks.common.forms import Form, make_widget, offer, show_value
 from napari_pgan.viewer.session import Settings
 
 if TYPE_CHECKING:
     from napari_pgan.model import Condition, Model
 
-MOST_SAMPLES = 64
 
+class SettingsBox(Form[Settings]):
+    """Form of `Settings`, with one more row for each condition of the model.
 
-class SettingsBox(QWidget):
-    """Controls of the settings; those of conditions come and go with the model.
-
-    Signals: `changed(dict)`, the settings that changed.
+    Signals: `settings_changed(dict)`, the changed settings.
     """
 
-    changed = Signal(dict)
+    settings_changed = Signal(dict)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.truncation = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        self.truncation.setRange(0.0, 1.0)
-        self.truncation.setDecimals(2)
-        self.truncation.setSingleStep(0.05)  # type: ignore[arg-type]  # it takes floats
-        self.truncation.setValue(1.0)
-        self.reset_button = QPushButton("Reset")
-        self.count = QSpinBox()
-        self.count.setRange(1, MOST_SAMPLES)
-        self.count.setKeyboardTracking(False)
-        self.size_choice = QComboBox()
-        self._conditions: dict[str, QWidget] = {}
-        self._setters: dict[str, Callable[[Any], None]] = {}
+        super().__init__(Settings, parent)
+        self.conditions: dict[str, Any] = {}  # name → widget
         self._values: dict[str, str | float] = {}
-
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.truncation, 1)
-        row.addWidget(self.reset_button)
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.addRow("Truncation", row)
-        self._form.addRow("Samples", self.count)
-        self._form.addRow("Size", self.size_choice)
-
-        self.truncation.valueChanged.connect(lambda value: self.changed.emit({"truncation": round(float(value), 4)}))
-        self.reset_button.clicked.connect(lambda: self.truncation.setValue(1.0))
-        self.count.valueChanged.connect(lambda value: self.changed.emit({"count": value}))
-        self.size_choice.activated.connect(
-            lambda index: self.changed.emit({"stage": self.size_choice.itemData(index) if index else None})
-        )
+        self.changed.connect(self._on_changed)
 
     def show_model(self, model: Model) -> None:
-        """Offer the sizes and conditions that a model has."""
-        self.size_choice.clear()
-        for stage in reversed(range(model.stages)):
-            shape = " × ".join(str(n) for n in model.card.architecture.shape(stage))
-            self.size_choice.addItem(shape, stage)
-        for widget in self._conditions.values():
-            self._form.removeRow(widget)
-        self._conditions, self._setters, self._values = {}, {}, {}
-        for condition in model.card.conditions:
-            widget, setter = self._condition_widget(condition)
-            self._conditions[condition.name], self._setters[condition.name] = widget, setter
-            self._form.addRow(condition.name, widget)
+        """Offer the sizes and conditions of a model."""
+        sizes = [" × ".join(map(str, model.card.architecture.shape(stage))) for stage in range(model.stages)]
+        stages: list[int | None] = [*range(model.stages - 1), None]  # None is the last one
+        offer(self.fields["stage"], [*zip(sizes, stages, strict=True)][::-1])
+        for widget in self.conditions.values():
+            self.rows.removeRow(widget.native)
+        self.conditions, self._values = {c.name: _condition_widget(c) for c in model.card.conditions}, {}
+        for name, widget in self.conditions.items():
+            self.rows.addRow(name, widget.native)
+            widget.changed.connect(partial(self._on_condition, name))
 
     def show_settings(self, settings: Settings) -> None:
-        """Show settings without saying that they changed."""
-        self.blockSignals(True)
-        self.truncation.setValue(settings.truncation)
-        self.count.setValue(settings.count)
-        self.size_choice.setCurrentIndex(0 if settings.stage is None else self.size_choice.findData(settings.stage))
+        """Show settings without emitting a change."""
+        self.show_values(settings)
         self._values = dict(settings.conditions)
-        for name, value in settings.conditions.items():
-            if name in self._setters:
-                self._setters[name](value)
-        self.blockSignals(False)
+        for name, widget in self.conditions.items():
+            if name in settings.conditions:
+                show_value(widget, settings.conditions[name])
 
-    def allow(self, why_not: str, why_no_count: str = "") -> None:
-        """Enable the controls, or say why they cannot be used."""
-        tip = "1 shows the whole variety; lower values draw all samples towards the average one"
-        allow(self.truncation, tip, why_not)
-        allow(self.reset_button, "Back to 1", why_not)
-        allow(self.count, "How many samples; their seeds count on from the first", why_not or why_no_count)
-        allow(self.size_choice, "Lower sizes are quicker and show the same image", why_not)
-        for name, widget in self._conditions.items():
-            allow(widget, f"What the model is told: {name}", why_not)
+    def allow(self, why_not: str = "", **why_not_field: str) -> None:
+        """Enable the rows, or disable them and show the reason."""
+        super().allow(why_not, **why_not_field)
+        for name, widget in self.conditions.items():
+            allow(widget.native, f"Condition of the model: {name}", why_not)
 
-    def _condition_widget(self, condition: Condition) -> tuple[QWidget, Callable[[Any], None]]:
-        if condition.levels:
-            levels = QComboBox()
-            levels.addItems(list(condition.levels))
-            levels.activated.connect(lambda index: self._tell(condition.name, levels.itemText(index)))
-            return levels, levels.setCurrentText
-        slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-        slider.setRange(*(condition.range or (0.0, 1.0)))
-        slider.valueChanged.connect(lambda value: self._tell(condition.name, float(value)))
-        return slider, slider.setValue
+    def _on_changed(self, name: str, value: Any) -> None:
+        self.settings_changed.emit({name: round(value, 4) if name == "truncation" else value})
 
-    def _tell(self, name: str, value: str | float) -> None:
+    def _on_condition(self, name: str, value: str | float) -> None:
         self._values = {**self._values, name: value}
-        self.changed.emit({"conditions": self._values})
+        self.settings_changed.emit({"conditions": self._values})
+
+
+def _condition_widget(condition: Condition) -> Any:
+    if condition.levels:
+        return make_widget(Annotated[str, {"choices": list(condition.levels)}], condition.levels[0])
+    low, high = condition.range or (0.0, 1.0)
+    return make_widget(Annotated[float, {"widget_type": "FloatSlider", "min": low, "max": high}], low)

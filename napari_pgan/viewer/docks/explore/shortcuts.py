@@ -1,4 +1,4 @@
-"""Shortcuts of a dock, which end with it."""
+"""Keyboard shortcuts that last as long as their dock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari.utils.key_bindings import coerce_keybinding
 
 
 class Shortcuts:
-    """Keys of a viewer that a dock has bound.
+    """Keys that a dock has bound in a viewer.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Shortcuts:
         self._keys: list[str] = []
 
     def bind(self, key: str, function: Callable[[], None]) -> bool:
-        """Bind a key; False where it already has a meaning in this viewer, which it keeps."""
+        """Bind a key and return True; return False if the viewer already uses it."""
         if coerce_keybinding(key) in self._viewer.keymap:
             return False
 
@@ -34,12 +34,12 @@ class Shortcuts:
         return True
 
     def unbind(self) -> None:
-        """Give all keys back."""
+        """Release all keys."""
         for key in self._keys:
             self._viewer.bind_key(key, None)
         self._keys = []
 
 
-def printed(text: str, key: str, bound: bool) -> str:
-    """A button's text with its key, where that is bound: ``Sample  (Shift+S)``."""
+def button_text(text: str, key: str, bound: bool) -> str:
+    """Return the text of a button with its key, such as ``Sample  (Shift+S)``."""
     return f"{text}  ({key.replace('-', '+')})" if bound else text

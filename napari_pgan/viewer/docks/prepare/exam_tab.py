@@ -227,7 +227,7 @@ class ExamTab(QWidget):
 
     def _on_prepared(self, exam: PreparedExam) -> None:
         self.comparison.hide_picture()
-        self._stepper.take(self._display.steps(self._viewer, exam.layers), partial(self._on_added, exam))
+        self._stepper.run(self._display.steps(self._viewer, exam.layers), partial(self._on_added, exam))
 
     def _on_added(self, exam: PreparedExam) -> None:
         self._transforms = exam.transforms

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
-from napari_pgan.viewer.docks.common.sections import Tall
+from napari_pgan.viewer.docks.common.sections import VerticalScrollArea
 from napari_pgan.viewer.docks.common.status import Status
 from napari_pgan.viewer.docks.prepare.cohort_tab import CohortTab
 from napari_pgan.viewer.docks.prepare.exam_tab import ExamTab
@@ -31,7 +31,7 @@ class Prepare(QWidget):
         self.tabs = QTabWidget()
         self.status = Status()
         for tab, name in ((self.exam, "One exam"), (self.cohort, "Cohort")):
-            self.tabs.addTab(Tall(tab), name)
+            self.tabs.addTab(VerticalScrollArea(tab), name)
             tab.message.connect(self.status.say)
             tab.failed.connect(self.status.fail)
         layout = QVBoxLayout(self)

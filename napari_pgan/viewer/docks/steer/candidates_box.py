@@ -1,4 +1,4 @@
-"""The box of what was found: small pictures with their Dice, one of them chosen, and a table of what that has."""
+"""Candidates of a search: thumbnails with their Dice, and a table of the chosen candidate."""
 
 from __future__ import annotations
 
@@ -21,60 +21,60 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_pgan.viewer.candidates import CandidateRow, follow, pictures, table
-from napari_pgan.viewer.search import Answer
+from napari_pgan.viewer.candidates import CandidateRow, nearest, table, thumbnails
+from napari_pgan.viewer.search import SearchResult
 
-_SIDE = 82  # screen pixels of a picture
+_SIDE = 82  # side of a thumbnail in screen pixels
 _COLUMNS = 3
 
 
-class FoundBox(QWidget):
-    """The candidates of a search, the best first, and the table of the one that is chosen.
+class CandidatesBox(QWidget):
+    """Thumbnails of the candidates, the best first, and a table of the chosen one.
 
-    Signals: `chosen(index)`, when a person chose another one.
+    Signals: `chosen(index)`, when the user chooses another one.
     """
 
     chosen = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.index = 0  # of the candidate that is chosen
-        self.candidates, self.table = CandidatesBox(), FoundTable()
-        self._latent: np.ndarray | None = None  # of the one that a person chose
-        self.candidates.chosen.connect(self.chosen.emit)
+        self.index = 0  # of the chosen candidate
+        self.thumbnails, self.table = ThumbnailGrid(), CandidateTable()
+        self._latent: np.ndarray | None = None  # of the candidate that the user chose
+        self.thumbnails.chosen.connect(self.chosen)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.candidates)
+        layout.addWidget(self.thumbnails)
         layout.addWidget(self.table)
 
-    def show_answer(self, answer: Answer | None) -> None:
-        """Show what was found; a candidate that a person chose stays chosen, wherever it now ranks."""
-        if answer is None:
+    def show_result(self, result: SearchResult | None) -> None:
+        """Show the candidates; the user's choice is followed to its new rank."""
+        if result is None:
             self.forget_choice()
-            self.candidates.show_pictures([], [], [], 0)
+            self.thumbnails.show_thumbnails([], [], [], 0)
             self.table.show_rows([])
             return
-        found = answer.found
-        self.index = 0 if self._latent is None else follow(self._latent, found.latents)
+        candidates = result.candidates
+        self.index = 0 if self._latent is None else nearest(self._latent, candidates.latents)
         if self._latent is not None:
-            self._latent = found.latents[self.index]
-        rows = [table(answer, i) for i in range(len(found))]
-        self.candidates.show_pictures(pictures(answer), rows, [float(s) for s in found.scores], self.index)
+            self._latent = candidates.latents[self.index]
+        rows = [table(result, i) for i in range(len(candidates))]
+        self.thumbnails.show_thumbnails(thumbnails(result), rows, [float(s) for s in candidates.scores], self.index)
         self.table.show_rows(rows[self.index])
 
-    def choose(self, answer: Answer, index: int) -> None:
-        """Let a candidate be the chosen one."""
-        self._latent = answer.found.latents[index]
+    def choose(self, result: SearchResult, index: int) -> None:
+        """Choose a candidate."""
+        self._latent = result.candidates.latents[index]
 
     def forget_choice(self) -> None:
-        """Let the best be the chosen one."""
+        """Choose the best candidate, whichever it is."""
         self._latent = None
 
 
-class CandidatesBox(QWidget):
-    """Pictures to choose from.
+class ThumbnailGrid(QWidget):
+    """Buttons with thumbnails.
 
-    Signals: `chosen(index)`, when a person chose another one.
+    Signals: `chosen(index)`, when the user chooses another one.
     """
 
     chosen = Signal(int)
@@ -84,12 +84,12 @@ class CandidatesBox(QWidget):
         self.buttons: list[QToolButton] = []
         self._scores: list[QLabel] = []
         self._group = QButtonGroup(self)
-        self._group.idClicked.connect(self.chosen.emit)
+        self._group.idClicked.connect(self.chosen)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
 
-    def show_pictures(
+    def show_thumbnails(
         self,
         pictures: Sequence[np.ndarray],
         rows: Sequence[Sequence[CandidateRow]],
@@ -101,15 +101,13 @@ class CandidatesBox(QWidget):
         Parameters
         ----------
         pictures
-            (Y, X, 3) uint8 each.
-        rows
-            Of each, its table.
-        scores
-            Of each.
+            Thumbnails, (Y, X, 3) uint8 each.
+        rows, scores
+            Table and score of each candidate.
         chosen
-            Which of them is chosen.
+            Index of the chosen candidate.
         """
-        self._make_room(len(pictures))
+        self._set_count(len(pictures))
         for i, (picture, its_rows, score) in enumerate(zip(pictures, rows, scores, strict=True)):
             self.buttons[i].setIcon(QIcon(_pixmap(picture)))
             self.buttons[i].setToolTip(f"Candidate {i + 1}: {100 * score:.0f} % of what was asked")
@@ -117,34 +115,34 @@ class CandidatesBox(QWidget):
         if self.buttons:
             self.buttons[chosen].setChecked(True)
 
-    def _make_room(self, count: int) -> None:
+    def _set_count(self, count: int) -> None:
         while len(self.buttons) > count:
             button = self.buttons.pop()
             self._group.removeButton(button)
             button.parentWidget().deleteLater()
             self._scores.pop()
         while len(self.buttons) < count:
-            place, button, score = QWidget(self), QToolButton(), QLabel()
+            cell, button, score = QWidget(self), QToolButton(), QLabel()
             button.setCheckable(True)
             button.setIconSize(QSize(_SIDE, _SIDE))
             button.setStyleSheet(
                 "QToolButton {border: 2px solid transparent; padding: 0} QToolButton:checked {border-color: #38b6ff}"
             )
             score.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            column = QVBoxLayout(place)
+            column = QVBoxLayout(cell)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(1)
             column.addWidget(button, alignment=Qt.AlignmentFlag.AlignHCenter)
             column.addWidget(score)
             number = len(self.buttons)
-            self._grid.addWidget(place, number // _COLUMNS, number % _COLUMNS)
+            self._grid.addWidget(cell, number // _COLUMNS, number % _COLUMNS)
             self._group.addButton(button, number)
             self.buttons.append(button)
             self._scores.append(score)
 
 
-class FoundTable(QTableWidget):
-    """What was asked and what the chosen candidate has, a row a label."""
+class CandidateTable(QTableWidget):
+    """Target and chosen candidate, one row per label."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, 4, parent)
@@ -160,12 +158,12 @@ class FoundTable(QTableWidget):
         self.show_rows([])
 
     def show_rows(self, rows: Sequence[CandidateRow]) -> None:
-        """Show a table; without rows it is hidden."""
+        """Show rows; hide the table if there are none."""
         self.setVisible(bool(rows))
         self.setHorizontalHeaderLabels(["", "asked", "found", "Dice"])
         self.setColumnHidden(3, all(row.dice is None for row in rows))
         self.setRowCount(len(rows))
-        for at, row in enumerate(rows):
+        for i, row in enumerate(rows):
             dice = "" if row.dice is None else f"{row.dice:.2f}"
             for column, text in enumerate((row.name, row.asked, row.found, dice)):
                 item = QTableWidgetItem(text)
@@ -175,13 +173,11 @@ class FoundTable(QTableWidget):
                     swatch = QPixmap(10, 10)
                     swatch.fill(QColor(row.color))
                     item.setIcon(QIcon(swatch))
-                self.setItem(at, column, item)
+                self.setItem(i, column, item)
         shown = [column for column in range(4) if not self.isColumnHidden(column)]
-        headers = self.horizontalHeader()
-        widths = (max(self.sizeHintForColumn(column), headers.sectionSizeHint(column)) for column in shown)
-        self.setMinimumWidth(sum(widths) + 8)
-        height = self.horizontalHeader().sizeHint().height() + 20 * len(rows) + 4
-        self.setFixedHeight(height)
+        header = self.horizontalHeader()
+        self.setMinimumWidth(sum(max(self.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in shown) + 8)
+        self.setFixedHeight(header.sizeHint().height() + 20 * len(rows) + 4)
 
 
 def _pixmap(picture: np.ndarray) -> QPixmap:

@@ -1,4 +1,4 @@
-"""The box that says which layer is the drawing, and changes what is drawn as a whole."""
+"""Choice of the drawing layer, and edits of the whole drawing."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolBut
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.sections import narrow
 
-Change = Callable[[np.ndarray], np.ndarray]
-_FAR = 1 / 32  # of the image: how far a move goes
-_GROWTH = 1.25  # of the area
+Edit = Callable[[np.ndarray], np.ndarray]
+_STEP = 1 / 32  # of a move, relative to the image
+_GROWTH = 1.25  # factor of the area
 
 
 class DrawingBox(QWidget):
-    """A drawing to begin, or a layer to take as one; buttons that move, grow and remove the lesion.
+    """Buttons for a new drawing, a choice of layers, and buttons that move, scale and remove the lesion.
 
-    Signals: `new_wanted()`, `sample_wanted()`, `layer_chosen(layer or None)`, `change_wanted(function)`, which makes a
-    label map (Y, X) of another.
+    Signals: `new_wanted()`, `sample_wanted()`, `layer_chosen(layer or None)`, `edit_wanted(function)`; the function
+    maps labels (Y, X) to labels.
     """
 
     new_wanted = Signal()
     sample_wanted = Signal()
     layer_chosen = Signal(object)
-    change_wanted = Signal(object)
+    edit_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.new_button, self.sample_button = QPushButton("New drawing"), QPushButton("From the sample")
         self.layer = LayerChoice()
-        self.changes: dict[str, QToolButton] = {}
+        self.edits: dict[str, QToolButton] = {}
         first, second = QHBoxLayout(), QHBoxLayout()
         first.addWidget(self.new_button, 1)
         first.addWidget(self.sample_button, 1)
@@ -42,12 +42,12 @@ class DrawingBox(QWidget):
         third = QHBoxLayout()
         third.setSpacing(2)
         third.addWidget(QLabel("Lesion"))
-        for text, tip, change in _CHANGES:
+        for text, tip, edit in _EDITS:
             button = QToolButton()
             button.setText(text)
             button.setToolTip(tip)
-            button.clicked.connect(lambda _=False, change=change: self.change_wanted.emit(change))
-            self.changes[tip] = button
+            button.clicked.connect(lambda _=False, edit=edit: self.edit_wanted.emit(edit))
+            self.edits[tip] = button
             third.addWidget(button)
         third.addStretch(1)
         layout = QVBoxLayout(self)
@@ -59,16 +59,16 @@ class DrawingBox(QWidget):
         self.layer.chosen.connect(self.layer_chosen.emit)
 
     def allow(self, why_not: str) -> None:
-        """Enable the controls, or say why they cannot be used."""
+        """Enable the controls, or disable them and show the reason."""
         allow(self.new_button, "A Labels layer with the model's labels, ready for the brush", why_not)
-        allow(self.sample_button, "A drawing that begins with the segmentation of the picture shown", why_not)
-        allow(self.layer, "Take a Labels layer that there is as the drawing", why_not)
-        for tip, button in self.changes.items():
+        allow(self.sample_button, "A drawing that starts with the segmentation of the displayed sample", why_not)
+        allow(self.layer, "Use an existing Labels layer as the drawing", why_not)
+        for tip, button in self.edits.items():
             allow(button, tip, why_not)
 
 
 class LayerChoice(QComboBox):
-    """Labels layers to choose from, or none.
+    """Choice of a Labels layer or none.
 
     Signals: `chosen(layer or None)`.
     """
@@ -82,7 +82,7 @@ class LayerChoice(QComboBox):
         self.activated.connect(lambda index: self.chosen.emit(self.itemData(index)))
 
     def offer(self, layers: list[Any], present: Any) -> None:
-        """Offer layers, one of which may be the present one."""
+        """Offer layers; select the present one."""
         self.clear()
         self.addItem(self._nothing, None)
         for layer in layers:
@@ -90,23 +90,23 @@ class LayerChoice(QComboBox):
         self.setCurrentIndex(next((i for i, layer in enumerate(layers, 1) if layer is present), 0))
 
 
-def _shift(dy: int, dx: int) -> Change:
-    def change(labels: np.ndarray) -> np.ndarray:
+def _shift(dy: int, dx: int) -> Edit:
+    def edit(labels: np.ndarray) -> np.ndarray:
         from napari_pgan.latent.steering import moved
 
-        step = max(1, round(_FAR * min(labels.shape)))
+        step = max(1, round(_STEP * min(labels.shape)))
         return moved(labels, dy * step, dx * step)
 
-    return change
+    return edit
 
 
-def _grow(factor: float) -> Change:
-    def change(labels: np.ndarray) -> np.ndarray:
+def _grow(factor: float) -> Edit:
+    def edit(labels: np.ndarray) -> np.ndarray:
         from napari_pgan.latent.steering import grown
 
         return grown(labels, factor)
 
-    return change
+    return edit
 
 
 def _remove(labels: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def _remove(labels: np.ndarray) -> np.ndarray:
     return removed(labels)
 
 
-_CHANGES: tuple[tuple[str, str, Change], ...] = (
+_EDITS: tuple[tuple[str, str, Edit], ...] = (
     ("←", "Move it to the left", _shift(0, -1)),
     ("↑", "Move it up", _shift(-1, 0)),
     ("↓", "Move it down", _shift(1, 0)),

@@ -1,4 +1,4 @@
-"""Puts samples and candidates into the viewer, with what was asked for as lines over them."""
+"""Layers of samples and candidates, with outlines of the target over them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from napari_pgan.viewer.contours import Contours
 from napari_pgan.viewer.display import arrange, display_of
 from napari_pgan.viewer.docks.common.stepper import Stepper
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
-from napari_pgan.viewer.search import Answer
-from napari_pgan.viewer.session import Place, Request, Settings, Shown
+from napari_pgan.viewer.search import SearchResult
+from napari_pgan.viewer.session import LatentSource, SampleRequest, SampleResult, Settings
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetMask
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class ResultLayers(QObject):
-    """The layers of what is shown.
+    """Displays a sample or a candidate.
 
     Parameters
     ----------
     viewer
-        A napari viewer itself.
+        A napari viewer, not its proxy.
     parent
-        As Qt has it.
+        Qt parent.
     """
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -40,67 +40,74 @@ class ResultLayers(QObject):
         self._display = display_of(viewer)
         self._contours = Contours()
         self._steps = Stepper(self)
-        self.lines = True  # whether what was asked for is shown over every picture
-        self.top: list[Any] = []  # the layers that are drawn on
+        self.lines = True  # whether to show outlines over every picture
+        self.top: list[Any] = []  # drawing layers, kept on top
         viewer.canvas.grid.events.enabled.connect(self._on_grid)
 
     @property
     def pictures(self) -> list[Any]:
-        """The layers of a sample that are there."""
+        """Layers of the sample."""
         return self._display.layers(self._viewer)
 
     @property
     def layers(self) -> list[Any]:
-        """All layers that are filled from here."""
+        """Layers of the sample and of the outlines."""
         return [*self.pictures, *self._contours.layers(self._viewer)]
 
-    def sample(self, tuples: list[LayerTuple], done: Callable[[], None]) -> None:
-        """Show a sample, then call `done`."""
-        self._steps.take(self._pictures(tuples), done)
+    @property
+    def is_busy(self) -> bool:
+        """Whether layers are being added."""
+        return self._steps.is_busy
 
-    def candidate(self, answer: Answer, index: int, live: bool, done: Callable[[Shown], None]) -> None:
-        """Show a candidate, then call `done` with it.
+    def show_sample(self, tuples: list[LayerTuple], done: Callable[[], None]) -> None:
+        """Show a sample, then call `done`."""
+        self._steps.run(self._pictures(tuples), done)
+
+    def show_candidate(
+        self, result: SearchResult, index: int, live: bool, done: Callable[[SampleResult], None]
+    ) -> None:
+        """Show a candidate, then call `done` with it as a sample.
 
         Parameters
         ----------
-        answer
-            Of a search.
+        result
+            Result of a search.
         index
-            Of the candidate.
+            Index of the candidate.
         live
-            More is on its way.
+            Whether another result follows soon.
         done
-            Called with the sample that is shown.
+            Called with the displayed sample.
         """
-        model, shown = answer.ask.model, shown_of(answer, index)
-        tuples = batch_layers(shown.batch, model, None)
-        tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(shown.origin)
+        model, sample = result.request.model, candidate_sample(result, index)
+        tuples = batch_layers(sample.batch, model, None)
+        tuples[0][1]["metadata"][METADATA_KEY]["samples"][0].update(sample.origin)
         steps = self._pictures(tuples, live)
-        if answer.ask.wish is None:
+        if result.request.target_mask is None:
             self.remove_lines()
         elif self.lines:
-            steps = chain(steps, self._contours.steps(self._viewer, answer.ask.wish, model.card.grid))
+            steps = chain(steps, self._contours.steps(self._viewer, result.request.target_mask, model.card.grid))
         chosen = set(self._viewer.layers.selection)
-        self._steps.take(steps, partial(self._on_placed, chosen, lambda: done(shown)))
+        self._steps.run(steps, partial(self._on_displayed, chosen, lambda: done(sample)))
 
-    def asked(self, wish: TargetMask, model: Model, done: Callable[[], None]) -> None:
-        """Show the lines alone."""
+    def show_target(self, target: TargetMask, model: Model, done: Callable[[], None]) -> None:
+        """Show the outlines alone, then call `done`."""
         if not self.lines:
             done()
             return
-        steps = self._contours.steps(self._viewer, wish, model.card.grid)
-        self._steps.take(steps, partial(self._on_placed, set(self._viewer.layers.selection), done))
+        steps = self._contours.steps(self._viewer, target, model.card.grid)
+        self._steps.run(steps, partial(self._on_displayed, set(self._viewer.layers.selection), done))
 
     def remove_lines(self) -> None:
-        """Take the lines away."""
+        """Remove the outlines."""
         self._contours.remove(self._viewer)
 
     def arrange(self) -> None:
-        """Each picture with its lines, and on top what is drawn on."""
+        """Order the layers: each picture with its outlines, then the drawing layers."""
         self._contours.arrange(self._viewer, self.pictures, self.top)
 
     def stop(self) -> None:
-        """Leave what is begun as it is."""
+        """Drop the remaining work."""
         self._steps.stop()
         self._viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
 
@@ -110,7 +117,7 @@ class ResultLayers(QObject):
         if was_empty:
             yield from arrange(self._viewer, self.pictures)
 
-    def _on_placed(self, chosen: set[Any], done: Callable[[], None]) -> None:
+    def _on_displayed(self, chosen: set[Any], done: Callable[[], None]) -> None:
         self.arrange()
         present = chosen & set(self._viewer.layers)
         if present and set(self._viewer.layers.selection) != present:
@@ -122,18 +129,16 @@ class ResultLayers(QObject):
             self.arrange()
 
 
-def shown_of(answer: Answer, index: int) -> Shown:
-    """One candidate as a sample."""
-    batch = answer.batch.part(slice(index, index + 1))
-    place = Place(0, batch.latents, batch.offsets)
-    return Shown(
-        Request(answer.ask.model, place, Settings(conditions=dict(batch.conditions))), batch, answer.origin(index)
-    )
+def candidate_sample(result: SearchResult, index: int) -> SampleResult:
+    """Return a candidate as a sample."""
+    batch = result.batch.part(slice(index, index + 1))
+    latent, settings = LatentSource(0, batch.latents, batch.offsets), Settings(conditions=dict(batch.conditions))
+    return SampleResult(SampleRequest(result.request.model, latent, settings), batch, result.origin(index))
 
 
-def in_view(shown: Shown, viewer: Any) -> Shown:
-    """Of several samples along a slider the one in view."""
-    if len(shown.batch) == 1:
-        return shown
-    index = int(np.clip(round(viewer.dims.point[0]), 0, len(shown.batch) - 1))
-    return replace(shown, batch=shown.batch.part(slice(index, index + 1)))
+def visible_sample(result: SampleResult, viewer: Any) -> SampleResult:
+    """Return the sample in view of several samples along a slider."""
+    if len(result.batch) == 1:
+        return result
+    index = int(np.clip(round(viewer.dims.point[0]), 0, len(result.batch) - 1))
+    return replace(result, batch=result.batch.part(slice(index, index + 1)))

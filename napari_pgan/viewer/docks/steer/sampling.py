@@ -1,67 +1,62 @@
-"""The sample that something is drawn over: the one that is shown, or a new one where there is none."""
+"""The sample under a drawing: the displayed one, or a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_pgan.viewer.docks.steer.result_layers import ResultLayers, in_view
+from napari_pgan.viewer.docks.steer.result_layers import ResultLayers, visible_sample
 from napari_pgan.viewer.layers import batch_layers
 from napari_pgan.viewer.renderer import Renderer
-from napari_pgan.viewer.session import Session, Shown
+from napari_pgan.viewer.session import SampleResult, Session
 
 if TYPE_CHECKING:
     from napari_pgan.model import Model
 
 
-class Sampling(QObject):
-    """Makes a sample in the background, where one is needed.
+class Sampler(QObject):
+    """Samples the model in the background if no sample is displayed.
 
     Signals: `failed(exception)`.
 
     Parameters
     ----------
     viewer
-        A napari viewer itself.
+        A napari viewer, not its proxy.
     session
-        Of the viewer.
-    showing
-        What shows the sample.
+        Session of the viewer.
+    layers
+        Displays the sample.
     parent
-        As Qt has it.
+        Qt parent.
     """
 
     failed = Signal(object)
 
-    def __init__(self, viewer: Any, session: Session, showing: ResultLayers, parent: QObject | None = None) -> None:
+    def __init__(self, viewer: Any, session: Session, layers: ResultLayers, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer, self._session, self._showing = viewer, session, showing
+        self._viewer, self._session, self._layers = viewer, session, layers
         self.renderer = Renderer(self)
-        self.renderer.failed.connect(self.failed.emit)
+        self.renderer.failed.connect(self.failed)
+        self.stop = self.renderer.stop
 
-    def then(self, do: Callable[[Model, Shown], None]) -> None:
-        """Call with the model and a sample of it that is shown; nothing without a model."""
-        model, shown, request = self._session.model, self._session.shown, self._session.request()
+    def with_sample(self, function: Callable[[Model, SampleResult], None]) -> None:
+        """Call a function with the model and its displayed sample; do nothing without a model."""
+        model, result, request = self._session.model, self._session.result, self._session.request()
         if model is None or request is None:
             return
-        if shown is not None and shown.request.model is model and self._showing.pictures:
-            do(model, in_view(shown, self._viewer))
+        if result is not None and result.request.model is model and self._layers.pictures:
+            function(model, visible_sample(result, self._viewer))
             return
 
-        def placed(sampled: Shown) -> None:
-            self._session.show(sampled)
-            do(model, in_view(sampled, self._viewer))
+        def on_sampled(sampled: SampleResult) -> None:
+            def displayed() -> None:
+                self._session.set_result(sampled)
+                function(model, visible_sample(sampled, self._viewer))
 
-        def on_sampled(sampled: Shown) -> None:
-            r = sampled.request
-            tuples = batch_layers(sampled.batch, model, r.seeds, r.settings.stage)
-            self._showing.sample(tuples, partial(placed, sampled))
+            tuples = batch_layers(sampled.batch, model, request.seeds, request.settings.stage)
+            self._layers.show_sample(tuples, displayed)
 
-        self.renderer.request(lambda progress: Shown(request, request.make(progress)), on_sampled)
-
-    def stop(self) -> None:
-        """Make nothing any more."""
-        self.renderer.stop()
+        self.renderer.request(lambda progress: SampleResult(request, request.run(progress)), on_sampled)

@@ -1,4 +1,4 @@
-"""Tells when a hand has drawn on a Labels layer."""
+"""Detects strokes on a Labels layer."""
 
 from __future__ import annotations
 
@@ -8,80 +8,76 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pgan.viewer.search import Hand
+from napari_pgan.viewer.search import Mouse
 
-MOMENT = 50  # ms after the hand stops; more would only be waited for, since a new stroke ends a search at once
-_DRAWS = {"paint", "erase", "fill", "polygon"}
+_DELAY = 50  # ms after a stroke; short, since a new stroke ends a search at once
+_DRAWING_MODES = {"paint", "erase", "fill", "polygon"}
 
 
-class Strokes(QObject):
+class StrokeListener(QObject):
     """Listens to one layer at a time.
 
-    napari says `paint` at the end of a stroke, of a fill and of a change from Python, but not of an undo; that it
-    draws the layer anew is said of an undo, too, and of much else. So whoever listens must compare.
+    napari emits `paint` after a stroke, a fill and a change from Python, but not after an undo. It emits `set_data`
+    after an undo, too, but also after much else. So `drawn` does not imply that the data have changed.
 
-    Signals: `drawn()`, a moment after something may have changed.
+    Signals: `drawn()`, shortly after a possible change.
 
     Parameters
     ----------
-    hand
-        Is put down while a button of the mouse is held, and lifted after.
+    mouse
+        Is pressed during a stroke.
     parent
-        As Qt has it.
+        Qt parent.
     """
 
     drawn = Signal()
 
-    def __init__(self, hand: Hand, parent: QObject | None = None) -> None:
+    def __init__(self, mouse: Mouse, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._hand = hand
+        self._mouse = mouse
         self._layer: Any = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(MOMENT)
-        self._timer.timeout.connect(self._on_time)
+        self._timer = QTimer(self, singleShot=True, interval=_DELAY)  # type: ignore[call-overload]  # Qt properties
+        self._timer.timeout.connect(self.drawn)
+        self.schedule = self._timer.start  # emit `drawn` shortly
 
     def follow(self, layer: Any) -> None:
-        """Listen to a layer, or to none, and no longer to the one before."""
+        """Listen to a layer, or to none, instead of the previous one."""
         if layer is self._layer:
             return
-        before, self._layer = self._layer, layer
-        if before is not None:
-            for event in (before.events.paint, before.events.set_data, before.events.data):
+        previous, self._layer = self._layer, layer
+        if previous is not None:
+            for event in _events(previous):
                 event.disconnect(self._on_change)
             with contextlib.suppress(ValueError):
-                before.mouse_drag_callbacks.remove(self._on_press)
-        self._hand.up()
+                previous.mouse_drag_callbacks.remove(self._on_press)
+        self._mouse.release()
         if layer is not None:
-            for event in (layer.events.paint, layer.events.set_data, layer.events.data):
+            for event in _events(layer):
                 event.connect(self._on_change)
             layer.mouse_drag_callbacks.append(self._on_press)
 
-    def soon(self) -> None:
-        """Say `drawn` in a moment."""
-        self._timer.start()
-
     def stop(self) -> None:
-        """Listen to nothing any more."""
+        """Stop listening."""
         self._timer.stop()
         self.follow(None)
 
     def _on_change(self, _: Any = None) -> None:
-        if not self._hand.is_down:
+        if not self._mouse.is_down:
             self._timer.start()
 
     def _on_press(self, layer: Any, event: Any) -> Iterator[None]:
-        if str(layer.mode) not in _DRAWS:
+        if str(layer.mode) not in _DRAWING_MODES:
             return
         self._timer.stop()
-        self._hand.down()
+        self._mouse.press()
         try:
             yield
             while event.type == "mouse_move":
                 yield
         finally:
-            self._hand.up()
+            self._mouse.release()
             self._timer.start()
 
-    def _on_time(self) -> None:
-        self.drawn.emit()
+
+def _events(layer: Any) -> tuple[Any, ...]:
+    return layer.events.paint, layer.events.set_data, layer.events.data
