@@ -76,7 +76,8 @@ def make_widget(annotation: Any, value: Any, name: str = "") -> Any:
     if isinstance(native, QAbstractSpinBox):
         native.setKeyboardTracking(False)  # otherwise typing 12 also emits 1
     elif (readout := native.findChild(QAbstractSpinBox)) is not None:  # beside a slider
-        readout.setFixedWidth(readout.fontMetrics().horizontalAdvance(f" {options['max']:.2f} "))
+        width = readout.fontMetrics().horizontalAdvance(f" {options['max']:.2f} ")
+        readout.setStyleSheet(readout.styleSheet() + f"padding: 0; min-width: 0; max-width: {width}px;")  # napari's: wide
     for option, setter in _QT_SETTERS.items():
         if option in given:
             getattr(native, setter)(given[option])
