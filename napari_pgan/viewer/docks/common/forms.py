@@ -77,7 +77,7 @@ def make_widget(annotation: Any, value: Any, name: str = "") -> Any:
         native.setKeyboardTracking(False)  # otherwise typing 12 also emits 1
     elif (readout := native.findChild(QAbstractSpinBox)) is not None:  # beside a slider
         width = readout.fontMetrics().horizontalAdvance(f" {options['max']:.2f} ")
-        readout.setStyleSheet(readout.styleSheet() + f"padding: 0; min-width: 0; max-width: {width}px;")  # napari's: wide
+        readout.setStyleSheet(readout.styleSheet() + f"padding: 0; min-width: 0; max-width: {width}px;")
     for option, setter in _QT_SETTERS.items():
         if option in given:
             getattr(native, setter)(given[option])
