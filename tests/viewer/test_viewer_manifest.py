@@ -54,8 +54,9 @@ def test_model_files_are_claimed_and_nothing_else() -> None:
     assert get_reader(["a.safetensors", "b.safetensors"]) is None
 
 
-def test_without_a_viewer_the_reader_gives_layers(model_file: Path) -> None:
-    layers = npe2.read([str(model_file)], stack=False)
+def test_without_a_viewer_the_reader_gives_layers(model_file: Path, npe2pm: Any) -> None:
+    with npe2pm.tmp_plugin(package="napari-pgan"):  # as it is installed, and no other plugin
+        layers = npe2.read([str(model_file)], stack=False)
     assert [options["name"] for _, options, _ in layers][:2] == ["synthetic t1", "synthetic t1ce"]
 
 
