@@ -5,38 +5,58 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import phantom_slices
 import pytest
 
+from napari_pgan.evaluation.likeness.features import shrink
 from napari_pgan.evaluation.likeness.figures import Figure, Likeness
 from napari_pgan.evaluation.likeness.intensities import within_labels
 from napari_pgan.evaluation.likeness.likeness import ImageSet, measure_likeness
 from napari_pgan.evaluation.likeness.split_half import WithBaseline, halvings
 from napari_pgan.evaluation.report.likeness import likeness_section
-from napari_pgan.evaluation.report.verdict import LEAST, decisive_metric, rating_of
+from napari_pgan.evaluation.report.verdict import GOOD, LEAST, decisive_metric, rating_of
 
 
 @cache
 def _measured(store: Path, how: str) -> Likeness:
-    """Real images of phantoms as if a model had made them, some with masks of other images or one grey everywhere."""
+    """Real images of phantoms as if a model had made them, some with masks of other images."""
     real = phantom_slices.real_slices(store)
-    whole, rows = ImageSet(real.images, real.fractions), np.arange(len(real.subject))
-    exchanged = np.random.default_rng(1).permutation(rows) if how == "exchanged" else rows
-    made = ImageSet(real.images, real.fractions[exchanged])
+    whole = ImageSet(real.images, real.fractions)
+    made = ImageSet(real.images, _exchanged(real.fractions) if how == "exchanged" else real.fractions)
     encoder, held = phantom_slices.encoder(store), real.subject >= 4
     return measure_likeness(whole, real.subject, held, made, ("t1", "t1ce", "t2", "flair"), encoder, times=3)
 
 
-def test_segmentations_on_the_wrong_images_are_poor(small_store: Path) -> None:
-    right, wrong = (_measured(small_store, how) for how in ("as they are", "exchanged"))
-    assert rating_of(right) != "poor"
+def _exchanged(fractions: np.ndarray) -> np.ndarray:
+    return fractions[np.random.default_rng(1).permutation(len(fractions))]
+
+
+def test_segmentations_on_the_wrong_images_are_poor() -> None:
+    """Of as many images as a verdict needs; subjects differ by 0.03, a lesion from the rest by 0.3."""
+    whole, subject = _heads(40, 10)
+    wrong_ones = ImageSet(whole.images, _exchanged(whole.fractions))
+    right, wrong = (
+        measure_likeness(whole, subject, subject >= 20, made, ("t1", "t2"), _Boxes(), times=3)
+        for made in (whole, wrong_ones)
+    )
+    assert rating_of(right) == "good"
     assert rating_of(wrong) == "poor"
     assert decisive_metric(wrong).figure.measure == "intensity"
     assert "how the labels look in the images" in likeness_section(wrong.to_dict(), {}).sentence
     # and nothing else sees it
-    assert rating_of(_without(wrong, "intensity")) == rating_of(_without(right, "intensity"))
+    assert rating_of(_without(wrong, "intensity")) == "good"
+
+
+def test_what_convicts_wrong_segmentations_of_phantoms_are_intensities(small_store: Path) -> None:
+    """Six of them are too few to be sure of a verdict: their lesions may be as far from each other."""
+    right, wrong = (_measured(small_store, how) for how in ("as they are", "exchanged"))
+    assert rating_of(right) != "poor"
+    assert decisive_metric(wrong).figure.measure == "intensity"
+    assert wrong.figure("intensity", "labels").halves.value > 2 * right.figure("intensity", "labels").halves.value
+    assert decisive_metric(_without(wrong, "intensity")).times < GOOD
 
 
 def test_that_it_was_not_measured_is_said(small_store: Path) -> None:
@@ -94,6 +114,32 @@ def test_intensities_of_a_shifted_modality_are_as_far_as_it_was_shifted() -> Non
         assert floor < 30
     nothing = within_labels((images, fractions), (images, 0 * fractions), comparisons)
     assert np.isnan(nothing).all()
+
+
+class _Boxes:
+    """Features without a network: means over boxes of 8 pixels."""
+
+    about: ClassVar[dict[str, object]] = {"sentence": "means over boxes"}
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        return shrink(images, 8).reshape(len(images), -1)
+
+
+def _heads(subjects: int, slices: int) -> tuple[ImageSet, np.ndarray]:
+    """Grey discs with a lesion anywhere inside, darker in one modality and brighter in the other; and whose each is."""
+    random, count = np.random.default_rng(2), subjects * slices
+    subject = np.arange(subjects).repeat(slices)
+    y, x = np.mgrid[:32, :32] - 15.5
+    head = np.hypot(y, x) < random.uniform(12, 15, (count, 1, 1))
+    turn, far = random.uniform(0, 2 * np.pi, (count, 1, 1)), random.uniform(0, 8, (count, 1, 1))
+    lesion = np.hypot(y - far * np.sin(turn), x - far * np.cos(turn)) < random.uniform(2, 4, (count, 1, 1))
+    looks = np.array([-0.2, 0.1]) + random.normal(0, 0.03, (subjects, 2))  # of a scanner's own
+    images = np.full((count, 2, 32, 32), -1.0)
+    for modality, change in enumerate((-0.3, 0.3)):
+        of_subject = looks[subject, modality, None, None]
+        images[:, modality] = np.where(head, of_subject + change * lesion, -1.0)
+    images += head[:, None] * random.normal(0, 0.05, images.shape)
+    return ImageSet(images.clip(-1, 1).astype(np.float32), lesion[:, None].astype(np.float32)), subject
 
 
 _KEYS = {"swd": ("swd", "joint", "mean"), "intensity": ("intensity", "labels")}
