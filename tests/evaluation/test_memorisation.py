@@ -159,7 +159,7 @@ def test_copies_are_reported_even_if_the_training_subjects_are_unknown(
     assert memorisation_section(found.to_dict(), {}).verdict == "Poor"
     clear = measure_memorisation(train, held_out, new, known=known)
     assert (clear.verdict, clear.copies) == (CANNOT_TELL, 0)
-    assert memorisation_section(clear.to_dict(), {}).verdict == "Inconclusive"
+    assert memorisation_section(clear.to_dict(), {}).verdict == "Cannot tell"
     text = " ".join([found.sentence, *found.notes])
     assert ("names other" in text) == (known == "none")  # not for a card that names no subjects
 

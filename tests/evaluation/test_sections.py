@@ -36,13 +36,13 @@ def _use(
     ("changed", "verdict"),
     [
         ({}, "Good"),
-        ({"ratio": (0.95, 0.8)}, "Fair"),  # uncertain with few subjects
-        ({"whole": 0.84}, "Fair"),
-        ({"off": 3.4}, "Fair"),  # false lesions
-        ({"ratio": (0.7, 0.65)}, "Fair"),
+        ({"ratio": (0.95, 0.8)}, "Middling"),  # uncertain with few subjects
+        ({"whole": 0.84}, "Middling"),
+        ({"off": 3.4}, "Middling"),  # false lesions
+        ({"ratio": (0.7, 0.65)}, "Middling"),
         ({"whole": 0.5}, "Poor"),
         ({"ratio": (0.5, 0.4)}, "Poor"),
-        ({"real": 0.2}, "Inconclusive"),
+        ({"real": 0.2}, "Cannot tell"),
     ],
 )
 def test_use(changed: dict[str, Any], verdict: str) -> None:
@@ -69,14 +69,14 @@ def _consistency(dice: float = 0.8, baseline: float = 0.8, rims: tuple[float, ..
     ("changed", "verdict", "text"),
     [
         ({}, "Good", "about as well as in real images"),
-        ({"dice": 0.6}, "Fair", "disagree more"),
+        ({"dice": 0.6}, "Middling", "disagree more"),
         ({"dice": 0.3}, "Poor", "disagree more"),
-        ({"dice": 0.73, "baseline": 0.55}, "Fair", "easier than real ones"),  # above the baseline is not better
+        ({"dice": 0.73, "baseline": 0.55}, "Middling", "easier than real ones"),  # above the baseline is not better
         ({"dice": 0.95, "baseline": 0.5}, "Poor", "easier than real ones"),
-        ({"rims": (1.0, 2.0)}, "Fair", "rings in flair: 2.00 times"),
-        ({"rims": (0.4, 1.0)}, "Fair", "too soft in t1: 0.40 times"),
+        ({"rims": (1.0, 2.0)}, "Middling", "rings in flair: 2.00 times"),
+        ({"rims": (0.4, 1.0)}, "Middling", "too soft in t1: 0.40 times"),
         ({"rims": (1.0, 5.0)}, "Poor", "rings in flair"),
-        ({"baseline": 0.3}, "Inconclusive", "easier than real ones"),
+        ({"baseline": 0.3}, "Cannot tell", "easier than real ones"),
     ],
 )
 def test_consistency(changed: dict[str, Any], verdict: str, text: str) -> None:
@@ -98,11 +98,11 @@ def _memorisation(verdict: str, copies: int = 0, alarms: tuple[int, int] = (0, 1
     [
         ((NONE,), "Good"),
         ((SOME, 14), "Poor"),
-        ((SOME, 14, (10, 1000)), "Fair"),  # 20 false alarms are expected
+        ((SOME, 14, (10, 1000)), "Middling"),  # 20 false alarms are expected
         ((SOME, 40, (10, 1000)), "Poor"),
         ((SOME, 1, (0, 0)), "Poor"),  # the false alarm rate is unknown
         ((MANY, 400), "Poor"),
-        ((CANNOT_TELL,), "Inconclusive"),
+        ((CANNOT_TELL,), "Cannot tell"),
     ],
 )
 def test_memorisation(found: tuple[Any, ...], verdict: str) -> None:

@@ -14,10 +14,10 @@ Rating = Literal["good", "fair", "poor", "unknown", "info"]
 
 RATINGS: Mapping[Rating, str] = {
     "good": "Good",
-    "fair": "Fair",
+    "fair": "Middling",
     "poor": "Poor",
-    "unknown": "Inconclusive",
-    "info": "Information",
+    "unknown": "Cannot tell",
+    "info": "To read",
 }
 
 
