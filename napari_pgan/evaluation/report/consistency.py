@@ -69,7 +69,7 @@ def consistency_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> 
         f"{format_number(mine)}, averaged over labels; for real images of unseen subjects, it is "
         f"{format_number(real)}. {_read(ratio)}{_rims_sentence(rims)}",
         rule=f"Good: Dice is between {100 * _GOOD:.0f} and {100 / _GOOD:.0f} % of the baseline, and rims are at most "
-        f"{_RIMS:g} times as sharp as in real images in every modality, and at least 1/{_RIMS:g}. Fair: between "
+        f"{_RIMS:g} times as sharp as in real images in every modality, and at least 1/{_RIMS:g}. Middling: between "
         f"{100 * _FAIR:.0f} and {100 / _FAIR:.0f} %, and {_BROAD:g} times. Poor: worse. If the Dice of the judge on "
         f"real images is below {_JUDGE:g}, the result is inconclusive.",
         tables=tables,

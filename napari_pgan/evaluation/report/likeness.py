@@ -49,7 +49,7 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         sentence=_sentence(likeness),
         rule=f"The worst metric decides, against half of all subjects and against unseen ones; MS-SSIM does not count, "
         f"and SWD counts by its mean over sizes. Good: every distance is at most {GOOD:g} times its baseline, and "
-        f"every share or density at least half of it. Fair: {FAIR:g} times, and a quarter. Poor: worse. Fréchet and "
+        f"every share or density at least half of it. Middling: {FAIR:g} times, and a quarter. Poor: worse. Fréchet and "
         f"kernel distance are squared, so their limits are {GOOD**2:g} and {FAIR**2:g} times the baseline. Sets of "
         f"fewer than {LEAST} images can show that a model is poor, but not that it is better: distances between small "
         "sets are large in any case, so every model is close to its baseline.",
@@ -80,7 +80,7 @@ def _sentence(likeness: Likeness) -> str:
     if worst.figure.measure in SQUARES:
         sentence += f" (squared; the distance is {format_number(worst.times)} times the baseline)"
     if rating_of(likeness) == "unknown":
-        sentence = f"Inconclusive with sets of {min(likeness.images, likeness.swd_images)} images. {sentence}"
+        sentence = f"Cannot tell with sets of {min(likeness.images, likeness.swd_images)} images. {sentence}"
     return f"{sentence}."
 
 
