@@ -49,8 +49,8 @@ def likeness_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Sec
         sentence=_sentence(likeness),
         rule=f"The worst metric decides, against half of all subjects and against unseen ones; MS-SSIM does not count, "
         f"and SWD counts by its mean over sizes. Good: every distance is at most {GOOD:g} times its baseline, and "
-        f"every share or density at least half of it. Middling: {FAIR:g} times, and a quarter. Poor: worse. Fréchet and "
-        f"kernel distance are squared, so their limits are {GOOD**2:g} and {FAIR**2:g} times the baseline. Sets of "
+        f"every share or density at least half of it. Middling: {FAIR:g} times, and a quarter. Poor: worse. Fréchet "
+        f"and kernel distance are squared, so their limits are {GOOD**2:g} and {FAIR**2:g} times the baseline. Sets of "
         f"fewer than {LEAST} images can show that a model is poor, but not that it is better: distances between small "
         "sets are large in any case, so every model is close to its baseline.",
         tables=tuple(tables),

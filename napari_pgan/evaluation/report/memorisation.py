@@ -49,10 +49,10 @@ def memorisation_section(result: Mapping[str, Any], about: Mapping[str, Any]) ->
         rating=_rating(found),
         sentence=found.sentence,
         rule="Good: no generated image is closer than any of the same number of images of new subjects would be, with "
-        "95 % confidence, as estimated from held-out subjects. Middling: the number of copies is within the false alarms "
-        "expected from held-out subjects. Poor: there are more. If none is found, the result is inconclusive if the "
-        "store lacks subjects that the model was trained on, or if the search misses half of the planted copies of any "
-        "kind.",
+        "95 % confidence, as estimated from held-out subjects. Middling: the number of copies is within the false "
+        "alarms expected from held-out subjects. Poor: there are more. If none is found, the result is inconclusive "
+        "if the store lacks subjects that the model was trained on, or if the search misses half of the planted "
+        "copies of any kind.",
         tables=tuple(tables),
         charts=tuple(_chart(rule) for rule in found.rules if rule.decides),
         notes=(

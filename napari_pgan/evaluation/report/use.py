@@ -63,9 +63,9 @@ def use_section(result: Mapping[str, Any], about: Mapping[str, Any]) -> Section:
         sentence=sentence,
         rule=f"All limits are relative to training on real images. Good: the Dice is at least {100 * _GOOD:.0f} %, "
         "averaged over labels, also at the lower end of its interval, and for all labels together; and the Hausdorff "
-        f"distance is at most {_FAR:g} times as large for every label. Middling: the Dice is at least {100 * _FAIR:.0f} %. "
-        "Poor: less. Published results on brain tumours are 80 to 90 %. If training on real images gives a Dice below "
-        f"{_LEAST:g}, the result is inconclusive.",
+        f"distance is at most {_FAR:g} times as large for every label. Middling: the Dice is at least "
+        f"{100 * _FAIR:.0f} %. Poor: less. Published results on brain tumours are 80 to 90 %. "
+        f"If training on real images gives a Dice below {_LEAST:g}, the result is inconclusive.",
         tables=tuple(tables),
         charts=tuple(charts),
         notes=(
