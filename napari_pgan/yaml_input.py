@@ -129,7 +129,10 @@ def _locate(model: Any, loc: tuple[int | str, ...]) -> tuple[str, Any]:
         elif typing.get_origin(branches[0]) in (list, tuple):
             key, level = f"{key}[{part}]", next(iter(typing.get_args(branches[0])), None)
         else:
-            key, level = f"{key}.{part}" if key else str(part), _children(branches[0]).get(part, _values(branches[0]))
+            key, level = (
+                f"{key}.{part}" if key else str(part),
+                _children(branches[0]).get(str(part), _values(branches[0])),
+            )
     return key, level
 
 

@@ -173,8 +173,8 @@ def _list(source: Path, options: Options, as_json: bool) -> None:
     say(f"Layout: {cohort.layout}; each subject needs {', '.join(cohort.content.parts)}")
     if left := cohort.unused:
         naming = "narrower or wider patterns" if plan is not None else "a plan file (--plan)"
-        files = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
-        say(f"{files} to no modality, for example {' and '.join(map(str, left[:2]))}; {naming} can assign them")
+        count = f"{len(left)} image files belong" if len(left) > 1 else "1 image file belongs"
+        say(f"{count} to no modality, for example {' and '.join(map(str, left[:2]))}; {naming} can assign them")
     options.steps_for(cohort.content)
     say(f"{count_subjects(len(cohort.subjects))} found, {complete} of them complete; nothing was written")
     if not complete:

@@ -110,5 +110,5 @@ def nearest(latent: np.ndarray, latents: np.ndarray) -> int:
 
 def _row(name: str, color: str, asked: np.ndarray, found: np.ndarray, grid: Grid, dice: float) -> CandidateRow:
     unit, size = grid.area_unit, grid.pixel_area
-    areas = (f"{mask.sum() * size:,.0f} {unit}" for mask in (asked, found))
-    return CandidateRow(name, color, *areas, None if np.isnan(dice) else float(dice))
+    before, after = (f"{mask.sum() * size:,.0f} {unit}" for mask in (asked, found))
+    return CandidateRow(name, color, before, after, None if np.isnan(dice) else float(dice))

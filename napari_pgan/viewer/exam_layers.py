@@ -80,7 +80,7 @@ class LayerSnapshot:
         to_world = np.eye(4)
         to_world[:3, :3], to_world[:3, 3] = (np.array(corners[1:]) - corners[0]).T, corners[0]
         is_drawn = hasattr(layer, "selected_label") and isinstance(data, np.ndarray)
-        checksum = zlib.crc32(np.ascontiguousarray(data)) if is_drawn else 0
+        checksum = zlib.crc32(np.ascontiguousarray(data).data) if is_drawn else 0
         return cls(layer.name, data, to_world, layer.metadata, getattr(layer.source, "path", None), checksum)
 
     def volume(self) -> Volume:

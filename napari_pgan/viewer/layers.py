@@ -63,9 +63,10 @@ def batch_provenance(
     from napari_pgan.samples import provenance
 
     identity, truncation, conditions = model.identity, batch.truncation, batch.conditions
+    numbers: Sequence[int | None] = seeds or [None] * len(batch)
     return [
         provenance(model.card, identity, seed, latent, truncation, conditions, stage, refined)
-        for seed, latent, refined in zip(seeds or [None] * len(batch), batch.latents, batch.refined, strict=True)
+        for seed, latent, refined in zip(numbers, batch.latents, batch.refined, strict=True)
     ]
 
 

@@ -7,6 +7,7 @@ be a generator: each item that it yields is a result.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import weakref
@@ -18,6 +19,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Signal, Slot
 
 Progress = Callable[[int, int], None]
 _IDLE = 10.0  # seconds that an idle thread waits before it ends
+_EXIT_TIMEOUT = 60.0  # seconds to wait for running work when the interpreter ends
 _EXHAUSTED = object()  # the result of a generator after its last item
 
 
@@ -49,6 +51,7 @@ class _Thread:
         self._oldest_wanted = 0  # tasks with a lower number are superseded
         self._stopped = False
         self._thread: threading.Thread | None = None
+        _THREADS.add(self)
 
     def submit(self, task: _Task, keep_running: bool) -> None:
         with self._condition:
@@ -114,6 +117,16 @@ class _Thread:
             self._on_finished(task, result, error)
 
 
+_THREADS: weakref.WeakSet[_Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def _join_threads() -> None:
+    """Wait for running work: the process aborts if the interpreter ends while a thread is inside torch."""
+    for thread in list(_THREADS):
+        thread.stop(_EXIT_TIMEOUT)
+
+
 class Renderer(QObject):
     """Runs the newest request in a background thread and returns its result to the event loop's thread.
 
@@ -144,7 +157,8 @@ class Renderer(QObject):
         self._finished.connect(self._on_finished)
         self._yielded.connect(self._on_yielded)
         self._reported.connect(self._on_reported)
-        self._thread = _Thread(*(_weak_emitter(self, name) for name in ("_finished", "_yielded", "_reported")), idle)
+        finished, yielded, reported = (_weak_emitter(self, name) for name in ("_finished", "_yielded", "_reported"))
+        self._thread = _Thread(finished, yielded, reported, idle)
         weakref.finalize(self, self._thread.stop, 0)
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self._on_quit)

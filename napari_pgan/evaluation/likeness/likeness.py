@@ -187,8 +187,8 @@ def _feature_metrics(
 
 def _within_labels(real: ImageSet, generated: ImageSet, both: Sequence[Sequence[Comparison]]) -> list[_Found]:
     """Empty if a set has no label at all."""
-    pair = [(x.images, x.fractions) for x in (real, generated)]
-    found = [within_labels(*pair, comparisons) for comparisons in both]
+    sets = (real.images, real.fractions), (generated.images, generated.fractions)
+    found = [within_labels(*sets, comparisons) for comparisons in both]
     if not real.fractions.shape[1] or not np.isfinite(found[0]).all():
         return []
     halves, held = (WithBaseline.of(*zip(*some, strict=True)) if some else None for some in found)

@@ -161,8 +161,8 @@ def _hausdorff_table(scores: _Rows, unit: str) -> Table:
         for source in ("synthetic", "both"):
             one = _of(scores, source, label)
             says = "Distance between outlines, except for the worst 5 %. Smaller is better."
-            cells = [x for score in (one, real) for x in (format_number(score["hausdorff"]), _missed(score))]
-            rows.append(ReportRow(f"{label}: {_SOURCES[source]}", *cells, says))
+            model, baseline = format_number(one["hausdorff"]), format_number(real["hausdorff"])
+            rows.append(ReportRow(f"{label}: {_SOURCES[source]}", model, _missed(one), baseline, _missed(real), says))
     return _table(f"95 % Hausdorff distance in {unit}, median", rows)
 
 

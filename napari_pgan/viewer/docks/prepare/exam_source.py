@@ -38,7 +38,8 @@ class ExamSource(QWidget):
         self._modalities: tuple[str, ...] = ()
         self._watched: list[Any] = []
         # napari reports a stroke before it is in the data
-        self._edit_timer = QTimer(self, singleShot=True, interval=0)
+        self._edit_timer = QTimer(self)
+        self._edit_timer.setSingleShot(True)
         self._edit_timer.timeout.connect(self.edited)
         self.table = PartsTable()
         self.table.changed.connect(self.changed)

@@ -8,11 +8,11 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidgetItem, QWidget
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
-from napari_pgan.viewer.docks.common.tables import fit_rows
+from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
 from napari_pgan.viewer.prepare_exam import ListedVolume
 
 _MASKS = {SEGMENTATION: "segmentation", BRAIN: "brain mask"}  # part → text
@@ -24,7 +24,7 @@ _SUFFIX = re.compile(r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr))$", re.IGNORECASE)
 _COMMON_MODALITIES = ("t1", "t1ce", "t2", "flair", "pd")
 
 
-class PartsTable(QTableWidget):
+class PartsTable(ReadOnlyTable):
     """One row for each volume, with an editable choice of its modality.
 
     Signals: `changed()` when a modality or the list of volumes changes.
@@ -33,12 +33,9 @@ class PartsTable(QTableWidget):
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 2, parent)
-        self.setHorizontalHeaderLabels(["Volume", "Modality"])
-        self.verticalHeader().hide()
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        super().__init__(("Volume", "Modality"), parent)
+        self.header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
@@ -76,7 +73,7 @@ class PartsTable(QTableWidget):
             choice.setToolTip(f"The modality of this volume; {_NONE} leaves it out")
             choice.currentTextChanged.connect(lambda _: self.changed.emit())
             self.setCellWidget(i, 1, choice)
-        fit_rows(self, _MAX_ROWS)
+        self.fit_rows(_MAX_ROWS)
         self._fit_choices()
         self.changed.emit()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_pgan.viewer.docks.common.tables import fit_rows
+from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
 
 if TYPE_CHECKING:
     from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
@@ -14,20 +14,16 @@ if TYPE_CHECKING:
 _MAX_ROWS = 5
 
 
-class RegistrationTable(QTableWidget):
+class RegistrationTable(ReadOnlyTable):
     """One row for each registration: similarity before and after, and the motion.
 
     A warning marks a registration that `prepare` would reject in a cohort.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 3, parent)
-        self.setHorizontalHeaderLabels(["", "Similarity", "Motion"])
-        self.verticalHeader().hide()
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
-        self.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        super().__init__(("", "Similarity", "Motion"), parent)
+        self.header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.header.setStretchLastSection(True)
         self.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.hide()
 
@@ -52,4 +48,4 @@ class RegistrationTable(QTableWidget):
                 item.setToolTip(f"{name}: {problem or metrics}")
                 self.setItem(i, column, item)
         self.setVisible(bool(together.quality))
-        fit_rows(self, _MAX_ROWS)
+        self.fit_rows(_MAX_ROWS)

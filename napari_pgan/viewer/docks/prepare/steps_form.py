@@ -49,7 +49,7 @@ class ExamSteps:
     normalise: Annotated[bool, _NORMALISE] = True
 
 
-T = TypeVar("T", CohortSteps, ExamSteps)
+T = TypeVar("T", bound=CohortSteps | ExamSteps)
 
 
 class StepsForm(Form[T]):
@@ -66,7 +66,10 @@ class StepsForm(Form[T]):
         self._is_exam, self._has_mask = model is ExamSteps, False
         self.atlas = AtlasChoice()
         self._reference: QComboBox = self.fields["reference"].native
-        self.rows.takeRow(self._reference).labelItem.widget().deleteLater()
+        label = self.rows.labelForField(self._reference)
+        assert label is not None
+        self.rows.takeRow(self._reference)
+        label.deleteLater()
         put_beside(self, "register", self._reference, wide=True)
         self.rows.insertRow(1, "Fit to", self.atlas)
         self.atlas.changed.connect(lambda: self.changed.emit("atlas", self.atlas.value))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidgetItem, QWidget
 
-from napari_pgan.viewer.docks.common.tables import fit_rows
+from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
 from napari_pgan.viewer.prepare_command import INCLUDED, SubjectRow
 
 _WIDTHS = (80, 60)  # pixels; the last column is stretched
 _MAX_ROWS = 9
 
 
-class SubjectsTable(QTableWidget):
+class SubjectsTable(ReadOnlyTable):
     """One row for each subject: name, files, and problem or result; subjects with a problem come first.
 
     Signals: `clicked_row(text)` with the whole text of a row, which may be wider than the table.
@@ -23,16 +23,13 @@ class SubjectsTable(QTableWidget):
     clicked_row = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, len(_WIDTHS) + 1, parent)
-        self.verticalHeader().hide()
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        header.setStretchLastSection(True)
+        super().__init__(("Subject", "Files", ""), parent)
+        self.header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.header.setStretchLastSection(True)
         for column, width in enumerate(_WIDTHS):
-            header.resizeSection(column, width)
+            self.header.resizeSection(column, width)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setWordWrap(False)
         self.itemClicked.connect(self._on_click)
@@ -48,7 +45,7 @@ class SubjectsTable(QTableWidget):
                 item.setToolTip(text)
                 self.setItem(i, column, item)
         self.show()
-        fit_rows(self, _MAX_ROWS)
+        self.fit_rows(_MAX_ROWS)
 
     def clear_rows(self) -> None:
         """Remove the rows and hide the table."""

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHeaderView,
     QLabel,
-    QTableWidget,
     QTableWidgetItem,
     QToolButton,
     QVBoxLayout,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pgan.viewer.candidates import CandidateRow, nearest, table, thumbnails
+from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
 from napari_pgan.viewer.search import SearchResult
 
 _SIDE = 82  # side of a thumbnail in screen pixels
@@ -119,7 +119,9 @@ class ThumbnailGrid(QWidget):
         while len(self.buttons) > count:
             button = self.buttons.pop()
             self._group.removeButton(button)
-            button.parentWidget().deleteLater()
+            cell = button.parentWidget()
+            assert cell is not None
+            cell.deleteLater()
             self._scores.pop()
         while len(self.buttons) < count:
             cell, button, score = QWidget(self), QToolButton(), QLabel()
@@ -141,26 +143,22 @@ class ThumbnailGrid(QWidget):
             self._scores.append(score)
 
 
-class CandidateTable(QTableWidget):
+class CandidateTable(ReadOnlyTable):
     """Target and chosen candidate, one row per label."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 4, parent)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        super().__init__(("", "asked", "found", "Dice"), parent)
         self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().setVisible(False)
-        self.verticalHeader().setDefaultSectionSize(20)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        self.row_header.setDefaultSectionSize(20)
+        self.header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.show_rows([])
 
     def show_rows(self, rows: Sequence[CandidateRow]) -> None:
         """Show rows; hide the table if there are none."""
         self.setVisible(bool(rows))
-        self.setHorizontalHeaderLabels(["", "asked", "found", "Dice"])
         self.setColumnHidden(3, all(row.dice is None for row in rows))
         self.setRowCount(len(rows))
         for i, row in enumerate(rows):
@@ -175,15 +173,14 @@ class CandidateTable(QTableWidget):
                     item.setIcon(QIcon(swatch))
                 self.setItem(i, column, item)
         shown = [column for column in range(4) if not self.isColumnHidden(column)]
-        header = self.horizontalHeader()
-        self.setMinimumWidth(sum(max(self.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in shown) + 8)
-        self.setFixedHeight(header.sizeHint().height() + 20 * len(rows) + 4)
+        widths = [max(self.sizeHintForColumn(c), self.header.sectionSizeHint(c)) for c in shown]
+        self.setMinimumWidth(sum(widths) + 8)
+        self.setFixedHeight(self.header.sizeHint().height() + 20 * len(rows) + 4)
 
 
 def _pixmap(picture: np.ndarray) -> QPixmap:
     height, width = picture.shape[:2]
-    data = np.ascontiguousarray(picture)
-    image = QImage(data.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+    image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     smooth = Qt.TransformationMode.SmoothTransformation
     return QPixmap.fromImage(image).scaled(_SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio, smooth)
 

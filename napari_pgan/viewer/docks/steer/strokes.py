@@ -36,7 +36,9 @@ class StrokeListener(QObject):
         super().__init__(parent)
         self._mouse = mouse
         self._layer: Any = None
-        self._timer = QTimer(self, singleShot=True, interval=_DELAY)  # type: ignore[call-overload]  # Qt properties
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DELAY)
         self._timer.timeout.connect(self.drawn)
         self.schedule = self._timer.start  # emit `drawn` shortly
 

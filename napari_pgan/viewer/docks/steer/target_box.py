@@ -29,7 +29,8 @@ class TargetBox(QWidget):
         self._model: Model | None = None
         self.areas: dict[int, Any] = {}  # label value → widget
         self.shares: dict[int, Any] = {}
-        self.lesion = self.side = None
+        self.lesion: Any = None
+        self.side: Any = None
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(4, 4, 4, 4)
         self._grid.setVerticalSpacing(2)
