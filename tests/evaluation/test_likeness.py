@@ -54,7 +54,8 @@ def test_more_blur_and_more_noise_are_farther_by_every_distance(damage: str, sma
 
 
 def test_a_few_images_over_and_over_are_credible_but_without_variety(small_store: Path) -> None:
-    whole, few = _measured(small_store), _measured(small_store, "few")
+    # the precision of three repeated images depends on the halves, so average over many
+    whole, few = _measured(small_store, times=8), _measured(small_store, "few", times=8)
     for measure in ("recall", "coverage"):
         assert few.figure(measure).halves.value < 0.4 * whole.figure(measure).halves.value
     assert few.figure("ms-ssim").halves.value > whole.figure("ms-ssim").halves.value + 0.05
