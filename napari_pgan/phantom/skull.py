@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
+from napari_pgan.imaging.registration.head_template import distances_outside
 from napari_pgan.phantom.anatomy import COARSE
 from napari_pgan.phantom.fields import Lattice, random_field
 from napari_pgan.phantom.signal import NAMES
-
-_HOLLOW = 20.0  # mm; the skull does not follow hollows of the brain narrower than twice this
 
 
 def head_shares(
@@ -41,7 +39,7 @@ def head_shares(
     bone_field, fat_field, strand_field = (
         COARSE.resample(random_field(rng, COARSE, s), axes) for s in (25.0, 30.0, 7.0)
     )
-    near, out = _distances(brain, lattice.spacing)
+    near, out = (x.astype(np.float32) for x in distances_outside(brain, lattice.spacing))
     fluid_end = 2.0
     bone_end = fluid_end + 6.0 * np.exp(0.10 * bone_field)
     fat_end = bone_end + 5.0 * np.exp(0.2 * fat_field)
@@ -71,14 +69,3 @@ def head_shares(
     full["bone"] += 0.6 * rest * base
     full["muscle"] += 0.4 * rest * base
     return head, full
-
-
-def _distances(brain: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the brain and to the brain with filled hollows in mm, (z, y, x) each."""
-    steps = round(_HOLLOW / spacing) + 1
-    padded = np.pad(brain, steps)
-    inner = (slice(steps, -steps),) * 3
-    near = ndimage.distance_transform_edt(~padded) * spacing
-    closed = (ndimage.distance_transform_edt(near < _HOLLOW) * spacing > _HOLLOW) | padded
-    out = ndimage.distance_transform_edt(~closed[inner]) * spacing - spacing / 2
-    return near[inner].astype(np.float32), out.astype(np.float32)

@@ -21,7 +21,7 @@ PADDING = 16  # voxels around the maps, for the skull
 # information then fits the one image to any modality.
 AIR, SCALP, BONE, FLUID, GREY, WHITE = 0.0, 60.0, 100.0, 150.0, 200.0, 250.0
 FLUID_ENDS, BONE_ENDS, SCALP_ENDS = 2.0, 9.0, 17.0  # mm from the brain
-HOLLOW = 20.0  # mm; the skull does not follow hollows of the brain narrower than twice this
+HOLLOW = 20.0  # mm; see `distances_outside`
 BASE = -25.0  # mm in MNI space; below are face and neck, which the template lacks
 CLOSE = 8.0  # mm around the brain that a registration always includes
 HEAD_MARGIN = 30.0  # mm around the brain included above the base: air outside the scalp determines the size
@@ -73,20 +73,18 @@ def shipped_template() -> Template:
     affine = affine @ shifted
     t1, grey, white = (np.pad(array, PADDING) for array in (t1, grey, white))
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(t1 > 0.08, iterations=2))
-    hull = ndimage.distance_transform_edt(ndimage.distance_transform_edt(~brain) * VOXEL < HOLLOW) * VOXEL > HOLLOW
-    out = ndimage.distance_transform_edt(~(hull | brain)) * VOXEL - VOXEL / 2
+    near, out = distances_outside(brain, VOXEL)
     fluid = np.clip(1 - grey - white, 0, 1)
     image = np.where(brain, (WHITE * white + GREY * grey + FLUID * fluid) / (white + grey + fluid), FLUID)
     image += (BONE - FLUID) * _beyond(out, FLUID_ENDS) * ~brain
     image += (SCALP - BONE) * _beyond(out, BONE_ENDS) + (AIR - SCALP) * _beyond(out, SCALP_ENDS)
     z, y, x = np.ogrid[tuple(slice(n) for n in image.shape)]
     above = affine[2, 0] * x + affine[2, 1] * y + affine[2, 2] * z + affine[2, 3] > BASE
-    near = ndimage.distance_transform_edt(~brain) * VOXEL <= CLOSE
     return Template(
         Volume(image.astype(np.float32), affine),
         brain,
         brain | (above & (out < SCALP_ENDS)),
-        near | (above & (out < HEAD_MARGIN)),
+        (near <= CLOSE) | (above & (out < HEAD_MARGIN)),
     )
 
 
@@ -95,6 +93,19 @@ def read_map(name: str) -> tuple[np.ndarray, np.ndarray]:
     file = resources.files("napari_pgan").joinpath("phantom", "templates", f"icbm152_{name}_2mm.nii.gz")
     image = nib.Nifti1Image.from_bytes(gzip.decompress(file.read_bytes()))
     return np.ascontiguousarray(np.asarray(image.dataobj, np.float32).T) / 255, np.array(image.affine)
+
+
+def distances_outside(brain: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances in mm, (z, y, x) each: to the brain, and to the surface of the brain with filled hollows.
+
+    Hollows narrower than twice `HOLLOW` are filled, since the skull does not follow them.
+    """
+    steps = round(HOLLOW / spacing) + 1
+    inner = (slice(steps, -steps),) * 3
+    padded = np.pad(brain, steps)
+    near = ndimage.distance_transform_edt(~padded) * spacing
+    filled = (ndimage.distance_transform_edt(near < HOLLOW) * spacing > HOLLOW) | padded
+    return near[inner], ndimage.distance_transform_edt(~filled[inner]) * spacing - spacing / 2
 
 
 def _beyond(distance: np.ndarray, edge: float) -> np.ndarray:
