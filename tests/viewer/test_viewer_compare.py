@@ -59,8 +59,9 @@ def test_a_stripped_skull_is_dimmed_and_the_atlas_is_compared_with_the_reference
     brain[4:6, 4:8, 4:10] = True
     t1, atlas = Volume(head, affine), Volume(head[::-1].copy(), affine)
     together = PreprocessedExam(
-        "t1", {"t1": t1}, {"t1": t1}, {"t1": Foreground(brain, 0.0, True)}, {}, {"parts": {}}, atlas=atlas
-    )
+        volumes={"t1": t1}, foregrounds={"t1": Foreground(brain, 0.0, True)}, reference="t1",
+        before={"t1": t1}, transforms={"parts": {}}, atlas=atlas,
+    )  # fmt: skip
     comparison = ExamComparison(together)
     assert comparison.pairs == [("atlas | t1", "atlas")]
     ((first, *_), (second, *_)) = (comparison.picture("atlas", True, True, share, 0) for share in (0.0, 100.0))

@@ -17,7 +17,6 @@ from napari_pgan.imaging.cohorts.exam_files import ExamVolume
 from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
-from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.preprocessing.pipeline import (
     PipelineResult,
     ProgressCallback,
@@ -60,39 +59,24 @@ class Exam:
         return tuple(part for part in self.volumes if part not in MASKS)
 
 
-@dataclass(frozen=True)
-class PreprocessedExam:
-    """An exam on the grid of its reference or of the atlas.
+@dataclass(frozen=True, kw_only=True)
+class PreprocessedExam(PipelineResult):
+    """An exam on the grid of its reference or of the atlas, oriented close to ``"SPL"``.
 
     Parameters
     ----------
-    reference
-        The modality that the others were registered to.
-    volumes
-        Modality → volume, and ``"seg"`` if there is one; oriented close to ``"SPL"``.
     before
         The images before registration, on the same grid: placed by their headers.
-    foregrounds
-        Modality → head, or brain after skull stripping.
-    quality
-        Modality, and ``"atlas"`` if there is one → quality of its registration.
     transforms
         Result of `align.describe` with the grids as acquired.
-    problems
-        Failed or omitted steps, one sentence each.
     labels
         Labels of the segmentation, if its file names them.
     atlas
         A picture of the atlas on the same grid, or None.
     """
 
-    reference: str
-    volumes: dict[str, Volume]
     before: dict[str, Volume]
-    foregrounds: dict[str, Foreground]
-    quality: dict[str, Quality]
     transforms: dict[str, Any]
-    problems: tuple[str, ...] = ()
     labels: tuple[Label, ...] = ()
     atlas: Volume | None = None
 
@@ -102,10 +86,12 @@ class PreprocessedExam:
         return tuple(part for part in self.volumes if part != SEGMENTATION)
 
     @property
-    def head(self) -> Volume:
-        """Union of the foregrounds, bool."""
-        mask = np.logical_or.reduce([foreground.mask for foreground in self.foregrounds.values()])
-        return Volume(mask, self.volumes[self.reference].affine)
+    def quality(self) -> dict[str, Quality]:
+        """Modality, and ``"atlas"`` if there is one → quality of its registration."""
+        if self.alignment is None:
+            return {}
+        atlas = self.alignment.atlas
+        return {**self.alignment.quality, **({ATLAS: atlas[1]} if atlas is not None else {})}
 
 
 def read_exam(
@@ -185,20 +171,12 @@ def preprocess_exam(
     if (result.brain_mask or {}).get("stripped"):
         problems += (f"{reference} has no skull, so its brain is kept as it is",)
     grids = {part: (tuple(v.array.shape), v.affine) for part, v in exam.volumes.items() if part != BRAIN}
-    alignment = result.alignment
-    quality = dict(alignment.quality) if alignment is not None else {}
-    if alignment is not None and alignment.atlas is not None:
-        quality[ATLAS] = alignment.atlas[1]
     return PreprocessedExam(
-        reference,
-        result.volumes,
-        _before(volumes, result),
-        result.foregrounds,
-        quality,
-        describe(reference, alignment.matrices if alignment is not None else {}, {}, grids),
-        problems,
-        exam.labels,
-        exam.atlas.picture(result.foregrounds[reference].stripped) if exam.atlas is not None else None,
+        **{**vars(result), "problems": problems},
+        before=_before(volumes, result),
+        transforms=describe(reference, result.alignment.matrices if result.alignment is not None else {}, {}, grids),
+        labels=exam.labels,
+        atlas=exam.atlas.picture(result.foregrounds[reference].stripped) if exam.atlas is not None else None,
     )
 
 

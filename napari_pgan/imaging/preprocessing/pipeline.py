@@ -56,10 +56,10 @@ class PipelineResult:
     problems: tuple[str, ...] = ()
 
     @property
-    def head(self) -> np.ndarray:
+    def head(self) -> Volume:
         """Union of the foregrounds, bool."""
-        union: np.ndarray = np.logical_or.reduce([foreground.mask for foreground in self.foregrounds.values()])
-        return union
+        mask = np.logical_or.reduce([foreground.mask for foreground in self.foregrounds.values()])
+        return Volume(mask, self.volumes[self.reference].affine)
 
 
 def preprocess(

@@ -132,7 +132,7 @@ def prepare_subject(
         volumes[SEGMENTATION] = Volume(array, segmentation.affine)
     atlas = load_atlas(settings.atlas, settings.orientation) if settings.atlas is not None else None
     result = preprocess(volumes, settings.steps, atlas, folder)
-    volumes, foregrounds, head = result.volumes, result.foregrounds, result.head
+    volumes, foregrounds, head = result.volumes, result.foregrounds, result.head.array
     marked = volumes.pop(SEGMENTATION, None)
     grid = marked or next(iter(volumes.values()))
     pixel = settings.field_of_view / settings.size
