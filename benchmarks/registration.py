@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from napari_pgan.imaging.io.itk import limit_threads
 from napari_pgan.imaging.io.volume import Volume, read_volume
 from napari_pgan.imaging.normalise.intensity import find_foreground
 from napari_pgan.imaging.registration.align import align
@@ -35,7 +36,8 @@ def main() -> None:
     volumes = {part: read_volume(options.folder / f"{name}_{part}.nii.gz") for part in (*PARTS, "seg")}
     heads = {part: find_foreground(volumes[part].array) for part in PARTS}
     began = time.perf_counter(), time.process_time()
-    align(volumes, heads, "t1", threads=options.threads)
+    with limit_threads(options.threads):
+        align(volumes, heads, "t1")
     print(
         f"aligned subject: {time.perf_counter() - began[0]:.1f} s wall-clock time, "
         f"{time.process_time() - began[1]:.1f} s processor time"
@@ -43,7 +45,8 @@ def main() -> None:
     for truth, moved in motions(volumes["t1"], volumes["t2"], options.motions):
         began = time.perf_counter(), time.process_time()
         reference = Pyramid(volumes["t1"])
-        found = register(reference, Pyramid(moved), threads=options.threads)
+        with limit_threads(options.threads):
+            found = register(reference, Pyramid(moved))
         seconds = time.perf_counter() - began[0], time.process_time() - began[1]
         start, error = (distance(pose, truth, reference.points) for pose in (np.eye(4), found.matrix))
         print(f"from {start:.1f} mm to {error:.2f} mm: {seconds[0]:.1f} s, {seconds[1]:.1f} s processor time")

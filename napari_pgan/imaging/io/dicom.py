@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.imaging.io.errors import VolumeError
-from napari_pgan.imaging.io.itk import LPS
+from napari_pgan.imaging.io.itk import LPS, sitk
 
 MAX_TILT = 0.005  # sine of the angle between slice normal and stacking direction: 0.3 degrees
 MAX_UNEVENNESS = 0.05  # relative deviation of one slice distance from the median
@@ -259,8 +259,6 @@ def _check_distances(source: str | os.PathLike[str], distances: np.ndarray) -> N
 
 def _pixels(source: str | os.PathLike[str], path: Path) -> np.ndarray:
     """Return the pixels of a file: (frames, y, x)."""
-    import SimpleITK as sitk
-
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         array: np.ndarray[Any, Any] = sitk.GetArrayFromImage(sitk.ReadImage(os.fspath(path), imageIO="GDCMImageIO"))

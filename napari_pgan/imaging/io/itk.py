@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+
+class _SimpleITK:
+    """SimpleITK, imported at its first use, which most commands never reach."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module("SimpleITK"), name)
+
+
 if TYPE_CHECKING:
-    import SimpleITK as sitk
+    import SimpleITK
+
+    sitk = SimpleITK
+else:
+    sitk = _SimpleITK()
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # between ITK's LPS and NIfTI's RAS
+_limited = ContextVar("_limited", default=False)  # whether `limit_threads` is active
 
 
 def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
@@ -24,8 +39,6 @@ def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
     affine
         4×4, from indices (x, y, z) to millimetres in RAS; the axes are made orthogonal, as ITK requires.
     """
-    import SimpleITK as sitk
-
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.view(np.uint8) if array.dtype == bool else array))
     set_geometry(image, affine)
     return image
@@ -43,16 +56,12 @@ def set_geometry(image: sitk.Image, affine: np.ndarray) -> None:
 
 def to_array(image: sitk.Image) -> np.ndarray:
     """Return the voxels (z, y, x)."""
-    import SimpleITK as sitk
-
     array: np.ndarray[Any, Any] = sitk.GetArrayFromImage(image)
     return array
 
 
 def to_transform(matrix: np.ndarray) -> sitk.AffineTransform:
     """Make an ITK transform from a 4×4 matrix between points in RAS millimetres."""
-    import SimpleITK as sitk
-
     lps = LPS @ matrix @ LPS
     transform = sitk.AffineTransform(3)
     transform.SetMatrix(lps[:3, :3].ravel().tolist())
@@ -71,15 +80,21 @@ def to_matrix(transform: sitk.Transform) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def limit_threads(threads: int) -> Iterator[None]:
-    """Limit the threads of ITK's filters in this process and suppress its warnings, which bypass Python."""
-    import SimpleITK as sitk
+def limit_threads(threads: int = 1) -> Iterator[None]:
+    """Limit the threads of ITK's filters in this process and suppress its warnings, which bypass Python.
 
+    Within another limit it has no effect. The number of threads affects the last digits of a registration.
+    """
+    if _limited.get():
+        yield
+        return
     before, warned = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads(), sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    token = _limited.set(True)
     try:
         yield
     finally:
+        _limited.reset(token)
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
         sitk.ProcessObject.SetGlobalWarningDisplay(warned)

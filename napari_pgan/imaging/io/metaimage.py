@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_pgan.atomic import replacing
 from napari_pgan.imaging.io.errors import VolumeError
-from napari_pgan.imaging.io.itk import LPS, to_array, to_itk
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
+from napari_pgan.imaging.io.itk import LPS, sitk, to_array, to_itk
 
 SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 _HEADER_BYTES = 65536  # longer than any header up to its data file entry
@@ -43,8 +39,6 @@ def read_image(path: str | os.PathLike[str]) -> sitk.Image:
     VolumeError
         The file is truncated or damaged, or names a data file outside its folder.
     """
-    import SimpleITK as sitk
-
     _check_data_file(path)
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # ITK warns on stderr, bypassing Python
     try:
@@ -76,8 +70,6 @@ def write(
     path: str | os.PathLike[str], array: np.ndarray, affine: np.ndarray, header: dict[str, str] | None = None
 ) -> None:
     """Write (z, y, x) compressed and atomically, with further header entries if the format allows them."""
-    import SimpleITK as sitk
-
     image = to_itk(array, affine)
     for key, value in (header or {}).items():
         image.SetMetaData(key, value)

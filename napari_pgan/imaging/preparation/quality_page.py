@@ -13,7 +13,7 @@ from napari_pgan.imaging.io.parts import ATLAS, BRAIN
 from napari_pgan.imaging.preparation.report import NO_PICTURES, PreparationReport, count_subjects
 from napari_pgan.imaging.registration.align import MIN_INSIDE
 from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES
-from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality
+from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, LIMITS, Limits, Quality
 
 PAGE = "quality.html"
 
@@ -54,8 +54,9 @@ class _SubjectRow:
     reference: str = ""
     brain: str = ""
 
-    def severity(self, limits: Limits) -> float:
-        return max((q.severity(ATLAS_LIMITS if p == ATLAS else limits) for p, q in self.parts.items()), default=0.0)
+    @property
+    def severity(self) -> float:
+        return max((quality.severity(_limits(part)) for part, quality in self.parts.items()), default=0.0)
 
     @property
     def captions(self) -> dict[str, str]:
@@ -66,13 +67,12 @@ class _SubjectRow:
         return captions | ({BRAIN: self.brain} if self.brain else {})
 
 
-def write_page(folder: Path, report: PreparationReport, limits: Limits | None = None) -> Path:
+def write_page(folder: Path, report: PreparationReport) -> Path:
     """Write ``quality.html`` to the folder of the pictures; rejected subjects come first, then the worst ones.
 
     The page names and shows subjects, so it must stay with the cohort. Return its path.
     """
-    limits = limits or Limits()
-    rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.severity(limits), row.name))
+    rows = sorted(_rows(report), key=lambda row: (row.reason is None, -row.severity, row.name))
     early = [a for a in report.rejected if not a.figures]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: quality</title>",
@@ -80,10 +80,10 @@ def write_page(folder: Path, report: PreparationReport, limits: Limits | None = 
         f"<p>{count_subjects(len(report.subjects))} taken, {len(report.rejected)} set aside of {report.found} found; "
         "the worst first. This page names and shows subjects: keep it with the cohort.</p>",
         f"<p>{_PICTURES}</p>",
-        f"<p>A subject is set aside if forward and backward registration differ by more than {limits.disagreement:g} "
-        f"mm, heads overlap with a Dice below {limits.overlap:g}, less than {limits.covered:.0%} of the head is "
-        f"covered, the similarity falls below {limits.kept:g} times its initial value, or a volume is more than "
-        f"{limits.mirrored:g} times as similar to the mirror image of the reference. For an atlas the limits are "
+        f"<p>A subject is set aside if forward and backward registration differ by more than {LIMITS.disagreement:g} "
+        f"mm, heads overlap with a Dice below {LIMITS.overlap:g}, less than {LIMITS.covered:.0%} of the head is "
+        f"covered, the similarity falls below {LIMITS.kept:g} times its initial value, or a volume is more than "
+        f"{LIMITS.mirrored:g} times as similar to the mirror image of the reference. For an atlas the limits are "
         f"{ATLAS_LIMITS.disagreement:g} mm and a Dice of {ATLAS_LIMITS.overlap:g}, and exchanged sides are only "
         "marked.</p>",
         "<p>Brain extraction must succeed in at least one modality: forward and backward registration differ by at "
@@ -99,7 +99,7 @@ def write_page(folder: Path, report: PreparationReport, limits: Limits | None = 
         bad = {row.key: " class=bad" if row.reason else "" for row in rows}
         every = "".join(f'<li{bad[row.key]}><a href="#{_text(row.key)}">{_text(row.name)}</a></li>' for row in rows)
         parts.append(f"<h2>Subjects</h2><ul class=all>{every}</ul>")
-    parts += [_section(row, folder, limits) for row in rows]
+    parts += [_section(row, folder) for row in rows]
     path = folder / PAGE
     write_text(path, "\n".join(parts) + "\n")
     return path
@@ -149,14 +149,13 @@ def _pictured(row: _SubjectRow, folder: Path) -> dict[str, str]:
     return {part: caption for part, caption in row.captions.items() if (folder / row.key / f"{part}.png").is_file()}
 
 
-def _section(row: _SubjectRow, folder: Path, limits: Limits) -> str:
+def _section(row: _SubjectRow, folder: Path) -> str:
     head = "".join(f"<th>{title}</th>" for title, _, _ in _COLUMNS)
     lines, pictured = [], _pictured(row, folder)
     for part, quality in row.parts.items():
         cells = "".join(f"<td>{_cell(quality, name, form)}</td>" for _, name, form in _COLUMNS)
         clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
-        wrong = quality.problem(ATLAS_LIMITS) if part == ATLAS else quality.problem(limits)
-        bad = " class=bad" if wrong or quality.mirrored > limits.mirrored else ""
+        bad = " class=bad" if quality.problem(_limits(part)) or quality.mirrored > LIMITS.mirrored else ""
         lines.append(f"<tr{bad}><td>{_text(part)}</td>{cells}<td>{clipped}</td></tr>")
     reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
     table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>" if lines else ""
@@ -166,12 +165,13 @@ def _section(row: _SubjectRow, folder: Path, limits: Limits) -> str:
         f'<img loading=lazy alt="{_text(caption)}" src="{_text(f"{row.key}/{part}.png")}"></a></figure>'
         for part, caption in pictured.items()
     )
-    none = (
-        ""
-        if pictured or not row.captions
-        else "<p>No picture: an earlier run prepared this subject without pictures here.</p>"
-    )
-    return f'<section id="{_text(row.key)}"><h2>{_text(row.name)}</h2>{reason}{table}{pictures or none}</section>'
+    if row.captions and not pictured:
+        pictures = "<p>No picture: an earlier run prepared this subject without pictures here.</p>"
+    return f'<section id="{_text(row.key)}"><h2>{_text(row.name)}</h2>{reason}{table}{pictures}</section>'
+
+
+def _limits(part: str) -> Limits:
+    return ATLAS_LIMITS if part == ATLAS else LIMITS
 
 
 def _cell(quality: Quality, name: str, form: str) -> str:

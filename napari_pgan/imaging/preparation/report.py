@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.imaging.registration.quality import Limits
+from napari_pgan.imaging.registration.quality import LIMITS
 from napari_pgan.store import SPLITS
 
 NO_PICTURES = (
@@ -103,7 +103,7 @@ class PreparationReport:
             "sides": [
                 {**({"name": self.names.get(key)} if with_names else {}), "key": key, "mirrored": mirrored}
                 for key, a in sorted(self.subjects.items())
-                if (mirrored := _mirrored(a)) > Limits().mirrored
+                if (mirrored := _mirrored(a)) > LIMITS.mirrored
             ],
             "stripped_before": sum(bool(a.get("brain_mask", {}).get("stripped")) for a in about),
             "without_pictures": self.without_pictures,

@@ -18,7 +18,7 @@ from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.atlas import SHIPPED, Atlas
 from napari_pgan.imaging.registration.mirror import Mirror
 from napari_pgan.imaging.registration.pictures import Box, WindowedVolume, overlay, write_picture
-from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits, Quality, judge
+from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, LIMITS, Quality, judge
 from napari_pgan.imaging.registration.register import (
     Pyramid,
     Registered,
@@ -98,9 +98,7 @@ def align(
     volumes: Mapping[str, Volume],
     foregrounds: Mapping[str, Foreground],
     reference: str,
-    limits: Limits | None = None,
     folder: Path | None = None,
-    threads: int = 1,
     *,
     aligned: bool = False,
     atlas: Atlas | None = None,
@@ -123,12 +121,8 @@ def align(
         Modality → its head.
     reference
         Modality that stays in place.
-    limits
-        Quality limits.
     folder
         Folder for pictures and transforms; None writes none.
-    threads
-        Maximum number of ITK threads.
     aligned
         Trust the headers and register nothing but the atlas.
     atlas
@@ -147,14 +141,13 @@ def align(
     SubjectRejected
         A registration failed its quality checks, or a mask lies outside the head.
     """
-    limits = limits or Limits()
     fixed = volumes[reference]
     images = {part: volume for part, volume in volumes.items() if part not in MASKS}
     pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in ([reference] if aligned else images)}
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
     matrices, unmoved = dict.fromkeys(images, np.eye(4)), {reference} | (set(images) if aligned else set())
     quality: dict[str, Quality] = {}
-    mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference], threads)
+    mirror = None if aligned or len(images) == 1 else Mirror(pyramids[reference])
     problems: list[str] = []
 
     def fail(problem: str, atlas_quality: tuple[str, Quality] | None = None) -> None:
@@ -166,7 +159,7 @@ def align(
         if part in unmoved:
             continue
         notify(f"Registering {part} to {reference}")
-        result, keep = _register_part(pyramids[reference], pyramids[part], images[part].same_grid(fixed), threads, part)
+        result, keep = _register_part(pyramids[reference], pyramids[part], images[part].same_grid(fixed), part)
         if keep:
             unmoved.add(part)
         matrices[part], quality[part] = result.matrix, judge(pyramids[reference], pyramids[part], result, mirror)
@@ -184,7 +177,7 @@ def align(
         if source in unmoved:
             unmoved.add(mask)
     for part, figures in quality.items():
-        if problem := figures.problem(limits):
+        if problem := figures.problem(LIMITS):
             fail(f"{part} {problem}")
     for mask, fraction in inside.items():
         if fraction < MIN_INSIDE:
@@ -193,7 +186,7 @@ def align(
     if atlas is not None:
         notify(f"Fitting {reference} to the atlas")
         head = foregrounds[reference]
-        matrix, figures = _register_to_atlas(atlas, pyramids[reference], head.stripped, folder, reference, threads)
+        matrix, figures = _register_to_atlas(atlas, pyramids[reference], head.stripped, folder, reference)
         if folder is not None:
             box = Box.around(atlas.pyramid(head.stripped).points)
             own, other = atlas.windowed(head.stripped), WindowedVolume.of(fixed, head)
@@ -212,27 +205,27 @@ def align(
             aligned_volumes[part] = volume
         elif part in MASKS:
             smooth = smooth_labels and part == SEGMENTATION
-            aligned_volumes[part] = resample_labels(volume, matrix, shape, affine, threads, smooth=smooth)
+            aligned_volumes[part] = resample_labels(volume, matrix, shape, affine, smooth=smooth)
         else:
             background = foregrounds[part].background
-            aligned_volumes[part] = resample_image(volume, matrix, shape, affine, background, threads)
+            aligned_volumes[part] = resample_image(volume, matrix, shape, affine, background)
         if part not in MASKS:
             heads[part] = head = foregrounds[part]
             if not keep:
                 mask_volume = Volume(head.mask, volume.affine)
-                head_mask = resample_labels(mask_volume, matrix, shape, affine, threads).array
+                head_mask = resample_labels(mask_volume, matrix, shape, affine).array
                 heads[part] = replace(head, mask=head_mask)
     return Alignment(aligned_volumes, heads, reference, matrices, quality, grids, fitted, tuple(problems))
 
 
 def _register_to_atlas(
-    atlas: Atlas, reference: Pyramid, stripped: bool, folder: Path | None, part: str, threads: int
+    atlas: Atlas, reference: Pyramid, stripped: bool, folder: Path | None, part: str
 ) -> tuple[np.ndarray, Quality]:
     """Matrix from the atlas's points to the reference's, and the quality of the fit."""
     fixed = atlas.pyramid(stripped)
-    mirror = None if atlas.identity == SHIPPED else Mirror(fixed, threads)  # the shipped template is symmetric
+    mirror = None if atlas.identity == SHIPPED else Mirror(fixed)  # the shipped template is symmetric
     with _naming(part):
-        result = register(fixed, reference, affine=True, threads=threads)
+        result = register(fixed, reference, affine=True)
     if folder is not None:
         write_transform(folder / f"atlas_to_{part}.tfm", result.matrix)
     return result.matrix, judge(fixed, reference, result, mirror, affine=True)
@@ -289,17 +282,15 @@ def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
         return Pyramid(volume, head)
 
 
-def _register_part(
-    reference: Pyramid, moving: Pyramid, same_grid: bool, threads: int, part: str
-) -> tuple[Registered, bool]:
+def _register_part(reference: Pyramid, moving: Pyramid, same_grid: bool, part: str) -> tuple[Registered, bool]:
     """Registration of a part, and whether its voxels are kept; a header pose that is as good as the result wins."""
     if same_grid:
-        moved = distance(refine_header_pose(reference, moving, threads=threads), np.eye(4), reference.points)
+        moved = distance(refine_header_pose(reference, moving), np.eye(4), reference.points)
         if moved < ALIGNED:
             value = similarity(reference, moving, np.eye(4))
             return Registered(np.eye(4), value, value, moved), True
     with _naming(part):
-        result = register(reference, moving, threads=threads)
+        result = register(reference, moving)
     if result.after <= result.before and distance(result.matrix, np.eye(4), reference.points) < ALIGNED:
         return Registered(np.eye(4), result.before, result.before, result.disagreement), False
     return result, False

@@ -12,7 +12,7 @@ from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.deformation import fit_deformation, warp
-from napari_pgan.imaging.registration.head_template import Template, shipped_template
+from napari_pgan.imaging.registration.head_template import shipped_template
 from napari_pgan.imaging.registration.register import Pyramid, Registered, fill_holes, largest_filled_part, register
 
 DISAGREEMENT = 6.0  # mm; loose because the template is another person's head
@@ -63,9 +63,7 @@ def volume_ml(mask: np.ndarray, volume: Volume) -> float:
     return float(mask.sum() * np.prod(volume.spacing) / 1000)
 
 
-def find_brain(
-    volume: Volume, head: Foreground | None = None, template: Template | None = None, threads: int = 1
-) -> Brain:
+def find_brain(volume: Volume, head: Foreground | None = None) -> Brain:
     """Find the brain by fitting a template to a head: an affine registration, then a coarse deformation.
 
     Parameters
@@ -74,20 +72,16 @@ def find_brain(
         Head with skull, of any contrast.
     head
         Its foreground, computed if None.
-    template
-        Template to fit, by default the shipped one.
-    threads
-        Maximum number of ITK threads.
 
     Raises
     ------
     InputError
         The volume contains no head, or does not overlap with the template.
     """
-    template = template or shipped_template()
+    template = shipped_template()
     pyramid = Pyramid(volume, head)
-    affine = register(template.pyramid, pyramid, affine=True, threads=threads)
-    with limit_threads(threads):
+    affine = register(template.pyramid, pyramid, affine=True)
+    with limit_threads():
         transform = fit_deformation(template.pyramid, pyramid, affine.matrix)
         fraction = warp(Volume(template.brain.astype(np.float32), template.image.affine), transform, volume)
         mask = to_array(largest_filled_part(to_itk(fraction > 0.5, volume.affine))) > 0

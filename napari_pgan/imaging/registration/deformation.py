@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from napari_pgan.imaging.io.itk import to_array, to_itk, to_transform
+from napari_pgan.imaging.io.itk import sitk, to_array, to_itk, to_transform
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.registration.register import BINS, LEVELS, SEED, Pyramid
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 MESH = 55.0  # mm between knots: follows the proportions of a brain, not its folds
 MAX_SHIFT = 8.0  # mm per knot
@@ -36,8 +31,6 @@ def fit_deformation(template: Pyramid, head: Pyramid, matrix: np.ndarray) -> sit
     transform
         From the head's points to the template's, in ITK's LPS mm.
     """
-    import SimpleITK as sitk
-
     image = head.images[LEVELS[1]]
     affine = to_transform(np.linalg.inv(matrix))
     region = sitk.Resample(template.region, image, affine, sitk.sitkNearestNeighbor)
@@ -71,7 +64,5 @@ def warp(volume: Volume, transform: sitk.Transform, onto: Volume) -> np.ndarray:
 
     `transform` comes from `fit_deformation`.
     """
-    import SimpleITK as sitk
-
     grid = to_itk(np.zeros(onto.array.shape, np.uint8), onto.affine)
     return to_array(sitk.Resample(to_itk(volume.array, volume.affine), grid, transform, sitk.sitkLinear, 0.0))

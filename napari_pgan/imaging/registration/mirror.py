@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pgan.imaging.io.itk import limit_threads
+from napari_pgan.imaging.io.itk import limit_threads, sitk
 from napari_pgan.imaging.registration.register import LEVELS, Pyramid, optimise, similarity
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 DECIDED = 0.9  # below this ratio at the coarsest level, finer levels do not change the decision
 
@@ -23,21 +19,19 @@ class Mirror:
     ----------
     reference
         The head.
-    threads
-        Maximum number of ITK threads.
     """
 
-    def __init__(self, reference: Pyramid, threads: int = 1) -> None:
+    def __init__(self, reference: Pyramid) -> None:
         self.reference = reference
         self.image = copy.copy(reference)
         across = -2 * float(reference.centre[0])  # ITK's x axis points left
         self.image.images = {mm: _mirrored(image, across) for mm, image in reference.images.items()}
         self.image.region, self.image.head = (_mirrored(mask, across) for mask in (reference.region, reference.head))
         self.image.points = reference.points * (-1, 1, 1) + (2 * reference.centre[0], 0, 0)
-        with limit_threads(threads):  # the symmetry plane of a rotated head is not x = constant
+        with limit_threads():  # the symmetry plane of a rotated head is not x = constant
             self.pose = optimise(self.image, reference, LEVELS[0], np.eye(4), 8.0, 0.5)[0]
 
-    def similarity_ratio(self, moving: Pyramid, matrix: np.ndarray, threads: int = 1, *, affine: bool = False) -> float:
+    def similarity_ratio(self, moving: Pyramid, matrix: np.ndarray, *, affine: bool = False) -> float:
         """Return the mutual information with the mirror image divided by that with the head itself.
 
         Parameters
@@ -46,8 +40,6 @@ class Mirror:
             Volume registered to the head.
         matrix
             The registration, 4×4 from the head's points to the moving volume's.
-        threads
-            Maximum number of ITK threads.
         affine
             Whether `matrix` has scale and shear, which are then fitted to the mirror image, too.
 
@@ -56,7 +48,7 @@ class Mirror:
         ratio
             Above 1 if the mirror image is more similar.
         """
-        with limit_threads(threads):
+        with limit_threads():
             own = similarity(self.reference, moving, matrix, LEVELS[0])
             pose, value = optimise(self.image, moving, LEVELS[0], matrix @ self.pose, 4.0, 0.2, affine)
             if -value < DECIDED * own:
@@ -68,8 +60,6 @@ class Mirror:
 
 def _mirrored(image: sitk.Image, across: float) -> sitk.Image:
     """Copy with mirrored geometry: x in ITK's mm becomes `across` - x."""
-    import SimpleITK as sitk
-
     mirrored = sitk.Image(image)  # shares the voxels until one of the images is modified
     x, y, z = image.GetOrigin()
     mirrored.SetOrigin((across - x, y, z))

@@ -6,19 +6,15 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_pgan.atomic import replacing
-from napari_pgan.imaging.io.itk import limit_threads, to_itk
+from napari_pgan.imaging.io.itk import sitk, to_itk
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.resampling import resample_to_grid
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 PIXEL = 1.0  # mm
 TILE = 34  # pixels per tile of the checkerboard
@@ -162,14 +158,11 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 def _slice(image: sitk.Image, box: Box, across: int, at: float, matrix: np.ndarray, fill: float) -> np.ndarray:
     """Plane of an image, linearly interpolated."""
-    import SimpleITK as sitk
-
     size = np.ceil((box.high - box.low) / PIXEL).astype(int)
     size[across] = 1
     grid = np.diag([PIXEL, PIXEL, PIXEL, 1.0])  # along RAS
     grid[:3, 3] = np.where(np.arange(3) == across, at, box.low)
-    with limit_threads(1):
-        array = resample_to_grid(image, matrix, tuple(size[::-1]), grid, fill, sitk.sitkLinear)
+    array = resample_to_grid(image, matrix, tuple(size[::-1]), grid, fill, sitk.sitkLinear)
     plane: np.ndarray = np.squeeze(array, axis=2 - across)[::-1, ::-1]
     return plane
 

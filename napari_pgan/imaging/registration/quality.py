@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.imaging.io.itk import limit_threads, to_array, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, sitk, to_array, to_transform
 from napari_pgan.imaging.registration.mirror import Mirror
 from napari_pgan.imaging.registration.register import Pyramid, Registered, distance, nearest_rotation
 
@@ -40,6 +40,7 @@ class Limits:
     kept: float = 0.97
 
 
+LIMITS = Limits()
 # Another person's head fits only roughly and necks differ; the report marks exchanged sides.
 ATLAS_LIMITS = Limits(disagreement=6.0, overlap=0.6, mirrored=float("inf"))
 
@@ -132,17 +133,14 @@ def judge(
 
 def _overlap(reference: Pyramid, moving: Pyramid, matrix: np.ndarray) -> tuple[float, float]:
     """Dice of the heads in the common field of view, and fraction of the reference's head covered by it."""
-    import SimpleITK as sitk
-
     head = moving.head
     everywhere = sitk.Image(head.GetSize(), sitk.sitkUInt8) + 1
     everywhere.CopyInformation(head)
-    with limit_threads(1):
-        masks = [
+    with limit_threads():
+        other, reached = (
             to_array(sitk.Resample(image, reference.head, to_transform(matrix), sitk.sitkNearestNeighbor)) > 0
             for image in (head, everywhere)
-        ]
-    other, reached = masks
+        )
     own = to_array(reference.head) > 0
     both = (own & reached).sum() + (other & reached).sum()
     dice = 2 * (own & other & reached).sum() / both if both else 0.0

@@ -13,18 +13,14 @@ from __future__ import annotations
 import copy
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.itk import limit_threads, to_array, to_itk, to_matrix, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, sitk, to_array, to_itk, to_matrix, to_transform
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import HIGH_PERCENTILE, Foreground, find_foreground, otsu
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 LEVELS = (8.0, 4.0, 2.0)  # mm per voxel
 RADIUS = 80.0  # mm, about that of a head: displacement caused by a rotation of one radian
@@ -89,8 +85,6 @@ class Pyramid:
     """
 
     def __init__(self, volume: Volume, head: Foreground | None = None, region: np.ndarray | None = None) -> None:
-        import SimpleITK as sitk
-
         if min(volume.array.shape) < 4:
             raise InputError("has fewer than four slices; registration needs a volume")
         head = head or find_foreground(volume.array)
@@ -117,8 +111,6 @@ class Pyramid:
 
         This excludes anatomy that only one of two scans shows, such as a neck.
         """
-        import SimpleITK as sitk
-
         transform = to_transform(np.linalg.inv(matrix))
         region = sitk.Resample(other.region, self.region, transform, sitk.sitkNearestNeighbor)
         points = _points(sitk.And(region, self.head))[::7]
@@ -138,7 +130,7 @@ class Pyramid:
         return float(region[tuple(index[inside].T)].sum() / len(points)) if len(points) else 0.0
 
 
-def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threads: int = 1) -> Registered:
+def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False) -> Registered:
     """Register a moving volume to a reference.
 
     Parameters
@@ -147,15 +139,13 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
         Volumes of one head, or of two heads with `affine`.
     affine
         Also optimise scale and shear at the two finer levels.
-    threads
-        Maximum number of ITK threads; affects the last digits of the result.
 
     Raises
     ------
     InputError
         The volumes do not overlap in any pose.
     """
-    with limit_threads(threads):
+    with limit_threads():
         before = similarity(reference, moving, np.eye(4))
         coarse = _search(reference, moving)
         middle = [optimise(reference, moving, LEVELS[1], pose, 2.0, 0.1) for pose in coarse[:2]]
@@ -173,9 +163,9 @@ def register(reference: Pyramid, moving: Pyramid, *, affine: bool = False, threa
         )
 
 
-def refine_header_pose(reference: Pyramid, moving: Pyramid, *, threads: int = 1) -> np.ndarray:
+def refine_header_pose(reference: Pyramid, moving: Pyramid) -> np.ndarray:
     """Optimise from the header pose at the middle level; shows whether the volumes are already aligned."""
-    with limit_threads(threads):
+    with limit_threads():
         return optimise(reference, moving, LEVELS[1], np.eye(4), 0.5, 0.05)[0]
 
 
@@ -199,8 +189,6 @@ def optimise(
 
     `step` and `min_step` are the first and smallest step in mm at the head's surface; overshooting halves the step.
     """
-    import SimpleITK as sitk
-
     image = reference.images[mm]
     inside = (
         int(to_array(reference.region).sum()) * np.prod(reference.region.GetSpacing()) / np.prod(image.GetSpacing())
@@ -253,8 +241,6 @@ def _search(reference: Pyramid, moving: Pyramid) -> list[np.ndarray]:
 
 
 def _method(reference: Pyramid, moving: Pyramid, mm: float, sampled: float) -> sitk.ImageRegistrationMethod:
-    import SimpleITK as sitk
-
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricFixedMask(reference.region)
@@ -277,8 +263,6 @@ def _value(method: sitk.ImageRegistrationMethod, reference: sitk.Image, moving: 
 
 
 def _rotate(start: np.ndarray, angles: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    import SimpleITK as sitk
-
     rotation = to_matrix(sitk.Euler3DTransform((0.0, 0.0, 0.0), *angles.tolist()))
     shift = np.eye(4)
     shift[:3, 3] = centre
@@ -295,8 +279,6 @@ def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
 
 def _downsample(image: sitk.Image, mm: float) -> sitk.Image:
     """Average whole voxels to about `mm` spacing; coarser axes are unchanged."""
-    import SimpleITK as sitk
-
     factors = [
         max(1, min(n // MIN_VOXELS, round(mm / spacing)))
         for n, spacing in zip(image.GetSize(), image.GetSpacing(), strict=True)
@@ -310,8 +292,6 @@ def largest_filled_part(mask: sitk.Image) -> sitk.Image:
     Filling by plane closes ventricles that a truncated scan leaves open below. Holes are filled before the largest
     part is chosen, because the dark skull separates scalp and brain in large voxels.
     """
-    import SimpleITK as sitk
-
     array = fill_holes(to_array(mask) > 0)
     parts, count = ndimage.label(array)
     if count > 1:
@@ -331,8 +311,6 @@ def fill_holes(mask: np.ndarray) -> np.ndarray:
 
 
 def _dilate(mask: sitk.Image, mm: float) -> sitk.Image:
-    import SimpleITK as sitk
-
     return sitk.BinaryDilate(mask, [max(1, round(mm / spacing)) for spacing in mask.GetSpacing()], sitk.sitkBox)
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import ndimage
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.itk import limit_threads, set_geometry, to_array, to_itk, to_matrix, to_transform
+from napari_pgan.imaging.io.itk import limit_threads, set_geometry, sitk, to_array, to_itk, to_matrix, to_transform
 from napari_pgan.imaging.io.volume import Volume
-
-if TYPE_CHECKING:
-    import SimpleITK as sitk
 
 
 def resample_image(
-    volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float = 0.0, threads: int = 1
+    volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float = 0.0
 ) -> Volume:
     """Resample an image to another grid with linear interpolation.
 
@@ -36,8 +32,6 @@ def resample_image(
         Shape (z, y, x) of the new grid, and matrix from its (x, y, z) indices to RAS mm.
     fill
         Value outside the volume.
-    threads
-        Maximum number of ITK threads.
 
     Returns
     -------
@@ -48,36 +42,31 @@ def resample_image(
     sigma = _smoothing(volume.affine, matrix @ affine)
     if max(sigma) > 0:
         array = ndimage.gaussian_filter(array, sigma[::-1], mode="nearest", truncate=3)
-    return _resample(Volume(array, volume.affine), matrix, shape, affine, fill, "linear", threads)
+    image = to_itk(array, volume.affine)
+    return Volume(resample_to_grid(image, matrix, shape, affine, fill, sitk.sitkLinear), affine)
 
 
 def resample_labels(
-    volume: Volume,
-    matrix: np.ndarray,
-    shape: tuple[int, ...],
-    affine: np.ndarray,
-    threads: int = 1,
-    *,
-    smooth: bool = False,
+    volume: Volume, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, *, smooth: bool = False
 ) -> Volume:
     """Resample a label map or mask to another grid without creating new values.
 
     Parameters
     ----------
-    volume, matrix, shape, affine, threads
+    volume, matrix, shape, affine
         As in `resample_image`.
     smooth
         Take the label with the largest Gaussian-weighted sum (one voxel wide) of the surrounding voxels instead of the
         nearest neighbour (Schaerer et al. 2014, hdl:10380/3506). This smooths oblique borders and removes single
         voxels.
     """
-    return _resample(volume, matrix, shape, affine, 0, "smooth" if smooth else "nearest", threads)
+    interpolator = sitk.sitkLabelGaussian if smooth else sitk.sitkNearestNeighbor
+    array = resample_to_grid(to_itk(volume.array, volume.affine), matrix, shape, affine, 0, interpolator)
+    return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
 
 
 def write_transform(path: str | os.PathLike[str], matrix: np.ndarray) -> None:
     """Write a 4×4 matrix between RAS mm as an ITK transform (``.tfm``), as read by 3D Slicer and others."""
-    import SimpleITK as sitk
-
     with replacing(path) as temporary:
         sitk.WriteTransform(to_transform(matrix), os.fspath(temporary))
 
@@ -90,8 +79,6 @@ def read_transform(path: str | os.PathLike[str]) -> np.ndarray:
     InputError
         The file is missing or contains no linear transform.
     """
-    import SimpleITK as sitk
-
     if not Path(path).is_file():
         raise InputError(f"{path} does not exist; name an ITK transform (.tfm)")
     try:
@@ -103,30 +90,10 @@ def read_transform(path: str | os.PathLike[str]) -> np.ndarray:
     return to_matrix(transform)
 
 
-def _resample(
-    volume: Volume,
-    matrix: np.ndarray,
-    shape: tuple[int, ...],
-    affine: np.ndarray,
-    fill: float,
-    interpolation: Literal["linear", "nearest", "smooth"],
-    threads: int,
-) -> Volume:
-    import SimpleITK as sitk
-
-    kinds = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "smooth": sitk.sitkLabelGaussian}
-    image = to_itk(volume.array, volume.affine)
-    with limit_threads(threads):
-        array = resample_to_grid(image, matrix, shape, affine, fill, kinds[interpolation])
-    return Volume(array.view(bool) if volume.array.dtype == bool else array, affine)
-
-
 def resample_to_grid(
     image: sitk.Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray, fill: float, interpolator: int
 ) -> np.ndarray:
     """Resample an ITK image to a grid with an ITK interpolator; parameters as in `resample_image`."""
-    import SimpleITK as sitk
-
     method = sitk.ResampleImageFilter()
     method.SetTransform(to_transform(matrix))
     method.SetInterpolator(interpolator)
@@ -137,7 +104,8 @@ def resample_to_grid(
     method.SetOutputOrigin(grid.GetOrigin())
     method.SetOutputSpacing(grid.GetSpacing())
     method.SetOutputDirection(grid.GetDirection())
-    return to_array(method.Execute(image))
+    with limit_threads():
+        return to_array(method.Execute(image))
 
 
 def _smoothing(old: np.ndarray, new: np.ndarray) -> list[float]:
