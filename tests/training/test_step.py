@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_pgan.model import Architecture, Encoding
 from napari_pgan.schema import Channels, Label
+from napari_pgan.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_pgan.training.device import Features
 from napari_pgan.training.losses import Relativistic
 from napari_pgan.training.recipe import read_recipe
@@ -231,14 +232,14 @@ def test_infinite_weight_is_detected() -> None:
     assert trainer.all_finite()  # the call before reset it
 
 
-def test_augmentation_probability_is_in_the_state() -> None:
+def test_augmentation_probability_is_in_a_checkpoint(tmp_path: Path) -> None:
     trainer = make("augment.probability=0.1", "augment.target=0.6", "augment.pace=100")
     for step in range(4):
         trainer.step(moment(step), Images())  # type: ignore[arg-type]
-    state = trainer.state()
-    assert state["augment_probability"].item() != pytest.approx(0.1)
+    assert trainer.probability.item() != pytest.approx(0.1)
+    save_checkpoint(tmp_path, trainer, {})
     other = make("augment.probability=0.1", "augment.target=0.6", "augment.pace=100")
-    other.load_state(state)
+    assert load_checkpoint(tmp_path, other) == {}
     assert torch.equal(other.probability, trainer.probability)
 
 
