@@ -24,16 +24,7 @@ class Augmentation:
     """The augmentation of a recipe.
 
     Uniform random numbers are drawn on the host, independent of images and probability, so that a step is a function of
-    tensors alone.
-
-    Parameters
-    ----------
-    plan
-        Probability and strengths.
-    modalities
-        Number of modalities; they precede the labels.
-    dimensions
-        Spatial axes, 2 or 3.
+    tensors alone. The modalities precede the labels; `dimensions` counts spatial axes, 2 or 3.
     """
 
     def __init__(self, plan: recipe.Augment, modalities: int, dimensions: int = 2) -> None:

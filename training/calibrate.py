@@ -26,15 +26,10 @@ Key = tuple[int, bool]  # stage, and whether it fades in
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one real image.
+    """The seconds of training for one real image.
 
-    Parameters
-    ----------
-    seconds
-        Of training.
-    measured
-        Whether steps of the whole batch were timed. Otherwise the cost is extrapolated from a part of the batch or from
-        another size.
+    They are `measured` if steps of the whole batch were timed, and else extrapolated from a part of the batch or from
+    another size.
     """
 
     seconds: float
@@ -46,19 +41,9 @@ def calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
 
     Steps on noise are timed. If a step takes long, it is timed with fewer images. A size at which one image takes many
     seconds is estimated from the size below, by a model in which a step costs a constant for each parameter in use and
-    another for each operation on an image. Lazy penalties count with their share.
+    another for each operation on an image. Lazy penalties count with their share. Raises InputError if memory runs out.
 
-    Parameters
-    ----------
-    trainer
-        Its networks are trained on noise and useless afterwards.
-    schedule
-        With the phases to measure.
-
-    Raises
-    ------
-    InputError
-        Memory runs out.
+    The networks of `trainer` are trained on noise and useless afterwards.
     """
     try:
         return _calibrate(trainer, schedule)
@@ -97,16 +82,9 @@ def _calibrate(trainer: Trainer, schedule: Schedule) -> dict[Key, Cost]:
 
 
 def images_for(seconds: float, schedule: Schedule, costs: dict[Key, Cost], snapshot_seconds: float) -> int:
-    """Return how many images a schedule, with all phases stretched alike, can see in that time.
+    """Return how many images a schedule, with all phases stretched alike, can see in `seconds`.
 
-    Parameters
-    ----------
-    seconds
-        The time available.
-    schedule, costs
-        What `calibrate` measured, for any length of the schedule.
-    snapshot_seconds
-        Of all snapshots. At least half of the time is used for steps in any case.
+    At least half of the time is used for steps, whatever all snapshots take.
     """
     spent = sum((p.end - p.start) * costs[p.stage, p.fading].seconds for p in schedule.phases)
     return max(1, int(schedule.images * max(seconds - snapshot_seconds, seconds / 2) / spent))
@@ -137,13 +115,9 @@ def _median_step(trainer: Trainer, moment: Moment, dataset: Dataset) -> float:
     for done in range(warm + _REPEATS):
         began = time.perf_counter()
         trainer.step(moment, dataset)
-        _wait(trainer.device)
+        if trainer.device.type in ("cuda", "mps"):
+            getattr(torch, trainer.device.type).synchronize()
         times.append(time.perf_counter() - began)
         if done >= warm and sum(times) > 2 * _STEP_LIMIT:
             break
     return statistics.median(times[warm:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type in ("cuda", "mps"):
-        getattr(torch, device.type).synchronize()

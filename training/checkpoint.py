@@ -19,7 +19,7 @@ _KEY = "napari_pgan_checkpoint"
 _FORMAT = 2
 _KEPT = 3
 _NAMES = "[0-9]" * 10 + ".safetensors"
-_TRAINER = "trainer."  # prefix of the tensors of `Trainer.state`
+_PROBABILITY = "trainer.augment_probability"
 
 
 class NotFinite(Exception):
@@ -27,19 +27,9 @@ class NotFinite(Exception):
 
 
 def save_checkpoint(folder: Path, trainer: Trainer, extra: dict[str, Any]) -> Path:
-    """Write the trainer's state, whole or not at all, and remove all but the newest checkpoints.
+    """Write the trainer's state and `extra` (JSON), whole or not at all, and remove all but the newest checkpoints.
 
-    Parameters
-    ----------
-    folder
-        With the run's checkpoints.
-    extra
-        JSON that `load_checkpoint` returns.
-
-    Raises
-    ------
-    NotFinite
-        A value of the state is not finite. Nothing is written.
+    Raises NotFinite, and writes nothing, if a value of the state is not finite.
     """
     tensors, steps = _tensors(trainer)
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
@@ -60,19 +50,7 @@ def save_checkpoint(folder: Path, trainer: Trainer, extra: dict[str, Any]) -> Pa
 
 
 def load_checkpoint(folder: Path, trainer: Trainer, before: int | None = None) -> dict[str, Any] | None:
-    """Load the newest intact checkpoint into the trainer.
-
-    Parameters
-    ----------
-    folder
-        With the run's checkpoints.
-    before
-        Consider only checkpoints of fewer images than this.
-
-    Returns
-    -------
-    dict or None
-        Its `extra`, or None if there is no such checkpoint.
+    """Load the newest intact checkpoint (of fewer images than `before`) and return its `extra`; None if there is none.
 
     Raises
     ------
@@ -111,7 +89,7 @@ def remove_checkpoints_after(folder: Path, seen: int) -> None:
 
 
 def _tensors(trainer: Trainer) -> tuple[dict[str, torch.Tensor], dict[str, int]]:
-    tensors = {_TRAINER + k: v.detach().cpu().contiguous() for k, v in trainer.state().items()}
+    tensors = {_PROBABILITY: trainer.probability.detach().cpu().clone()}
     steps: dict[str, int] = {}
     for name, network in _networks(trainer).items():
         tensors |= {f"{name}.{k}": v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
@@ -126,7 +104,7 @@ def _tensors(trainer: Trainer) -> tuple[dict[str, torch.Tensor], dict[str, int]]
 def _restore(trainer: Trainer, tensors: dict[str, torch.Tensor], steps: dict[str, int]) -> None:
     for name, network in _networks(trainer).items():
         network.load_state_dict(_under(f"{name}.", tensors))
-    trainer.load_state(_under(_TRAINER, tensors))
+    trainer.probability.copy_(tensors[_PROBABILITY])
     trainer.reset_optimizers()
     for name, adam in _optimizers(trainer).items():
         for index, step in _under(f"{name}.", steps).items():

@@ -29,8 +29,9 @@ def parameters(architecture: Architecture, stage: int) -> tuple[int, int]:
     """Return the parameters that generator and critic train at a stage after its fade-in."""
     stages = replace(architecture, widths=architecture.widths[: stage + 1])
     with torch.device("meta"):
-        networks = Generator(stages), Critic(stages)
-    ends = networks[0].heads, networks[1].tails
-    total, outputs = ([sum(p.numel() for p in m.parameters()) for m in which] for which in (networks, ends))
-    last = [sum(p.numel() for p in end[-1].parameters()) for end in ends]
-    return total[0] - outputs[0] + last[0], total[1] - outputs[1] + last[1]
+        generator, critic = Generator(stages), Critic(stages)
+    return _count(generator) - _count(generator.heads[:-1]), _count(critic) - _count(critic.tails[:-1])
+
+
+def _count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

@@ -19,13 +19,7 @@ Losses = dict[str, Tensor]
 
 
 class CudaGraphs:
-    """The captured updates of a trainer. On other devices than CUDA, updates run directly.
-
-    Parameters
-    ----------
-    device
-        Of the trainer.
-    """
+    """The captured updates of a trainer. On other devices than CUDA, updates run directly."""
 
     def __init__(self, device: torch.device) -> None:
         self.active = device.type == "cuda"

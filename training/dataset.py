@@ -62,22 +62,9 @@ class Dataset:
 
 
 class RealDataset(Dataset):
-    """All slices of a split at one size, encoded as channels.
+    """All slices of a split, with `size` pixels along the last axis, encoded as channels.
 
-    Parameters
-    ----------
-    store, split
-        Where the slices come from.
-    size
-        Pixels of the last axis.
-    encoding
-        How labels become channels.
-    conditions
-        Of the model.
-    device
-        Where to return batches.
-    mirror
-        The axis, counted from the last, along which to add a mirrored copy of each slice; None for no copies.
+    `mirror` is the axis, counted from the last, along which to add a mirrored copy of each slice; None for no copies.
     """
 
     def __init__(

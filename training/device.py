@@ -45,21 +45,11 @@ def to_device(x: Tensor, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Features:
-    """What a device supports.
+    """What a device supports."""
 
-    Parameters
-    ----------
-    bf16
-        Whether networks compute in bfloat16: if the recipe wants it and the device supports it.
-    channels_last
-        Whether the channels of an image are innermost in memory.
-    fused_adam
-        Whether Adam updates all parameters in one kernel.
-    """
-
-    bf16: bool
-    channels_last: bool
-    fused_adam: bool
+    bf16: bool  # whether networks compute in bfloat16: if the recipe wants it and the device supports it
+    channels_last: bool  # whether the channels of an image are innermost in memory
+    fused_adam: bool  # whether Adam updates all parameters in one kernel
 
     @classmethod
     def of(cls, device: torch.device, precision: str) -> Features:

@@ -18,8 +18,6 @@ class Eta:
 
     Parameters
     ----------
-    schedule
-        Of the training.
     snapshots
         Images seen at each snapshot.
     samples

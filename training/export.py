@@ -46,19 +46,7 @@ def export_model(
     conditions: tuple[Condition, ...],
     measures: Mapping[str, Any],
 ) -> None:
-    """Write the EMA generator, with its mean first feature map and refitted lower heads, the critic and the card.
-
-    Parameters
-    ----------
-    path
-        The model file.
-    trainer, moment
-        What to export, and the position in the training.
-    plan, store, conditions
-        Of the training.
-    measures
-        For the card.
-    """
+    """Write the EMA generator, with its mean first feature map and refitted lower heads, the critic and the card."""
     stage, encoding = shown_stage(moment), trainer.encoding
     generator = truncate_network(trainer.ema, stage)
     with torch.random.fork_rng(devices=[]):

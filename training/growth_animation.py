@@ -31,37 +31,15 @@ _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
 
 @dataclass(frozen=True)
 class Preview:
-    """A sheet of a run's ``preview`` folder.
-
-    Parameters
-    ----------
-    path
-        The PNG file.
-    images
-        Real images seen.
-    size
-        Pixels along the longer side of a generated image.
-    alpha
-        Of the fade-in, 0 to 1.
-    layout
-        Positions of the pictures on the sheet.
-    rows
-        The name of each latent.
-    labels
-        (name, colour as ``#rrggbb``) of each label.
-    """
+    """A sheet of a run's ``preview`` folder."""
 
     path: Path
-    images: int
-    size: int
+    images: int  # real images seen
+    size: int  # pixels along the longer side of a generated image
     alpha: float
     layout: Layout
-    rows: tuple[str, ...]
-    labels: tuple[tuple[str, str], ...]
-
-    @property
-    def caption(self) -> str:
-        return caption(self.images, self.size, self.alpha)
+    rows: tuple[str, ...]  # the name of each latent
+    labels: tuple[tuple[str, str], ...]  # name, colour as #rrggbb
 
 
 def caption(images: int, size: int, alpha: float) -> str:
@@ -220,7 +198,7 @@ def _frame(preview: Preview, blocks: int, chosen: list[int]) -> Image.Image:
         "RGB", (2 * _MARGIN + blocks * (block + apart) - apart, head + rows * (height + _GAP) + _FOOT), _PAPER
     )
     draw = ImageDraw.Draw(page)
-    draw.text((_MARGIN, 26), preview.caption, _INK, font, anchor="ls")
+    draw.text((_MARGIN, 26), caption(preview.images, preview.size, preview.alpha), _INK, font, anchor="ls")
     _legend(draw, preview, _MARGIN + gutter, page.height)
     pictures = _pictures(preview)
     for number, latent in enumerate(chosen):

@@ -59,14 +59,7 @@ class Start:
 def plan_start(
     init: str | Path, architecture: Architecture, encoding: Encoding, conditions: tuple[Condition, ...]
 ) -> Start:
-    """Find out what a training can take over from a model.
-
-    Parameters
-    ----------
-    init
-        As for `model_or_best_of_run`.
-    architecture, encoding, conditions
-        Of the training.
+    """Find out what a training can take over from a model, named as for `model_or_best_of_run`.
 
     Raises
     ------
@@ -187,15 +180,7 @@ def _pixels(shape: Sequence[int]) -> str:
 
 @torch.no_grad()
 def transfer_weights(trainer: Trainer, start: Start) -> None:
-    """Copy a model's weights into the generator, its EMA and, if the file has one, the critic.
-
-    Parameters
-    ----------
-    trainer
-        With new networks.
-    start
-        What `plan_start` returned for the trainer's architecture, encoding and conditions.
-    """
+    """Copy a model's weights into the new generator, its EMA and, if the file has one, the critic."""
     _transfer_generator(trainer.generator, read_model(start.path).generator, start)
     trainer.ema.load_state_dict(trainer.generator.state_dict())
     critic = read_critic(start.path)

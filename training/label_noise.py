@@ -19,15 +19,7 @@ _BACKGROUND = -1.0
 
 
 class LabelNoise:
-    """The remedies of a recipe.
-
-    Parameters
-    ----------
-    plan
-        Which remedies, and their strengths.
-    encoding
-        Which channels are labels.
-    """
+    """The remedies of a recipe."""
 
     def __init__(self, plan: recipe.Mask, encoding: Encoding) -> None:
         self.plan, self.encoding = plan, encoding

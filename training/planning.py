@@ -63,18 +63,7 @@ class TrainingRequest:
 
 
 class Planning:
-    """A request, checked against its store and this machine.
-
-    Parameters
-    ----------
-    request
-        What to train.
-
-    Raises
-    ------
-    InputError
-        The store, device, size or initial model do not fit the request.
-    """
+    """A request, checked against its store and this machine; raises InputError if they do not fit together."""
 
     def __init__(self, request: TrainingRequest) -> None:
         self._began = time.monotonic()

@@ -26,21 +26,7 @@ _RETREATS = 3  # returns to a checkpoint after a divergence, at most
 
 
 class Recovery:
-    """The state that a resumed session needs to reach the same end: the trainer's, and what `save` lists.
-
-    Parameters
-    ----------
-    plan
-        Of the training.
-    trainer
-        Whose state is saved.
-    run
-        The run folder.
-    snapshots
-        Of the training.
-    say
-        Prints a line for the user.
-    """
+    """The state that a resumed session needs to reach the same end: the trainer's, and what `save` lists."""
 
     def __init__(
         self, plan: RunPlan, trainer: Trainer, run: Run, snapshots: Snapshots, say: Callable[[str], None]
@@ -100,11 +86,7 @@ class Recovery:
         """Return to the last checkpoint with half the learning rate.
 
         If the training returned to that checkpoint before and reached no other since, the one before it is loaded.
-
-        Raises
-        ------
-        InputError
-            The training has diverged too often.
+        Raises InputError if the training has diverged too often.
         """
         retreats, seen, factor = self.retreats, self.trainer.seen, self.trainer.rate_factor / 2
         if len(retreats) >= _RETREATS:
@@ -131,10 +113,7 @@ class Recovery:
     def shrink_batch(self) -> None:
         """Return to the last checkpoint and split the batch further, after memory ran out within a step.
 
-        Raises
-        ------
-        InputError
-            The batch cannot be split further.
+        Raises InputError if the batch cannot be split further.
         """
         self.trainer.graphs.forget()
         free_cache(self.trainer.device)

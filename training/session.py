@@ -100,20 +100,9 @@ def train(request: TrainingRequest, progress: Callable[[int], Any], say: Callabl
 
 
 class Session:
-    """A training in progress; a context manager that always writes the final status.
+    """A training in progress, in a locked run folder; a context manager that always writes the final status.
 
-    Parameters
-    ----------
-    planning, plan
-        What to train, and on what.
-    trainer
-        With new networks.
-    run
-        The run folder, locked.
-    stop
-        Requests to stop.
-    say
-        Prints a line for the user.
+    The networks of `trainer` are new. `say` prints a line for the user.
     """
 
     def __init__(

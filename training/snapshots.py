@@ -24,15 +24,7 @@ _LIMIT = 20.0  # seconds; a snapshot that is expected to take longer is not trie
 
 
 class Snapshots:
-    """Takes the snapshots of a training, which do not influence it.
-
-    Parameters
-    ----------
-    plan, store
-        Of the training.
-    run
-        Where preview, metrics and models are written.
-    """
+    """Takes the snapshots of a training, which do not influence it."""
 
     def __init__(self, plan: RunPlan, store: Store, run: Run) -> None:
         self.plan, self.store, self.run = plan, store, run

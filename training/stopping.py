@@ -25,11 +25,6 @@ class StopRequests:
 
     A step or a checkpoint must not be interrupted, so a signal is stored until the training asks for it with `pending`.
     Work within `interruptible` ends at once, and a second Ctrl-C ends everything at once.
-
-    Parameters
-    ----------
-    run
-        The folder of the stop file.
     """
 
     def __init__(self, run: Run) -> None:

@@ -24,17 +24,7 @@ class Board:
     """The folder ``tensorboard`` of a run folder, with images seen as steps.
 
     It is rewritten from the run folder if that no longer continues what was written before: after a return to an
-    earlier checkpoint, or a session without TensorBoard.
-
-    Parameters
-    ----------
-    run
-        The run folder.
-
-    Raises
-    ------
-    InputError
-        The package tensorboard is not installed.
+    earlier checkpoint, or a session without TensorBoard. Raises InputError if tensorboard is not installed.
     """
 
     def __init__(self, run: Path) -> None:

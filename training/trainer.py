@@ -69,21 +69,7 @@ class Draw:
 
 
 class Trainer:
-    """Generator, critic, their optimisers and the EMA of the generator.
-
-    Parameters
-    ----------
-    recipe
-        Loss, optimiser, augmentation, precision, seed.
-    architecture
-        Of both networks.
-    encoding
-        Which channels are modalities and which labels.
-    device
-        Where to train.
-    features
-        What the device supports; tested if None.
-    """
+    """Generator, critic, their optimisers and the EMA of the generator; the device is tested if `features` is None."""
 
     def __init__(
         self,
@@ -126,14 +112,6 @@ class Trainer:
         lazy = self.recipe.loss.lazy
         self.generator_adam = self._adam(self.generator, 1.0)
         self.critic_adam = self._adam(self.critic, lazy / (lazy + 1) if lazy > 1 else 1.0)
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint needs besides networks, optimisers and `seen`."""
-        return {"augment_probability": self.probability.detach().cpu().clone()}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state` returned."""
-        self.probability.copy_(state["augment_probability"])
 
     def all_finite(self) -> bool:
         """Tell whether every loss and gradient since the last call was finite; waits for the device."""

@@ -24,16 +24,9 @@ _DISTANCE_SEED = 2**30  # far from the seeds that users look at
 
 
 class Validation:
-    """Renders and measures the EMA generator of a training.
+    """Renders the EMA generator of a training, and compares `samples` images with those of held-out subjects.
 
-    Parameters
-    ----------
-    store
-        Whose validation subjects are the reference; without any, its training subjects.
-    encoding, conditions
-        Of the model.
-    samples
-        How many to compare.
+    These are the store's validation subjects; without any, its training subjects.
     """
 
     def __init__(self, store: Store, encoding: Encoding, conditions: tuple[Condition, ...], samples: int) -> None:

@@ -20,16 +20,10 @@ def brats_channels(values: Mapping[str, Collection[int]], styles: Collection[str
 
     Enhancing tumour is 4 until 2021 and 3 from 2023 on. Until 2021, 3 is unused (2017 to 2021) or non-enhancing tumour
     (2013 to 2015, together with 4). If some subjects have 3 and others 4 but none has both, the more frequent value is
-    declared. Menze et al. 2015 (doi:10.1109/TMI.2014.2377694),
-    Bakas et al. 2018 (arXiv:1811.02629), Baid et al. 2021 (arXiv:2107.02314), LaBella et al. and Kazerooni et al. 2023
-    (arXiv:2305.17033).
+    declared. Menze et al. 2015 (doi:10.1109/TMI.2014.2377694), Bakas et al. 2018 (arXiv:1811.02629), Baid et al. 2021
+    (arXiv:2107.02314), LaBella et al. and Kazerooni et al. 2023 (arXiv:2305.17033).
 
-    Parameters
-    ----------
-    values
-        Subject → label values of its segmentation.
-    styles
-        Styles of the file names in the cohort (see `FileName`).
+    `values` maps subjects to the label values of their segmentations; `styles` are those of the cohort's file names.
     """
     three = sum(3 in present for present in values.values())
     four = sum(4 in present for present in values.values())

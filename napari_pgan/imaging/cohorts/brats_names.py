@@ -27,21 +27,11 @@ _PARTS = {
 
 @dataclass(frozen=True)
 class FileName:
-    """A parsed file name.
+    """A parsed file name."""
 
-    Parameters
-    ----------
-    part
-        One of `MODALITIES`, or `SEGMENTATION`.
-    subject
-        The subject's name; None if the folders hold it (2013 to 2015).
-    style
-        ``"hyphen"`` (2023), ``"underscore"`` or ``"vsd"``.
-    """
-
-    part: str
-    subject: str | None
-    style: str
+    part: str  # one of `MODALITIES`, or `SEGMENTATION`
+    subject: str | None  # None if the folders hold the name (2013 to 2015)
+    style: str  # "hyphen" (2023), "underscore" or "vsd"
 
 
 def parse_name(name: str) -> FileName | None:

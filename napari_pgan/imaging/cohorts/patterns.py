@@ -11,20 +11,8 @@ def compile_pattern(part: str, pattern: str, optional: str) -> re.Pattern[str]:
     """Return the regular expression for whole relative paths of a pattern.
 
     ``*`` stands for anything within a name, ``**/`` for any folders, ``{name}`` or ``{name:regex}`` for a placeholder.
-
-    Parameters
-    ----------
-    part
-        Name of the part, for messages.
-    pattern
-        Must contain ``{subject}``.
-    optional
-        The placeholder allowed besides ``subject``.
-
-    Raises
-    ------
-    ValueError
-        The pattern leaves the source folder, or is not valid.
+    ``{subject}`` is required; `optional` names the only other placeholder allowed. Raises ValueError, with the name of
+    the part, if the pattern leaves the source folder or is not valid.
     """
     literal = _PLACEHOLDER.sub("", pattern)
     if re.match(r"/|~|[A-Za-z]:", pattern) or "\\" in literal or ".." in pattern.split("/"):

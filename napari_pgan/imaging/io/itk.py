@@ -30,15 +30,7 @@ _limited = ContextVar("_limited", default=False)  # whether `limit_threads` is a
 
 
 def to_itk(array: np.ndarray, affine: np.ndarray) -> sitk.Image:
-    """Make a SimpleITK image.
-
-    Parameters
-    ----------
-    array
-        (z, y, x), any real type, or bool.
-    affine
-        4×4, from indices (x, y, z) to millimetres in RAS; the axes are made orthogonal, as ITK requires.
-    """
+    """Make a SimpleITK image of an array (z, y, x), real or bool; axes are made orthogonal, as ITK requires."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array.view(np.uint8) if array.dtype == bool else array))
     set_geometry(image, affine)
     return image

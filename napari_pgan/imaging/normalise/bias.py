@@ -16,19 +16,7 @@ def correct_bias(volume: Volume, head: Foreground) -> Volume:
     """Divide a volume by its bias field, estimated with N4 (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908).
 
     The field is fitted at about 4 mm; its geometric mean over the head is 1, so that values keep their scale. Air does
-    not change.
-
-    Parameters
-    ----------
-    volume
-        An image whose head is brighter than its background.
-    head
-        Its foreground.
-
-    Returns
-    -------
-    volume
-        float32.
+    not change. The head must be brighter than the background. Returns float32.
     """
     array = volume.array.astype(np.float32) - np.float32(head.background)
     inside = head.mask & (array > 0)  # N4 takes logarithms

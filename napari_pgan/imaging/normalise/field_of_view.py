@@ -37,14 +37,7 @@ def head_extent(mask: np.ndarray, spacing: tuple[float, ...]) -> Extent:
     """Return the bounding box of a head.
 
     A plane counts if it holds at least 0.2 % as many voxels as the fullest plane along its axis, so that a stray voxel
-    does not enlarge the box.
-
-    Parameters
-    ----------
-    mask
-        bool (z, y, x), not empty.
-    spacing
-        Millimetres, in array order.
+    does not enlarge the box. `mask` is bool (z, y, x) and not empty, `spacing` in mm and array order.
     """
     by_slice = mask.sum(axis=0, dtype=np.int32)
     counts = (mask.sum(axis=(1, 2)), by_slice.sum(axis=1), by_slice.sum(axis=0))
@@ -72,16 +65,8 @@ def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.n
     """Return the weights that resample `voxels` along an axis to `pixels`: float32 (pixels, voxels).
 
     A pixel at least as large as a voxel is the mean over its area, which avoids aliasing; a smaller one is interpolated
-    linearly. Outside the volume weights are missing, so that rows sum to less than 1.
-
-    Parameters
-    ----------
-    voxels
-        Voxels along the axis.
-    start, length
-        Field of view, in voxels.
-    pixels
-        Pixels along the axis.
+    linearly. Outside the volume weights are missing, so that rows sum to less than 1. The field of view begins at
+    `start` and has a `length`, both in voxels.
     """
     step = length / pixels
     if step >= 1:
@@ -94,16 +79,9 @@ def pixel_weights(voxels: int, start: float, length: float, pixels: int) -> np.n
 
 
 def area_averages(volume: np.ndarray, weights: Sequence[np.ndarray], background: float = 0.0) -> np.ndarray:
-    """Resample an image with `pixel_weights`: float32 (z, rows, columns) or (slices, rows, columns).
+    """Resample an image (z, y, x) with `pixel_weights`: float32 (z, rows, columns) or (slices, rows, columns).
 
-    Parameters
-    ----------
-    volume
-        (z, y, x).
-    weights
-        Weights of rows and columns, or of slices, rows and columns.
-    background
-        Value outside the volume.
+    There are weights of rows and columns, or of slices, rows and columns. Outside the volume is `background`.
     """
     *depth, rows, columns = weights
     y, x = (np.flatnonzero(axis.any(axis=0)) for axis in (rows, columns))

@@ -20,36 +20,19 @@ from napari_pgan.schema import Channels
 
 @dataclass(frozen=True)
 class SubjectSurvey:
-    """Properties of one subject.
-
-    Parameters
-    ----------
-    name
-        Name of the subject.
-    in_plane
-        Longer side of the head in the slice plane, mm; of the brain if the skull is removed with a given mask.
-    slice_spacing
-        Distance between slices, mm.
-    values
-        Non-zero values of the segmentation.
-    problem
-        Why the subject cannot be read; the other fields are then meaningless.
-    """
+    """Properties of one subject."""
 
     name: str
-    in_plane: float = 0.0
-    slice_spacing: float = 0.0
-    values: tuple[int, ...] = ()
-    problem: str | None = None
+    in_plane: float = 0.0  # longer side of the head in mm; of the brain if the skull is removed with a given mask
+    slice_spacing: float = 0.0  # mm
+    values: tuple[int, ...] = ()  # of the segmentation, without 0
+    problem: str | None = None  # why the subject cannot be read; the other fields are then meaningless
 
 
 def survey_subject(task: tuple[CohortSubject, str, CohortContent, PreprocessingSteps, str | None]) -> SubjectSurvey:
     """Determine the size and label values of a subject; never raises for an unreadable one.
 
-    Parameters
-    ----------
-    task
-        Subject, slice axis, common content of the cohort, preprocessing steps, and path of the atlas, if any.
+    A task is a subject, the slice axis, the cohort's content, its preprocessing steps, and the atlas's path, if any.
     """
     subject, axis, content, steps, atlas = task
     reference = steps.reference or content.reference
@@ -78,21 +61,11 @@ def survey_subject(task: tuple[CohortSubject, str, CohortContent, PreprocessingS
 
 @dataclass(frozen=True)
 class SharedSettings:
-    """Settings shared by all subjects of a cohort.
-
-    Parameters
-    ----------
-    channels
-        Modalities and labels.
-    field_of_view
-        Side of the square that contains all heads, mm; 0 for photographs.
-    slice_spacing
-        Distance between slices, mm; None if it differs between subjects.
-    """
+    """Settings shared by all subjects of a cohort."""
 
     channels: Channels
-    field_of_view: float
-    slice_spacing: float | None
+    field_of_view: float  # side of the square that contains all heads, mm; 0 for photographs
+    slice_spacing: float | None  # mm; None if it differs between subjects
 
 
 def choose_shared_settings(cohort: Cohort, surveys: Sequence[SubjectSurvey]) -> SharedSettings:

@@ -25,12 +25,8 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_G
 class Workers:
     """Context manager that runs tasks in single-threaded processes.
 
-    On Ctrl-C running tasks finish, no others start, and the interrupt is re-raised.
-
-    Parameters
-    ----------
-    number
-        Number of processes; with 1, tasks run in the current process.
+    On Ctrl-C running tasks finish, no others start, and the interrupt is re-raised. With a `number` of 1, tasks run in
+    the current process.
     """
 
     def __init__(self, number: int) -> None:

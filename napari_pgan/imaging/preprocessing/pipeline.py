@@ -87,7 +87,7 @@ def preprocess(
     progress
         Called before each step; may raise to stop.
     lenient
-        Tolerate failures detected by quality metrics only and report them in `problems`.
+        Report failures that only quality metrics detect in `problems` instead of raising.
 
     Raises
     ------

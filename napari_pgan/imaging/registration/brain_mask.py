@@ -21,20 +21,10 @@ SIZES = (600.0, 2400.0)  # ml of a brain with ventricles and sulci, from small c
 
 @dataclass(frozen=True)
 class Brain:
-    """A brain mask found by registration.
+    """A brain mask found by registration."""
 
-    Parameters
-    ----------
-    mask
-        bool, on the grid of the volume.
-    registered
-        The affine part, from the template's to the volume's points.
-    millilitres
-        Volume of the mask.
-    """
-
-    mask: np.ndarray
-    registered: Registered
+    mask: np.ndarray  # bool, on the grid of the volume
+    registered: Registered  # the affine part, from the template's to the volume's points
     millilitres: float
 
     def problem(self) -> str | None:
@@ -66,17 +56,8 @@ def volume_ml(mask: np.ndarray, volume: Volume) -> float:
 def find_brain(volume: Volume, head: Foreground | None = None) -> Brain:
     """Find the brain by fitting a template to a head: an affine registration, then a coarse deformation.
 
-    Parameters
-    ----------
-    volume
-        Head with skull, of any contrast.
-    head
-        Its foreground, computed if None.
-
-    Raises
-    ------
-    InputError
-        The volume contains no head, or does not overlap with the template.
+    The volume shows a head with skull in any contrast. Raises InputError if it contains no head, or does not overlap
+    with the template.
     """
     template = shipped_template()
     pyramid = Pyramid(volume, head)
@@ -96,19 +77,8 @@ def most_certain_brain(
 ) -> tuple[str, Brain]:
     """Return modality and brain: of the first modality if reliable there, otherwise of the most reliable one.
 
-    Parameters
-    ----------
-    volumes, heads
-        Modality → volume, and → its foreground.
-    first
-        Modality to try first.
-    notify
-        Called with each modality before its registration, which takes seconds; may raise to cancel.
-
-    Raises
-    ------
-    InputError
-        No modality gives a reliable brain; the message has the reason of the best one.
+    `notify` is called with each modality before its registration, which takes seconds; it may raise to cancel. Raises
+    InputError, with the reason of the best modality, if none gives a reliable brain.
     """
     brains: dict[str, Brain] = {}
     reasons: list[str] = []

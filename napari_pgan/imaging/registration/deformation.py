@@ -17,19 +17,8 @@ SAMPLES = 10_000
 def fit_deformation(template: Pyramid, head: Pyramid, matrix: np.ndarray) -> sitk.CompositeTransform:
     """Fit a template to a head by a coarse cubic B-spline (Rueckert et al. 1999, doi:10.1109/42.796284).
 
-    Parameters
-    ----------
-    template
-        Deformed within its region.
-    head
-        Target.
-    matrix
-        Affine fit, 4×4 from the template's points to the head's, RAS mm.
-
-    Returns
-    -------
-    transform
-        From the head's points to the template's, in ITK's LPS mm.
+    `matrix` is the affine fit, from the template's points to the head's in RAS mm. The result maps the head's points to
+    the template's, in ITK's LPS mm.
     """
     image = head.images[LEVELS[1]]
     affine = to_transform(np.linalg.inv(matrix))

@@ -30,24 +30,12 @@ BRAIN_MARGIN = 25.0  # mm around a skull-stripped brain
 
 @dataclass(frozen=True)
 class Template:
-    """A head image with masks.
-
-    Parameters
-    ----------
-    image
-        Any contrast.
-    brain
-        Brain mask, bool.
-    head
-        Head mask, bool, without face and neck where these are not representative.
-    region
-        Mask in which other heads should resemble the template, bool.
-    """
+    """A head image with masks, bool."""
 
     image: Volume
     brain: np.ndarray
-    head: np.ndarray
-    region: np.ndarray
+    head: np.ndarray  # without face and neck where these are not representative
+    region: np.ndarray  # in which other heads should resemble the template
 
     @functools.cached_property
     def pyramid(self) -> Pyramid:

@@ -13,13 +13,7 @@ DECIDED = 0.9  # below this ratio at the coarsest level, finer levels do not cha
 
 
 class Mirror:
-    """The left-right mirror image of a head, registered to the head itself.
-
-    Parameters
-    ----------
-    reference
-        The head.
-    """
+    """The left-right mirror image of a head, registered to the head itself."""
 
     def __init__(self, reference: Pyramid) -> None:
         self.reference = reference
@@ -34,19 +28,8 @@ class Mirror:
     def similarity_ratio(self, moving: Pyramid, matrix: np.ndarray, *, affine: bool = False) -> float:
         """Return the mutual information with the mirror image divided by that with the head itself.
 
-        Parameters
-        ----------
-        moving
-            Volume registered to the head.
-        matrix
-            The registration, 4×4 from the head's points to the moving volume's.
-        affine
-            Whether `matrix` has scale and shear, which are then fitted to the mirror image, too.
-
-        Returns
-        -------
-        ratio
-            Above 1 if the mirror image is more similar.
+        It is above 1 if the mirror image is more similar to `moving`. `matrix` maps the head's points to those of
+        `moving`; with `affine`, it has scale and shear, which are then fitted to the mirror image, too.
         """
         with limit_threads():
             own = similarity(self.reference, moving, matrix, LEVELS[0])

@@ -29,19 +29,11 @@ _AXIAL, _CORONAL, _SAGITTAL = (0.2, 0.4, 0.6, 0.8), (0.35, 0.6), (0.35, 0.5)  # 
 
 @dataclass(frozen=True)
 class Box:
-    """The displayed part of the patient.
+    """The displayed part of the patient."""
 
-    Parameters
-    ----------
-    low, high
-        Corners, RAS mm.
-    margin
-        Distance between the corners and the content, mm.
-    """
-
-    low: np.ndarray
+    low: np.ndarray  # corners, RAS mm
     high: np.ndarray
-    margin: float
+    margin: float  # between the corners and the content, mm
 
     @classmethod
     def around(cls, points: np.ndarray, margin: float = MARGIN) -> Box:
@@ -89,19 +81,8 @@ class WindowedVolume:
 def overlay(fixed: WindowedVolume, moving: WindowedVolume, box: Box, matrix: np.ndarray) -> np.ndarray:
     """Draw checkerboards of two volumes in three planes, before (top row) and after registration.
 
-    Parameters
-    ----------
-    fixed, moving
-        Volumes shown in alternate tiles; edges are continuous where they agree.
-    box
-        The displayed part.
-    matrix
-        4×4, from points of the fixed volume to points of the moving one, RAS mm.
-
-    Returns
-    -------
-    picture
-        uint8 (height, width, 3): axial, coronal and sagittal planes with labelled sides.
+    Where the volumes agree, edges continue from tile to tile. `matrix` maps points of the fixed volume to points of the
+    moving one, RAS mm. Returns uint8 (height, width, 3).
     """
     rows = []
     for pose, name in ((np.eye(4), "before"), (matrix, "after")):
@@ -117,19 +98,9 @@ def overlay(fixed: WindowedVolume, moving: WindowedVolume, box: Box, matrix: np.
 
 
 def outline(shown: WindowedVolume, mask: np.ndarray) -> np.ndarray:
-    """Draw the outline of a mask in four axial, two coronal and two sagittal planes.
+    """Draw the outline of a mask (bool, not empty) in four axial, two coronal and two sagittal planes of a volume.
 
-    Parameters
-    ----------
-    shown
-        The volume.
-    mask
-        bool on the same grid, not empty.
-
-    Returns
-    -------
-    picture
-        uint8 (height, width, 3).
+    Returns uint8 (height, width, 3).
     """
     affine = shown.volume.affine
     corners = np.argwhere(mask)[:, ::-1] @ affine[:3, :3].T + affine[:3, 3]
