@@ -88,7 +88,7 @@ def test_a_folder_of_exams_is_one_image_each(
     words = ["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]
     assert main([*words, "--sheet", str(sheet)]) == 0
     with Image.open(sheet) as page:  # what was given is not called synthetic
-        assert page.info["Description"].startswith('Rows "image" were given; rows "encoded" are the model')
+        assert page.info["Description"].startswith('Rows "image" are the input; rows "encoded" are generated')
     with np.load(out, allow_pickle=False) as archive:
         assert archive["images"].shape == (2, 4, 64, 64)
         rows = json.loads(str(archive["report"]))["images"]
@@ -116,7 +116,7 @@ def test_stopped_it_keeps_what_was_encoded(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(encoder, "refine", interrupted)
-    monkeypatch.setattr(encode, "_AT_ONCE", 1)
+    monkeypatch.setattr(encode, "_BATCH", 1)
     out = tmp_path / "e.npz"
     words = ["encode", "default", str(exam["t1"].parent.parent), "--slices", "30,32,34", "--json", "--out"]
     assert main([*words, str(out)]) == 130
@@ -206,30 +206,31 @@ def test_wrong_input_is_refused_in_one_line(
     other = nib.Nifti1Image(np.asarray(nib.load(exam["t2"]).dataobj)[:-2], nib.load(exam["t2"]).affine)
     nib.save(other, tmp_path / "shorter.nii.gz")
     for words, says in (
-        (four[:3], "has no flair, which the model makes"),
+        (four[:3], "has no flair"),
         ([*four[:2], f"t2={damaged}", four[3]], "t2"),
         ([f"t1={text}", *four[1:]], "t1"),
         ([*four[:2], f"t2={tmp_path / 'shorter.nii.gz'}", four[3]], "give --register"),
         ([*four[:3], f"flair={tmp_path / 'none.nii.gz'}"], "does not exist"),
-        ([*four, f"pd={exam['t1']}"], "has no 'pd'"),
+        ([*four, f"pd={exam['t1']}"], "no 'pd'"),
         ([*four, four[0]], "given twice"),
-        ([str(exam["t1"])], "say which is which"),
+        ([str(exam["t1"])], "t1=FILE"),
         ([str(tmp_path / "nowhere")], "is not a folder"),
         ([*four, "--slices", "99"], "has no slice 99"),
         ([*four, "--slices", "middle"], "neither auto nor a list"),
-        ([*four, "--subject", "abc"], "names subjects of a store"),
+        ([*four, "--subject", "abc"], "--subject"),
         ([*four, "--condition", "grade=low"], "no condition 'grade'"),
     ):
         assert says in _refused(capsys, "encode", "default", *words, "--out", out), words
-    assert "ends in it" in _refused(capsys, "encode", "default", *four, "--out", tmp_path / "e.nii.gz")
+    assert ".npz" in _refused(capsys, "encode", "default", *four, "--out", tmp_path / "e.nii.gz")
     out.write_bytes(b"")
     assert "already exists" in _refused(capsys, "encode", "default", *four, "--out", out)
     assert out.read_bytes() == b""
-    for path, says in ((out, "holds no latents"), (tmp_path / "none.npz", "no such file")):
+    for path, says in ((out, "latents"), (tmp_path / "none.npz", "does not exist")):
         assert says in _refused(capsys, "sample", "default", "--latents", path, "--out", tmp_path / "s.npz")
     np.savez(tmp_path / "short.npz", latents=np.zeros((2, 3), np.float32))
     short = _refused(capsys, "sample", "default", "--latents", tmp_path / "short.npz", "--out", tmp_path / "s.npz")
-    assert "holds latents of 3 numbers, and this model takes 256" in short
+    assert "3 numbers" in short
+    assert "256" in short
 
 
 @pytest.mark.slow
@@ -294,4 +295,4 @@ def test_volumes_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureF
     channels = Channels(("t1",), (Label(1, "lesion", "#ff0000"),))
     path = tmp_path / "v.safetensors"
     write_model(path, Card("v", architecture, channels, Grid((8, 8, 8))), Generator(architecture))
-    assert "makes volumes" in _refused(capsys, "encode", path, "t1=x.nii.gz", "--out", tmp_path / "e.npz")
+    assert "volumes" in _refused(capsys, "encode", path, "t1=x.nii.gz", "--out", tmp_path / "e.npz")

@@ -186,7 +186,7 @@ def test_latents_of_a_file_are_shown_as_they_were_found(
     told = make_session_model(seed=1, conditions=conditions)
     write_npz(tmp_path / "told.npz", told.sample(seeds=[1], conditions={"grade": "high"}), told)
     good = opened._session.result
-    for name, says in (("told.npz", "latents of another model"), ("none.npz", "no such file")):
+    for name, says in (("told.npz", "latents of another model"), ("none.npz", "does not exist")):
         opened.open_latents(str(tmp_path / name))
         qtbot.waitUntil(lambda says=says: says in opened.status.text(), timeout=20000)
         assert messages()[-1][0] == "error"

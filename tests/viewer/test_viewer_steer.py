@@ -213,8 +213,8 @@ def test_bad_input_gets_a_sentence_and_the_last_result_stays(
     assert "Traceback" not in "".join(messages())
 
     dock._session.use(make_session_model(channels=Channels(("t1",))), "unlabelled")
-    assert "makes no segmentation" in dock.status.text()
-    assert "makes no segmentation" in dock.drawing.new_button.toolTip()
+    assert "no segmentation" in dock.status.text()
+    assert "no segmentation" in dock.drawing.new_button.toolTip()
     assert not dock.search_box.search_button.isEnabled()
 
 
