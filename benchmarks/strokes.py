@@ -1,4 +1,4 @@
-"""Latency of the dock Steer after a stroke, and the effect of the search on painting.
+"""Latency of the Steer dock after a stroke, and the effect of the search on painting.
 
     xvfb-run -a python benchmarks/strokes.py [--strokes 20] [--off]
 

@@ -40,7 +40,7 @@ def write_exam(folder: Path, seed: int, size: int) -> None:
 
 def take(out: Path, size: tuple[int, int], seed: int, everything: bool) -> None:
     """Prepare the exam in napari, and write screenshots."""
-    from napari_pgan.viewer.models import open_model
+    from napari_pgan.viewer.model_files import open_model
     from napari_pgan.viewer.session import session_of
 
     window = Window(size)

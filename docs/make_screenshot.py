@@ -29,7 +29,7 @@ def representative_seed(model: Any) -> int:
 
 
 def take_explore(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
-    """Write the dock Explore with a sample, and the label of its lesion in the status bar."""
+    """Write the Explore dock with a sample, and the label of its lesion in the status bar."""
     window = Window(size)
     viewer, explore = window.viewer, window.open_dock("Explore")
     explore.open_model(source)
@@ -51,7 +51,7 @@ def take_explore(source: str, out: Path, seed: int | None, size: tuple[int, int]
 
 
 def take_steer(source: str, out: Path, seed: int | None, size: tuple[int, int]) -> None:
-    """Write the dock Steer with a drawn lesion of nested labels and the candidates."""
+    """Write the Steer dock with a drawn lesion of nested labels and the candidates."""
     import numpy as np
 
     from napari_pgan.viewer.session import LatentSource

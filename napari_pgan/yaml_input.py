@@ -108,7 +108,7 @@ def _sentence(model: Any, data: Any, error: Any) -> str:
     shown = "" if isinstance(value, dict | list) else f" is {value!r:.80}"
     if kind in _NO_SECTION:
         keys = ", ".join([f"{key}.{k}" for k in _dotted_keys(level, None)][:6])
-        return f"{key!r} holds keys{f' ({keys})' if keys else ''}, not a value"
+        return f"{key!r} contains keys{f' ({keys})' if keys else ''}, not a value"
     if kind == "value_error":
         message = message.removeprefix("Value error, ")
         return f"{key}: {message}" if key else message

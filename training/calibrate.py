@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from napari_pgan.training.counts import operations, parameters
 from napari_pgan.training.dataset import Dataset
 from napari_pgan.training.memory import micro_batches
+from napari_pgan.training.operation_counts import operations, parameters
 from napari_pgan.training.out_of_memory import does_not_fit, is_out_of_memory
 from napari_pgan.training.schedule import Moment, Schedule
 from napari_pgan.training.trainer import Trainer

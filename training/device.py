@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_pgan.errors import InputError
-from napari_pgan.model.precision import has_bf16
+from napari_pgan.model.bfloat16 import has_bf16
 
 
 def choose_device(name: str) -> torch.device:

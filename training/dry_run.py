@@ -10,9 +10,9 @@ from typing import Any
 from napari_pgan.errors import InputError
 from napari_pgan.progress import duration
 from napari_pgan.training.calibrate import Cost
-from napari_pgan.training.counts import parameters
 from napari_pgan.training.device import free_bytes
 from napari_pgan.training.memory import micro_batches, step_bytes, weight_bytes
+from napari_pgan.training.operation_counts import parameters
 from napari_pgan.training.planning import Planning, TrainingRequest
 from napari_pgan.training.run_folder import Run
 from napari_pgan.training.schedule import Phase, Schedule

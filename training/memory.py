@@ -89,7 +89,8 @@ def micro_batches(trainer: Trainer, phase: Phase, free: int | None = None) -> in
         if parts is None:
             raise InputError(
                 f"a step at {phase.size} pixels needs about {_gib(need)} with {phase.batch // split} images at a "
-                f"time, but {_gib(free)} are free; give a smaller --size or width (--set sizes.{phase.size}.width=…)"
+                f"time, but only {_gib(free)} is free; give a smaller --size or width "
+                f"(--set sizes.{phase.size}.width=…)"
             )
         split = parts
         need = step_bytes(trainer, phase, split)

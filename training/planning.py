@@ -12,13 +12,13 @@ from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key, calibrate, images_for
 from napari_pgan.training.checkpoint import newest_checkpoint
 from napari_pgan.training.device import choose_device
-from napari_pgan.training.init import plan_start
 from napari_pgan.training.mirror import mirror_axis
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run_folder import Run, RunPlan, hash_request
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.snapshots import estimate_snapshot_seconds
 from napari_pgan.training.trainer import Trainer
+from napari_pgan.training.transfer import plan_start
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Planning:
         plan = run.read_plan()
         if plan.request_hash != self._request_hash and not self.request.resume:
             raise InputError(
-                f"{run.folder}: holds another training (other store, recipe, size, length, start or licence); give "
+                f"{run.folder}: contains another training (other store, recipe, size, length, start or licence); give "
                 "another --out, or the options it was started with"
             )
         if newest_checkpoint(run.checkpoints) is not None:

@@ -243,7 +243,7 @@ def _override(data: dict[Any, Any], override: str) -> None:
             raise InputError(f"--set {override!r}: there is no size {part}; there are {', '.join(map(str, sizes))}")
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise InputError(f"--set {override!r}: {part!r} is a value and holds no keys")
+            raise InputError(f"--set {override!r}: {part!r} is a value and contains no keys")
     try:
         section[last] = _number(yaml.safe_load(text))
     except yaml.YAMLError:

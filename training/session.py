@@ -24,7 +24,6 @@ from napari_pgan.training.calibrate import Cost, Key, calibrate
 from napari_pgan.training.checkpoint import NotFinite
 from napari_pgan.training.dataset import RealDataset
 from napari_pgan.training.growth_animation import write_growth
-from napari_pgan.training.init import transfer_weights
 from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.out_of_memory import is_out_of_memory
 from napari_pgan.training.planning import Planning, TrainingRequest, store_of
@@ -34,6 +33,7 @@ from napari_pgan.training.schedule import Moment
 from napari_pgan.training.snapshots import Snapshots
 from napari_pgan.training.stopping import Interrupted, StopRequests
 from napari_pgan.training.trainer import Trainer
+from napari_pgan.training.transfer import transfer_weights
 
 _HEARTBEAT = 5.0  # seconds between two updates of the status, at most
 _ROWS = 400  # rows of losses in a whole training

@@ -93,8 +93,8 @@ def encode(
     say(f"{len(found)} latents are in {out}. {loaded.card.limits}")
     if stopped:
         raise Stopped(
-            f"Stopped: {out} holds {len(found)} of {count} images, the last ones not fully refined; for all of them, "
-            "give another --out.",
+            f"Stopped: {out} contains {len(found)} of {count} images, the last ones not fully refined; for all of "
+            "them, give another --out.",
             130,
         )
 

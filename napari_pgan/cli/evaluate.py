@@ -65,8 +65,8 @@ def evaluate(
     """
     from napari_pgan.evaluation.context import EvaluationRequest
     from napari_pgan.evaluation.evaluate import evaluate as run_evaluation
-    from napari_pgan.evaluation.extra import check_installed
     from napari_pgan.evaluation.measures import parse_measures
+    from napari_pgan.evaluation.optional_packages import check_installed
     from napari_pgan.evaluation.segmentation.segmenter import STEPS
     from napari_pgan.progress import emit, progress, say
     from napari_pgan.store import open_store
@@ -112,8 +112,8 @@ def _candidate(text: str, device: torch.device) -> tuple[Candidate, RunHistory |
     from napari_pgan.cli.run_history import history_of
     from napari_pgan.evaluation.context import Candidate
     from napari_pgan.model import load_model
-    from napari_pgan.training.init import model_or_best_of_run
     from napari_pgan.training.run_folder import Run
+    from napari_pgan.training.transfer import model_or_best_of_run
 
     path, _ = model_or_best_of_run(text)
     run = Run(text)

@@ -11,7 +11,7 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.cohort import Source
 from napari_pgan.imaging.cohorts.discover import find_cohort
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.preprocessing.steps import PreprocessingSteps
 from napari_pgan.imaging.preprocessing.subject import ORIENTATIONS, PreparedSubject, SubjectSettings, prepare_subject
 from napari_pgan.latent import parse_seeds

@@ -37,7 +37,7 @@ def prepare(
             help="Side of the square field of view in mm; by default the smallest multiple of 16 that holds every head."
         ),
     ] = None,
-    axis: Annotated[str | None, typer.Option(help="Slice direction: axial (default), coronal or sagittal.")] = None,
+    axis: Annotated[str | None, typer.Option(help="Slice orientation: axial (default), coronal or sagittal.")] = None,
     split: Annotated[
         str,
         typer.Option(

@@ -35,7 +35,7 @@ def history_of(run: Run) -> RunHistory:
     InputError
         Its plan or one of its models cannot be read.
     """
-    models: dict[int, RunModel] = {}  # by images seen; a checkpoint and a model of the same number are the same model
+    models: dict[int, RunModel] = {}  # keyed by images seen; a checkpoint and a model file of one count are the same
     if run.model.is_file():
         card, plan = read_card(run.model), run.read_plan()
         for path in sorted(run.checkpoints.glob("[0-9]*.safetensors")):

@@ -53,14 +53,14 @@ def sample(
     from napari_pgan.latent import format_seeds, parse_seeds, read_plan
     from napari_pgan.model import load_model
     from napari_pgan.progress import emit, progress, say
-    from napari_pgan.samples import Order, read_latents, write_order
+    from napari_pgan.samples import SampleSet, read_latents, write_samples
     from napari_pgan.training.device import choose_device
 
     loaded = load_model(model, choose_device(device))
     conditions = parse_conditions(condition or [], loaded.card)
     if plan is not None:
         walk = read_plan(plan, loaded.card.architecture.latent).walk()
-        order = Order.of_walk(loaded, walk, conditions, stage)
+        samples = SampleSet.of_walk(loaded, walk, conditions, stage)
     elif latents is not None:
         stored = read_latents(latents, loaded)
         cut = stored.truncation if truncation is None else None
@@ -69,33 +69,35 @@ def sample(
             say(f"They were generated with a truncation of {each}, which is used again; --truncation 1 removes it.")
         full = 1.0 if truncation is None else truncation
         merged = {**stored.conditions, **conditions}
-        order = Order.of_latents(loaded, stored.latents, full if cut is None else cut, merged, stage, stored.offsets)
+        samples = SampleSet.of_latents(
+            loaded, stored.latents, full if cut is None else cut, merged, stage, stored.offsets
+        )
     else:
         chosen = parse_seeds(seeds) if seeds is not None else list(range(seed or 0, (seed or 0) + (count or 0)))
-        order = Order.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)
-    refined = order.refined
+        samples = SampleSet.of_seeds(loaded, chosen, 1.0 if truncation is None else truncation, conditions, stage)
+    refined = samples.refined
     if refined:
         say(
-            f"{refined} of {len(order)} are refined; their feature offsets are applied"
+            f"{refined} of {len(samples)} are refined; their feature offsets are applied"
             + (f", scaled by the truncation of {truncation:g}." if truncation not in (None, 1) else ".")
         )
-    with progress("sampling", len(order), "samples") as update:
-        files = write_order(order, out, lambda done: update(done, ""))
+    with progress("sampling", len(samples), "samples") as update:
+        files = write_samples(samples, out, lambda done: update(done, ""))
     if json:
         emit(
             {
                 "out": str(out),
                 "files": [str(path) for path in files],
-                "samples": len(order),
+                "samples": len(samples),
                 "refined": refined,
                 "seeds": format_seeds(chosen) if plan is None and latents is None else None,
                 "model": loaded.card.name,
                 "model_identity": loaded.identity,
-                "fingerprint": order.fingerprint,
+                "fingerprint": samples.fingerprint,
                 "limits": loaded.card.limits,
             }
         )
-    say(f"{len(order)} samples of {loaded.card.name} are in {out}. {loaded.card.limits}")
+    say(f"{len(samples)} samples of {loaded.card.name} are in {out}. {loaded.card.limits}")
 
 
 def parse_conditions(texts: list[str], card: Card) -> dict[str, str | float]:

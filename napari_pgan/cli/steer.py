@@ -79,7 +79,7 @@ def steer(
     elif mask.is_dir():
         files = sorted(file for file in mask.iterdir() if file.name.lower().endswith(SUFFIXES))
         if not files:
-            raise InputError(f"{mask}: holds no segmentation; give files of {', '.join(SUFFIXES)}")
+            raise InputError(f"{mask}: contains no segmentation; give files of {', '.join(SUFFIXES)}")
         stems = [_stem(file) for file in files]
         inputs = [
             (file.name, out / (stem if stems.count(stem) == 1 else file.name), file)

@@ -11,10 +11,10 @@ from typing import Any
 
 from napari_pgan import __version__
 from napari_pgan.evaluation.context import EvaluationContext, EvaluationRequest, Progress
-from napari_pgan.evaluation.extra import check_installed
 from napari_pgan.evaluation.matching import Match, match
 from napari_pgan.evaluation.measures import MEASURES
 from napari_pgan.evaluation.memorisation.pairs import DrawSheet
+from napari_pgan.evaluation.optional_packages import check_installed
 from napari_pgan.evaluation.report.page import EvaluationReport, write_report
 from napari_pgan.evaluation.report_folder import MeasureResult, ReportFolder
 from napari_pgan.evaluation.segmentation.segmenter import STEPS

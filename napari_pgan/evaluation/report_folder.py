@@ -111,7 +111,8 @@ class ReportFolder:
                 names = sorted({**stored, **self.facts}.keys() - {"format", "fingerprint"})
                 other = [name for name in names if stored.get(name) != self.facts.get(name)]
                 raise InputError(
-                    f"{self.path}: holds another evaluation (other {', '.join(other) or 'format'}); give another --out"
+                    f"{self.path}: contains another evaluation (other {', '.join(other) or 'format'}); "
+                    "give another --out"
                 )
         elif self.path.is_dir() and any(not _TEMPORARY.fullmatch(x.name) for x in self.path.iterdir()):
             raise InputError(f"{self.path}: already contains other files; give another --out")

@@ -29,7 +29,7 @@ def parse_seeds(text: str) -> list[int]:
         if last >= 2**32:
             raise InputError(f"seed {last} is out of range; seeds go from 0 to {2**32 - 1}")
         if len(seeds) + last - first >= _MOST:
-            raise InputError(f"{text!r} names more than {_MOST} seeds; sample them in parts")
+            raise InputError(f"{text!r} names more than {_MOST} seeds; sample them in several calls")
         seeds.extend(range(first, last + 1))
     seen: set[int] = set()
     for seed in seeds:

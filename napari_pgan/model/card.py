@@ -19,7 +19,7 @@ LIMITS = "Synthetic images, not for diagnosis."
 
 @dataclass(frozen=True)
 class Condition:
-    """An input of the generator beside the latent.
+    """An input of the generator in addition to the latent.
 
     Parameters
     ----------
@@ -111,11 +111,12 @@ class Card:
     def __post_init__(self) -> None:
         a, count = self.architecture, Encoding(self.channels, self.encoding).channel_count
         if a.channels != count:
-            raise InputError(f"the card names {count} channels, its networks make {a.channels}")
+            raise InputError(f"the card names {count} channels, but its networks generate {a.channels}")
         if self.grid.shape != a.shape(a.stages - 1):
-            raise InputError(f"the card's grid is {self.grid.shape}, its networks make {a.shape(a.stages - 1)}")
+            raise InputError(f"the card's grid is {self.grid.shape}, but its networks generate {a.shape(a.stages - 1)}")
         if a.conditions != sum(c.size for c in self.conditions):
-            raise InputError(f"the card's conditions do not fill the {a.conditions} numbers that its networks take")
+            numbers = sum(c.size for c in self.conditions)
+            raise InputError(f"the card's conditions have {numbers} numbers, but its networks take {a.conditions}")
 
     @property
     def default_conditions(self) -> dict[str, str | float]:

@@ -177,7 +177,7 @@ def label_tensor(model: Model, labels: np.ndarray | None) -> torch.Tensor:
     if maps.ndim != len(grid) + 1 or maps.shape[1:] != grid or maps.dtype.kind not in "iu":
         raise InputError(f"label maps of shape {maps.shape} do not fit; this model takes integers {('N', *grid)}")
     if unknown := sorted(set(np.unique(maps).tolist()) - {0, *model.card.channels.values.tolist()}):
-        raise InputError(f"the label map holds {', '.join(map(str, unknown))}, which the model does not have")
+        raise InputError(f"the label map contains {', '.join(map(str, unknown))}, which the model does not have")
     return torch.as_tensor(maps.astype(np.uint8)).to(model.device)
 
 

@@ -1,4 +1,4 @@
-"""From a seed to a latent, the same everywhere and for ever."""
+"""Latents of seeds, bit-identical on every machine and in every version."""
 
 from __future__ import annotations
 

@@ -210,7 +210,10 @@ class Model:
                 raise InputError(f"this model has no condition {name!r}; it has {', '.join(known) or 'none'}")
         missing = [name for name in known if name not in given]
         if missing:
-            raise InputError(f"this model needs a value for {', '.join(missing)}; give it as a condition")
+            raise InputError(
+                f"this model needs a value of {', '.join(missing)}; give it in `conditions` "
+                f"(--condition {missing[0]}=VALUE)"
+            )
         if not known:
             return None
         numbers = [x for name, condition in known.items() for x in condition.encode(given[name])]

@@ -108,10 +108,10 @@ def _open_record(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Record of the cohort in `folder`, created if the folder is new or empty."""
     path = folder / COHORT_FILE
     if folder.is_file():
-        raise InputError(f"{folder} is a file; name a folder for the cohort")
+        raise InputError(f"{folder} is a file; give a folder for the cohort")
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise InputError(f"{folder} contains other files and no {COHORT_FILE}; name a new or empty folder")
+            raise InputError(f"{folder} contains other files and no {COHORT_FILE}; give a new or empty folder")
         record: dict[str, Any] = {"what": "synthetic glioma phantoms, no patients", **settings, "subjects": {}}
         _save(folder, record)
         return record

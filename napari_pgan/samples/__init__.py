@@ -2,14 +2,14 @@
 
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import Latents, read_latents, write_npz
-from napari_pgan.samples.order import Order, write_order
 from napari_pgan.samples.provenance import provenance
+from napari_pgan.samples.sample_set import SampleSet, write_samples
 from napari_pgan.samples.sheet import grid_sheet, sheet, thumbnail, write_sheet
 from napari_pgan.samples.steered import SteeringSearch, claim_folder, finished_report, write_candidates
 
 __all__ = [
     "Latents",
-    "Order",
+    "SampleSet",
     "SteeringSearch",
     "claim_folder",
     "finished_report",
@@ -21,7 +21,7 @@ __all__ = [
     "thumbnail",
     "write_candidates",
     "write_npz",
-    "write_order",
     "write_sample",
+    "write_samples",
     "write_sheet",
 ]

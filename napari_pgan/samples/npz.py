@@ -130,7 +130,7 @@ def read_latents(path: str | Path, model: Model) -> Latents:
     Raises
     ------
     InputError
-        The archive cannot be read, holds no latents, or those of another model.
+        The archive cannot be read, contains no latents, or those of another model.
     """
     wrote = "that `encode`, `steer` or `sample` wrote"
     try:
@@ -144,12 +144,12 @@ def read_latents(path: str | Path, model: Model) -> Latents:
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist; give an .npz {wrote}") from None
     except _UNREADABLE:
-        raise InputError(f"{path}: holds no latents; give an .npz {wrote}") from None
+        raise InputError(f"{path}: contains no latents; give an .npz {wrote}") from None
     if latents.ndim != 2 or not len(latents) or latents.dtype.kind != "f" or not np.isfinite(latents).all():
         raise InputError(f"{path}: its latents are not a table of finite numbers; write it again")
     if identity not in (None, model.identity):
         raise InputError(
-            f"{path}: holds latents of another model (identity {str(identity)[:12]}…) than {model.card.name} "
+            f"{path}: contains latents of another model (identity {str(identity)[:12]}…) than {model.card.name} "
             f"({model.identity[:12]}…); use the model that generated them"
         )
     if latents.shape[1] != (size := model.card.architecture.latent):

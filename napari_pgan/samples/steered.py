@@ -15,9 +15,9 @@ from napari_pgan.atomic import write_text
 from napari_pgan.latent.steering import Candidates, TargetAreas, TargetMask
 from napari_pgan.latent.steering.target_areas import areas_of
 from napari_pgan.model import Model
-from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.output_folder import claim
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import write_sheet
 

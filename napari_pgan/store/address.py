@@ -108,7 +108,7 @@ def open_root(address: Address, mode: str) -> tuple[zarr.Group, dict[str, Any]]:
             raise InputError(f"{address} cannot be opened as a store: {error}") from error
     attributes = group.attrs.asdict().get(ATTRIBUTE)
     if not isinstance(attributes, dict) or "format_version" not in attributes:
-        raise InputError(f"{address} is a zarr group, but not a prepared cohort; name a store made by `prepare`")
+        raise InputError(f"{address} is a zarr group, but not a prepared cohort; give a store made by `prepare`")
     if not isinstance(attributes["format_version"], int) or attributes["format_version"] > FORMAT_VERSION:
         raise InputError(
             f"{address} has format {attributes['format_version']}, newer than {FORMAT_VERSION}, the newest supported; "
@@ -136,7 +136,7 @@ def is_free(address: Address) -> bool:
     if not is_remote(address):
         exists = os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path))
     if exists:
-        raise InputError(f"{address} exists and is not a store; name a folder that does not exist yet")
+        raise InputError(f"{address} exists and is not a store; give a folder that does not exist yet")
     return True
 
 

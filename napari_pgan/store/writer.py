@@ -182,9 +182,9 @@ def create_store(
         try:
             root = zarr.create_group(zarr_path(address), zarr_format=3, attributes={ATTRIBUTE: about})
         except (zarr.errors.ContainsGroupError, zarr.errors.ContainsArrayError) as error:
-            raise InputError(f"{address} exists already; name a new store") from error
+            raise InputError(f"{address} exists already; give a new store") from error
         except (FileExistsError, NotADirectoryError) as error:
-            raise InputError(f"{address} is a file or inside a file; name a folder for the store") from error
+            raise InputError(f"{address} is a file or inside a file; give a folder for the store") from error
     return StoreWriter(address, root, about)
 
 

@@ -11,7 +11,7 @@ from napari_pgan.schema import Channels, Grid
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetAreas, TargetMask
-    from napari_pgan.viewer.search import SearchResult
+    from napari_pgan.viewer.steering_search import SearchResult
 
 LESION = "all together"
 

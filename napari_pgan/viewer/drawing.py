@@ -80,9 +80,9 @@ def lock_mask(lesions: np.ndarray) -> np.ndarray:
 def require_slices(model: Model) -> None:
     """Raise InputError for a model that drawings cannot steer."""
     if not model.card.channels.labels:
-        raise InputError("This model makes no segmentation, so it cannot be steered; open one with labels")
+        raise InputError("This model has no segmentation, so it cannot be steered; open one with labels")
     if len(model.card.grid.shape) != 2:
-        raise InputError("This model makes volumes, but drawings steer models of slices; open one of those")
+        raise InputError("This model generates volumes, but a drawing steers a model of slices; open one")
 
 
 def read_drawing(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequence[int]) -> DrawnSlice:
@@ -108,7 +108,10 @@ def read_drawing(layer: Any, grid: Grid, point: Sequence[float], displayed: Sequ
     shift = len(point) - layer.ndim  # a layer has the last dimensions of the viewer
     axes = [axis - shift for axis in displayed[-2:]]
     if min(axes) < 0:
-        raise InputError(f"the layer {layer.name!r} is not shown in this view; turn the view back to its axes")
+        raise InputError(
+            f"the layer {layer.name!r} is cut across by this view; change the order of the axes until "
+            "a slice of it is shown"
+        )
     where = np.round(np.asarray(layer.world_to_data(point[shift:]), float)).astype(int)
     where = np.clip(where, 0, np.array(layer.data.shape) - 1)
     index: list[Any] = [int(i) for i in where]

@@ -88,7 +88,7 @@ def save_in_patient_space(
 
     transforms = transforms or patient_transforms_of(layers)
     if transforms is None:
-        raise InputError("no layer has a patient space; prepare an exam in the dock Prepare first")
+        raise InputError("no layer has a patient space; prepare an exam in the Prepare dock first")
     *files, sidecar = patient_space_files(path, layers)
     abouts = [_about(options) for _, options, _ in layers]
     parts = [onto or _default_part(options, kind, transforms) for _, options, kind in layers]
@@ -141,7 +141,7 @@ def _labels(about: Mapping[str, Any], array: np.ndarray) -> tuple[Label, ...]:
     declared = Channels.from_dict(about["channels"]).labels if "channels" in about else ()
     undeclared = sorted({int(v) for v in np.unique(array)} - {0, *(label.value for label in declared)})
     if undeclared and not 0 < undeclared[0] <= undeclared[-1] <= 255:
-        raise InputError(f"a segmentation holds the value {undeclared[-1]}; label values go from 1 to 255")
+        raise InputError(f"a segmentation contains the value {undeclared[-1]}; label values go from 1 to 255")
     return (*declared, *labels_of(undeclared, ()))
 
 
@@ -159,7 +159,9 @@ def _volume(data: np.ndarray, options: Mapping[str, Any], slice_at: float | None
     if axes == 3:
         return data, grid_affine(scale, translate)
     if slice_at is None:
-        raise InputError(f"the layer {name!r} is a single slice; save it in the dock Prepare, which knows its position")
+        raise InputError(
+            f"the layer {name!r} is a single slice; save it from the Prepare dock, which knows its position"
+        )
     return data[None], grid_affine([1.0, *scale], [slice_at, *translate])
 
 

@@ -122,7 +122,7 @@ class PreparationRequest:
 
     def _command(self, store: str) -> list[str]:
         if not self.source:
-            raise InputError("choose the folder that holds the cohort")
+            raise InputError("choose the folder that contains the cohort")
         plan = ["--plan", self.plan] if self.plan else []
         # absolute paths: a name that begins with a dash would be taken for an option
         paths = [str(Path(self.source).absolute()), store if "://" in store else str(Path(store).absolute())]

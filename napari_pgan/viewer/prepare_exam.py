@@ -1,4 +1,4 @@
-"""Preparation of one exam for the dock Prepare: find volumes, preview, put on a grid; imports neither napari nor Qt."""
+"""Preparation of one exam for the Prepare dock: find volumes, preview, put on a grid; imports neither napari nor Qt."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
-from napari_pgan.viewer.compare import PREVIEW, ExamComparison
+from napari_pgan.imaging.io.modality_names import BRAIN, SEGMENTATION
+from napari_pgan.viewer.exam_comparison import PREVIEW, ExamComparison
 from napari_pgan.viewer.exam_layers import PATIENT_TRANSFORMS, LayerSnapshot, exam_layers
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple
 
@@ -29,13 +29,13 @@ class ListedVolume(NamedTuple):
     part: str | None
 
 
-def list_files(paths: Sequence[str]) -> list[ListedVolume]:
+def list_volumes(paths: Sequence[str]) -> list[ListedVolume]:
     """The volumes in folders and files.
 
     Raises
     ------
     InputError
-        A path holds no volume.
+        A path contains no volume.
     """
     from napari_pgan.imaging.cohorts.exam_files import find_exam, unique_parts
 

@@ -1,4 +1,4 @@
-"""Reader of model files: a file that is dropped on the window opens in the dock Explore."""
+"""Reader of model files: a file that is dropped on the window opens in the Explore dock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
 
 
 def open_in_dock(path: str | list[str]) -> list[Any]:
-    """Open a model in the dock Explore and sample it once; without a viewer, return the layers of its first sample.
+    """Open a model in the Explore dock and sample it once; without a viewer, return the layers of its first sample.
 
     Returns
     -------

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pgan.viewer.layers import LayerTuple, batch_layers, stack_layers
-from napari_pgan.viewer.models import DEFAULT, open_model
+from napari_pgan.viewer.model_files import DEFAULT, open_model
 from napari_pgan.viewer.session import LatentSource, SampleRequest, Settings
-from napari_pgan.viewer.wait import wait_for
+from napari_pgan.viewer.wait_for_result import wait_for
 
 if TYPE_CHECKING:
     from napari_pgan.phantom import PhantomSubject

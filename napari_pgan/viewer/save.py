@@ -14,7 +14,7 @@ from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_provenance
 from napari_pgan.viewer.session import SampleResult
 
 if TYPE_CHECKING:
-    from napari_pgan.viewer.search import SearchResult
+    from napari_pgan.viewer.steering_search import SearchResult
 
 _SUFFIXES = (".nii.gz", ".nii", ".json", ".seg.nrrd", ".nrrd")
 

@@ -48,7 +48,7 @@ class LatentSource:
 
 @dataclass(frozen=True)
 class Settings:
-    """How latents are sampled. The annotations describe the form of the dock Explore.
+    """How latents are sampled. The annotations describe the form of the Explore dock.
 
     Parameters
     ----------

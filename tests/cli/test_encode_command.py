@@ -121,7 +121,7 @@ def test_stopped_it_keeps_what_was_encoded(
     words = ["encode", "default", str(exam["t1"].parent.parent), "--slices", "30,32,34", "--json", "--out"]
     assert main([*words, str(out)]) == 130
     said = capsys.readouterr()
-    assert "holds 2 of 3 images" in said.err
+    assert "contains 2 of 3 images" in said.err
     assert "goes on" not in said.err
     report = json.loads(said.out)
     with np.load(out, allow_pickle=False) as archive:

@@ -79,8 +79,8 @@ def test_what_cannot_be_is_said_in_one_line(
 def test_without_the_extra_it_says_what_to_install(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from napari_pgan.evaluation import extra
+    from napari_pgan.evaluation import optional_packages
 
-    monkeypatch.setattr(extra, "find_spec", lambda name: None if name == "monai" else object())
+    monkeypatch.setattr(optional_packages, "find_spec", lambda name: None if name == "monai" else object())
     assert main(["evaluate", "default", str(small_store), "--out", str(tmp_path / "r")]) == 2
     assert "evaluation needs monai: pip install 'napari-pgan[eval]'" in capsys.readouterr().err

@@ -83,10 +83,10 @@ def test_a_lost_measure_is_computed_again_with_the_same_result(done: Path, small
 
 def test_another_evaluation_is_not_overwritten(done: Path, small_store: Path) -> None:
     before = state(done)
-    with pytest.raises(InputError, match=r"holds another evaluation [(]other seed[)]; give another --out"):
+    with pytest.raises(InputError, match=r"contains another evaluation [(]other seed[)]; give another --out"):
         run_evaluation(make_request(small_store, done, MEASURES, seed=1))
     other = Candidate(make_model(make_card(open_store(small_store)), seed=1), "other")
-    with pytest.raises(InputError, match=r"holds another evaluation [(]other model"):
+    with pytest.raises(InputError, match=r"contains another evaluation [(]other model"):
         run_evaluation(make_request(small_store, done, MEASURES, candidate=other))
     assert state(done) == before
 

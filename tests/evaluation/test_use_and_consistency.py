@@ -82,9 +82,9 @@ def test_finished_results_and_segmenters_are_reused(
 
 
 def test_another_number_of_steps_is_another_evaluation(done: tuple[EvaluationReport, Path], small_store: Path) -> None:
-    with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
+    with pytest.raises(InputError, match=r"contains another evaluation [(]other steps[)]"):
         run_evaluation(replace(request(small_store, done[1]), steps=segmenter.STEPS))
-    with pytest.raises(InputError, match=r"holds another evaluation [(]other steps[)]"):
+    with pytest.raises(InputError, match=r"contains another evaluation [(]other steps[)]"):
         run_evaluation(replace(request(small_store, done[1]), steps=STEPS + 1))
 
 

@@ -145,7 +145,7 @@ def test_what_had_no_time_is_not_called_impossible(model: Model) -> None:
         ({}, "either images or labels"),
         ({"images": np.zeros((1, 3, 64, 64), np.float32)}, "do not fit"),
         ({"images": np.full((1, 4, 64, 64), np.nan, np.float32)}, "finite"),
-        ({"labels": np.full((1, 64, 64), 3, np.uint8)}, "holds 3"),
+        ({"labels": np.full((1, 64, 64), 3, np.uint8)}, "contains 3"),
         ({"labels": np.zeros((1, 32, 32), np.uint8)}, "do not fit"),
     ],
 )

@@ -101,7 +101,7 @@ def test_scores_are_the_dice_of_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("drawing", "words"),
     [
-        (np.full((16, 16), 3, np.uint8), "holds 3, which the model does not know; it knows 1 core, 2 oedema, 4 rim"),
+        (np.full((16, 16), 3, np.uint8), "contains 3, which the model does not know; it knows 1 core, 2 oedema, 4 rim"),
         (np.zeros((3, 16, 16), np.uint8), "label map"),
         (np.zeros((16, 16)), "label map"),
     ],

@@ -12,7 +12,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.model import Architecture, Batch, Card, Condition, Generator, Model
 from napari_pgan.model.refit import store_mean_map
-from napari_pgan.samples import Order, read_latents, write_npz, write_order
+from napari_pgan.samples import SampleSet, read_latents, write_npz, write_samples
 from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1", "flair"), (Label(1, "core", "#4daf4a"),))
@@ -47,9 +47,9 @@ def test_refined_images_come_back_bit_for_bit(model: Model, tmp_path: Path) -> N
     assert np.abs(batch.images - model.sample(seeds=range(11)).images).max() > 0.05
     write_npz(tmp_path / "a.npz", batch, model)
     kept = read_latents(tmp_path / "a.npz", model)
-    order = Order.of_latents(model, kept.latents, offsets=kept.offsets)
+    order = SampleSet.of_latents(model, kept.latents, offsets=kept.offsets)
     assert order.refined == 5
-    write_order(order, tmp_path / "b.npz")
+    write_samples(order, tmp_path / "b.npz")
     with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
         assert sorted(first.files) == sorted(second.files)
         for name in first.files:
@@ -83,12 +83,12 @@ def test_with_less_truncation_refined_images_go_to_the_mean_one_as_all_do(model:
 
 def test_other_samples_than_before_have_another_fingerprint(model: Model) -> None:
     batch = refined(model)
-    with_offsets = Order.of_latents(model, batch.latents, offsets=batch.offsets)
-    assert with_offsets.fingerprint != Order.of_latents(model, batch.latents).fingerprint
+    with_offsets = SampleSet.of_latents(model, batch.latents, offsets=batch.offsets)
+    assert with_offsets.fingerprint != SampleSet.of_latents(model, batch.latents).fingerprint
     other = [2 * part for part in batch.offsets]
-    assert with_offsets.fingerprint != Order.of_latents(model, batch.latents, offsets=other).fingerprint
+    assert with_offsets.fingerprint != SampleSet.of_latents(model, batch.latents, offsets=other).fingerprint
     with pytest.raises(InputError, match="offsets of shapes"):
-        Order.of_latents(model, batch.latents, offsets=batch.offsets[1:])
+        SampleSet.of_latents(model, batch.latents, offsets=batch.offsets[1:])
 
 
 def test_what_the_model_was_told_is_kept(tmp_path: Path) -> None:
@@ -105,12 +105,12 @@ def test_truncated_images_come_back(model: Model, tmp_path: Path) -> None:
     write_npz(tmp_path / "a.npz", batch, model)
     kept = read_latents(tmp_path / "a.npz", model)
     assert kept.truncation is not None
-    write_order(Order.of_latents(model, kept.latents, kept.truncation), tmp_path / "b.npz")
+    write_samples(SampleSet.of_latents(model, kept.latents, kept.truncation), tmp_path / "b.npz")
     with np.load(tmp_path / "b.npz") as again:
         np.testing.assert_allclose(again["images"], batch.images, atol=1e-5)
         np.testing.assert_array_equal(again["truncation"], kept.truncation)
     each = np.array([0.0, 0.3, 0.3, 1.0])  # as on a walk
-    write_order(Order.of_latents(model, kept.latents, each), tmp_path / "c.npz")
+    write_samples(SampleSet.of_latents(model, kept.latents, each), tmp_path / "c.npz")
     few = read_latents(tmp_path / "c.npz", model).first(3)
     np.testing.assert_array_equal(few.truncation, each[:3])
     write_npz(tmp_path / "whole.npz", model.sample(seeds=[1]), model)
@@ -147,7 +147,7 @@ def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tm
     np.testing.assert_array_equal(read_latents(tmp_path / "own.npz", model).latents, latents.astype(np.float32))
     wrong = {
         "short": ({"latents": latents[:, :4]}, "4 numbers.*6"),
-        "none": ({"images": latents}, "holds no latents"),
+        "none": ({"images": latents}, "contains no latents"),
         "words": ({"latents": np.array([["a", "b"]])}, "not a table"),
         "endless": ({"latents": np.full((1, 6), np.inf)}, "not a table"),
         "offset": ({"latents": latents, "offset_0": np.zeros((3, 8, 5, 5))}, "offsets of shapes"),
@@ -157,8 +157,8 @@ def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tm
         ),
         "cut": ({"latents": latents, "truncation": np.array([0.5, 0.5, np.nan])}, "from 0 to 1 for each"),
         "cut short": ({"latents": latents, "truncation": np.array([0.5])}, "from 0 to 1 for each"),
-        "gap": ({"latents": latents, "offset_1": np.zeros((3, 6, 8, 8))}, "holds no latents"),
-        "objects": ({"latents": np.array([{}], dtype=object)}, "holds no latents"),
+        "gap": ({"latents": latents, "offset_1": np.zeros((3, 6, 8, 8))}, "contains no latents"),
+        "objects": ({"latents": np.array([{}], dtype=object)}, "contains no latents"),
     }
     for name, (arrays, says) in wrong.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
@@ -166,10 +166,10 @@ def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tm
             read_latents(tmp_path / f"{name}.npz", model)
         assert f"{name}.npz" in str(refusal.value)
     (tmp_path / "torn.npz").write_bytes((tmp_path / "own.npz").read_bytes()[:100])
-    with pytest.raises(InputError, match="holds no latents"):
+    with pytest.raises(InputError, match="contains no latents"):
         read_latents(tmp_path / "torn.npz", model)
     np.save(tmp_path / "bare.npy", latents)
-    with pytest.raises(InputError, match="holds no latents"):
+    with pytest.raises(InputError, match="contains no latents"):
         read_latents(tmp_path / "bare.npy", model)
     with pytest.raises(InputError, match="does not exist"):
         read_latents(tmp_path / "nowhere.npz", model)

@@ -12,7 +12,7 @@ import torch
 from napari_pgan.cli.app import main
 from napari_pgan.model import Architecture, Critic, Generator
 from napari_pgan.training import calibrate
-from napari_pgan.training.counts import operations, parameters
+from napari_pgan.training.operation_counts import operations, parameters
 from napari_pgan.training.recipe import Recipe, Size
 from napari_pgan.training.schedule import Moment, Schedule
 

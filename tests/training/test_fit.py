@@ -138,7 +138,7 @@ def test_another_training_in_the_same_folder_is_refused(
 ) -> None:
     before = (finished / "model.safetensors").read_bytes()
     assert main(fit(small_store, finished, "--seed", "9")) == 2
-    assert "holds another training" in capsys.readouterr().err
+    assert "contains another training" in capsys.readouterr().err
     assert (finished / "model.safetensors").read_bytes() == before
 
 
@@ -194,6 +194,6 @@ def test_card_lists_only_the_subjects_used(
     assert read_card(out / "model.safetensors").training["subject_hashes"] == train[:2]
     assert main(["fit", str(small_store), "--out", str(out), "--resume"]) == 0
     assert main(short(small_store, out)) == 2
-    assert "holds another training" in capsys.readouterr().err
+    assert "contains another training" in capsys.readouterr().err
     assert main(short(small_store, tmp_path / "other", "--subjects", "9")) == 2
     assert f"has {len(train)} training subjects, not 9" in capsys.readouterr().err

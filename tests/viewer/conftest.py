@@ -80,5 +80,5 @@ def subject() -> PhantomSubject:
 def own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is kept from one start to the next is kept apart from the person's own."""
     folder = tmp_path / "configuration"
-    monkeypatch.setattr("napari_pgan.viewer.models.platformdirs.user_config_path", lambda *a, **k: folder)
+    monkeypatch.setattr("napari_pgan.viewer.model_files.platformdirs.user_config_path", lambda *a, **k: folder)
     return folder

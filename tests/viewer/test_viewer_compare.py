@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.preprocessing.exam import PreprocessedExam
-from napari_pgan.viewer.compare import ExamComparison, chequerboard, swiped, to_uint8
+from napari_pgan.viewer.exam_comparison import ExamComparison, chequerboard, swiped, to_uint8
 
 _volumes = arrays(np.uint8, (4, 6, 8))
 

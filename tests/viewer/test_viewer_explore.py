@@ -1,4 +1,4 @@
-"""The dock Explore in a real napari window."""
+"""The Explore dock in a real napari window."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import pytest
 from napari_pgan.errors import InputError
 from napari_pgan.model import Model
 from napari_pgan.schema import Grid
-from napari_pgan.viewer import models
+from napari_pgan.viewer import model_files
 from napari_pgan.viewer.card_text import describe_grid, summary
-from napari_pgan.viewer.models import RecentModels, open_model
+from napari_pgan.viewer.model_files import RecentModels, open_model
 
 
 def test_a_file_is_opened(model_file: Path) -> None:
@@ -44,7 +44,7 @@ def test_torch_that_cannot_be_loaded_is_a_sentence_with_a_way_out(monkeypatch: p
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(InputError, match=r"WinError 1114.*start napari with python") as raised:
-        models.require_torch()
+        model_files.require_torch()
     assert "\n" not in str(raised.value)
 
 
@@ -86,7 +86,7 @@ def test_grids_in_words(grid: Grid, text: str) -> None:
 def test_the_manifest_and_the_docks_bring_no_torch() -> None:
     code = (
         "import sys; import napari_pgan.viewer.readers, napari_pgan.viewer.writers, napari_pgan.viewer.sample_data;"
-        "import napari_pgan.viewer.session, napari_pgan.viewer.models, napari_pgan.viewer.layers;"
+        "import napari_pgan.viewer.session, napari_pgan.viewer.model_files, napari_pgan.viewer.layers;"
         "print('torch' in sys.modules, 'napari' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

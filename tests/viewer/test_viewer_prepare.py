@@ -1,4 +1,4 @@
-"""The dock Prepare in a napari window."""
+"""The Prepare dock in a napari window."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_bad_input_gives_a_message_and_changes_nothing(
     assert "choose a folder" in exam.preview_button.toolTip()
     (tmp_path / "notes.txt").write_text("no images")
     exam.open_paths([str(tmp_path)])
-    wait(qtbot, lambda: "holds no volume" in dock.status.text())
+    wait(qtbot, lambda: "contains no volume" in dock.status.text())
     (tmp_path / "broken_t1.nii.gz").write_bytes(b"\x1f\x8b broken")
     exam.open_paths([str(tmp_path)])
     wait(qtbot, lambda: exam.source.table.rowCount() == 1)
@@ -282,7 +282,7 @@ def test_a_cohort_is_listed_prepared_and_stopped(
     write_cohort(source, 3, seed=2, size=32)
     incomplete = next(source.glob("*"))
     next(incomplete.glob("*t2*")).unlink()
-    assert tab.list_button.toolTip() == "Choose the folder that holds the cohort"
+    assert tab.list_button.toolTip() == "Choose the folder that contains the cohort"
     tab.paths.fields["source"].native.setText(str(source))
     tab.list_button.click()
     wait(qtbot, lambda: "3 subjects found, 2 complete" in dock.status.text())

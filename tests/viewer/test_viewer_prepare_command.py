@@ -1,4 +1,4 @@
-"""Command lines of the dock Prepare, and what it reads from the command's output; without Qt."""
+"""Command lines of the Prepare dock, and what it reads from the command's output; without Qt."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from napari_pgan.model import Model
 from napari_pgan.viewer.candidates import areas_table, describe, mask_table, nearest, table, thumbnails
 from napari_pgan.viewer.renderer import Superseded
 from napari_pgan.viewer.save import save_candidates
-from napari_pgan.viewer.search import Lock, Mouse, SearchRequest, run_search
+from napari_pgan.viewer.steering_search import Lock, Mouse, SearchRequest, run_search
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The dock Steer in a real napari window."""
+"""The Steer dock in a real napari window."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_bad_input_gets_a_sentence_and_the_last_result_stays(
 
     foreign = viewer.add_labels(np.full((16, 16), 3, np.uint8), name="foreign", **MM)
     dock.use_layer(foreign)
-    assert "holds 3, which the model does not know; it knows 1 necrotic core" in messages()[-1]
+    assert "contains 3, which the model does not know; it knows 1 necrotic core" in messages()[-1]
     assert dock.result is good
     np.testing.assert_array_equal(viewer.layers["synthetic segmentation"].data, labels)
     np.testing.assert_array_equal(foreign.data, 3)

@@ -131,7 +131,7 @@ def ms_ssim(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def _without_onednn() -> Iterator[None]:
-    """Context manager; oneDNN is three times slower for one channel and a large window."""
+    """Turn oneDNN off inside the block: it is three times slower for one channel and a large window."""
     backend: Any = torch.backends.mkldnn  # its own context manager warns about TF32
     before, backend.enabled = backend.enabled, False
     try:

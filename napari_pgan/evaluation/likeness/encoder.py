@@ -27,7 +27,7 @@ from napari_pgan.evaluation.likeness.contrastive import (
     views,
 )
 from napari_pgan.evaluation.likeness.features import factor_below, shrink
-from napari_pgan.model.precision import has_bf16
+from napari_pgan.model.bfloat16 import has_bf16
 
 LARGEST = 64  # longest side of the network's input, in pixels
 _WIDTHS = (24, 48, 64, 96)

@@ -20,7 +20,7 @@ PATCH = 7
 SMALLEST = 16
 _IMAGES = 64  # images per chunk
 _POINTS = 4096  # patches per chunk
-_KEPT_BYTES = 256 * 2**20  # patches of one set that stay in memory; larger sets are cut anew at each use
+_KEPT_BYTES = 256 * 2**20  # memory for the patches of one set; larger sets are extracted again at each use
 _SORTED_BYTES = 64 * 2**20
 
 Standardisation = Literal["each", "pooled"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from napari_pgan.evaluation.extra import check_installed
+from napari_pgan.evaluation.optional_packages import check_installed
 
 
 def masks_of(labels: np.ndarray, values: Sequence[int]) -> np.ndarray:

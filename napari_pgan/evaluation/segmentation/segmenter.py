@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 
 from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
-from napari_pgan.evaluation.extra import check_installed
+from napari_pgan.evaluation.optional_packages import check_installed
 from napari_pgan.evaluation.segmentation.labelled import Indexed
-from napari_pgan.model.precision import has_bf16
+from napari_pgan.model.bfloat16 import has_bf16
 from napari_pgan.schema import Channels
 
 STEPS = 3000

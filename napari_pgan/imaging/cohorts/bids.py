@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.cohort import Cohort, flag_missing, group_by_subject, infer_content
-from napari_pgan.imaging.io.parts import BRAIN, MASKS, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import BRAIN, MASKS, SEGMENTATION
 
 _FILE = re.compile(r"(?P<entities>sub-[A-Za-z0-9]+(?:_[a-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)\.nii(?:\.gz)?")
 _MODALITIES = {"T1w": "t1", "T2w": "t2", "FLAIR": "flair", "PDw": "pd", "T2starw": "t2star", "inplaneT1": "inplanet1"}

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.brats_names import FileName, parse_name, subject_folders, subject_name
 from napari_pgan.imaging.cohorts.cohort import Cohort, CohortContent, CohortSubject, flag_missing, group_by_subject
-from napari_pgan.imaging.io.parts import MODALITIES, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import MODALITIES, SEGMENTATION
 
 CONTENT = CohortContent(MODALITIES, None, MODALITIES[0], brats=True)
 _TIME_POINT = re.compile(r"(?P<person>BraTS-[A-Za-z]+-\d+)-\d{3}", re.IGNORECASE)  # BraTS-GLI-00000-001 (2023)

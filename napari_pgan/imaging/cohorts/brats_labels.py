@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from napari_pgan.imaging.cohorts.cohort import CohortContent
-from napari_pgan.imaging.io.parts import MODALITIES
+from napari_pgan.imaging.io.modality_names import MODALITIES
 from napari_pgan.schema import Channels, Label
 
 PALETTE = ("#e41a1c", "#4daf4a", "#ffd92f", "#377eb8", "#984ea3", "#ff7f00", "#a65628", "#f781bf", "#66c2a5", "#999999")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from napari_pgan.imaging.io.parts import SEGMENTATION
+from napari_pgan.imaging.io.modality_names import SEGMENTATION
 
 _SUFFIX = re.compile(r"\.(nii\.gz|nii|mha)$", re.IGNORECASE)
 

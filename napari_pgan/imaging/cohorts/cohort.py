@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_pgan.imaging.io.dicom import Series
-from napari_pgan.imaging.io.parts import MASKS, MODALITIES, SEGMENTATION, describe_part
+from napari_pgan.imaging.io.modality_names import MASKS, MODALITIES, SEGMENTATION, describe_part
 from napari_pgan.schema import DisplayGroup, Label
 
 Source = Path | Series | tuple[Path, ...]

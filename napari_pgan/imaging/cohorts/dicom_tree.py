@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from napari_pgan.imaging.cohorts.cohort import Cohort, Source, flag_missing, group_by_subject, infer_content
 from napari_pgan.imaging.io.dicom import Series, find_series
-from napari_pgan.imaging.io.parts import SEGMENTATION
+from napari_pgan.imaging.io.modality_names import SEGMENTATION
 
 _OTHER_FORMATS = re.compile(
     r"\.(nii(\.gz)?|mh[ad]|n(rrd|hdr)|json|txt|csv|xml|html?|pdf|png|jpe?g|gif|tiff?|bvec|bval|py|md)$", re.I

@@ -28,7 +28,7 @@ def find_cohort(source: str | os.PathLike[str], plan: CohortPlan | None = None) 
     """
     folder = Path(source)
     if not folder.is_dir():
-        raise InputError(f"{source} is not a folder; give the folder that holds the subjects")
+        raise InputError(f"{source} is not a folder; give the folder that contains the subjects")
     paths = [path.relative_to(folder) for path in walk_files(folder)]
     if plan is not None:
         cohort: Cohort | None = plan.find(folder, paths)

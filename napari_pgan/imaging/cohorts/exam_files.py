@@ -14,7 +14,7 @@ from napari_pgan.imaging.cohorts.cohort import walk_files
 from napari_pgan.imaging.cohorts.dicom_tree import MIN_SLICES, modality_of, names_segmentation
 from napari_pgan.imaging.io.dicom import Series, find_series
 from napari_pgan.imaging.io.metaimage import SUFFIXES
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import BRAIN, SEGMENTATION
 
 _VOLUME = (".nii.gz", ".nii", *SUFFIXES)
 _NOT_DICOM = re.compile(r"\.(json|txt|csv|xml|html?|pdf|png|jpe?g|gif|tiff?|bvec|bval|ya?ml|py|md|zip|gz|raw)$", re.I)
@@ -59,9 +59,11 @@ def find_exam(path: str | os.PathLike[str]) -> list[ExamVolume]:
     series = find_series(f for f in files if not f.name.lower().endswith(_VOLUME) and not _NOT_DICOM.search(f.name))
     volumes += [_from_series(one, i) for i, one in enumerate(series, 1) if one.frames >= MIN_SLICES]
     if not volumes:
-        raise InputError(f"{root} holds no volume in NIfTI, NRRD, MetaImage or DICOM; choose the folder of an exam")
+        raise InputError(f"{root} contains no volume in NIfTI, NRRD, MetaImage or DICOM; choose the folder of an exam")
     if len(volumes) > MAX_VOLUMES:
-        raise InputError(f"{root} holds {len(volumes)} volumes, more than one exam; choose the folder of a single exam")
+        raise InputError(
+            f"{root} contains {len(volumes)} volumes, more than one exam; choose the folder of a single exam"
+        )
     return volumes
 
 

@@ -39,4 +39,4 @@ def compile_pattern(part: str, pattern: str, optional: str) -> re.Pattern[str]:
     try:
         return re.compile(expression + re.escape(pattern[end:]))
     except re.error as error:
-        raise ValueError(f"{part}: {pattern!r} holds an invalid regular expression ({error})") from error
+        raise ValueError(f"{part}: {pattern!r} contains an invalid regular expression ({error})") from error

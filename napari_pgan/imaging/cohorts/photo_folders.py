@@ -16,7 +16,7 @@ from napari_pgan.imaging.cohorts.cohort import (
     CohortSubject,
     flag_missing,
 )
-from napari_pgan.imaging.io.parts import SEGMENTATION
+from napari_pgan.imaging.io.modality_names import SEGMENTATION
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp", ".ppm")
 _IMAGES = re.compile(r"^(images?|imgs?|photos?|photographs?|fundus|originals?|inputs?)$", re.I)

@@ -28,7 +28,7 @@ from napari_pgan.imaging.cohorts.cohort import (
     join_parts,
 )
 from napari_pgan.imaging.cohorts.patterns import compile_pattern
-from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import ATLAS, BRAIN, MASKS, SEGMENTATION
 from napari_pgan.schema import Label, base_of
 from napari_pgan.yaml_input import read_yaml
 

@@ -98,7 +98,7 @@ def read(source: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     elif Path(source).is_dir():
         series = find_series(path for path in Path(source).iterdir() if path.is_file())
         if len(series) != 1:
-            raise VolumeError(source, f"holds {len(series)} DICOM series; one is expected")
+            raise VolumeError(source, f"contains {len(series)} DICOM series; one is expected")
         files = series[0].files
     else:
         files = (Path(source),)
@@ -176,7 +176,7 @@ def _frames(source: str | os.PathLike[str], path: Path) -> list[_Frame]:
     count = int(header.get("NumberOfFrames") or 1)
     per_frame, shared = header.get("PerFrameFunctionalGroupsSequence"), header.get("SharedFunctionalGroupsSequence")
     if count > 1 and (per_frame is None or len(per_frame) != count):
-        raise VolumeError(source, f"holds {count} frames without positions; export it as single slices or NIfTI")
+        raise VolumeError(source, f"contains {count} frames without positions; export it as single slices or NIfTI")
     frames = [header] if per_frame is None else list(per_frame)
     try:
         return [_frame(path, i, [frame, *(shared or [])[:1], header]) for i, frame in enumerate(frames)]
@@ -205,7 +205,7 @@ def _check_header(source: str | os.PathLike[str], path: Path, header: Any) -> No
     if str(header.get("BurnedInAnnotation") or "").upper() == "YES":
         raise VolumeError(source, "has text burned into its pixels, which may name the patient; leave it out")
     if int(header.get("SamplesPerPixel") or 1) != 1 or header.get("PhotometricInterpretation") == "MONOCHROME1":
-        raise VolumeError(source, "holds colours or inverted grey; MONOCHROME2 is expected")
+        raise VolumeError(source, "contains colours or inverted grey; MONOCHROME2 is expected")
     if not header.file_meta.TransferSyntaxUID.is_compressed:
         expected = header.Rows * header.Columns * int(header.get("NumberOfFrames") or 1)
         if path.stat().st_size - header.pixels_at < expected * (int(header.get("BitsAllocated") or 16) // 8):

@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         # the affine comes from these lengths, and nibabel replaces 0 by 1
         raise VolumeError(path, "has an invalid spacing in its header; repair the header")
     if array.dtype.kind not in "uif":
-        raise VolumeError(path, f"holds voxels of type {array.dtype}; real numbers are expected")
+        raise VolumeError(path, f"contains voxels of type {array.dtype}; real numbers are expected")
     array = array.astype(array.dtype.newbyteorder("="), copy=False).T
     if array.dtype.kind == "f" or slope != 1 or inter != 0:
         with np.errstate(over="ignore"):  # overflow becomes Inf, which `check_volume` refuses

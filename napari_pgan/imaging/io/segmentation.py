@@ -65,7 +65,7 @@ def write_segmentation(path: str | os.PathLike[str], volume: Volume, labels: Seq
     """
     declared = [label.value for label in labels]
     if undeclared := sorted(set(np.unique(volume.array).tolist()) - {0, *declared}):
-        raise InputError(f"the segmentation holds the value {undeclared[0]:g}, which no label has")
+        raise InputError(f"the segmentation contains the value {undeclared[0]:g}, which no label has")
     array = np.ascontiguousarray(volume.array, np.uint8)
     if Path(path).name.lower().endswith(SUFFIX):
         metaimage.write(path, array, volume.affine, _header(array.shape, labels))

@@ -99,7 +99,7 @@ def check_volume(path: str | os.PathLike[str], volume: Volume) -> Volume:
     if problem := _affine_problem(affine):
         raise VolumeError(path, problem)
     if array.dtype.kind == "f" and (count := int(array.size - np.isfinite(array).sum())):
-        raise VolumeError(path, f"holds NaN or Inf in {count} voxels; replace them")
+        raise VolumeError(path, f"contains NaN or Inf in {count} voxels; replace them")
     return Volume(array, affine)
 
 

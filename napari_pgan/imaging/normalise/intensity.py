@@ -84,14 +84,14 @@ def find_foreground(array: np.ndarray) -> Foreground:
         mask = array != fill
         inside = int(mask.sum())
         if inside == 0:
-            raise InputError(f"is constant ({fill:g} everywhere); it holds no image")
+            raise InputError(f"is constant ({fill:g} everywhere); it contains no image")
         if array.size - inside >= array.size / 20 and not _holds_air(array[mask], float(fill)):
             return Foreground(mask, float(fill), True)
     threshold = otsu(array)
     mask = array > threshold
     air = array[~mask]
     if not mask.any() or not air.size:
-        raise InputError("is constant; it holds no image")
+        raise InputError("is constant; it contains no image")
     return Foreground(mask, float(np.median(air)), False)
 
 
@@ -135,7 +135,7 @@ def scale(array: np.ndarray, foreground: Foreground | None = None) -> tuple[np.n
     if np.mean(inside < low) > 0.01:  # standardised data: zero is a tissue value
         low = float(np.percentile(inside, 100 - HIGH_PERCENTILE))
     if not high > low:
-        raise InputError("holds a head of one value only; it holds no image")
+        raise InputError("contains a head of one value only; it contains no image")
     clipped = float(np.mean((inside < low) | (inside > high)))
     scaled = array.astype(np.float32)
     scaled -= np.float32(low)
@@ -157,7 +157,7 @@ def otsu(array: np.ndarray) -> float:
     """
     low, high = (float(v) for v in np.percentile(array, (0.5, 99.5)))
     if not high > low:
-        raise InputError(f"is nearly constant ({low:g}); it holds no image")
+        raise InputError(f"is nearly constant ({low:g}); it contains no image")
     counts, edges = np.histogram(np.clip(array, low, high), bins=256)
     weight = np.cumsum(counts)[:-1]
     moment = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)

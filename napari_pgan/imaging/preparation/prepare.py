@@ -252,7 +252,7 @@ def _continue(cohort: Cohort, address: Address, options: Options, check: str) ->
     writer = extend_store(address)
     stored = writer.attributes.get("settings")
     if stored is None:
-        raise InputError(f"{address} was not made by `prepare`; name a new store")
+        raise InputError(f"{address} was not made by `prepare`; give a new store")
     requested: dict[str, Any] = {"--size": (options.size, stored["size"]), "--axis": (options.axis, stored["axis"])}
     now, before = options.steps_for(cohort.content), PreprocessingSteps.from_dict(stored.get("steps", {}))
     for step in ("register", "bias", "strip", "atlas", "labels", "reference"):
@@ -263,10 +263,10 @@ def _continue(cohort: Cohort, address: Address, options: Options, check: str) ->
         requested["--name"] = (options.name, writer.attributes["name"])
     content = cohort.content
     if content.modalities != writer.channels.modalities or content.labels not in (None, writer.channels.labels):
-        raise InputError(f"{address} was prepared with other modalities or labels than these; name a new store")
+        raise InputError(f"{address} was prepared with different modalities or labels; give a new store")
     for option, (new, old) in requested.items():
         if new != old:
-            raise InputError(f"{address} was prepared {_difference(option, old, new)}; name a new store")
+            raise InputError(f"{address} was prepared {_difference(option, old, new)}; give a new store")
     if writer.attributes.get("salt_check") != check:
         raise InputError(
             f"{address} was created with another secret salt, so its subjects would be added again; "

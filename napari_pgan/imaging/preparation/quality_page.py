@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_pgan.atomic import write_text
-from napari_pgan.imaging.io.parts import ATLAS, BRAIN
+from napari_pgan.imaging.io.modality_names import ATLAS, BRAIN
 from napari_pgan.imaging.preparation.report import NO_PICTURES, PreparationReport, count_subjects
 from napari_pgan.imaging.registration.align import MIN_INSIDE
 from napari_pgan.imaging.registration.brain_mask import DISAGREEMENT, SIZES

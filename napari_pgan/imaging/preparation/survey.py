@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.brats_labels import brats_channels, infer_channels
 from napari_pgan.imaging.cohorts.cohort import Cohort, CohortContent, CohortSubject
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import BRAIN, SEGMENTATION
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
 from napari_pgan.imaging.normalise.intensity import find_foreground
 from napari_pgan.imaging.preprocessing.photographs import mask_values

@@ -77,7 +77,7 @@ def read_drawing(path: str | os.PathLike[str], grid: Grid, position: int | None 
     if array.dtype.kind == "f" and (array == np.round(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
-        raise VolumeError(path, "holds fractions; a segmentation has whole numbers")
+        raise VolumeError(path, "contains fractions; a segmentation has whole numbers")
     messages = []
     if position is None:
         position = int((array != 0).sum((1, 2)).argmax()) if array.any() else len(array) // 2

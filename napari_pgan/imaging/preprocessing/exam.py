@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.exam_files import ExamVolume
-from napari_pgan.imaging.io.parts import ATLAS, BRAIN, MASKS, SEGMENTATION, describe_part
+from napari_pgan.imaging.io.modality_names import ATLAS, BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.preprocessing.pipeline import (
@@ -203,5 +203,5 @@ def _before(volumes: Mapping[str, Volume], result: PipelineResult) -> dict[str, 
 def _as_uint8(segmentation: Volume) -> Volume:
     values = label_values(segmentation.array)
     if values and values[-1] > 255:
-        raise InputError(f"its segmentation holds the value {values[-1]}; label values go from 1 to 255")
+        raise InputError(f"its segmentation contains the value {values[-1]}; label values go from 1 to 255")
     return Volume(segmentation.array.astype(np.uint8), segmentation.affine)

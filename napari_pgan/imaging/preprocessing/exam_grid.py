@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.parts import SEGMENTATION
+from napari_pgan.imaging.io.modality_names import SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume, orient
 from napari_pgan.imaging.normalise.crop import crop_around
 from napari_pgan.imaging.normalise.field_of_view import choose_field_of_view, head_extent
@@ -71,7 +71,7 @@ def resample_to_grid(exam: PreprocessedExam, grid: Grid, normalise: bool = True)
     Raises
     ------
     InputError
-        The grid has no spacing, or a modality holds no image.
+        The grid has no spacing, or a modality contains no image.
     """
     if grid.spacing is None or grid.orientation is None:
         raise InputError("the model's grid has no spacing in millimetres, which an exam needs; choose another grid")

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from napari_pgan.imaging.cohorts.cohort import COLOURS, FIELD_MASK, PHOTOGRAPH, Source
 from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
-from napari_pgan.imaging.io.parts import SEGMENTATION
+from napari_pgan.imaging.io.modality_names import SEGMENTATION
 from napari_pgan.imaging.normalise.field_of_view import (
     area_averages,
     area_votes,
@@ -27,7 +27,7 @@ from napari_pgan.schema import Channels
 
 MARGIN = 0.02  # around the field of view, relative to its diameter
 DARK = 0.12  # relative to the bright parts; darker pixels around are outside the field of view
-MAX_VALUES = 32  # of a mask
+MAX_VALUES = 32  # distinct values in a mask
 RULE = "linear: black at -1, full scale of the file (255 in 8 bits) at +1; what lies outside the field of view is at -1"
 MEANING = {"-1": "black, or outside the field of view", "+1": "full scale of the file, 255 in 8 bits"}
 SLICE_RULE = "every photograph"
@@ -70,7 +70,7 @@ def read_mask(path: str | os.PathLike[str]) -> np.ndarray:
             raise VolumeError(path, "has colours; a mask has one value per pixel")
         array = array[..., 0]
     if (count := len(np.unique(array))) > MAX_VALUES:
-        raise VolumeError(path, f"holds {count} values, probably by lossy compression; save masks as PNG")
+        raise VolumeError(path, f"contains {count} values, probably by lossy compression; save masks as PNG")
     return array
 
 
@@ -92,7 +92,7 @@ def find_field_of_view(photograph: np.ndarray) -> np.ndarray:
     """
     bright = ndimage.median_filter(photograph.max(axis=0), 5)
     if not bright.max() > bright.min():
-        raise SubjectRejected("its photograph has a single colour; it holds no image")
+        raise SubjectRejected("its photograph has a single colour; it contains no image")
     above = bright > DARK * np.percentile(bright, 99)
     parts, count = ndimage.label(above)
     largest = parts == 1 + np.bincount(parts.ravel(), minlength=count + 1)[1:].argmax()
@@ -176,7 +176,7 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 if (frames := getattr(image, "n_frames", 1)) > 1:
-                    raise VolumeError(path, f"holds {frames} pictures; one is expected")
+                    raise VolumeError(path, f"contains {frames} pictures; one is expected")
                 image.load()
                 return ImageOps.exif_transpose(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.errors import SubjectRejected
-from napari_pgan.imaging.io.parts import BRAIN, MASKS
+from napari_pgan.imaging.io.modality_names import BRAIN, MASKS
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.bias import correct_bias
 from napari_pgan.imaging.normalise.intensity import Foreground, find_foreground

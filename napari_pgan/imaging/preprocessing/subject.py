@@ -13,7 +13,7 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.cohort import Source
 from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
-from napari_pgan.imaging.io.parts import BRAIN, MASKS, SEGMENTATION, describe_part
+from napari_pgan.imaging.io.modality_names import BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
 from napari_pgan.imaging.normalise.crop import Crop, crop_around
@@ -213,9 +213,9 @@ def label_values(segmentation: np.ndarray) -> list[int]:
     """
     values = np.unique(segmentation[segmentation != 0])
     if (values != np.rint(values)).any():
-        raise SubjectRejected("its segmentation holds fractions; label values are whole numbers")
+        raise SubjectRejected("its segmentation contains fractions; label values are whole numbers")
     if values.size and values[0] < 0:
-        raise SubjectRejected(f"its segmentation holds the value {values[0]:g}; label values start at 0")
+        raise SubjectRejected(f"its segmentation contains the value {values[0]:g}; label values start at 0")
     return [int(value) for value in values]
 
 
@@ -235,7 +235,7 @@ def check_labels(segmentation: np.ndarray, channels: Channels, ignored: Collecti
     declared = [label.value for label in channels.labels]
     if undeclared := [value for value in values if value not in declared]:
         raise SubjectRejected(
-            f"its segmentation holds the value {undeclared[0]}, which no label has; "
+            f"its segmentation contains the value {undeclared[0]}, which no label has; "
             f"declared are {', '.join(map(str, declared))}"
         )
     return segmentation
@@ -247,7 +247,7 @@ def scale_and_crop(crop: Crop, part: str, array: np.ndarray, foreground: Foregro
     Raises
     ------
     SubjectRejected
-        The volume holds no image.
+        The volume contains no image.
     """
     try:
         scaled, scaling = scale(array, foreground)

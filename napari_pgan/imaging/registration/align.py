@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.imaging.io.errors import SubjectRejected
-from napari_pgan.imaging.io.parts import MASKS, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import MASKS, SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
 from napari_pgan.imaging.registration.atlas import SHIPPED, Atlas

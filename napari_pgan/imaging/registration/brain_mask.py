@@ -95,5 +95,5 @@ def most_certain_brain(
         raise InputError(reasons[0])
     part = min(brains, key=lambda name: (brains[name].problem() is not None, brains[name].registered.disagreement))
     if problem := brains[part].problem():
-        raise InputError(f"{problem} in {part}, nor in any other modality")
+        raise InputError(f"no brain was found reliably in any modality; the best was {part}: {problem}")
     return part, brains[part]

@@ -80,7 +80,7 @@ def read_transform(path: str | os.PathLike[str]) -> np.ndarray:
         The file is missing or contains no linear transform.
     """
     if not Path(path).is_file():
-        raise InputError(f"{path} does not exist; name an ITK transform (.tfm)")
+        raise InputError(f"{path} does not exist; give an ITK transform (.tfm)")
     try:
         transform = sitk.ReadTransform(os.fspath(path))
     except RuntimeError as error:

@@ -14,8 +14,8 @@ from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.target import Loss
 from napari_pgan.latent.steering.target_mask import TargetMask
 from napari_pgan.model import Model
+from napari_pgan.model.bfloat16 import has_bf16
 from napari_pgan.model.encoders import image_tensor, label_tensor
-from napari_pgan.model.precision import has_bf16
 
 STEPS = 200
 _RATES = (0.1, 0.01)  # first and last learning rate

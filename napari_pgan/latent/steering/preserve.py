@@ -82,7 +82,7 @@ class Preserve:
 
     @property
     def inside(self) -> np.ndarray:
-        """(N, Y, X) bool: the preserved pixels of the heads, without the air around them."""
+        """(N, Y, X) bool: preserved pixels inside the patient's head, without the air."""
         return self.where & (self.images[:, self.modalities] > _HEAD - 1).any(axis=1)
 
     def moved(self, images: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from napari_pgan.latent.steering.preserve import Preserve, total_loss
 from napari_pgan.latent.steering.starts import starts
 from napari_pgan.latent.steering.target import Loss, Target
 from napari_pgan.model import Model
-from napari_pgan.model.precision import has_bf16
+from napari_pgan.model.bfloat16 import has_bf16
 
 _RATE = 0.05
 _BETAS = (0.9, 0.99)

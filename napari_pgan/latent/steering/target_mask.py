@@ -70,8 +70,8 @@ class TargetMask:
         if unknown := sorted(set(np.unique(drawing).tolist()) - {0, whatever, *known}):
             names = ", ".join(f"{label.value} {label.name}" for label in channels.labels)
             raise InputError(
-                f"the drawing holds {', '.join(map(str, unknown))}, which the model does not know; it knows {names}, "
-                f"0 for background and {whatever} for any"
+                f"the drawing contains {', '.join(map(str, unknown))}, which the model does not know; it knows "
+                f"{names}, 0 for background and {whatever} for any"
             )
         messages, drawn = [], np.unique(drawing)
         if drawing.shape != grid.shape or affine is not None:

@@ -43,7 +43,7 @@ def main(wheel: str) -> None:
     positions = np.meshgrid(*(f + STEP * np.arange(n) for f, n in zip(first, count, strict=True)), indexing="ij")
 
     for name, (data, affine) in maps.items():
-        smooth = ndimage.gaussian_filter(data, 0.6)  # the resolution of 2 mm
+        smooth = ndimage.gaussian_filter(data, 0.6)  # against aliasing on the 2 mm grid
         resampled = np.clip(np.rint(ndimage.map_coordinates(smooth, positions, order=3, mode="nearest")), 0, 255)
         # The data are flipped along x and y, so index i is at the far end minus i.
         far = affine @ np.array([data.shape[0] - 1, data.shape[1] - 1, 0, 1.0])

@@ -112,7 +112,7 @@ def test_invalid_pictures_are_refused(tmp_path: Path) -> None:
     assert "its segmentation is empty" in reason("a.png", "empty.png")
     assert "its segmentation has colours" in reason("a.png", "colour.png")
     assert "lossy compression" in reason("a.png", "many.png")
-    assert "its photograph holds 2 pictures" in reason("two.gif", "empty.png")
+    assert "its photograph contains 2 pictures" in reason("two.gif", "empty.png")
     assert "its photograph has a single colour" in reason("flat.png", "empty.png")
     assert "its photograph does not exist" in reason("none.png", "empty.png")
 

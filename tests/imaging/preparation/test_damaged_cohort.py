@@ -34,7 +34,7 @@ def test_the_other_subjects_are_prepared(tmp_path: Path) -> None:
     assert [(a.name, a.reason) for a in report.rejected] == list(zip(names, (
         "t1 is truncated or damaged; fetch it again",
         "t2 is 44 x 50 x 18 x 2 with 4 axes; a volume has three",
-        "flair is constant (7 everywhere); it holds no image",
+        "flair is constant (7 everywhere); it contains no image",
         "t1ce has axes that are sheared by 14.0 degrees; resample it to a grid with right angles",
         "its segmentation is empty; nothing is marked in it",
         duplicate_problem(["t2"]),

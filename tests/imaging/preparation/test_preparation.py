@@ -239,8 +239,8 @@ def test_other_settings_are_rejected(cohort: Path, tmp_path: Path, monkeypatch: 
         (Options(size=32), "--size 16, not 32"),
         (Options(size=16, axis="coronal"), "--axis axial, not coronal"),
         (Options(size=16, field_of_view=200), "--fov 176.0, not 200"),
-        (Options(size=16, register=True), "was prepared without --register; name a new store"),
-        (Options(size=16, atlas="template"), "was prepared without --atlas; name a new store"),
+        (Options(size=16, register=True), "was prepared without --register; give a new store"),
+        (Options(size=16, atlas="template"), "was prepared without --atlas; give a new store"),
         (Options(size=16, name="other"), "--name a, not other"),
     ):
         with pytest.raises(InputError, match=words):
@@ -292,12 +292,12 @@ DAMAGED: dict[str, tuple[Callable[[], dict[str, np.ndarray | None]], str]] = {
         lambda: {"flair": arrays()["flair"][:, :, 1:]},
         "its volumes lie on different grids (flair not on",
     ),
-    "nan": (lambda: {"t1": _with("t1", np.nan)}, "t1 holds NaN or Inf in 1 voxels"),
-    "inf": (lambda: {"t1ce": _with("t1ce", np.inf)}, "t1ce holds NaN or Inf in 1 voxels"),
+    "nan": (lambda: {"t1": _with("t1", np.nan)}, "t1 contains NaN or Inf in 1 voxels"),
+    "inf": (lambda: {"t1ce": _with("t1ce", np.inf)}, "t1ce contains NaN or Inf in 1 voxels"),
     "an empty mask": (lambda: {"seg": np.zeros_like(arrays()["seg"])}, "its segmentation is empty"),
-    "an undeclared label": (lambda: {"seg": _seg(7)}, "its segmentation holds the value 7, which no label has"),
-    "a negative label": (lambda: {"seg": _seg(-1, np.int16)}, "its segmentation holds the value -1"),
-    "a fraction": (lambda: {"seg": _seg(0.5, np.float32)}, "its segmentation holds fractions"),
+    "an undeclared label": (lambda: {"seg": _seg(7)}, "its segmentation contains the value 7, which no label has"),
+    "a negative label": (lambda: {"seg": _seg(-1, np.int16)}, "its segmentation contains the value -1"),
+    "a fraction": (lambda: {"seg": _seg(0.5, np.float32)}, "its segmentation contains fractions"),
     "an empty image": (lambda: {"t2": np.zeros_like(arrays()["t2"])}, "t2 is constant (0 everywhere)"),
     "a constant image": (lambda: {"t2": np.full_like(arrays()["t2"], 9)}, "t2 is constant (9 everywhere)"),
     "four axes": (lambda: {"t2": np.stack([arrays()["t2"]] * 2, -1)}, "t2 is 44 x 50 x 18 x 2 with 4 axes"),
@@ -330,7 +330,7 @@ def test_a_cohort_with_enhancing_label_three(tmp_path: Path) -> None:
     write_subject(tmp_path / "cohort", "b")
     (aside,) = prepare(str(tmp_path / "cohort"), tmp_path / "a.zarr", SMALL).rejected
     assert aside.name == "b"
-    assert aside.reason == "its segmentation holds the value 4, which no label has; declared are 1, 2, 3"
+    assert aside.reason == "its segmentation contains the value 4, which no label has; declared are 1, 2, 3"
     store = open_store(tmp_path / "a.zarr")
     assert store.channels.label("enhancing tumour").value == 3
     assert store.load_slices(None).labels[:, 2].sum() > 0

@@ -258,7 +258,7 @@ def test_exams_are_found_in_any_format(tmp_path: Path) -> None:
     assert (series.part, series.name) == ("t2", "T2 TSE tra")
     np.testing.assert_array_equal(orient(read_exam({"t2": series}).volumes["t2"], "SAR").array, array)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no volume"):
+    with pytest.raises(InputError, match="contains no volume"):
         find_exam(tmp_path / "empty")
     with pytest.raises(InputError, match="does not exist"):
         find_exam(tmp_path / "nowhere")

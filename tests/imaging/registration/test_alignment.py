@@ -150,7 +150,7 @@ def test_a_cohort_with_different_grids_is_prepared(cohort: Path, tmp_path: Path)
     everything = b"".join(p.read_bytes() for p in (tmp_path / "a.zarr").rglob("zarr.json"))
     assert b"wrong" not in everything
     assert b"good" not in everything
-    with pytest.raises(InputError, match="prepared with --register; name a new store"):
+    with pytest.raises(InputError, match="prepared with --register; give a new store"):
         prepare(str(cohort), tmp_path / "a.zarr", Options(size=32, split=rule))
 
 

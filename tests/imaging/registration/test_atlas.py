@@ -148,7 +148,7 @@ def test_a_store_identifies_its_atlas_without_the_path(
     everything = b"".join(p.read_bytes() for p in (tmp_path / "a.zarr").rglob("zarr.json"))
     assert b"somebody" not in everything
     for other in (None, "template"):
-        with pytest.raises(InputError, match=r"a\.zarr was prepared with a different --atlas volume; name a new store"):
+        with pytest.raises(InputError, match=r"a\.zarr was prepared with a different --atlas volume; give a new store"):
             prepare(str(tmp_path / "in"), tmp_path / "a.zarr", Options(size=32, split=rule, plan=plan, atlas=other))
 
 

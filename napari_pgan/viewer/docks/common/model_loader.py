@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_pgan.viewer.docks.common.model_box import ModelBox
 from napari_pgan.viewer.docks.common.status import Status
-from napari_pgan.viewer.models import OpenedModel, RecentModels, open_model, shipped_names, torch_is_loaded
+from napari_pgan.viewer.model_files import OpenedModel, RecentModels, open_model, shipped_names, torch_is_loaded
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.session import Session
 

@@ -1,1 +1,1 @@
-"""The dock Explore."""
+"""The Explore dock."""

@@ -1,4 +1,4 @@
-"""The dock Explore: choose a model, browse its seeds, show the samples as layers."""
+"""The Explore dock: choose a model, browse its seeds, show the samples as layers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The dock Prepare."""
+"""The Prepare dock."""

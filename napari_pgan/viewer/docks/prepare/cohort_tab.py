@@ -1,4 +1,4 @@
-"""Tab of the dock Prepare for a cohort: list its subjects, then prepare a store in a child process."""
+"""Tab of the Prepare dock for a cohort: list its subjects, then prepare a store in a child process."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class CohortTab(QWidget):
     def _update(self) -> None:
         """Enable what can be used now."""
         running, paths = self.process.is_running, self.paths.read()
-        no_cohort = "" if paths.source else "Choose the folder that holds the cohort"
+        no_cohort = "" if paths.source else "Choose the folder that contains the cohort"
         allow(
             self.list_button,
             "List each subject's files and what is missing",

@@ -1,4 +1,4 @@
-"""Tab of the dock Prepare for one exam: choose volumes, preview, add to the viewer, save in patient space."""
+"""Tab of the Prepare dock for one exam: choose volumes, preview, add to the viewer, save in patient space."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.card_text import describe_grid
-from napari_pgan.viewer.compare import ExamComparison
 from napari_pgan.viewer.display import Display
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.sections import heading
 from napari_pgan.viewer.docks.common.stepper import Stepper
-from napari_pgan.viewer.docks.prepare.comparison import ComparisonPanel, centre_view
+from napari_pgan.viewer.docks.prepare.comparison_panel import ComparisonPanel, centre_view
 from napari_pgan.viewer.docks.prepare.exam_source import ExamSource
 from napari_pgan.viewer.docks.prepare.grid_form import ExamGridForm
 from napari_pgan.viewer.docks.prepare.patient_box import PatientBox
 from napari_pgan.viewer.docks.prepare.registration_table import RegistrationTable
 from napari_pgan.viewer.docks.prepare.steps_form import ExamSteps, StepsForm
+from napari_pgan.viewer.exam_comparison import ExamComparison
 from napari_pgan.viewer.exam_layers import LayerSnapshot, describe_exam_grid
-from napari_pgan.viewer.prepare_exam import PreparedExam, PreviewRequest, list_files, put_on_grid
+from napari_pgan.viewer.prepare_exam import PreparedExam, PreviewRequest, list_volumes, put_on_grid
 from napari_pgan.viewer.renderer import Progress, Renderer
 from napari_pgan.viewer.session import session_of
 
@@ -80,7 +80,7 @@ class ExamTab(QWidget):
 
     def open_paths(self, paths: list[str]) -> None:
         """Find the volumes in folders and files in the background, and list them."""
-        self._run(lambda _: list_files(paths), self.source.show_files, "Searching for volumes")
+        self._run(lambda _: list_volumes(paths), self.source.show_files, "Searching for volumes")
 
     def preview(self) -> None:
         """Read the exam and run the steps in the background; then show before and after."""

@@ -14,7 +14,7 @@ DEFAULT_SIZE = 128
 _SIZES = [(f"{n} × {n}", n) for n in (32, 48, 64, 80, 96, 112, DEFAULT_SIZE, 160, 192, 224, 256)]
 _AXES = [(axis, axis) for axis in ("axial", "coronal", "sagittal")]
 _SIZE = ("Size", "Pixels along each side of a slice")
-_AXIS = ("Slices", "Slice direction")
+_AXIS = ("Slices", "Slice orientation")
 _FIELD = options("Field of view", "Millimetres along each side of a slice; 0 fits the head", min=0.0, max=999.0)
 _FIELD |= {"step": 16.0, "decimals": 0, "suffix": " mm", "special": "automatic"}
 
@@ -59,6 +59,6 @@ class ExamGridForm(Form[ExamGrid]):
         self._update()
 
     def _update(self) -> None:
-        no_model = "" if self._has_model else "Open a model in the dock Explore to use its grid"
+        no_model = "" if self._has_model else "Open a model in the Explore dock to use its grid"
         fixed = "The model defines this value; choose a custom grid to change it" if self.uses_model else ""
         self.allow(of_model=no_model, size=fixed, field_of_view=fixed, axis=fixed)

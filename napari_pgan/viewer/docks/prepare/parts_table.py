@@ -11,7 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QHeaderView, QTableWidgetItem, QWidget
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.parts import BRAIN, SEGMENTATION
+from napari_pgan.imaging.io.modality_names import BRAIN, SEGMENTATION
 from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
 from napari_pgan.viewer.prepare_exam import ListedVolume
 

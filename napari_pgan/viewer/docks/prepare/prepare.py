@@ -1,4 +1,4 @@
-"""The dock Prepare: from scanned files to a model's input, for one exam or a cohort."""
+"""The Prepare dock: from scanned files to a model's input, for one exam or a cohort."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class RegistrationTable(ReadOnlyTable):
 
     def show_metrics(self, together: PreprocessedExam) -> None:
         """Show an exam's metrics; hide the table if nothing was registered."""
-        from napari_pgan.imaging.io.parts import ATLAS
+        from napari_pgan.imaging.io.modality_names import ATLAS
         from napari_pgan.imaging.registration.quality import ATLAS_LIMITS, Limits
 
         self.setRowCount(len(together.quality))

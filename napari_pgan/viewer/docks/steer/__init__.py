@@ -1,1 +1,1 @@
-"""The dock Steer."""
+"""The Steer dock."""

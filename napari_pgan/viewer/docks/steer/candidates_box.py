@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_pgan.viewer.candidates import CandidateRow, nearest, table, thumbnails
 from napari_pgan.viewer.docks.common.tables import ReadOnlyTable
-from napari_pgan.viewer.search import SearchResult
+from napari_pgan.viewer.steering_search import SearchResult
 
 _SIDE = 82  # side of a thumbnail in screen pixels
 _COLUMNS = 3

@@ -13,8 +13,8 @@ from napari_pgan.viewer.docks.steer.drawing_box import Edit
 from napari_pgan.viewer.docks.steer.strokes import StrokeListener
 from napari_pgan.viewer.drawing import drawing_layer, lock_layer, lock_mask, read_drawing, read_lock
 from napari_pgan.viewer.layers import METADATA_KEY
-from napari_pgan.viewer.search import Lock, Mouse
 from napari_pgan.viewer.session import SampleResult
+from napari_pgan.viewer.steering_search import Lock, Mouse
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetMask

@@ -15,8 +15,8 @@ from napari_pgan.viewer.contours import Contours
 from napari_pgan.viewer.display import arrange, display_of
 from napari_pgan.viewer.docks.common.stepper import Stepper
 from napari_pgan.viewer.layers import METADATA_KEY, LayerTuple, batch_layers
-from napari_pgan.viewer.search import SearchResult
 from napari_pgan.viewer.session import LatentSource, SampleRequest, SampleResult, Settings
+from napari_pgan.viewer.steering_search import SearchResult
 
 if TYPE_CHECKING:
     from napari_pgan.latent.steering import TargetMask

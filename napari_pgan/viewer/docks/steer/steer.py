@@ -1,4 +1,4 @@
-"""The dock Steer: draw a segmentation and find images that have it."""
+"""The Steer dock: draw a segmentation and find images that have it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from napari_pgan.viewer.docks.steer.target_box import TargetBox
 from napari_pgan.viewer.drawing import require_slices
 from napari_pgan.viewer.renderer import Renderer
 from napari_pgan.viewer.save import save_candidates
-from napari_pgan.viewer.search import Mouse, SearchRequest, SearchResult, load_bank, run_search
 from napari_pgan.viewer.session import SampleResult, Settings, session_of
+from napari_pgan.viewer.steering_search import Mouse, SearchRequest, SearchResult, load_bank, run_search
 
 if TYPE_CHECKING:
     import napari
@@ -361,7 +361,7 @@ class Steer(Dock):
         no_target = "" if has_target else "Draw first, or choose a layer"
         self.search_box.allow(why_not, no_target, no_candidates, self.is_searching)
         self.save_button.allow(why_not or no_candidates)
-        allow(self.explore_button, "Continue from this candidate in the dock Explore", why_not or no_candidates)
+        allow(self.explore_button, "Continue from this candidate in the Explore dock", why_not or no_candidates)
 
     def _show_state(self, prefix: str) -> None:
         result = self.result

@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_pgan.viewer.search import Mouse
+from napari_pgan.viewer.steering_search import Mouse
 
 _DELAY = 50  # ms after a stroke; short, since a new stroke ends a search at once
 _DRAWING_MODES = {"paint", "erase", "fill", "polygon"}

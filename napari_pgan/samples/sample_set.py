@@ -14,10 +14,10 @@ import numpy as np
 from napari_pgan.errors import InputError
 from napari_pgan.latent import Walk, chunks, sample_part
 from napari_pgan.model import Batch, Model, refined_rows
-from napari_pgan.samples.claim import claim
 from napari_pgan.samples.nifti import sample_files, write_sample
 from napari_pgan.samples.npz import read_note as read_npz_note
 from napari_pgan.samples.npz import write_npz
+from napari_pgan.samples.output_folder import claim
 from napari_pgan.samples.provenance import provenance
 from napari_pgan.samples.sheet import read_note as read_sheet_note
 from napari_pgan.samples.sheet import write_sheet
@@ -28,7 +28,7 @@ _NO_FOLDER = {".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".nii", ".gz", ".npy", "
 
 
 @dataclass(frozen=True)
-class Order:
+class SampleSet:
     """The samples to generate.
 
     Parameters
@@ -57,7 +57,7 @@ class Order:
         truncation: float = 1.0,
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
-    ) -> Order:
+    ) -> SampleSet:
         """Request one sample per seed, named after it; raises InputError for an invalid argument."""
         frames = Walk(model.latents(seeds), np.full(len(seeds), float(truncation)), tuple(seeds))
         return cls(model, frames, tuple(f"seed-{s:06d}" for s in seeds), dict(conditions or {}), stage)._checked()
@@ -65,7 +65,7 @@ class Order:
     @classmethod
     def of_walk(
         cls, model: Model, walk: Walk, conditions: Mapping[str, str | float] | None = None, stage: int | None = None
-    ) -> Order:
+    ) -> SampleSet:
         """Request the frames of a walk, numbered; raises InputError for an invalid argument."""
         stems = tuple(f"frame-{n:05d}" for n in range(len(walk)))
         return cls(model, walk, stems, dict(conditions or {}), stage)._checked()
@@ -79,7 +79,7 @@ class Order:
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
         offsets: Sequence[np.ndarray] = (),
-    ) -> Order:
+    ) -> SampleSet:
         """Request one sample per row of latents (N, L), numbered; raises InputError for an invalid argument.
 
         Offsets are as in `Model.sample`; the truncation is a number or (N,).
@@ -97,7 +97,7 @@ class Order:
         """Number of samples with feature offsets."""
         return int(refined_rows(self.frames.offsets, len(self)).sum())
 
-    def _checked(self) -> Order:
+    def _checked(self) -> SampleSet:
         """Raise InputError for invalid arguments before anything is written, by generating the smallest image."""
         self.model.stage(self.stage)
         self.model.check_offsets(self.frames.offsets, len(self))
@@ -129,12 +129,12 @@ class Order:
                 yield part, sample_part(self.model, self.frames, part, stage=self.stage, conditions=self.conditions)
 
 
-def write_order(order: Order, out: str | Path, update: Callable[[int], None] = lambda done: None) -> list[Path]:
+def write_samples(samples: SampleSet, out: str | Path, update: Callable[[int], None] = lambda done: None) -> list[Path]:
     """Generate the samples and write them.
 
     Parameters
     ----------
-    order
+    samples
         The samples.
     out
         ``….png``: a sheet; ``….npz``: an archive; otherwise a folder with NIfTI files and a sidecar per sample. If it
@@ -155,75 +155,77 @@ def write_order(order: Order, out: str | Path, update: Callable[[int], None] = l
     out = Path(out)
     kind = out.suffix.lower()
     if kind == ".png":
-        return _write_file(order, out, update, read_sheet_note, _sheet)
+        return _write_file(samples, out, update, read_sheet_note, _sheet)
     if kind == ".npz":
-        return _write_file(order, out, update, read_npz_note, _archive)
+        return _write_file(samples, out, update, read_npz_note, _archive)
     if kind in _NO_FOLDER:
         raise InputError(f"{out}: samples cannot be written as {kind}; give a folder, a .png or an .npz")
-    return _write_folder(order, out, update)
+    return _write_folder(samples, out, update)
 
 
 def _write_file(
-    order: Order,
+    samples: SampleSet,
     out: Path,
     update: Callable[[int], None],
     read_note: Callable[[Path], str | None],
-    write: Callable[[Path, Order, Batch], None],
+    write: Callable[[Path, SampleSet, Batch], None],
 ) -> list[Path]:
     if out.exists():
-        if read_note(out) != order.fingerprint:
-            raise InputError(f"{out}: already exists and holds something else; give another --out or delete it")
-        update(len(order))
+        if read_note(out) != samples.fingerprint:
+            raise InputError(f"{out}: already exists with other content; give another --out or delete it")
+        update(len(samples))
         return [out]
-    if write is _sheet and len(order) > _MAX_ON_SHEET:
-        raise InputError(f"{len(order)} samples do not fit on a sheet, which holds {_MAX_ON_SHEET}; give an .npz")
+    if write is _sheet and len(samples) > _MAX_ON_SHEET:
+        raise InputError(
+            f"{len(samples)} samples do not fit on a sheet, which has room for {_MAX_ON_SHEET}; give an .npz"
+        )
     parts = []
-    for part, batch in order.batches():
+    for part, batch in samples.batches():
         parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # large, and not written
         update(part.stop)
     images, labels, latents = (np.concatenate([getattr(b, k) for b in parts]) for k in ("images", "labels", "latents"))
-    merged = replace(parts[0], images=images, labels=labels, latents=latents, offsets=order.frames.offsets)
-    write(out, order, merged)
+    merged = replace(parts[0], images=images, labels=labels, latents=latents, offsets=samples.frames.offsets)
+    write(out, samples, merged)
     return [out]
 
 
-def _sheet(out: Path, order: Order, batch: Batch) -> None:
-    channels = order.model.card.channels
-    rows = [stem.split("-")[0] + f" {int(stem.split('-')[1])}" for stem in order.stems]
-    write_sheet(out, batch.images, batch.labels, channels, rows, note=order.fingerprint)
+def _sheet(out: Path, samples: SampleSet, batch: Batch) -> None:
+    channels = samples.model.card.channels
+    rows = [stem.split("-")[0] + f" {int(stem.split('-')[1])}" for stem in samples.stems]
+    write_sheet(out, batch.images, batch.labels, channels, rows, note=samples.fingerprint)
 
 
-def _archive(out: Path, order: Order, batch: Batch) -> None:
-    write_npz(out, batch, order.model, order.fingerprint, truncation=order.frames.truncation)
+def _archive(out: Path, samples: SampleSet, batch: Batch) -> None:
+    write_npz(out, batch, samples.model, samples.fingerprint, truncation=samples.frames.truncation)
 
 
-def _write_folder(order: Order, out: Path, update: Callable[[int], None]) -> list[Path]:
-    card = order.model.card
+def _write_folder(samples: SampleSet, out: Path, update: Callable[[int], None]) -> list[Path]:
+    card = samples.model.card
     has_labels = bool(card.channels.labels)
-    files = [sample_files(out, stem, card.channels, has_labels) for stem in order.stems]
+    files = [sample_files(out, stem, card.channels, has_labels) for stem in samples.stems]
     described = {
         "limits": card.limits,
         "model": card.name,
-        "model_identity": order.model.identity,
-        "samples": len(order),
+        "model_identity": samples.model.identity,
+        "samples": len(samples),
     }
-    claim(out, FOLDER_NOTE, order.fingerprint, described)
+    claim(out, FOLDER_NOTE, samples.fingerprint, described)
 
     def unfinished(part: slice) -> bool:
         return not all(path.is_file() for paths in files[part] for path in paths)
 
-    for part, batch in order.batches(unfinished):
+    for part, batch in samples.batches(unfinished):
         refined = batch.refined
         for row, index in enumerate(range(part.start, part.stop)):
             made_by = provenance(
-                card, order.model.identity, order.frames.seeds[index], batch.latents[row], batch.truncation,
-                order.conditions, order.stage, refined[row],
+                card, samples.model.identity, samples.frames.seeds[index], batch.latents[row], batch.truncation,
+                samples.conditions, samples.stage, refined[row],
             )  # fmt: skip
             labels = batch.labels[row] if has_labels else None
             write_sample(
-                out, order.stems[index], batch.images[row], labels, batch.grid, card.channels, made_by,
+                out, samples.stems[index], batch.images[row], labels, batch.grid, card.channels, made_by,
                 card.intensity, card.limits,
             )  # fmt: skip
         update(part.stop)
-    update(len(order))
+    update(len(samples))
     return [path for paths in files for path in paths]

@@ -45,10 +45,10 @@ def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) 
             found = None
         if found != fingerprint:
             raise InputError(
-                f"{out}: holds results of another model, seed, drawing or setting; give another --out or delete it"
+                f"{out}: contains results of another model, seed, drawing or setting; give another --out or delete it"
             )
         return True
     if out.is_dir() and any(out.iterdir()):
-        raise InputError(f"{out}: already exists and holds something else; give another --out")
+        raise InputError(f"{out}: already exists with other content; give another --out")
     write_text(path, json.dumps({**described, "fingerprint": fingerprint}, indent=1, ensure_ascii=False) + "\n")
     return False

@@ -27,7 +27,7 @@ class ExamComparison:
     """
 
     def __init__(self, together: PreprocessedExam) -> None:
-        from napari_pgan.imaging.io.parts import ATLAS
+        from napari_pgan.imaging.io.modality_names import ATLAS
 
         self.together = together
         others = [part for part in together.images if part != together.reference]

@@ -7,9 +7,9 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QWidget
 
-from napari_pgan.viewer.compare import ExamComparison
 from napari_pgan.viewer.display import Display
 from napari_pgan.viewer.docks.prepare.compare_form import SWIPE, CompareForm
+from napari_pgan.viewer.exam_comparison import ExamComparison
 from napari_pgan.viewer.layers import LayerTuple
 from napari_pgan.viewer.renderer import Renderer
 
