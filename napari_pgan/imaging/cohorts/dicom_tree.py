@@ -71,17 +71,17 @@ def find(folder: Path, paths: Iterable[PurePath]) -> Cohort | None:
     return Cohort("DICOM", flag_missing(subjects, content.parts), content)
 
 
-def match_series(series: Series, patterns: Mapping[str, str]) -> str | None:
-    """Return the first modality whose pattern (``*``, ``?``; case-insensitive) matches a series description."""
-    for modality, pattern in patterns.items():
-        if fnmatch.fnmatchcase(series.description.lower(), pattern.lower()):
-            return modality
-    return None
-
-
 def series_files(folder: Path, paths: Iterable[PurePath], patterns: Mapping[str, str]) -> Iterator[_File]:
-    """Yield (name, None, modality, series) of every series that matches a pattern of a plan."""
-    return _files(folder, paths, lambda series: match_series(series, patterns), masks=False)
+    """Yield (name, None, modality, series) of every series whose description matches a pattern of a plan.
+
+    Patterns (``*``, ``?``) ignore case; the first that matches gives the modality.
+    """
+
+    def modality(series: Series) -> str | None:
+        text = series.description.lower()
+        return next((m for m, pattern in patterns.items() if fnmatch.fnmatchcase(text, pattern.lower())), None)
+
+    return _files(folder, paths, modality, masks=False)
 
 
 def _files(

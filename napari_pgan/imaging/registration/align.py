@@ -186,12 +186,16 @@ def align(
     if atlas is not None:
         notify(f"Fitting {reference} to the atlas")
         head = foregrounds[reference]
-        matrix, figures = _register_to_atlas(atlas, pyramids[reference], head.stripped, folder, reference)
+        pyramid = atlas.pyramid(head.stripped)
+        mirror = None if atlas.identity == SHIPPED else Mirror(pyramid)  # the shipped template is symmetric
+        with _naming(reference):
+            result = register(pyramid, pyramids[reference], affine=True)
+        figures = judge(pyramid, pyramids[reference], result, mirror, affine=True)
         if folder is not None:
-            box = Box.around(atlas.pyramid(head.stripped).points)
             own, other = atlas.windowed(head.stripped), WindowedVolume.of(fixed, head)
-            write_picture(folder / "atlas.png", overlay(own, other, box, matrix))
-        matrices = {part: from_reference @ matrix for part, from_reference in matrices.items()}
+            write_transform(folder / f"atlas_to_{reference}.tfm", result.matrix)
+            write_picture(folder / "atlas.png", overlay(own, other, Box.around(pyramid.points), result.matrix))
+        matrices = {part: from_reference @ result.matrix for part, from_reference in matrices.items()}
         fitted = (atlas.identity, figures)
         if problem := figures.problem(ATLAS_LIMITS):
             fail(f"{reference}, fitted to the atlas, {problem}", fitted)
@@ -212,23 +216,9 @@ def align(
         if part not in MASKS:
             heads[part] = head = foregrounds[part]
             if not keep:
-                mask_volume = Volume(head.mask, volume.affine)
-                head_mask = resample_labels(mask_volume, matrix, shape, affine).array
-                heads[part] = replace(head, mask=head_mask)
+                resampled = resample_labels(Volume(head.mask, volume.affine), matrix, shape, affine)
+                heads[part] = replace(head, mask=resampled.array)
     return Alignment(aligned_volumes, heads, reference, matrices, quality, grids, fitted, tuple(problems))
-
-
-def _register_to_atlas(
-    atlas: Atlas, reference: Pyramid, stripped: bool, folder: Path | None, part: str
-) -> tuple[np.ndarray, Quality]:
-    """Matrix from the atlas's points to the reference's, and the quality of the fit."""
-    fixed = atlas.pyramid(stripped)
-    mirror = None if atlas.identity == SHIPPED else Mirror(fixed)  # the shipped template is symmetric
-    with _naming(part):
-        result = register(fixed, reference, affine=True)
-    if folder is not None:
-        write_transform(folder / f"atlas_to_{part}.tfm", result.matrix)
-    return result.matrix, judge(fixed, reference, result, mirror, affine=True)
 
 
 def back_to(
