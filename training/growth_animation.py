@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -116,31 +117,24 @@ def stages_picture(previews: list[Preview], count: int = 3) -> Image.Image:
     Each latent has its first modality and, if there is one, its segmentation below.
     """
     stages, chosen = last_of_each_size(previews), most_labelled(previews[-1], count)
-    layout = stages[-1].layout
+    layout, latents = stages[-1].layout, stages[-1].rows
     columns = [0, *([layout.columns.index(SEGMENTATION)] if SEGMENTATION in layout.columns else [])]
+    rows = [(latent, column) for latent in chosen for column in columns]
+    names = [f"{latents[latent]}, {layout.columns[column]}" for latent, column in rows]
     width, height = (n // _factor(layout) for n in layout.cell)
-    font, small = _font(16), _font(12)
     head, apart = 46, 10
-    rows = stages[-1].rows
-    names = {(i, column): f"{rows[i]}, {layout.columns[column]}" for i in chosen for column in columns}
-    left = _MARGIN + 8 + round(max(small.getlength(name) for name in names.values()))
-    row = len(columns) * (height + _GAP) - _GAP + apart
-    page = Image.new(
-        "RGB", (left + len(stages) * (width + _GAP) - _GAP + _MARGIN, head + len(chosen) * row - apart + _FOOT), _PAPER
-    )
+    left = _MARGIN + 8 + round(max(map(_font(12).getlength, names)))
+    tops = [head + i * (height + _GAP) + i // len(columns) * (apart - _GAP) for i in range(len(rows))]
+    page_width = left + len(stages) * (width + _GAP) - _GAP + _MARGIN
+    page = Image.new("RGB", (page_width, tops[-1] + height + _FOOT), _PAPER)
     draw = ImageDraw.Draw(page)
     for position, stage in enumerate(stages):
-        x = left + position * (width + _GAP)
-        draw.text((x + width / 2, 20), f"size {stage.size}", _INK, font, anchor="ms")
-        draw.text((x + width / 2, 38), f"{stage.images:,} images", _FAINT, small, anchor="ms")
-        pictures = _pictures(stage)
-        for number, latent in enumerate(chosen):
-            for line, column in enumerate(columns):
-                y = head + number * row + line * (height + _GAP)
-                page.paste(pictures[latent][column], (x, y))
-                if position == 0:
-                    draw.text((x - 8, y + height / 2), names[latent, column], _FAINT, small, anchor="rm")
-    _legend(draw, stages[-1], left, page.height)
+        x = left + position * (width + _GAP) + width / 2
+        draw.text((x, 20), f"size {stage.size}", _INK, _font(16), anchor="ms")
+        draw.text((x, 38), f"{stage.images:,} images", _FAINT, _font(12), anchor="ms")
+    columns_of_pictures = [[own[latent][column] for latent, column in rows] for own in map(_pictures, stages)]
+    _draw_table(page, left, tops, names, columns_of_pictures)
+    _draw_legend(draw, stages[-1], left, page.height)
     return page
 
 
@@ -187,29 +181,38 @@ def _thin(previews: list[Preview], count: int) -> list[int]:
 
 
 def _frame(preview: Preview, blocks: int, chosen: list[int]) -> Image.Image:
-    layout = preview.layout
+    layout, pictures = preview.layout, _pictures(preview)
     width, height = (n // _factor(layout) for n in layout.cell)
-    font, small = _font(16), _font(12)
     head, apart = 58, 14
-    gutter = 8 + round(max(small.getlength(preview.rows[latent]) for latent in chosen))
+    gutter = 8 + round(max(_font(12).getlength(preview.rows[latent]) for latent in chosen))
     block = gutter + len(layout.columns) * (width + _GAP) - _GAP
     rows = -(-len(chosen) // blocks)
-    page = Image.new(
-        "RGB", (2 * _MARGIN + blocks * (block + apart) - apart, head + rows * (height + _GAP) + _FOOT), _PAPER
-    )
+    tops = [head + row * (height + _GAP) for row in range(rows)]
+    page_size = (2 * _MARGIN + blocks * (block + apart) - apart, head + rows * (height + _GAP) + _FOOT)
+    page = Image.new("RGB", page_size, _PAPER)
     draw = ImageDraw.Draw(page)
-    draw.text((_MARGIN, 26), caption(preview.images, preview.size, preview.alpha), _INK, font, anchor="ls")
-    _legend(draw, preview, _MARGIN + gutter, page.height)
-    pictures = _pictures(preview)
-    for number, latent in enumerate(chosen):
-        left, top = _MARGIN + gutter + number // rows * (block + apart), head + number % rows * (height + _GAP)
-        draw.text((left - 8, top + height / 2), preview.rows[latent], _FAINT, small, anchor="rm")
+    draw.text((_MARGIN, 26), caption(preview.images, preview.size, preview.alpha), _INK, _font(16), anchor="ls")
+    _draw_legend(draw, preview, _MARGIN + gutter, page.height)
+    for start in range(0, len(chosen), rows):
+        latents, left = chosen[start : start + rows], _MARGIN + gutter + start // rows * (block + apart)
         for column, name in enumerate(layout.columns):
-            x = left + column * (width + _GAP)
-            page.paste(pictures[latent][column], (x, top))
-            if number % rows == 0:
-                draw.text((x + width / 2, head - 8), name, _FAINT, small, anchor="ms")
+            x = left + column * (width + _GAP) + width / 2
+            draw.text((x, head - 8), name, _FAINT, _font(12), anchor="ms")
+        columns = [[pictures[latent][column] for latent in latents] for column in range(len(layout.columns))]
+        _draw_table(page, left, tops, [preview.rows[latent] for latent in latents], columns)
     return page
+
+
+def _draw_table(
+    page: Image.Image, left: int, tops: Sequence[int], names: Sequence[str], columns: Sequence[Sequence[Image.Image]]
+) -> None:
+    """Paste columns of pictures, with a name beside each row."""
+    draw = ImageDraw.Draw(page)
+    for index, pictures in enumerate(columns):
+        for picture, top, name in zip(pictures, tops, names, strict=False):
+            page.paste(picture, (left + index * (picture.width + _GAP), top))
+            if index == 0:
+                draw.text((left - 8, top + picture.height / 2), name, _FAINT, _font(12), anchor="rm")
 
 
 def _pictures(preview: Preview) -> list[list[Image.Image]]:
@@ -244,7 +247,7 @@ def _palette(pages: list[Image.Image]) -> Image.Image:
     return palette
 
 
-def _legend(draw: ImageDraw.ImageDraw, preview: Preview, left: int, bottom: int) -> None:
+def _draw_legend(draw: ImageDraw.ImageDraw, preview: Preview, left: int, bottom: int) -> None:
     """Draw the labels' colours and names, and the notice of every synthetic image."""
     font = _font(12)
     draw.text((left, bottom - 9), LIMITS, _FAINT, font, anchor="ls")
@@ -254,5 +257,6 @@ def _legend(draw: ImageDraw.ImageDraw, preview: Preview, left: int, bottom: int)
         left += 32 + round(draw.textlength(name, font))
 
 
+@functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))
