@@ -90,19 +90,12 @@ def images_for(seconds: float, schedule: Schedule, costs: dict[Key, Cost], snaps
     return max(1, int(schedule.images * max(seconds - snapshot_seconds, seconds / 2) / spent))
 
 
-class _Noise(Dataset):
-    """Replaces the cohort, which may take long to read."""
-
-    def __init__(self, trainer: Trainer, stage: int, count: int) -> None:
-        a = trainer.architecture
-        noise = torch.rand(count, a.channels, *a.shape(stage)).mul_(2).sub_(1).half()
-        super().__init__(noise, torch.zeros(count, a.conditions), trainer.device)
-
-
 def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
     """Return the seconds of a step with so many images, with penalties in proportion."""
     trainer.split = min(micro_batches(trainer, moment.phase), batch)
-    dataset, lazy = _Noise(trainer, moment.phase.stage, batch), trainer.recipe.loss.lazy
+    a, lazy = trainer.architecture, trainer.recipe.loss.lazy
+    noise = torch.rand(batch, a.channels, *a.shape(moment.phase.stage)).mul_(2).sub_(1).half()
+    dataset = Dataset(noise, torch.zeros(batch, a.conditions), trainer.device)  # the cohort may take long to read
     moment = replace(moment, phase=replace(moment.phase, batch=batch))
     penalized = _median_step(trainer, moment, dataset)
     plain = _median_step(trainer, replace(moment, step=1), dataset) if lazy > 1 else penalized

@@ -23,38 +23,20 @@ _WIDTH = 80  # characters per line
 
 @dataclass(frozen=True)
 class DryRunRow:
-    """One phase of a planned training.
-
-    Parameters
-    ----------
-    size, phase
-        Pixels along the longer side; ``fade`` or ``stable``.
-    width
-        Feature maps at that size.
-    generator, critic
-        Parameters in use.
-    images, batch, learning_rate
-        Of the phase.
-    parts
-        Number of parts into which a batch is split to fit into memory; None if not even one image fits.
-    bytes
-        Estimated memory of a step, with weights and optimisers.
-    seconds, measured
-        Of the whole phase on this machine, and whether steps of the whole batch were timed, not extrapolated.
-    """
+    """One phase of a planned training."""
 
     size: int
-    phase: str
-    width: int
-    generator: int
+    phase: str  # "fade" or "stable"
+    width: int  # feature maps
+    generator: int  # parameters in use
     critic: int
     images: int
     batch: int
     learning_rate: float
-    parts: int | None
-    bytes: int
-    seconds: float
-    measured: bool
+    parts: int | None  # into which a batch is split to fit into memory; None if not even one image fits
+    bytes: int  # of a step, with weights and optimisers
+    seconds: float  # of the whole phase on this machine
+    measured: bool  # whether steps of the whole batch were timed, not extrapolated
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from napari_pgan.errors import InputError
+from napari_pgan.training.dataset import Dataset
 from napari_pgan.training.device import free_bytes
 from napari_pgan.training.out_of_memory import split_further
 from napari_pgan.training.schedule import Phase
-from napari_pgan.training.trainer import Draw, Trainer
+from napari_pgan.training.trainer import Trainer
 
 _ROOM = 0.85  # share of the free memory that a step may take; libraries and other processes need some
 _WORKSPACE, LIBRARIES = 1.35, 64 * 2**20  # what convolutions need besides their results, measured on a CPU
@@ -41,15 +42,7 @@ def step_bytes(trainer: Trainer, phase: Phase, split: int = 1) -> int:
         warnings.simplefilter("ignore")  # copying a network of fake tensors warns
         shadow = Trainer(trainer.recipe, trainer.architecture, trainer.encoding, "cpu", features)
         n, a = max(phase.batch // split, 1), trainer.architecture
-        rows = {"latents": a.latent, "more_latents": a.latent, "conditions": a.conditions}
-        augments = dict.fromkeys(("augment_real", "augment_fake", "augment_more"), shadow.augment.numbers)
-        noise_shape = (n, shadow.label_noise.noisy_channels, *a.shape(phase.stage))
-        draw = Draw(
-            real=torch.empty(n, a.channels, *a.shape(phase.stage)),
-            blend=torch.empty(n),
-            **{name: torch.empty(noise_shape) for name in ("noise_real", "noise_fake", "noise_more")},
-            **{name: torch.empty(n, width) for name, width in {**rows, **augments}.items()},
-        )
+        draw = shadow.draw(n, Dataset(torch.empty(n, a.channels, *a.shape(phase.stage)), torch.empty(n, a.conditions)))
         alpha = 0.5 if phase.fading else 1.0
         together = trainer.recipe.loss.updates == "together"
         with _Peak() as peak:

@@ -77,13 +77,7 @@ def hash_request(*parts: Any) -> str:
 
 
 class Run:
-    """A run folder.
-
-    Parameters
-    ----------
-    folder
-        Its path. `locked` creates it if it is missing.
-    """
+    """A run folder, which `locked` creates if it is missing."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)

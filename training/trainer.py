@@ -136,7 +136,7 @@ class Trainer:
         If memory runs out on a GPU, the update is repeated in smaller parts.
         """
         n, self._crisp = moment.phase.batch, dataset.crisp
-        draw = self._draw(n, dataset)
+        draw = self.draw(n, dataset)
         self._set_learning_rates(moment.phase.learning_rate)
         if self.recipe.loss.updates == "together":
             losses = self._update(self._joint_pass, draw, moment, self.critic_adam, self.generator_adam)
@@ -269,7 +269,8 @@ class Trainer:
         values = torch.stack([*(loss.detach() for loss in losses), *torch._foreach_norm(gradients)])
         self._finite &= torch.isfinite(values).all()
 
-    def _draw(self, n: int, dataset: Dataset) -> Draw:
+    def draw(self, n: int, dataset: Dataset) -> Draw:
+        """Draw the inputs of the next step, which updates the networks with n images."""
         seed, random = self.recipe.seed, generator_for(self.recipe.seed, "step", self.seen)
         real, conditions = dataset.batch(self.seen, n, seed)
         latents, more = (torch.randn(n, self.architecture.latent, generator=random) for _ in range(2))

@@ -49,7 +49,7 @@ def moment(step: int = 0, alpha: float = 1.0, batch: int = 8) -> Moment:
 
 
 def drawn(trainer: Trainer, n: int = 8) -> Draw:
-    draw = trainer._draw(n, Images())
+    draw = trainer.draw(n, Images())
     wide = next(trainer.critic.parameters()).dtype
     return Draw(**{name: x.to(wide) for name, x in draw.tensors().items()})
 
@@ -110,7 +110,7 @@ def test_alternating_update_uses_the_updated_critic() -> None:
 
     seen.__name__ = gradient_pass.__name__
     trainer._generator_pass = seen  # type: ignore[method-assign]
-    trainer._draw = lambda n, reals: drawn_once  # type: ignore[method-assign]
+    trainer.draw = lambda n, reals: drawn_once  # type: ignore[method-assign]
     drawn_once = drawn(make("loss.updates=alternating", wide=True))
     trainer.step(moment(), Images())  # type: ignore[arg-type]
     assert len(scores) == 1
@@ -124,7 +124,7 @@ def test_split_batch_has_the_same_gradients(updates: str, parts: int) -> None:
     for split in (1, parts):
         trainer = make(f"loss.updates={updates}", "network.stddev_group=4", wide=True)
         trainer.split, fixed = split, drawn(trainer, 16)
-        trainer._draw = lambda n, reals, fixed=fixed: fixed  # type: ignore[method-assign]
+        trainer.draw = lambda n, reals, fixed=fixed: fixed  # type: ignore[method-assign]
         losses = trainer.step(moment(batch=16), Images())  # type: ignore[arg-type]
         found.append((gradients(trainer), losses))
     close(found[0][0], found[1][0])
@@ -148,7 +148,7 @@ def test_out_of_memory_repeats_the_update_in_smaller_parts(monkeypatch: pytest.M
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
     for trainer in (whole, short):
         fixed = drawn(trainer)
-        trainer._draw = lambda n, reals, fixed=fixed: fixed  # type: ignore[method-assign]
+        trainer.draw = lambda n, reals, fixed=fixed: fixed  # type: ignore[method-assign]
         trainer.step(moment(), Images())  # type: ignore[arg-type]
     assert calls == [8, 4, 2, 2, 2, 2]
     assert short.split == 4
