@@ -20,7 +20,7 @@ A field becomes a row if its type is annotated with the options of its widget::
     form.fields["size"]                            # the magicgui widget; its `native` is the Qt widget
     offer(form.fields["size"], [("32 × 32", 32)])  # other choices
     form.tips["size"] = "..."                      # another tooltip, shown by the next `allow`
-    form.add("age", make_widget(Annotated[float, {...}], 50.0, "age"))  # a row at run time; `form.remove("age")`
+    form.add("age", make_widget(Annotated[float, {...}], 50.0, "age"))  # a row at run time
     form.rows                                      # the QFormLayout, for a row that is no field
 
 `make_widgets(Options)` returns the widgets alone, for another layout than a form. The options are those of magicgui
@@ -149,11 +149,6 @@ class Form(QWidget, Generic[T]):
         else:
             self.rows.addRow(widget.label, content)
         widget.changed.connect(lambda value: self.changed.emit(name, value))
-
-    def remove(self, name: str) -> None:
-        """Remove a row without a reset button."""
-        self.rows.removeRow(self.fields.pop(name).native)
-        del self.tips[name]
 
     def read(self) -> T:
         """Return the values as an instance of the dataclass."""

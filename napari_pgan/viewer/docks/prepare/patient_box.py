@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from napari.qt.threading import create_worker
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
 from napari_pgan.errors import InputError
 from napari_pgan.viewer.docks.common.availability import allow
 from napari_pgan.viewer.docks.common.forms import Form
-from napari_pgan.viewer.docks.common.save_button import may_write
+from napari_pgan.viewer.docks.common.save_button import QUIT_TIMEOUT, may_write
 from napari_pgan.viewer.docks.prepare.form_rows import choice, replace_choices
 from napari_pgan.viewer.layers import LayerTuple
 from napari_pgan.viewer.patient_space import patient_space_files, patient_transforms_of, save_in_patient_space
+from napari_pgan.viewer.renderer import Renderer
 
 _OWN_GRIDS = ("own grids", None)
 
@@ -35,7 +35,7 @@ class PatientSpaceOptions:
 class PatientBox(Form[PatientSpaceOptions]):
     """Saves the selected layers in the background.
 
-    Signals: `message(text)`, `failed(InputError)`.
+    Signals: `message(text)`, `failed(exception)`.
 
     Parameters
     ----------
@@ -52,7 +52,10 @@ class PatientBox(Form[PatientSpaceOptions]):
         self, viewer: Any, transforms: Callable[[], Mapping[str, Any] | None], parent: QWidget | None = None
     ) -> None:
         super().__init__(PatientSpaceOptions, parent)
-        self._viewer, self._transforms, self._saving = viewer, transforms, False
+        self._viewer, self._transforms = viewer, transforms
+        self._renderer = Renderer(self, quit_timeout=QUIT_TIMEOUT)
+        self._renderer.failed.connect(self.failed)
+        self._renderer.busy.connect(self.update_state)
         self.button = QPushButton("Save in patient space…")
         self.rows.addRow(self.button)
         self.button.clicked.connect(self.ask)
@@ -67,7 +70,7 @@ class PatientBox(Form[PatientSpaceOptions]):
             replace_choices(self.fields["onto"], [_OWN_GRIDS, *zip(texts, parts, strict=True)])
         why_not = "" if transforms else "Add an exam to the viewer first"
         self.allow(why_not)
-        reason = why_not or ("The files are being written" if self._saving else "")
+        reason = why_not or ("The files are being written" if self._renderer.is_busy else "")
         allow(self.button, "Write the selected layers as NIfTI or NRRD on the scanned grid", reason)
 
     def ask(self) -> None:
@@ -94,15 +97,12 @@ class PatientBox(Form[PatientSpaceOptions]):
             self.failed.emit(InputError("select the layers to save in napari's layer list"))
             return
         point = self._viewer.dims.point
-        options = {
+        options: dict[str, Any] = {
             "onto": self.read().onto,
             "transforms": patient_transforms_of(layers) or self._transforms(),
             "slice_at": float(point[-3]) if len(point) > 2 else None,
         }
-        self._saving = True
-        self.update_state()
-        connect = {"returned": self._on_written, "finished": self._on_finished}
-        create_worker(_write, path, layers, options, _connect=connect)
+        self._renderer.request(lambda _: save_in_patient_space(path, layers, **options), self._on_written)
 
     def _selected(self) -> list[LayerTuple]:
         """The selected Image and Labels layers, with copies of their data."""
@@ -110,19 +110,5 @@ class PatientBox(Form[PatientSpaceOptions]):
         tuples = [layer.as_layer_data_tuple() for layer in chosen if type(layer).__name__ in ("Image", "Labels")]
         return [(np.array(data), options, kind) for data, options, kind in tuples]
 
-    def _on_written(self, result: list[Path] | InputError) -> None:
-        if isinstance(result, InputError):
-            self.failed.emit(result)
-        else:
-            self.message.emit(f"Wrote {len(result)} files to {result[0].parent.resolve()}")
-
-    def _on_finished(self) -> None:
-        self._saving = False
-        self.update_state()
-
-
-def _write(path: str | Path, layers: list[LayerTuple], options: Mapping[str, Any]) -> list[Path] | InputError:
-    try:
-        return save_in_patient_space(path, layers, **options)
-    except InputError as error:  # returned, because napari shows a raised error with its traceback
-        return error
+    def _on_written(self, files: list[Path]) -> None:
+        self.message.emit(f"Wrote {len(files)} files to {files[0].parent.resolve()}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
+from napari_pgan.viewer.docks.common.dock import Dock
 from napari_pgan.viewer.docks.common.sections import VerticalScrollArea
 from napari_pgan.viewer.docks.common.status import Status
 from napari_pgan.viewer.docks.prepare.cohort_tab import CohortTab
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import napari
 
 
-class Prepare(QWidget):
+class Prepare(Dock):
     """The dock widget.
 
     Parameters
@@ -37,10 +37,4 @@ class Prepare(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.status)
-
-    def changeEvent(self, event: QEvent | None) -> None:
-        """Stop all work when the dock is closed: napari then removes the widget from its parent but keeps it alive."""
-        super().changeEvent(event)
-        if event is not None and event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.exam.shut_down()
-            self.cohort.shut_down()
+        self.at_close(self.exam.shut_down, self.cohort.shut_down)
