@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from napari_pgan.errors import InputError
@@ -41,3 +42,12 @@ class SubjectRejected(InputError):
         super().__init__(problem)
         self.problem = problem
         self.figures = figures
+
+
+@contextlib.contextmanager
+def naming(part: str) -> Iterator[None]:
+    """Context manager that turns an `InputError` into `SubjectRejected` with the part's name in front."""
+    try:
+        yield
+    except InputError as error:
+        raise SubjectRejected(f"{part} {error}") from error

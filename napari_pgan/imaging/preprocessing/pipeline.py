@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.errors import SubjectRejected
+from napari_pgan.imaging.io.errors import SubjectRejected, naming
 from napari_pgan.imaging.io.modality_names import BRAIN, MASKS
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.bias import correct_bias
@@ -98,7 +98,10 @@ def preprocess(
     reference = steps.reference or next(iter(images))
     given = volumes.get(BRAIN) if steps.strip else None
     parts = {part: volume for part, volume in volumes.items() if part != BRAIN}
-    foregrounds = {part: _foreground(part, volume.array) for part, volume in images.items()}
+    foregrounds: dict[str, Foreground] = {}
+    for part, volume in images.items():
+        with naming(part):
+            foregrounds[part] = find_foreground(volume.array)
     stripped: dict[str, np.ndarray] = {}  # brain masks of modalities that came without skull
     if steps.strip and given is None:
         masks = {part: stripped_brain(volume, foregrounds[part]) for part, volume in images.items()}
@@ -178,13 +181,6 @@ def preprocess(
 def off_grid(volumes: Mapping[str, Volume], reference: str) -> list[str]:
     """Return the parts that are not on the grid of the reference."""
     return [part for part, volume in volumes.items() if not volume.same_grid(volumes[reference])]
-
-
-def _foreground(part: str, array: np.ndarray) -> Foreground:
-    try:
-        return find_foreground(array)
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
 
 
 def _not_empty(brain: Volume) -> np.ndarray:

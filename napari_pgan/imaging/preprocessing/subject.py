@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_pgan.errors import InputError
 from napari_pgan.imaging.cohorts.cohort import Source
-from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError
+from napari_pgan.imaging.io.errors import SubjectRejected, VolumeError, naming
 from napari_pgan.imaging.io.modality_names import BRAIN, MASKS, SEGMENTATION, describe_part
 from napari_pgan.imaging.io.segmentation import read_segmentation
 from napari_pgan.imaging.io.volume import Volume, orient, read_volume
@@ -249,9 +248,7 @@ def scale_and_crop(crop: Crop, part: str, array: np.ndarray, foreground: Foregro
     SubjectRejected
         The volume contains no image.
     """
-    try:
+    with naming(part):
         scaled, scaling = scale(array, foreground)
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
     image = crop.images(scaled, -1.0)
     return np.clip(image, -1, 1, out=image), scaling

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_pgan.errors import InputError
-from napari_pgan.imaging.io.errors import SubjectRejected
+from napari_pgan.imaging.io.errors import SubjectRejected, naming
 from napari_pgan.imaging.io.modality_names import MASKS, SEGMENTATION
 from napari_pgan.imaging.io.volume import Volume
 from napari_pgan.imaging.normalise.intensity import Foreground
@@ -143,7 +141,10 @@ def align(
     """
     fixed = volumes[reference]
     images = {part: volume for part, volume in volumes.items() if part not in MASKS}
-    pyramids = {part: _pyramid(part, images[part], foregrounds[part]) for part in ([reference] if aligned else images)}
+    pyramids: dict[str, Pyramid] = {}
+    for part in [reference] if aligned else images:
+        with naming(part):
+            pyramids[part] = Pyramid(images[part], foregrounds[part])
     grids = {part: (tuple(volume.array.shape), volume.affine) for part, volume in volumes.items()}
     matrices, unmoved = dict.fromkeys(images, np.eye(4)), {reference} | (set(images) if aligned else set())
     quality: dict[str, Quality] = {}
@@ -188,7 +189,7 @@ def align(
         head = foregrounds[reference]
         pyramid = atlas.pyramid(head.stripped)
         mirror = None if atlas.identity == SHIPPED else Mirror(pyramid)  # the shipped template is symmetric
-        with _naming(reference):
+        with naming(reference):
             result = register(pyramid, pyramids[reference], affine=True)
         figures = judge(pyramid, pyramids[reference], result, mirror, affine=True)
         if folder is not None:
@@ -258,20 +259,6 @@ def back_to(
     return resample_image(volume, matrix, shape, affine, fill)
 
 
-@contextlib.contextmanager
-def _naming(part: str) -> Iterator[None]:
-    """Context manager that turns an `InputError` into `SubjectRejected` with the part's name in front."""
-    try:
-        yield
-    except InputError as error:
-        raise SubjectRejected(f"{part} {error}") from error
-
-
-def _pyramid(part: str, volume: Volume, head: Foreground) -> Pyramid:
-    with _naming(part):
-        return Pyramid(volume, head)
-
-
 def _register_part(reference: Pyramid, moving: Pyramid, same_grid: bool, part: str) -> tuple[Registered, bool]:
     """Registration of a part, and whether its voxels are kept; a header pose that is as good as the result wins."""
     if same_grid:
@@ -279,7 +266,7 @@ def _register_part(reference: Pyramid, moving: Pyramid, same_grid: bool, part: s
         if moved < ALIGNED:
             value = similarity(reference, moving, np.eye(4))
             return Registered(np.eye(4), value, value, moved), True
-    with _naming(part):
+    with naming(part):
         result = register(reference, moving)
     if result.after <= result.before and distance(result.matrix, np.eye(4), reference.points) < ALIGNED:
         return Registered(np.eye(4), result.before, result.before, result.disagreement), False
