@@ -92,17 +92,10 @@ def estimate_snapshot_seconds(plan: RunPlan, store: Store, trainer: Trainer, cos
     each = [costs[phase.stage, phase.fading].seconds for phase in phases]
     last = guess_snapshot_seconds(plan.recipe.watch.samples, each[-1])
     if last < _LIMIT:
-        last = _time_last_snapshot(snapshots, trainer)
-    return sum(last * min(cost / each[-1], 1.0) for cost in each)
-
-
-def _time_last_snapshot(snapshots: Snapshots, trainer: Trainer) -> float:
-    """Return the seconds of a snapshot at the end of a training, written to a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        snapshots.run = Run(folder)
-        began, seen, trainer.seen = time.perf_counter(), trainer.seen, snapshots.schedule.images
-        try:
+        seen, trainer.seen = trainer.seen, snapshots.schedule.images
+        with tempfile.TemporaryDirectory() as folder:
+            snapshots.run, began = Run(folder), time.perf_counter()
             snapshots.take(trainer, 0.0)
-        finally:
-            trainer.seen = seen
-    return time.perf_counter() - began
+            last = time.perf_counter() - began
+        trainer.seen = seen
+    return sum(last * min(cost / each[-1], 1.0) for cost in each)
