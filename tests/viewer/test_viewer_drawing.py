@@ -95,7 +95,7 @@ def test_a_drawing_has_the_models_labels_and_one_for_any(model: Model) -> None:
     assert set(options["colormap"]) == {None, 0, 1, 2, 4, whatever}
 
 
-def test_what_cannot_be_asked_is_a_sentence(make_session_model: Callable[..., Model]) -> None:
+def test_unsupported_models_raise_an_input_error(make_session_model: Callable[..., Model]) -> None:
     with pytest.raises(InputError, match="no segmentation"):
         drawing_layer(make_session_model(channels=Channels(("t1",))))
     with pytest.raises(InputError, match="volumes"):

@@ -153,7 +153,7 @@ def test_the_dock_takes_a_dropped_model_or_latents_and_leaves_other_files_to_the
     assert len(press(qtbot, dock, lambda: drop(str(tmp_path / "found.npz"))).batch) == 3
 
 
-def test_latents_of_a_file_are_shown_as_they_were_found(
+def test_latents_of_a_file_are_shown_unchanged(
     opened: Any, qtbot: Any, model: Any, make_session_model: Callable[..., Any], messages: Any, tmp_path: Path
 ) -> None:
     from napari_pgan.model import Condition
@@ -183,20 +183,21 @@ def test_latents_of_a_file_are_shown_as_they_were_found(
     assert not opened._session.result.batch.refined.any()
 
     conditions = (Condition("grade", levels=("low", "high")),)
-    told = make_session_model(seed=1, conditions=conditions)
-    write_npz(tmp_path / "told.npz", told.sample(seeds=[1], conditions={"grade": "high"}), told)
+    conditional = make_session_model(seed=1, conditions=conditions)
+    write_npz(tmp_path / "conditional.npz", conditional.sample(seeds=[1], conditions={"grade": "high"}), conditional)
     good = opened._session.result
-    for name, says in (("told.npz", "latents of another model"), ("none.npz", "does not exist")):
+    for name, says in (("conditional.npz", "latents of another model"), ("none.npz", "does not exist")):
         opened.open_latents(str(tmp_path / name))
         qtbot.waitUntil(lambda says=says: says in opened.status.text(), timeout=20000)
         assert messages()[-1][0] == "error"
         assert says in messages()[-1][1]
     assert opened._session.result is good
-    opened._session.use(told, "told")
-    result = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "told.npz")))  # nothing of it was shown
+    opened._session.use(conditional, "conditional")
+    file = str(tmp_path / "conditional.npz")
+    result = press(qtbot, opened, lambda: opened.open_latents(file))
     assert result.batch.conditions == {"grade": "high"}
 
-    write_npz(tmp_path / "many.npz", told.sample(seeds=range(70), conditions={"grade": "low"}), told)
+    write_npz(tmp_path / "many.npz", conditional.sample(seeds=range(70), conditions={"grade": "low"}), conditional)
     result = press(qtbot, opened, lambda: opened.open_latents(str(tmp_path / "many.npz")))
     assert len(result.batch) == 64
     assert "The first 64 of 70 latents" in messages()[-1][1]

@@ -1,4 +1,4 @@
-"""What napari is told of the plugin."""
+"""The plugin manifest that napari reads."""
 
 from __future__ import annotations
 

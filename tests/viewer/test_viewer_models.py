@@ -32,7 +32,7 @@ def test_a_bad_file_is_a_sentence(content: bytes | None, said: str, tmp_path: Pa
     assert str(file) in str(raised.value)
 
 
-def test_torch_that_cannot_be_loaded_is_a_sentence_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_remedy_if_torch_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
 
     real = builtins.__import__
@@ -48,7 +48,7 @@ def test_torch_that_cannot_be_loaded_is_a_sentence_with_a_way_out(monkeypatch: p
     assert "\n" not in str(raised.value)
 
 
-def test_recent_files_are_kept_newest_first(tmp_path: Path) -> None:
+def test_recent_files_are_listed_newest_first(tmp_path: Path) -> None:
     kept = tmp_path / "deep" / "recent.json"
     files = [tmp_path / f"{i}.safetensors" for i in range(12)]
     for file in files:
@@ -63,7 +63,7 @@ def test_recent_files_are_kept_newest_first(tmp_path: Path) -> None:
     assert RecentModels(kept).files() == []
 
 
-def test_the_card_is_told_and_escaped(model: Model) -> None:
+def test_the_card_is_shown_and_escaped(model: Model) -> None:
     text = summary(model.card)
     for part in ("t1, t1ce, t2, flair", "#e41a1c", "16 × 16 pixels of 2 × 3 mm (48 × 32 mm), axial", "CC0", "12,345"):
         assert part in text

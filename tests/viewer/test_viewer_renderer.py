@@ -1,4 +1,4 @@
-"""Of what is asked for, only the newest counts."""
+"""A renderer returns the result of the newest request only."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_while_dragging_pictures_keep_coming_in_order(qtbot: Any) -> None:
     renderer.stop()
 
 
-def test_what_is_overtaken_ends_at_its_next_step(qtbot: Any) -> None:
+def test_superseded_work_ends_at_its_next_step(qtbot: Any) -> None:
     renderer, seen, steps = Renderer(), [], []
 
     def endless(progress: Progress) -> None:
@@ -77,7 +77,7 @@ def test_what_is_overtaken_ends_at_its_next_step(qtbot: Any) -> None:
     renderer.stop()
 
 
-def test_an_error_is_told_and_the_next_request_is_served(qtbot: Any) -> None:
+def test_an_error_is_reported_and_the_next_request_is_served(qtbot: Any) -> None:
     renderer, seen, errors = Renderer(), [], []
     renderer.failed.connect(errors.append)
 
@@ -150,8 +150,8 @@ def test_a_generator_tells_what_it_has_and_is_forgotten(qtbot: Any) -> None:
     renderer.cancel()
     assert not renderer.is_busy
     assert ended.wait(5)
-    told = len(seen)
+    results_before = len(seen)
     renderer.request(lambda _: "next", seen.append)
     qtbot.waitUntil(lambda: seen[-1] == "next")
-    assert len(seen) == told + 1
+    assert len(seen) == results_before + 1
     renderer.stop()

@@ -46,7 +46,7 @@ def test_answers_are_what_the_latents_make(model: Model, bank: Bank) -> None:
     assert results[-1].origin(0)["asked"]["areas"] == areas
 
 
-def test_a_refinement_goes_on_from_what_was_found(model: Model, bank: Bank) -> None:
+def test_a_refinement_starts_from_the_candidates(model: Model, bank: Bank) -> None:
     request = SearchRequest(model, target_of(model, model.sample(seeds=[6]).labels[0]), count=2)
     first = next(run_search(request, bank, never, Mouse()))
     refined = SearchRequest(model, request.target, 2, strength=0.3)
@@ -71,7 +71,7 @@ def test_with_a_lock_the_search_begins_at_the_image(model: Model, bank: Bank) ->
     assert result.origin(0)["settings"]["lock"]["modality"] == "flair"
 
 
-def test_a_search_that_is_overtaken_ends_between_two_answers(model: Model, bank: Bank) -> None:
+def test_a_superseded_search_ends_between_two_results(model: Model, bank: Bank) -> None:
     steps = []
 
     def superseded(done: int, _total: int) -> None:
@@ -86,7 +86,7 @@ def test_a_search_that_is_overtaken_ends_between_two_answers(model: Model, bank:
     assert len(steps) == 5  # of which the first result takes two, and the second more than twenty
 
 
-def test_a_search_rests_while_the_hand_is_down(model: Model, bank: Bank) -> None:
+def test_a_search_pauses_during_a_stroke(model: Model, bank: Bank) -> None:
     mouse, results = Mouse(), []
     mouse.press()
     request = SearchRequest(model, target_of(model, model.sample(seeds=[5]).labels[0]))
@@ -99,7 +99,7 @@ def test_a_search_rests_while_the_hand_is_down(model: Model, bank: Bank) -> None
     assert len(results) == 1
 
 
-def test_the_same_question_is_not_asked_twice(model: Model) -> None:
+def test_equal_search_requests_are_recognised(model: Model) -> None:
     labels = model.sample(seeds=[5]).labels[0]
     one, other = SearchRequest(model, target_of(model, labels)), SearchRequest(model, target_of(model, labels.copy()))
     assert one.same(other)
@@ -126,7 +126,7 @@ def test_the_table_has_areas_in_millimetres_and_dice(model: Model) -> None:
     assert [row.dice for row in rows] == [pytest.approx(2 / 3), 1, None, pytest.approx(0.8)]
 
 
-def test_the_table_of_numbers_has_what_was_asked(model: Model) -> None:
+def test_the_table_of_numbers_contains_the_target(model: Model) -> None:
     found = np.zeros((16, 16), np.uint8)
     found[:2, :4], found[2:4, :4] = 1, 4  # x grows to the patient's left, so this is on the right
     numbers = TargetAreas(model.card.channels, model.card.grid, {1: 60.0}, shares={4: 0.4}, side="right")

@@ -106,7 +106,7 @@ def test_another_model_keeps_seed_and_truncation_and_drops_the_rest(
     assert request.run().conditions == {"grade": "low", "age": 50.0}
 
 
-def test_a_wrong_wish_is_a_sentence(model: Model) -> None:
+def test_truncation_out_of_range_raises_an_input_error(model: Model) -> None:
     session = Session()
     session.use(model, "small")
     session.change(truncation=3.0)
