@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", help="LABEL=FOLDER of a run")
     parser.add_argument("--out", type=Path, required=True, help="figure file")
-    parser.add_argument("--floor", type=float, help="real-vs-real baseline, drawn as a line")
+    parser.add_argument("--baseline", type=float, help="real-vs-real baseline, drawn as a line")
     options = parser.parse_args()
     figure, axes = plt.subplots(figsize=(8, 4.2), constrained_layout=True)
     for number, argument in enumerate(options.runs):
@@ -43,8 +43,8 @@ def main() -> None:
                     f"{after[1]}²", after[::2], (0, 7), textcoords="offset points", ha="center", color=f"C{number}"
                 )
         print(f"{label}: " + "  ".join(f"{m:.0f} min {s}² {d:.1f}" for m, s, d in points[-4:]))
-    if options.floor is not None:
-        axes.axhline(options.floor, color="0.5", ls="--", lw=1, label="baseline: real vs real subjects")
+    if options.baseline is not None:
+        axes.axhline(options.baseline, color="0.5", ls="--", lw=1, label="baseline: real vs real subjects")
     axes.set(xlabel="minutes of training", ylabel="sliced Wasserstein distance × 10³", yscale="log")
     axes.set_yticks([30, 40, 60, 80, 100, 150, 200], [30, 40, 60, 80, 100, 150, 200])
     axes.minorticks_off()
