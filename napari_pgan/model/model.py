@@ -211,7 +211,7 @@ class Model:
         missing = [name for name in known if name not in given]
         if missing:
             raise InputError(
-                f"this model needs a value of {', '.join(missing)}; give it in `conditions` "
+                f"this model needs a value for {', '.join(missing)}; give it in `conditions` "
                 f"(--condition {missing[0]}=VALUE)"
             )
         if not known:

@@ -208,7 +208,7 @@ def test_no_card_breaks_the_reader(data: st.DataObject) -> None:
 
 
 def test_a_card_and_its_networks_must_agree(small_architecture: Architecture) -> None:
-    with pytest.raises(InputError, match="the card names 2 channels, its networks make 7"):
+    with pytest.raises(InputError, match="the card names 2 channels, but its networks generate 7"):
         Card("x", small_architecture, Channels(("t1", "t2")), Grid((16, 20)))
     a = Architecture((4, 4), (8, 4), 2)
     with pytest.raises(InputError, match="grid"):

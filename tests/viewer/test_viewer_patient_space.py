@@ -141,7 +141,7 @@ def test_a_generated_slice_is_saved_at_its_shown_position(
 ) -> None:
     layers = batch_layers(model.sample(seeds=[1]), model, [1])
     transforms = exam[0][1]["metadata"]["napari_pgan"]["way_to_patient"]
-    with pytest.raises(InputError, match=r"single slice.*dock Prepare"):
+    with pytest.raises(InputError, match=r"single slice.*Prepare dock"):
         save_in_patient_space(tmp_path / "x.nii.gz", [layers[1]], transforms=transforms)
     z = exam[0][1]["translate"][0] + 30 * exam[0][1]["scale"][0]
     transforms = exam[0][1]["metadata"]["napari_pgan"]["way_to_patient"]

@@ -186,7 +186,7 @@ def test_a_plan_assigns_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert all(len(splits) == 1 for splits in people.values())
     other = source / "other.yaml"
     other.write_text(PLAN.replace("2: {name: oedema", "2: {name: swelling"))
-    with pytest.raises(InputError, match="other modalities or labels"):
+    with pytest.raises(InputError, match="different modalities or labels"):
         prepare(
             str(source),
             tmp_path / "a.zarr",
