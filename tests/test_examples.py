@@ -28,6 +28,11 @@ def test_every_example_explains_itself(path: Path, tmp_path: Path) -> None:
     assert f"python examples/{path.name}" in run(path.name, "--help", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_every_example_is_in_the_documentation(path: Path) -> None:
+    assert f'--8<-- "examples/{path.name}"' in (FOLDER.parent / "docs" / "examples.md").read_text("utf-8")
+
+
 def test_samples_become_nifti(tmp_path: Path) -> None:
     run("sample_to_nifti.py", tmp_path / "out", "--seeds", "0-1", cwd=tmp_path)
     files = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
