@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 _INTERVAL = 5.0  # minimum seconds between two plain lines
 _MAX_INTERVAL = 300.0  # maximum seconds between two plain lines while steps are done
 _NOTE_WIDTH, _TIME_WIDTH, _BAR_WIDTH = 24, 17, 6  # characters reserved for the note, the time left and the bar
+_FREE_WIDTH = 3  # characters left free at the end of the line: a typed ^C must not start a new line
 
 
 class Update(Protocol):
@@ -105,12 +106,27 @@ class _State:
 
 
 def _bar(state: _State) -> Progress:
-    """Return a bar whose columns fit on one line of the terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
+    """Return a bar that fits on one line of the terminal, also after the terminal is resized."""
+    from rich.console import Console, RenderableType
+    from rich.constrain import Constrain
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            width = max(console.width - _FREE_WIDTH, 1)
+            self.columns = _columns(state, width)
+            yield Constrain(self.make_tasks_table(self.tasks), width)
+
+    return Bar(console=console, refresh_per_second=2, expand=True)
+
+
+def _columns(state: _State, width: int) -> tuple[ProgressColumn, ...]:
+    """Return the columns of the bar that fit into `width` characters."""
+    from rich.progress import BarColumn, TextColumn
     from rich.table import Column
 
-    width = Console(stderr=True).width - 3  # leaves room for a typed ^C, which would otherwise start a new line
     space = width - _NOTE_WIDTH - _TIME_WIDTH - _BAR_WIDTH - 4
     names, counts = len(state.what) + 1, 2 * len(f"{state.total:,}") + 1
     columns = ["{task.fields[state].count}" if counts <= space else "{task.percentage:>3.0f}%"]
@@ -121,10 +137,7 @@ def _bar(state: _State) -> Progress:
     columns += ["{task.fields[state].note}", "{task.fields[state].time_left}"]
     texts = [TextColumn(column, markup=False) for column in columns]
     bar = BarColumn(bar_width=None, table_column=Column(ratio=1))
-    at = len(texts) - 3
-    return Progress(
-        *texts[:at], bar, *texts[at:], console=Console(stderr=True, width=width), refresh_per_second=2, expand=True
-    )
+    return (*texts[:-3], bar, *texts[-3:])
 
 
 class _Lines:

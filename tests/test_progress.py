@@ -25,6 +25,26 @@ with progress("training", 10_200_000, "images") as update:
     update(10_200_000)
 """
 
+RESIZE = """
+import fcntl, struct, sys, termios, time
+from napari_pgan.progress import progress, say
+
+def resize(width):
+    fcntl.ioctl(sys.__stderr__.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+
+with progress("training", 10_200_000, "images") as update:
+    for i in range(9):
+        update(i * 1_200_000, "1024² fade-in 45%, 105/s", 101_000 - 10_000 * i)
+        if i == 3:
+            resize(60)
+            say("narrower")
+        if i == 6:
+            say("wider")
+            resize(100)
+        time.sleep(0.2)
+    update(10_200_000)
+"""
+
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
@@ -49,8 +69,19 @@ def test_the_bar_fits_on_one_line_and_shows_note_and_time_left(width: int) -> No
     assert re.search(r"done in \d+ s$", drawn[-1])
 
 
-def run_on_terminal(width: int) -> str:
-    """Return the output on a terminal of this width, without control codes."""
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
+def test_the_bar_follows_a_resized_terminal() -> None:
+    output = run_on_terminal(132, RESIZE)
+    wide, rest = output.split("narrower")
+    narrow, wider = rest.split("wider")
+    for part, width in ((wide, 132), (narrow, 60), (wider, 100)):
+        drawn = [line for line in re.split(r"[\r\n]+", part) if "━" in line]
+        assert max(map(len, drawn)) == width - 3
+        assert any("105/s" in line and line.rstrip().endswith(" left") for line in drawn)
+
+
+def run_on_terminal(width: int, work: str = WORK) -> str:
+    """Return the output of `work` on a terminal of this initial width, without control codes."""
     import fcntl
     import pty
     import struct
@@ -61,7 +92,7 @@ def run_on_terminal(width: int) -> str:
     hidden = ("COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "NO_COLOR", "FORCE_COLOR")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     process = subprocess.Popen(
-        [sys.executable, "-c", WORK], stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"}
+        [sys.executable, "-c", work], stdin=theirs, stdout=theirs, stderr=theirs, env={**environment, "TERM": "xterm"}
     )
     os.close(theirs)
     parts = []
