@@ -30,7 +30,9 @@ def test_wrong_usage_is_exit_code_2_and_a_line(words: list[str], capsys: pytest.
     assert "Traceback" not in said
 
 
-def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_reports_that_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def interrupted(path: str) -> None:
         raise KeyboardInterrupt
 
@@ -39,7 +41,7 @@ def test_ctrl_c_says_that_nothing_is_lost(monkeypatch: pytest.MonkeyPatch, capsy
     assert "Stopped." in capsys.readouterr().err
 
 
-def test_debug_shows_where_it_went_wrong() -> None:
+def test_debug_shows_the_traceback() -> None:
     with pytest.raises(Exception, match=r"no such file|no file"):
         main(["info", "nowhere.safetensors", "--debug"])
 

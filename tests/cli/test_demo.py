@@ -15,7 +15,7 @@ from napari_pgan.cli.app import main
 
 
 @pytest.mark.slow
-def test_the_demo_ends_with_a_sheet_nifti_and_a_model_and_can_be_called_again(
+def test_the_demo_writes_a_model_a_sheet_and_nifti_and_can_be_repeated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["demo", "--out", str(tmp_path / "demo"), "--minutes", "0.3", "--json"]
@@ -37,7 +37,7 @@ def test_the_demo_ends_with_a_sheet_nifti_and_a_model_and_can_be_called_again(
     assert (out / "run32" / "model.safetensors").read_bytes() == before
 
 
-def test_a_size_the_demo_does_not_make_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_refuses_an_unsupported_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--out", str(tmp_path / "demo"), "--size", "48"]) == 2
     assert "32 or 64" in capsys.readouterr().err
     assert not (tmp_path / "demo").exists()

@@ -98,7 +98,7 @@ def test_a_folder_of_exams_is_one_image_each(
     assert "1 of 200 steps" in capsys.readouterr().err
 
 
-def test_stopped_it_keeps_what_was_encoded(
+def test_an_interrupted_command_keeps_the_images_encoded_so_far(
     exam: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from napari_pgan.cli import encode
@@ -134,9 +134,7 @@ def test_stopped_it_keeps_what_was_encoded(
 
 
 @pytest.mark.parametrize("register", [True, False])
-def test_a_displaced_modality_is_registered_where_that_is_asked(
-    exam: dict[str, Path], tmp_path: Path, register: bool
-) -> None:
+def test_a_displaced_modality_is_registered_on_request(exam: dict[str, Path], tmp_path: Path, register: bool) -> None:
     """Its header says 15 mm to the side of where the head is."""
     image = nib.load(exam["t2"])
     aside = np.eye(4)
@@ -153,7 +151,7 @@ def test_a_displaced_modality_is_registered_where_that_is_asked(
     assert np.corrcoef(there.images[2].ravel(), right.images[2].ravel())[0, 1] > 0.95
 
 
-def test_an_exams_own_brain_mask_is_the_brain(exam: dict[str, Path], tmp_path: Path) -> None:
+def test_the_brain_mask_of_an_exam_is_used(exam: dict[str, Path], tmp_path: Path) -> None:
     """One that no search would find: the half of the head on one side."""
     image = nib.load(exam["t1"])
     half = np.asarray(image.dataobj) > 0
@@ -179,7 +177,7 @@ def test_an_exams_own_brain_mask_is_the_brain(exam: dict[str, Path], tmp_path: P
     np.testing.assert_array_equal(of_files.images, of_folder.images)
 
 
-def test_what_the_model_cannot_express_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_that_the_model_cannot_express_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A block of noise in the place of a head."""
     random, files = np.random.default_rng(0), []
     for part in PARTS[:4]:
@@ -267,7 +265,7 @@ def _write_small(path: Path, store: Path) -> None:
     write_model(path, card, generator)
 
 
-def test_conditions_are_learnt_along_and_models_without_labels_have_one_encoder(
+def test_encoders_learn_conditions_and_a_model_without_labels_has_one_encoder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from napari_pgan.model import Condition

@@ -32,7 +32,7 @@ def test_the_last_checkpoint_holds_the_newest_model(short_run: Path) -> None:
     assert np.allclose(a, b, atol=1e-5)
 
 
-def test_a_run_tells_what_it_noted_and_what_it_kept(short_run: Path) -> None:
+def test_a_run_reports_its_notes_and_checkpoints(short_run: Path) -> None:
     history = history_of(Run(short_run))
     noted = [row["swd_val"]["mean"] for row in rows_of(short_run) if "swd_val" in row]
     assert [row["swd"] for row in history.distances] == noted
@@ -66,7 +66,7 @@ def test_a_run_folder_gives_its_best_model_and_its_trends(
         (["--measures", "use"], "prepare the cohort with --size 64"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(
+def test_invalid_options_are_reported_in_one_line(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
 ) -> None:
     assert main(["evaluate", "default", str(small_store), "--out", str(tmp_path / "r"), *more]) == 2
@@ -76,7 +76,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert not (tmp_path / "r").exists()
 
 
-def test_without_the_extra_it_says_what_to_install(
+def test_a_missing_extra_is_named_with_its_install_command(
     small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from napari_pgan.evaluation import optional_packages

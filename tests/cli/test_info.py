@@ -48,7 +48,7 @@ def test_a_model_is_described_for_machines(model: Path, capsys: pytest.CaptureFi
     assert said["parameters"] == sum(p.numel() for p in load_model(model).generator.parameters())
 
 
-def test_a_critic_in_the_file_is_told(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_critic_in_the_file_is_reported(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model)]) == 0
     assert "critic      none in the file" in capsys.readouterr().out
     loaded = load_model(model)
@@ -61,7 +61,7 @@ def test_a_critic_in_the_file_is_told(model: Path, capsys: pytest.CaptureFixture
     assert said["identity"] == loaded.identity
 
 
-def test_a_run_is_described_while_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_paused_run_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from napari_pgan.training.recipe import read_recipe
     from napari_pgan.training.run_folder import Run, RunPlan
 

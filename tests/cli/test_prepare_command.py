@@ -41,7 +41,7 @@ def test_report_for_people_and_for_machines(cohort: Path, tmp_path: Path, capsys
     assert open_store(store).attributes["report"]["taken"] == 4
 
 
-def test_counts_that_there_are_too_few_subjects_for_are_told(
+def test_split_counts_with_too_few_subjects_are_reported(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--size", "16", "--workers", "1", "--split"]
@@ -82,7 +82,7 @@ def test_a_dry_run_refuses_what_preparing_would_refuse(
     assert main([*words, "--register", "--reference", "t2"]) == 0
 
 
-def test_a_dry_run_names_what_no_modality_claims_and_fails_where_nobody_is_complete(
+def test_a_dry_run_names_unassigned_files_and_fails_without_a_complete_subject(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]

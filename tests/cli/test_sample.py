@@ -80,7 +80,7 @@ def test_the_same_command_gives_the_same_bytes(model: Path, tmp_path: Path, out:
     assert len(contents[0]) == (12 * 4 + 1 if out == "x" else 1)
 
 
-def test_a_folder_holds_nifti_with_sidecars_that_make_the_sample_again(model: Path, tmp_path: Path) -> None:
+def test_sidecars_of_nifti_files_reproduce_the_sample(model: Path, tmp_path: Path) -> None:
     assert _sample(model, "--seeds", "0,70", "--truncation", 0.5, "--stage", 1, "--out", tmp_path / "s") == 0
     flair = nib.load(tmp_path / "s" / "seed-000070_flair.nii.gz")
     assert flair.header.get_zooms() == pytest.approx((4, 4, 3))  # stage 1 is half the size
@@ -114,7 +114,7 @@ def test_an_interrupted_folder_is_completed_to_the_same_bytes(model: Path, tmp_p
 
 
 @pytest.mark.parametrize("out", ["x.npz", "x.png", "x"])
-def test_what_is_there_already_is_kept_and_other_work_refused(
+def test_existing_samples_are_kept_and_another_request_is_refused(
     model: Path, tmp_path: Path, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / out
@@ -129,7 +129,7 @@ def test_what_is_there_already_is_kept_and_other_work_refused(
 
 
 @pytest.mark.parametrize("out", ["x.npz", "x.png", "x", "x.txt/y"])
-def test_somebody_elses_files_are_left_alone(
+def test_other_files_in_the_folder_are_not_touched(
     model: Path, tmp_path: Path, out: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / out
@@ -140,7 +140,7 @@ def test_somebody_elses_files_are_left_alone(
     assert foreign.read_text() == "precious"
 
 
-def test_a_sheet_is_a_picture_that_says_what_it_is(model: Path, tmp_path: Path) -> None:
+def test_a_sheet_is_labelled_as_synthetic(model: Path, tmp_path: Path) -> None:
     assert _sample(model, "--seeds", "0-3", "--out", tmp_path / "s.png") == 0
     with Image.open(tmp_path / "s.png") as page:
         assert page.format == "PNG"
@@ -224,7 +224,7 @@ def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.Captur
         (("--plan", "nope.yaml", "--truncation", "0.5"), "omit --truncation"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line_and_writes_nothing(
+def test_invalid_options_are_refused_in_one_line_and_write_nothing(
     model: Path, tmp_path: Path, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert says in _refused(capsys, "sample", model, "--out", tmp_path / "s", *words)

@@ -43,7 +43,7 @@ def mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_candidates_are_written_with_what_was_asked_and_found(
+def test_candidates_are_written_with_their_target_and_scores(
     mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from napari_pgan.latent import steering
@@ -97,7 +97,7 @@ def test_candidates_are_written_with_what_was_asked_and_found(
     assert "another --out" in capsys.readouterr().err
 
 
-def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_path: Path) -> None:
+def test_messages_and_source_are_part_of_the_fingerprint(mask: Path, tmp_path: Path) -> None:
     """A drawing may be reached in several ways, each of which is told in the report of its own folder."""
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
     target = TargetMask.of(labels, model.card.channels, model.card.grid)
@@ -110,7 +110,7 @@ def test_what_is_told_and_where_it_came_from_belong_to_the_work(mask: Path, tmp_
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 3
 
 
-def test_of_an_earlier_try_that_found_more_nothing_is_left(mask: Path, tmp_path: Path) -> None:
+def test_stale_output_of_an_earlier_search_is_removed(mask: Path, tmp_path: Path) -> None:
     model, labels = load_model("default"), np.asarray(nib.load(mask).dataobj)[..., 0].T
     search = SteeringSearch(model, TargetMask.of(labels, model.card.channels, model.card.grid), {"candidates": 2})
     claim_folder(search, tmp_path)
@@ -124,7 +124,7 @@ def test_of_an_earlier_try_that_found_more_nothing_is_left(mask: Path, tmp_path:
     assert finished_report(search, tmp_path) is None
 
 
-def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_target_areas_replace_a_mask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     asked = ["--ask", "lesion=900", "--ask", "side=right", "--ask", "oedema share=0.5"]
     assert main(["steer", "default", "--out", str(out), *asked, "--candidates", "1", "--seconds", "0.5", "--json"]) == 0
@@ -135,7 +135,7 @@ def test_numbers_stand_in_for_a_mask(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert best["found"]["lesion"] == sum(best["areas"].values())
 
 
-def test_stopped_it_keeps_the_best_so_far_and_searches_again(
+def test_an_interrupted_search_keeps_its_best_candidates_and_can_be_repeated(
     mask: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from napari_pgan.latent import steering
@@ -166,7 +166,7 @@ def test_stopped_it_keeps_the_best_so_far_and_searches_again(
     assert again["steps"] > kept["steps"]
 
 
-def test_an_empty_mask_and_one_in_the_air_are_tried_and_that_is_said(
+def test_an_empty_mask_or_a_mask_outside_the_head_is_used_with_a_warning(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grid = nib.load(mask)
@@ -180,9 +180,7 @@ def test_an_empty_mask_and_one_in_the_air_are_tried_and_that_is_said(
         assert any(said in sentence for sentence in json.loads(capsys.readouterr().out)["told"])
 
 
-def test_of_a_folder_every_mask_that_can_be_used_is(
-    mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_usable_mask_of_a_folder_is_used(mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "masks", tmp_path / "out"
     folder.mkdir()
     (folder / "good.nii.gz").write_bytes(mask.read_bytes())
@@ -222,7 +220,7 @@ def test_of_a_folder_every_mask_that_can_be_used_is(
         (["no/such/mask.nii.gz", "--ask", "lesion=3"], "--ask"),
     ],
 )
-def test_bad_input_is_said_in_one_line(
+def test_bad_input_is_reported_in_one_line(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["steer", "default", *words, "--out", str(tmp_path / "out")]) == 2

@@ -33,26 +33,26 @@ def verdicts(model: Model, images: np.ndarray) -> list[str]:
     return [judge(float(share), own, own["steps"]).name for share in explained]  # half of them show it as well
 
 
-def test_own_samples_and_phantoms_are_expressed(model: Model, phantoms: np.ndarray) -> None:
+def test_own_samples_and_phantoms_can_be_expressed(model: Model, phantoms: np.ndarray) -> None:
     own = model.sample(seeds=[50_000, 50_001]).images
     assert not set(verdicts(model, np.concatenate([own, phantoms]))) & {"beyond"}
 
 
-def test_what_is_no_such_head_is_not(model: Model, phantoms: np.ndarray) -> None:
+def test_noise_and_inverted_heads_cannot_be_expressed(model: Model, phantoms: np.ndarray) -> None:
     head = (phantoms > -0.95).any(axis=1, keepdims=True)
     inverted = np.where(head, -phantoms, -1).astype(np.float32)
     noise = np.where(head, np.random.default_rng(0).uniform(-0.9, 1, phantoms.shape), -1).astype(np.float32)
     assert set(verdicts(model, np.concatenate([inverted, noise]))) == {"beyond"}
 
 
-def test_a_patient_is_not(model: Model, shared_data: Path) -> None:
+def test_a_patient_cannot_be_expressed(model: Model, shared_data: Path) -> None:
     exam = shared_data / "brats18" / "Brats18_2013_3_1"
     files = [f"{part}={exam / exam.name}_{part}.nii.gz" for part in (*model.card.channels.modalities, "seg")]
     (picture,) = exam_slices(model.card, "default", files, ExamOptions())
     assert verdicts(model, picture.images[None]) == ["beyond"]
 
 
-def test_figures_of_an_earlier_version_are_not_taken_for_these() -> None:
+def test_fidelity_recorded_by_an_earlier_version_is_refused() -> None:
     old = load_model("default")
     old.card.encoders["own"].pop("explained")
     with pytest.raises(InputError, match="earlier version"):

@@ -16,7 +16,7 @@ from napari_pgan.evaluation.likeness.diversity import ms_ssim, pairs_across, pai
 @pytest.mark.parametrize(
     ("side", "count", "window"), [(256, 5, 11), (128, 4, 11), (64, 3, 11), (32, 2, 11), (16, 2, 11), (8, 2, 7)]
 )
-def test_as_many_scales_are_looked_through_as_fit(side: int, count: int, window: int) -> None:
+def test_the_number_of_scales_depends_on_the_image_size(side: int, count: int, window: int) -> None:
     found = scales((side, side))
     assert (len(found.weights), found.window) == (count, window)
     assert sum(found.weights) == pytest.approx(1)
@@ -24,7 +24,7 @@ def test_as_many_scales_are_looked_through_as_fit(side: int, count: int, window:
     np.testing.assert_allclose(ms_ssim(x, x), 1, atol=1e-5)  # torchmetrics takes them
 
 
-def test_images_are_like_themselves_and_the_less_so_the_noisier(small_store: Path) -> None:
+def test_similarity_is_1_for_equal_images_and_falls_with_noise(small_store: Path) -> None:
     images = phantom_slices.real_slices(small_store).images[:20]
     alike = [ms_ssim(images, noisier(images, s)).mean() for s in (0.02, 0.1, 0.3)]
     assert 1 > alike[0] > alike[1] > alike[2] > 0
@@ -48,7 +48,7 @@ def test_pairs_are_of_two_different_images() -> None:
     assert set(second) == {7}
 
 
-def test_what_has_no_pairs_or_no_structure_is_refused() -> None:
+def test_input_without_pairs_or_structure_is_refused() -> None:
     with pytest.raises(InputError, match="at least two"):
         pairs_within(np.array([1]), 5, np.random.default_rng(0))
     with pytest.raises(InputError, match="too small"):

@@ -17,7 +17,7 @@ from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.evaluation.likeness.named_encoder import named_encoder
 
 
-def test_an_image_has_its_features_whatever_its_batch_mates(small_store: Path) -> None:
+def test_features_of_an_image_do_not_depend_on_its_batch(small_store: Path) -> None:
     images, encoder = phantom_slices.real_slices(small_store).images, phantom_slices.encoder(small_store)
     together = encoder.features(images)
     order = np.random.default_rng(0).permutation(len(images))
@@ -33,7 +33,7 @@ def test_features_have_mean_0_and_variance_1_over_the_training_images(small_stor
     np.testing.assert_allclose(found.std(axis=0), 1, atol=1e-2)
 
 
-def test_larger_images_are_seen_as_their_box_averages(small_store: Path) -> None:
+def test_larger_images_are_box_averaged(small_store: Path) -> None:
     images, encoder = phantom_slices.real_slices(small_store).images[:5], phantom_slices.encoder(small_store)
     checks = np.indices((64, 64)).sum(axis=0) % 2 - 0.5  # averages out
     large = images.repeat(2, axis=2).repeat(2, axis=3) + checks.astype(np.float32)
@@ -50,7 +50,7 @@ def test_the_nearest_image_in_features_is_a_neighbour_of_the_same_subject(small_
     assert (real.subject[nearest] == real.subject).mean() > 0.5
 
 
-def test_the_stronger_blur_and_noise_are_the_farther_an_image_moves(small_store: Path) -> None:
+def test_features_move_farther_with_stronger_blur_and_noise(small_store: Path) -> None:
     images, encoder = phantom_slices.real_slices(small_store).images, phantom_slices.encoder(small_store)
     still = encoder.features(images)
     for damage, strengths in ((blurred, (0.5, 0.8, 1.2)), (noisier, (0.05, 0.1, 0.2))):
@@ -59,7 +59,7 @@ def test_the_stronger_blur_and_noise_are_the_farther_an_image_moves(small_store:
         assert moved[0] > 0.01
 
 
-def test_slices_are_held_against_those_of_their_subject_that_lie_apart() -> None:
+def test_slices_are_compared_with_distant_slices_of_their_subject() -> None:
     place = slice_positions(np.array([5] * 40 + [2] * 3))
     assert (place[:4] - place[0] < 1).all()
     assert (place[4:40] - place[0] >= 1).all()
@@ -74,7 +74,7 @@ def test_slices_are_held_against_those_of_their_subject_that_lie_apart() -> None
     assert nt_xent(*(view[few] for view in views), subject[few], place[few]).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_training_repeats_and_tells_how_far_it_is(small_store: Path) -> None:
+def test_training_is_reproducible_and_reports_progress(small_store: Path) -> None:
     real = phantom_slices.real_slices(small_store)
     told: list[tuple[int, int]] = []
     before = torch.get_rng_state()
@@ -88,7 +88,7 @@ def test_training_repeats_and_tells_how_far_it_is(small_store: Path) -> None:
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_a_saved_encoder_is_the_same_again(small_store: Path, tmp_path: Path) -> None:
+def test_a_saved_encoder_is_unchanged(small_store: Path, tmp_path: Path) -> None:
     images, encoder = phantom_slices.real_slices(small_store).images[:9], phantom_slices.encoder(small_store)
     encoder.save(tmp_path / "encoder.safetensors")
     again = Encoder.load(tmp_path / "encoder.safetensors")
@@ -122,7 +122,7 @@ def test_sizes_are_halved_until_they_are_small_enough() -> None:
     np.testing.assert_allclose(shrink(x, 4, chunk=2), expected, atol=1e-6)
 
 
-def test_a_module_that_the_user_names_makes_the_features() -> None:
+def test_a_user_module_computes_the_features() -> None:
     images = np.random.default_rng(0).standard_normal((70, 2, 4, 4)).astype(np.float32)
     encoder = named_encoder("torch.nn:Flatten")
     np.testing.assert_array_equal(encoder.features(images), images.reshape(70, -1))
@@ -139,7 +139,7 @@ def test_a_module_that_the_user_names_makes_the_features() -> None:
         ("builtins:dict", "not a torch.nn.Module"),
     ],
 )
-def test_a_name_that_leads_to_no_module_is_refused(text: str, says: str) -> None:
+def test_an_unknown_module_is_refused(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
         named_encoder(text)
 

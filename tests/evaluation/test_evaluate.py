@@ -91,7 +91,7 @@ def test_another_evaluation_is_not_overwritten(done: Path, small_store: Path) ->
     assert state(done) == before
 
 
-def test_a_folder_with_other_files_is_left_alone(small_store: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_touched(small_store: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="already contains other files"):
         run_evaluation(make_request(small_store, tmp_path, MEASURES))

@@ -23,7 +23,7 @@ def _covariance(seed: int, size: int) -> np.ndarray:
     return a @ a.T + 0.1 * np.eye(size)
 
 
-def test_the_frechet_distance_of_normal_distributions_is_that_of_the_formula() -> None:
+def test_the_frechet_distance_of_normal_distributions_follows_the_formula() -> None:
     for seed in range(2):
         mean = np.random.default_rng(seed).standard_normal((2, 6))
         one, two = _covariance(seed, 6), _covariance(seed + 10, 6)
@@ -32,13 +32,13 @@ def test_the_frechet_distance_of_normal_distributions_is_that_of_the_formula() -
         assert found == pytest.approx(expected, rel=1e-6)
 
 
-def test_on_a_line_it_is_the_difference_of_means_and_deviations() -> None:
+def test_the_frechet_distance_in_one_dimension_depends_on_means_and_deviations() -> None:
     a, b = _normal(0, np.array([1.0]), np.array([[4.0]])), _normal(1, np.array([4.0]), np.array([[0.25]]))
     assert frechet_distance(a, b) == pytest.approx(3**2 + 1.5**2)
     assert frechet_distance(1000 + a, 1000 + b) == pytest.approx(3**2 + 1.5**2)  # far from 0 as well
 
 
-def test_the_kernel_distance_is_the_unbiased_discrepancy_of_the_formula() -> None:
+def test_the_kernel_distance_is_the_unbiased_mmd_estimate() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((50, 4)), 0.3 + 1.2 * rng.standard_normal((50, 4))
 
@@ -52,7 +52,7 @@ def test_the_kernel_distance_is_the_unbiased_discrepancy_of_the_formula() -> Non
     assert kernel_distance(a, b) == pytest.approx(1000 * expected)
 
 
-def test_draws_of_one_distribution_are_at_no_kernel_distance_whatever_their_number() -> None:
+def test_the_kernel_distance_of_one_distribution_is_0_for_any_number_of_images() -> None:
     # unlike the Fréchet distance, whose estimate is the larger the fewer the images
     rng = np.random.default_rng(0)
     draws = {n: [rng.standard_normal((2, n, 8)) for _ in range(30)] for n in (20, 200)}
@@ -63,7 +63,7 @@ def test_draws_of_one_distribution_are_at_no_kernel_distance_whatever_their_numb
     assert frechet[20] > 5 * frechet[200]
 
 
-def test_equal_sets_are_at_no_distance_and_order_does_not_matter() -> None:
+def test_equal_sets_have_zero_distance_in_any_order() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 60, 5)).astype(np.float32)
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
@@ -81,7 +81,7 @@ def test_more_than_a_thousand_images_are_compared_in_subsets_that_repeat() -> No
     assert kernel_distance(a, b) == whole[1]
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_sets_that_cannot_be_compared_are_refused() -> None:
     a = np.zeros((5, 3))
     for measure in (frechet_distance, kernel_distance):
         with pytest.raises(InputError, match="one encoder"):

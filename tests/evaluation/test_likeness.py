@@ -37,7 +37,7 @@ def _measured(store: Path, damage: str = "", strength: float = 0.0, held: bool =
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_more_blur_and_more_noise_are_farther_by_every_distance(damage: str, small_store: Path) -> None:
+def test_every_distance_grows_with_blur_and_noise(damage: str, small_store: Path) -> None:
     found = [_measured(small_store), *(_measured(small_store, damage, s) for s in DAMAGE[damage][1])]
     for which in (("swd", "joint", "mean"), ("swd", "joint", "32x32"), ("swd", "flair", "mean")):
         values = [one.figure(*which).halves.value for one in found]
@@ -53,7 +53,7 @@ def test_more_blur_and_more_noise_are_farther_by_every_distance(damage: str, sma
         assert other.halves.baseline == pytest.approx(figure.halves.baseline, rel=1e-3)
 
 
-def test_a_few_images_over_and_over_are_credible_but_without_variety(small_store: Path) -> None:
+def test_repeated_images_have_high_precision_but_low_variety(small_store: Path) -> None:
     # the precision of three repeated images depends on the halves, so average over many
     whole, few = _measured(small_store, times=8), _measured(small_store, "few", times=8)
     for measure in ("recall", "coverage"):
@@ -79,7 +79,7 @@ def test_real_images_do_better_than_the_baseline(small_store: Path) -> None:
         assert better * figure.halves.value > better * figure.halves.baseline, figure.name
 
 
-def test_unseen_images_themselves_are_at_no_distance_and_training_ones_are(small_store: Path) -> None:
+def test_held_out_images_have_zero_distance_to_themselves_and_training_images_do_not(small_store: Path) -> None:
     real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     whole, held = ImageSet(real.images, real.fractions), real.subject >= 4
     unseen = whole.rows(np.flatnonzero(held))
@@ -121,7 +121,7 @@ def test_the_order_of_images_does_not_matter(small_store: Path) -> None:
     assert one == pytest.approx(other, rel=0.1)
 
 
-def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
+def test_metrics_round_trip_through_json_and_describe_themselves(small_store: Path) -> None:
     found = _measured(small_store, held=True)
     assert Likeness.from_dict(json.loads(json.dumps(found.to_dict()))) == found
     assert Likeness.from_dict(json.loads(json.dumps(_measured(small_store).to_dict()))).figures[0].held is None
@@ -135,7 +135,7 @@ def test_figures_survive_json_and_tell_what_they_are(small_store: Path) -> None:
         found.figure("swd", "joint", "7x7")
 
 
-def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
+def test_progress_reaches_the_end_and_never_decreases(small_store: Path) -> None:
     real, told = phantom_slices.real_slices(small_store), []
     images = ImageSet(real.images, real.fractions)
     encoder, held = phantom_slices.encoder(small_store), real.subject >= 4
@@ -146,7 +146,7 @@ def test_progress_runs_to_the_end_and_never_back(small_store: Path) -> None:
     assert told[-1] == (100, 100)
 
 
-def test_images_are_spread_over_subjects_and_any_slice_is_as_likely_as_another() -> None:
+def test_selected_images_are_spread_over_subjects_and_all_slices() -> None:
     subject = np.repeat([3, 1, 2], [100, 10, 50])
     rows = spread(subject, 40)
     names, counts = np.unique(subject[rows], return_counts=True)
@@ -159,14 +159,14 @@ def test_images_are_spread_over_subjects_and_any_slice_is_as_likely_as_another()
     np.testing.assert_allclose(np.bincount(place // 6, minlength=10), 210, atol=5 * np.sqrt(210 * 0.9))
 
 
-def test_chosen_real_images_are_like_the_rest() -> None:
+def test_selected_real_images_are_like_the_rest() -> None:
     """What is compared may not differ from what was left out: where in the head a slice lies shows in its sums."""
     where = np.tile(np.linspace(-1, 1, 60), 100)
     chosen = spread(np.repeat(np.arange(100), 60), 700)
     assert np.abs(where[chosen]).mean() == pytest.approx(np.abs(where).mean(), abs=0.03)
 
 
-def test_too_few_images_or_others_are_refused(small_store: Path) -> None:
+def test_too_few_or_mismatched_images_are_refused(small_store: Path) -> None:
     real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     whole, held = ImageSet(real.images, real.fractions), np.zeros(len(real.subject), bool)
     few = whole.rows(np.arange(4))

@@ -50,7 +50,7 @@ def test_segmentations_on_the_wrong_images_are_poor() -> None:
     assert rating_of(_without(wrong, "intensity")) == "good"
 
 
-def test_what_convicts_wrong_segmentations_of_phantoms_are_intensities(small_store: Path) -> None:
+def test_intensities_decide_for_wrong_segmentations_of_phantoms(small_store: Path) -> None:
     """Six of them are too few to be sure of a verdict: their lesions may be as far from each other."""
     right, wrong = (_measured(small_store, how) for how in ("as they are", "exchanged"))
     assert rating_of(right) != "poor"
@@ -59,14 +59,14 @@ def test_what_convicts_wrong_segmentations_of_phantoms_are_intensities(small_sto
     assert decisive_metric(_without(wrong, "intensity")).times < GOOD
 
 
-def test_that_it_was_not_measured_is_said(small_store: Path) -> None:
+def test_a_missing_measurement_is_reported(small_store: Path) -> None:
     found = _measured(small_store, "as they are")
     old = _without(found, "intensity")
     assert any("was not measured" in note for note in likeness_section(old.to_dict(), {}).notes)
     assert not any("was not measured" in note for note in likeness_section(found.to_dict(), {}).notes)
 
 
-def test_few_images_can_convict_but_not_acquit() -> None:
+def test_few_images_can_give_a_poor_verdict_but_not_a_good_one() -> None:
     for images, light in ((LEAST, "good"), (LEAST - 1, "unknown"), (16, "unknown")):
         assert rating_of(_of({"swd": 1.0}, images)) == light
         assert rating_of(_of({"swd": 3.0}, images)) == ("fair" if images == LEAST else "unknown")
@@ -75,7 +75,7 @@ def test_few_images_can_convict_but_not_acquit() -> None:
 
 
 @pytest.mark.parametrize("measure", ["swd", "intensity", "frechet", "kernel", "precision", "recall", "density"])
-def test_any_figure_alone_decides_and_is_named(measure: str) -> None:
+def test_any_single_metric_can_decide_and_is_named(measure: str) -> None:
     share = measure in ("precision", "recall", "density")
     square = measure in ("frechet", "kernel")
     for times, light in ((1.9, "good"), (2.1, "fair"), (3.9, "fair"), (4.1, "poor")):
@@ -85,7 +85,7 @@ def test_any_figure_alone_decides_and_is_named(measure: str) -> None:
         assert found.figure(*_KEYS.get(measure, (measure,))).name in likeness_section(found.to_dict(), {}).sentence
 
 
-def test_unseen_subjects_count_as_much_as_halves() -> None:
+def test_held_out_subjects_count_as_much_as_halves() -> None:
     found = _of({})
     worse = WithBaseline(0.2, 0.2, 0.2, 0.9, 0.9, 0.9)
     figures = [replace(one, held=worse) if one.measure == "coverage" else one for one in found.figures]
@@ -94,7 +94,7 @@ def test_unseen_subjects_count_as_much_as_halves() -> None:
     assert decisive_metric(replace(found, figures=tuple(figures))).unseen
 
 
-def test_a_floor_of_nothing_is_as_large_as_it_scatters() -> None:
+def test_a_baseline_near_0_is_replaced_by_its_spread() -> None:
     """The kernel distance of equal sets is 0 on average, and now and then below."""
     found = _of({})
     scatter = WithBaseline(0.5, 0.1, 0.9, -0.01, -1.0, 1.0)
@@ -102,7 +102,7 @@ def test_a_floor_of_nothing_is_as_large_as_it_scatters() -> None:
     assert rating_of(replace(found, figures=tuple(figures))) == "good"
 
 
-def test_intensities_of_a_shifted_modality_are_as_far_as_it_was_shifted() -> None:
+def test_the_intensity_distance_equals_the_shift_of_a_modality() -> None:
     random = np.random.default_rng(0)
     images = random.uniform(-0.5, 0.1, (80, 2, 8, 8)).astype(np.float32)
     fractions = np.zeros((80, 1, 8, 8), np.float32)

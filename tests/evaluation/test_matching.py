@@ -36,13 +36,13 @@ def test_another_order_of_the_channels_gives_the_same_pixels(store: Store) -> No
     assert a.labels.max() == 1
 
 
-def test_labels_of_other_names_are_known_by_their_values(store: Store) -> None:
+def test_labels_with_other_names_are_matched_by_value(store: Store) -> None:
     named = tuple(Label(x.value, f"part {x.value}", x.color) for x in store.channels.labels)
     found = match(make_card(store, Channels(store.channels.modalities, named)), store, "m")
     assert found.labels == (0, 1, 2)
 
 
-def test_slices_are_those_of_the_store_subject_by_subject(store: Store) -> None:
+def test_slices_equal_those_of_the_store_in_subject_order(store: Store) -> None:
     """Wherever they lie: in memory, or in a file once there is no room."""
     found = match(make_card(store), store, "m")
     keys = [*store.keys("train"), *found.held_out]
@@ -67,7 +67,7 @@ def test_slices_are_those_of_the_store_subject_by_subject(store: Store) -> None:
         (lambda s: make_card(s, subject_hashes=s.keys()), "holds subjects out"),
     ],
 )
-def test_what_does_not_fit_is_refused(store: Store, change: object, said: str) -> None:
+def test_mismatched_input_is_refused(store: Store, change: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
         match(change(store), store, "m")  # type: ignore[operator]
 
@@ -89,7 +89,7 @@ def test_subjects_that_the_model_has_seen_are_not_held_out(store: Store) -> None
     assert match(make_card(store, subject_hashes=[*store.keys("train"), "0" * 16]), store, "m").known == "some"
 
 
-def test_a_store_that_holds_nobody_back_is_told_apart_from_one_whose_held_out_were_seen(
+def test_a_store_without_held_out_subjects_differs_from_one_whose_held_out_subjects_were_seen(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = make_card(store, subject_hashes=list(store.keys()))
@@ -110,7 +110,7 @@ def test_a_store_that_holds_nobody_back_is_told_apart_from_one_whose_held_out_we
         (lambda keys: [], "does not state which subjects"),
     ],
 )
-def test_what_is_known_of_the_training_is_said(
+def test_known_training_subjects_are_reported(
     named: Callable[[list[str]], list[str]], told: str, small_store: Path, tmp_path: Path
 ) -> None:
     request = make_request(small_store, tmp_path, ("likeness",))

@@ -106,7 +106,7 @@ def test_a_set_of_copies_reproduces_its_training_images(train: Subjects, held_ou
     assert found.nearer == 1
 
 
-def test_features_find_what_pixels_do_not(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+def test_features_find_copies_that_pixels_miss(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
     """Features that see through a scramble of the pixels, of images that are scrambled."""
     shape = new.shape[1:]
     order = np.random.default_rng(0).permutation(int(np.prod(shape[1:])))
@@ -127,7 +127,7 @@ def test_features_find_what_pixels_do_not(train: Subjects, held_out: Subjects, n
     assert {(pair.subject, pair.by) for pair in found.pairs} == {("subject1", "features")}
 
 
-def test_ten_images_of_one_subject_are_enough_to_find_copies_of_them(held_out: Subjects, phantoms: Subjects) -> None:
+def test_copies_are_found_with_ten_images_of_one_subject(held_out: Subjects, phantoms: Subjects) -> None:
     ten = [(phantoms[0][0][:10], "one")]
     blurred = gaussian_filter(ten[0][0], (0, 0, 0.7, 0.7))
     assert measure_memorisation(ten, held_out, blurred).verdict == MANY
@@ -236,7 +236,9 @@ def test_shift_and_brightness_hardly_change_the_vector(train: Subjects) -> None:
     assert distances((start * mirrored).sum(axis=1)).max() < 1e-2
 
 
-def test_the_result_is_reproducible_and_survives_json(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
+def test_the_result_is_reproducible_and_round_trips_through_json(
+    train: Subjects, held_out: Subjects, new: np.ndarray
+) -> None:
     found = measure_memorisation(train, held_out, new, seed=3, pairs=2)
     assert measure_memorisation(train, held_out, new, seed=3, pairs=2).to_dict() == found.to_dict()
     again = Memorisation.from_dict(json.loads(json.dumps(found.to_dict())))

@@ -56,7 +56,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         ("make = torch.nn.ReLU", "does not return features"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_before_anything_is_written(
+def test_a_bad_module_is_reported_in_one_sentence_before_anything_is_written(
     module: Write,
     small_store: Path,
     tmp_path: Path,
@@ -76,7 +76,9 @@ def test_what_is_wrong_is_one_sentence_before_anything_is_written(
     assert not (tmp_path / "r").exists()
 
 
-def test_figures_of_changed_code_or_weights_are_taken_again(module: Write, small_store: Path, tmp_path: Path) -> None:
+def test_metrics_are_computed_again_after_code_or_weights_change(
+    module: Write, small_store: Path, tmp_path: Path
+) -> None:
     def taken(name: str) -> tuple[object, int]:
         report = run_evaluation(make_request(small_store, tmp_path / "out", ("memorisation",), features=name))
         kept = tmp_path / "out" / "measures" / "memorisation.json"
@@ -90,7 +92,7 @@ def test_figures_of_changed_code_or_weights_are_taken_again(module: Write, small
     assert figures != first[0]
 
 
-def test_weights_alone_tell_two_networks_apart(module: Write) -> None:
+def test_the_weights_identify_a_network(module: Write) -> None:
     name = module("import os\nmake = lambda: Sums(float(os.environ.get('THEIR_FACTOR', 1)))")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("THEIR_FACTOR", "2")

@@ -32,7 +32,7 @@ def test_an_empty_truth_has_neither_figure() -> None:
     assert np.isnan(hausdorff95(a[None], empty[None], (1, 1))).all()
 
 
-def test_what_was_missed_lies_infinitely_far() -> None:
+def test_a_missed_label_has_infinite_distance() -> None:
     a, empty = _square(4, 4, 8), np.zeros((32, 32), bool)
     assert_allclose(dice(empty[None], a[None]), [0])
     assert np.isinf(hausdorff95(empty[None], a[None], (1, 1))).all()
@@ -78,7 +78,7 @@ def test_all_labels_together_come_last_unless_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (5.0, 1.0, 1.0)])
-def test_slices_apart_count_by_their_distance(spacing: tuple[float, ...]) -> None:
+def test_the_spacing_between_slices_counts(spacing: tuple[float, ...]) -> None:
     labels, predicted = np.zeros((2, 6, 16, 16), np.uint8)
     labels[1, 4:8, 4:8], predicted[3, 4:8, 4:8] = 1, 1
     _, distances = by_subject(predicted, labels, np.zeros(6), [1], spacing)

@@ -20,7 +20,7 @@ def _clouds(seed: int, count: int = 120) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("nearest", [1, 5])
 @pytest.mark.parametrize("chunk", [8 * 200 * 7, 2**25])
-def test_the_authors_own_package_gives_the_same(nearest: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_agree_with_the_authors_package(nearest: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from prdc import compute_prdc
 
     monkeypatch.setattr(module, "_CHUNK_BYTES", chunk)
@@ -31,24 +31,24 @@ def test_the_authors_own_package_gives_the_same(nearest: int, chunk: int, monkey
         assert prdc(generated[:90], real, nearest) == pytest.approx(expected, abs=1e-9)
 
 
-def test_far_from_0_it_is_the_same() -> None:
+def test_an_offset_does_not_change_the_result() -> None:
     generated, real = _clouds(0)
     assert prdc(generated + 1e4, real + 1e4) == pytest.approx(prdc(generated, real), abs=1e-9)
 
 
-def test_a_set_is_all_that_it_is_itself() -> None:
+def test_a_set_compared_with_itself_scores_1() -> None:
     real = _clouds(0)[1]
     found = prdc(real, real)
     assert found["precision"] == found["recall"] == found["coverage"] == 1
     assert found["density"] == pytest.approx(1)  # k balls hold it: k - 1 of others on average, and its own
 
 
-def test_sets_that_have_nothing_in_common_share_nothing() -> None:
+def test_disjoint_sets_score_0() -> None:
     real = _clouds(0)[1]
     assert set(prdc(real + 100, real).values()) == {0}
 
 
-def test_a_few_images_made_over_and_over_are_credible_but_cover_little() -> None:
+def test_repeated_images_have_high_precision_but_low_coverage() -> None:
     rng = np.random.default_rng(0)
     real, good = rng.standard_normal((2, 200, 3))
     # ten images that are typical, each again and again with nothing but rounding between

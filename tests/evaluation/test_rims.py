@@ -24,12 +24,12 @@ def heads() -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def test_labels_that_do_not_show_have_no_rims(heads: tuple[np.ndarray, np.ndarray]) -> None:
+def test_labels_invisible_in_the_image_have_no_rims(heads: tuple[np.ndarray, np.ndarray]) -> None:
     """Though the head itself has a sharp border."""
     assert 0.85 < rims(*heads)[0] < 1.15
 
 
-def test_the_stronger_the_rim_the_higher_the_figure(heads: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_metric_grows_with_the_strength_of_the_rim(heads: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = heads
     found = []
     for strength in (0.0, 0.1, 0.2, 0.4):
@@ -41,7 +41,7 @@ def test_the_stronger_the_rim_the_higher_the_figure(heads: tuple[np.ndarray, np.
     assert found[-1] > 1.5 * found[0]
 
 
-def test_modalities_are_told_apart(heads: tuple[np.ndarray, np.ndarray]) -> None:
+def test_rims_are_measured_per_modality(heads: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = heads
     drawn = images.copy()
     drawn[:, 0] += 0.5 * (labels > 0)
@@ -49,6 +49,6 @@ def test_modalities_are_told_apart(heads: tuple[np.ndarray, np.ndarray]) -> None
     assert marked > 1.5 * clean
 
 
-def test_without_labels_there_is_nothing_to_tell(heads: tuple[np.ndarray, np.ndarray]) -> None:
+def test_without_labels_there_are_no_rims(heads: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = heads
     assert np.isnan(rims(images, 0 * labels)).all()

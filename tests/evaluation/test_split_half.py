@@ -41,7 +41,7 @@ def test_halves_depend_on_the_seed_and_respect_the_count() -> None:
     assert len(halvings(SUBJECT, 4)[0]) == 4
 
 
-def test_each_real_subject_is_in_either_half_at_some_time() -> None:
+def test_each_real_subject_is_sometimes_in_either_half() -> None:
     comparisons = halvings(SUBJECT, 100, times=40)
     for side in ("other", "reference"):
         assert set(SUBJECT[np.concatenate([getattr(comparison, side) for comparison in comparisons])]) == set(range(9))

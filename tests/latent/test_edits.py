@@ -32,7 +32,7 @@ def test_a_lesion_is_not_moved_out_of_the_image(dy: int, dx: int) -> None:
 
 
 @given(st.floats(0.3, 4))
-def test_growing_multiplies_areas_and_keeps_the_place(factor: float) -> None:
+def test_growing_multiplies_areas_and_keeps_the_centre(factor: float) -> None:
     large = grown(lesion(), factor)
     for value in (2, 4):
         of_it = lesion() == value
@@ -43,7 +43,7 @@ def test_growing_multiplies_areas_and_keeps_the_place(factor: float) -> None:
     np.testing.assert_array_equal(grown(lesion(), 1.0), lesion())
 
 
-def test_what_cannot_be_grown_is_said() -> None:
+def test_impossible_growth_is_reported() -> None:
     with pytest.raises(InputError, match="no lesion"):
         grown(np.zeros((8, 8), np.uint8), 2)
     for factor in (0.0, -1.0, float("nan")):

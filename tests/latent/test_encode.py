@@ -26,7 +26,7 @@ def likeness(model: Model, images: np.ndarray, latents: np.ndarray) -> np.ndarra
     return Fidelity.of(images, model.sample(latents=latents).images).correlation.mean(axis=1)
 
 
-def test_one_pass_comes_nearer_than_the_best_of_two_hundred_samples(model: Model, batch: Batch) -> None:
+def test_one_encoder_pass_beats_the_best_of_two_hundred_samples(model: Model, batch: Batch) -> None:
     found = encode(model, images=batch.images)
     assert found.shape == batch.latents.shape
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 16, rtol=1e-4)
@@ -38,7 +38,7 @@ def test_one_pass_comes_nearer_than_the_best_of_two_hundred_samples(model: Model
     assert np.median(by_one_pass) > np.median(likeness(model, batch.images, drawn))
 
 
-def test_latents_come_back_as_far_as_images_tell_them(model: Model, batch: Batch) -> None:
+def test_latents_are_recovered_as_far_as_images_determine_them(model: Model, batch: Batch) -> None:
     """In the directions that move the images most; unrelated latents have a cosine of 0 there, 0.25 give or take."""
     assert model.encoders is not None
     strongest = model.encoders.directions[:, -16:].numpy()
@@ -47,7 +47,7 @@ def test_latents_come_back_as_far_as_images_tell_them(model: Model, batch: Batch
     assert cosine.mean() > 0.3
 
 
-def test_a_segmentation_alone_leads_to_one_like_it(model: Model) -> None:
+def test_a_segmentation_alone_is_encoded(model: Model) -> None:
     batch = model.sample(seeds=range(60_000, 60_048))
     large = [n for n in range(len(batch)) if (batch.labels[n] > 0).sum() > 40]
     assert len(large) >= 8
@@ -60,7 +60,7 @@ def test_a_segmentation_alone_leads_to_one_like_it(model: Model) -> None:
     assert overlap(wanted, found) > 0.5 > 0.3 > overlap(wanted, np.roll(wanted, 1, axis=0))
 
 
-def test_refinement_brings_an_image_back_and_never_gets_worse(model: Model, batch: Batch) -> None:
+def test_refinement_recovers_an_image_and_never_gets_worse(model: Model, batch: Batch) -> None:
     images = batch.images[:3]
     told = list(refine(model, encode(model, images=images), images=images, steps=60))
     losses = np.array([one.losses for one in told])
@@ -74,7 +74,7 @@ def test_refinement_brings_an_image_back_and_never_gets_worse(model: Model, batc
     np.testing.assert_allclose(np.linalg.norm(last.latents, axis=1), 16, rtol=1e-4)
 
 
-def test_a_given_segmentation_is_met_too(model: Model) -> None:
+def test_refinement_also_fits_a_given_segmentation(model: Model) -> None:
     """Of images with a large lesion that is said not to be there, less of it comes back."""
     many = model.sample(seeds=range(70_000, 70_032))
     chosen = np.argsort([(one > 0).sum() for one in many.labels])[-2:]
@@ -86,12 +86,12 @@ def test_a_given_segmentation_is_met_too(model: Model) -> None:
     assert sizes[1] < 0.95 * sizes[0]
 
 
-def test_time_ends_it(model: Model, batch: Batch) -> None:
+def test_refinement_stops_when_its_time_is_over(model: Model, batch: Batch) -> None:
     told = list(refine(model, encode(model, images=batch.images[:1]), images=batch.images[:1], seconds=0.0))
     assert told[-1].steps <= 1
 
 
-def test_fidelity_is_that_of_the_head_alone() -> None:
+def test_fidelity_is_measured_within_the_head() -> None:
     random = np.random.default_rng(0)
     a = np.full((1, 1, 20, 20), -1.0, np.float32)
     a[0, 0, 5:15, 5:15] = random.uniform(-0.5, 1, (10, 10))
@@ -106,7 +106,7 @@ def test_fidelity_is_that_of_the_head_alone() -> None:
     assert flat.correlation[0, 0] == 0
 
 
-def test_what_is_explained_is_the_structure_within_the_head_not_its_outline_nor_noise() -> None:
+def test_explained_variance_ignores_the_outline_of_the_head_and_noise() -> None:
     y, x = np.mgrid[:64, :64] / 64 - 0.5
     head = np.hypot(y, x) < 0.4
     a = np.where(head, 0.5 * np.sin(6 * x) + 0.3 * np.cos(9 * y), -1.0)[None, None].astype(np.float32)
@@ -125,13 +125,13 @@ def test_what_is_explained_is_the_structure_within_the_head_not_its_outline_nor_
     assert Fidelity.of(np.full_like(a, -1.0), a).explained[0, 0] == 0  # there is nothing to explain
 
 
-def test_verdicts_follow_how_near_it_came(model: Model) -> None:
+def test_verdicts_follow_the_fidelity(model: Model) -> None:
     own = model.card.encoders["own"]
     values, all_steps = (1.0, own["least"], own["limit"], own["limit"] - 0.01, 0.0), own["steps"]
     assert [judge(value, own, all_steps).name for value in values] == ["own", "own", "near", "beyond", "beyond"]
 
 
-def test_what_had_no_time_is_not_called_impossible(model: Model) -> None:
+def test_too_few_steps_do_not_give_the_verdict_beyond(model: Model) -> None:
     own = model.card.encoders["own"]
     few = [judge(value, own, 7) for value in (own["least"], own["limit"], 0.0)]
     assert [verdict.name for verdict in few] == ["own", "near", "unfinished"]
@@ -149,6 +149,6 @@ def test_what_had_no_time_is_not_called_impossible(model: Model) -> None:
         ({"labels": np.zeros((1, 32, 32), np.uint8)}, "do not fit"),
     ],
 )
-def test_what_does_not_fit_is_refused(model: Model, wrong: dict[str, np.ndarray], says: str) -> None:
+def test_mismatched_input_is_refused(model: Model, wrong: dict[str, np.ndarray], says: str) -> None:
     with pytest.raises(InputError, match=says):
         encode(model, **wrong)

@@ -48,7 +48,7 @@ def test_paths_run_the_same_way_back(a: np.ndarray, b: np.ndarray, t: float) -> 
 
 
 @given(_nonzero, _t)
-def test_between_opposite_latents_there_is_one_way(a: np.ndarray, t: float) -> None:
+def test_the_path_between_opposite_latents_is_unique(a: np.ndarray, t: float) -> None:
     there = slerp(a, -a, t)
     np.testing.assert_allclose(there, slerp(-a, a, 1 - t), atol=1e-5)
     assert np.linalg.norm(there) == pytest.approx(np.linalg.norm(a), rel=1e-5)
@@ -114,7 +114,7 @@ def test_one_key_is_a_walk_of_one_frame() -> None:
         assert len(walk(_keys(1), 5, loop=loop)) == 1
 
 
-def test_a_walk_that_cannot_be_is_refused() -> None:
+def test_an_invalid_walk_is_refused() -> None:
     with pytest.raises(InputError, match="none"):
         walk([], 1)
     with pytest.raises(InputError, match=r"'fly'; there are slerp, lerp, via-origin"):

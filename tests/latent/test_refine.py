@@ -49,7 +49,7 @@ def rms(x: torch.Tensor) -> torch.Tensor:
     return x.square().mean((1, 2, 3)).sqrt()
 
 
-def test_refining_goes_on_from_what_was_found(model: Model, bank: Bank, seed: int) -> None:
+def test_refining_continues_from_the_candidates(model: Model, bank: Bank, seed: int) -> None:
     target = shifted(model, seed)
     *_, found = steer(model, target, bank, candidates=2, phases=SHORT)
     *_, refined = refine(model, target, found, strength=0.2, steps=15)
@@ -88,7 +88,7 @@ def test_offsets_of_another_model_are_refused(model: Model) -> None:
     )
 
 
-def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model, bank: Bank, seed: int) -> None:
+def test_with_a_lock_only_the_lesion_changes(model: Model, bank: Bank, seed: int) -> None:
     target, latent = shifted(model, seed), model.latents([seed])
     before = model.sample(latents=latent)
     where = (before.labels == 0) & (target.labels == 0)
@@ -106,7 +106,7 @@ def test_locked_the_rest_of_the_image_stays_while_the_lesion_moves(model: Model,
     assert refined.scores[0] > 0.7
 
 
-def test_locked_a_lesion_gets_to_where_no_gradient_leads(model: Model, bank: Bank) -> None:
+def test_with_a_lock_a_lesion_moves_where_no_gradient_leads(model: Model, bank: Bank) -> None:
     lesions = model.sample(seeds=range(30), batch_size=32).labels > 0
     lopsided = [abs(int(x[:, :32].sum()) - int(x[:, 32:].sum())) for x in lesions]
     latent = model.latents([int(np.argmax(lopsided))])
@@ -118,7 +118,7 @@ def test_locked_a_lesion_gets_to_where_no_gradient_leads(model: Model, bank: Ban
     assert locked.scores[0] > 0.4
 
 
-def test_what_is_kept_has_no_loss_and_changes_outside_do_not_count(model: Model, seed: int) -> None:
+def test_the_lock_loss_is_0_for_unchanged_images_and_ignores_changes_elsewhere(model: Model, seed: int) -> None:
     latent = model.latents([seed])
     where = np.zeros((1, *model.card.grid.shape), bool)
     where[:, 20:40, 20:40] = True

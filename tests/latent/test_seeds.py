@@ -20,7 +20,7 @@ def test_ranges_include_both_ends(text: str, seeds: list[int]) -> None:
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20, unique=True))
-def test_what_is_written_is_read_back(seeds: list[int]) -> None:
+def test_formatted_seeds_are_parsed_back(seeds: list[int]) -> None:
     assert parse_seeds(format_seeds(seeds)) == seeds
 
 

@@ -51,13 +51,13 @@ def test_the_bank_finds_its_own_entries(model: Model, bank: Bank) -> None:
     assert max(places) <= 5
 
 
-def test_a_bank_knows_entries_without_a_lesion(model: Model, bank: Bank) -> None:
+def test_a_bank_records_entries_without_a_lesion(model: Model, bank: Bank) -> None:
     empty = target_of(model, np.zeros(model.card.grid.shape, np.uint8))
     best = bank.rank(empty, 4)[:8]
     assert (model.sample(seeds=[bank.seeds[i] for i in best]).labels > 0).mean() < 1e-3
 
 
-def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
+def test_a_bank_is_cached_and_a_damaged_one_is_rebuilt(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -75,7 +75,7 @@ def test_a_bank_is_kept_and_a_damaged_one_is_made_anew(
     assert calls == [64, 64]
 
 
-def test_what_is_found_draws_what_is_asked(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+def test_candidates_reproduce_the_target(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     target = target_of(model, drawn)
     told = list(steer(model, target, bank, candidates=3, phases=SHORT))
     scores = np.array([found.scores for found in told])
@@ -88,13 +88,13 @@ def test_what_is_found_draws_what_is_asked(model: Model, bank: Bank, drawn: np.n
     assert (np.diff(told[-1].scores) <= 0).all()
 
 
-def test_candidates_are_kept_apart(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+def test_candidates_differ_from_each_other(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     *_, found = steer(model, target_of(model, drawn), bank, candidates=4, phases=SHORT)
     unit = found.latents / np.linalg.norm(found.latents, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(len(unit), dtype=bool)].max() < 0.9
 
 
-def test_any_leaves_room(model: Model, bank: Bank, drawn: np.ndarray) -> None:
+def test_open_labels_allow_more_segmentations(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     """With half of the lesion's labels left open, more segmentations do; none that met the whole is worse."""
     half = drawn.copy()
     half[drawn == model.card.channels.values[1]] = any_value(model.card.channels)
@@ -140,19 +140,19 @@ def test_directions_are_sorted_by_how_much_they_move_the_segmentation(model: Mod
     assert moved[2] > 3 * moved[0]
 
 
-def test_a_drawing_in_the_air_is_noticed(model: Model, bank: Bank) -> None:
+def test_a_drawing_outside_the_head_is_reported(model: Model, bank: Bank) -> None:
     drawing = np.zeros(model.card.grid.shape, np.uint8)
     drawing[:3, :] = drawing[30:33, 30:40] = 2
     assert bank.outside(target_of(model, drawing)) == pytest.approx(192 / 222, abs=0.02)
     assert bank.outside(target_of(model, np.zeros_like(drawing))) == 0
 
 
-def test_the_banks_pictures_are_of_sixteen_pixels(model: Model) -> None:
+def test_images_of_the_bank_have_sixteen_pixels_a_side(model: Model) -> None:
     assert model.card.architecture.shape(bank_stage(model)) == (16, 16)
 
 
 @pytest.mark.parametrize("area", [100, 400, 1600])
-def test_lesions_of_any_size_can_be_asked_for(model: Model, bank: Bank, area: float) -> None:
+def test_lesions_of_any_size_can_be_requested(model: Model, bank: Bank, area: float) -> None:
     """In mm²; the smallest is 11 pixels. As near as the best of two hundred samples comes, or nearer."""
     asked = TargetAreas(model.card.channels, model.card.grid, lesion=area)
     samples = model.sample(seeds=range(900_000, 900_200), batch_size=32).labels

@@ -23,7 +23,7 @@ def picture(core: int, rim: int, left: bool) -> np.ndarray:
     return np.hstack([np.zeros_like(half), half] if left else [half, np.zeros_like(half)])
 
 
-def test_what_meets_all_numbers_has_the_full_score() -> None:
+def test_meeting_all_target_areas_gives_the_full_score() -> None:
     asked = TargetAreas(CHANNELS, GRID, {1: 60}, lesion=240, shares={4: 0.75}, side="left")
     labels = np.stack([picture(10, 30, True), picture(10, 30, False), picture(20, 20, True), np.zeros((16, 16), int)])
     scores = asked.score(labels)
@@ -36,7 +36,7 @@ def test_what_meets_all_numbers_has_the_full_score() -> None:
     }  # fmt: skip
 
 
-def test_the_side_is_the_patients_where_the_grid_knows_it() -> None:
+def test_the_side_is_the_patients_if_the_grid_has_an_orientation() -> None:
     as_photographed = Grid((16, 16))
     for side, on_right_columns in (("left", False), ("right", True)):
         asked = TargetAreas(CHANNELS, as_photographed, side=side)  # type: ignore[arg-type]
@@ -45,7 +45,7 @@ def test_the_side_is_the_patients_where_the_grid_knows_it() -> None:
         TargetAreas(CHANNELS, Grid((16, 16), (1, 1), "SP"), side="left")
 
 
-def test_gradients_and_the_bank_prefer_what_scores_better() -> None:
+def test_gradients_and_the_bank_prefer_better_scores() -> None:
     """At full size and smaller, images that encode what is asked have the least loss and the greatest nearness."""
     asked, encoding = TargetAreas(CHANNELS, GRID, lesion=240, shares={4: 0.75}, side="left"), Encoding(CHANNELS)
     labels = np.stack([picture(10, 30, True), picture(30, 30, True), picture(40, 0, True), picture(10, 30, False)])

@@ -20,20 +20,20 @@ ANY = any_value(GLIOMA)
 drawings = some.arrays(np.uint8, (16, 16), elements=st.sampled_from([0, 1, 2, 4, ANY]))
 
 
-def test_any_is_no_label_of_the_model() -> None:
+def test_the_value_any_is_not_a_label_of_the_model() -> None:
     assert ANY == 255
     assert any_value(Channels(("t1",), (Label(255, "a", "#000000"), Label(254, "b", "#000000")))) == 253
 
 
 @given(drawings)
-def test_a_drawing_on_the_models_grid_is_taken_as_it_is(drawing: np.ndarray) -> None:
+def test_a_drawing_on_the_models_grid_is_unchanged(drawing: np.ndarray) -> None:
     target = TargetMask.of(drawing, GLIOMA, GRID)
     np.testing.assert_array_equal(target.open, drawing == ANY)
     np.testing.assert_array_equal(np.where(target.open, ANY, target.labels), drawing)
     assert len(target.messages) == (not drawing.any())
 
 
-def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
+def test_labels_lost_in_resampling_are_reported() -> None:
     """48 pixels of 1 mm on 16 of 3 mm; the drawing begins 24 mm to the right of the grid's middle."""
     fine = np.zeros((48, 48), np.uint8)
     fine[18:30, 6:30], fine[20, 20] = 2, 1
@@ -50,7 +50,7 @@ def test_what_is_lost_on_the_way_to_the_models_grid_is_said() -> None:
 
 
 @given(drawings, st.sampled_from([1, 2, 4, 8]))
-def test_shares_are_what_is_left_of_boxes(drawing: np.ndarray, factor: int) -> None:
+def test_fractions_ignore_open_pixels(drawing: np.ndarray, factor: int) -> None:
     target = TargetMask.of(drawing, GLIOMA, GRID)
     shares, asked = target.shares(factor)
     area = factor**2
@@ -62,14 +62,14 @@ def test_shares_are_what_is_left_of_boxes(drawing: np.ndarray, factor: int) -> N
 
 @settings(max_examples=30)
 @given(drawings, st.integers(2, 5))
-def test_a_finer_drawing_of_the_same_gives_the_same_target(drawing: np.ndarray, times: int) -> None:
+def test_a_finer_drawing_of_the_same_mask_gives_the_same_target(drawing: np.ndarray, times: int) -> None:
     fine = drawing.repeat(times, 0).repeat(times, 1)
     target = TargetMask.of(fine, GLIOMA, GRID)
     np.testing.assert_array_equal(np.where(target.open, ANY, target.labels), drawing)
     assert "brought to the model's 16×16" in target.messages[0]
 
 
-def test_a_drawing_that_lies_elsewhere_is_moved() -> None:
+def test_a_drawing_outside_the_grid_is_moved() -> None:
     drawing = np.zeros((8, 8), np.uint8)
     drawing[2:4, 5] = 2
     two_down_four_right = np.array([[1, 0, 2], [0, 1, 4], [0, 0, 1]])
@@ -86,7 +86,7 @@ def test_the_score_of_the_drawing_itself_is_one(drawing: np.ndarray) -> None:
     assert target.score(other[None])[0] == 1
 
 
-def test_scores_are_the_dice_of_what_is_asked_for() -> None:
+def test_scores_are_the_dice_of_the_target_labels() -> None:
     drawing = np.zeros((16, 16), np.uint8)
     drawing[:4], drawing[8:10] = 1, 2
     made = np.zeros((16, 16), np.uint8)
@@ -106,11 +106,11 @@ def test_scores_are_the_dice_of_what_is_asked_for() -> None:
         (np.zeros((16, 16)), "label map"),
     ],
 )
-def test_what_is_no_drawing_of_the_models_labels_is_refused(drawing: np.ndarray, words: str) -> None:
+def test_an_invalid_drawing_is_refused(drawing: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         TargetMask.of(drawing, GLIOMA, GRID)
 
 
-def test_a_model_without_labels_is_asked_for_nothing() -> None:
+def test_a_model_without_labels_cannot_be_steered() -> None:
     with pytest.raises(InputError, match="no segmentation"):
         TargetMask.of(np.zeros((16, 16), np.uint8), Channels(("t1",)), GRID)

@@ -29,7 +29,7 @@ def path(tmp_path: Path, small_card: Card, small_model: Model, critic: Critic) -
 
 
 @pytest.mark.parametrize("equalized", [True, False])
-def test_half_precision_changes_no_score_that_matters(
+def test_half_precision_hardly_changes_scores(
     equalized: bool, tmp_path: Path, small_card: Card, small_model: Model
 ) -> None:
     architecture = replace(small_card.architecture, equalized=equalized)
@@ -47,7 +47,7 @@ def test_half_precision_changes_no_score_that_matters(
     assert np.corrcoef(*ranks)[0, 1] > 0.999
 
 
-def test_it_takes_half_the_room_and_sampling_does_not_read_it(
+def test_a_stored_critic_takes_half_the_space_and_sampling_does_not_read_it(
     path: Path, tmp_path: Path, small_card: Card, small_model: Model, critic: Critic
 ) -> None:
     write_model(tmp_path / "alone.safetensors", small_card, small_model.generator)

@@ -56,7 +56,7 @@ def test_a_file_without_encoders_loads_and_says_so(path: Path) -> None:
         encode(model, images=np.zeros((1, 4, 16, 20), np.float32))
 
 
-def test_all_else_in_the_file_stays_as_it_was(path: Path, encoders: Encoders) -> None:
+def test_adding_encoders_changes_nothing_else_in_the_file(path: Path, encoders: Encoders) -> None:
     before, card, identity = load_file(path), read_card(path), load_model(path).identity
     add_encoders(path, encoders, {"samples": 5})
     after = load_file(path)
@@ -73,7 +73,7 @@ def test_all_else_in_the_file_stays_as_it_was(path: Path, encoders: Encoders) ->
     assert read_card(path).encoders["samples"] == 6
 
 
-def test_half_precision_changes_no_encoding_that_matters(
+def test_half_precision_hardly_changes_encodings(
     path: Path, encoders: Encoders, small_card: Card, small_model: Model
 ) -> None:
     add_encoders(path, encoders, {})
@@ -84,7 +84,7 @@ def test_half_precision_changes_no_encoding_that_matters(
     assert cosine.min() > 0.9999
 
 
-def test_a_model_written_anew_does_not_claim_encoders(path: Path, encoders: Encoders, tmp_path: Path) -> None:
+def test_a_rewritten_model_does_not_claim_encoders(path: Path, encoders: Encoders, tmp_path: Path) -> None:
     add_encoders(path, encoders, {})
     model = load_model(path)
     write_model(tmp_path / "again.safetensors", model.card, model.generator)
@@ -112,7 +112,7 @@ def test_a_card_that_does_not_fit_is_refused(path: Path, encoders: Encoders, enc
         load_model(path)
 
 
-def test_a_row_is_encoded_as_if_it_were_alone(small_card: Card, small_model: Model, encoders: Encoders) -> None:
+def test_a_row_is_encoded_independently_of_its_batch(small_card: Card, small_model: Model, encoders: Encoders) -> None:
     model = Model(small_card, small_model.generator, encoders)
     batch = model.sample(seeds=range(12))
     together = encode(model, images=batch.images), encode(model, labels=batch.labels)

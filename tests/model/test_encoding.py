@@ -31,7 +31,7 @@ def _labelled(draw: st.DrawFn) -> tuple[Channels, np.ndarray]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(_labelled())
-def test_labels_come_back_exactly(kind: Kind, labelled: tuple[Channels, np.ndarray]) -> None:
+def test_labels_are_decoded_exactly(kind: Kind, labelled: tuple[Channels, np.ndarray]) -> None:
     channels, labels = labelled
     encoding, images = Encoding(channels, kind), torch.zeros(labels.shape[0], 2, *labels.shape[1:])
     x = encoding.encode(images, encoding.fractions(torch.from_numpy(labels)))

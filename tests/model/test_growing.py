@@ -24,9 +24,7 @@ def trained(base: tuple[int, ...] = (4, 4), **more: object) -> tuple[Generator, 
 @pytest.mark.parametrize(
     "more", [{}, {"equalized": False}, {"smooth": True}, {"labels": 1, "label_share": 0.25}], ids=str
 )
-def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(
-    base: tuple[int, ...], more: dict[str, object]
-) -> None:
+def test_a_new_generator_stage_reproduces_the_stage_below(base: tuple[int, ...], more: dict[str, object]) -> None:
     generator, _ = trained(base, **more)
     others = torch.randn(16, 16)
 
@@ -49,7 +47,7 @@ def test_a_new_stage_of_the_generator_shows_what_the_one_below_shows(
 
 @pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
 @pytest.mark.parametrize("more", [{}, {"equalized": False}, {"labels": 1, "image_critic": 0.5}], ids=str)
-def test_a_new_stage_of_the_critic_scores_as_the_one_below(base: tuple[int, ...], more: dict[str, object]) -> None:
+def test_a_new_critic_stage_scores_like_the_stage_below(base: tuple[int, ...], more: dict[str, object]) -> None:
     _, critic = trained(base, **more)
     x = torch.randn(8, 3, *[4 * n for n in base])
     below = critic(down(x), 1).detach()
@@ -59,7 +57,7 @@ def test_a_new_stage_of_the_critic_scores_as_the_one_below(base: tuple[int, ...]
         assert torch.allclose(critic(x, 2, alpha), below, atol=1e-4)
 
 
-def test_all_of_a_new_stage_can_learn() -> None:
+def test_every_parameter_of_a_new_stage_gets_a_gradient() -> None:
     generator, critic = trained()
     grow_generator(generator, 2, torch.randn(32, 16))
     grow_critic(critic, 2)
@@ -76,7 +74,7 @@ def test_all_of_a_new_stage_can_learn() -> None:
             assert (layer.weight.grad != 0).float().mean() > 0.9
 
 
-def test_a_critic_too_narrow_for_all_channels_stays_as_it_is() -> None:
+def test_a_critic_too_narrow_for_all_channels_is_not_changed() -> None:
     critic = Critic(Architecture((4, 4), (16, 5), 3, latent=8))
     before = {k: v.clone() for k, v in critic.state_dict().items()}
     grow_critic(critic, 1)

@@ -65,7 +65,7 @@ def test_linear_heads_keep_unit_variance() -> None:
     assert y.var().item() == pytest.approx(1.0, rel=0.05)
 
 
-def test_every_weight_of_an_equalised_layer_moves_alike() -> None:
+def test_every_weight_of_an_equalised_layer_has_the_same_step_size() -> None:
     # d(scaled)/d(weight) is gain / √fan_in
     conv = Conv(2, 16, 4)
     (gradient,) = torch.autograd.grad(conv.scaled().sum(), conv.weight)
@@ -79,7 +79,7 @@ def test_pixel_norm_gives_unit_mean_square(shape: tuple[int, ...]) -> None:
     assert torch.isfinite(pixel_norm(torch.zeros(shape))).all()
 
 
-def test_without_equalisation_every_layer_starts_as_he_et_al_have_it() -> None:
+def test_without_equalisation_layers_use_he_initialisation() -> None:
     torch.manual_seed(0)
     architecture = Architecture((4, 4), (64, 64), channels=5, latent=128, equalized=False)
     for network in (Generator(architecture), Critic(architecture)):
@@ -104,7 +104,7 @@ def _stddev_by_numpy(x: np.ndarray, group: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("count", "group"), [(8, 4), (8, 0), (6, 4), (4, 4), (12, 3), (1, 4)])
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 2, 4, 5)])
-def test_minibatch_deviation_is_that_of_the_paper(count: int, group: int, shape: tuple[int, ...]) -> None:
+def test_minibatch_deviation_agrees_with_the_paper(count: int, group: int, shape: tuple[int, ...]) -> None:
     x = torch.randn(count, *shape)
     y = MinibatchStddev(group)(x)
     assert y.shape == (count, 4, *shape[1:])
@@ -121,13 +121,13 @@ def test_minibatch_deviation_of_known_images() -> None:
     torch.testing.assert_close(MinibatchStddev(4)(apart)[:, 2], torch.ones(4, 3, 3))
 
 
-def test_pixel_norms_written_gradient_is_that_of_finite_differences() -> None:
+def test_the_pixel_norm_gradient_agrees_with_finite_differences() -> None:
     x = torch.randn(2, 5, 3, 3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(pixel_norm, (x,))
 
 
 @pytest.mark.parametrize("scale", [None, "up", "down"])
-def test_a_kernel_that_is_kept_follows_its_weight(scale: str | None) -> None:
+def test_a_cached_kernel_follows_its_weight(scale: str | None) -> None:
     layer = Conv(2, 4, 6, scale=scale)
     x = torch.randn(2, 4, 8, 8)
     learning = layer(x).detach()
@@ -147,7 +147,7 @@ def test_a_kernel_that_is_kept_follows_its_weight(scale: str | None) -> None:
     assert z.grad is not None
 
 
-def test_a_kernel_is_kept_for_one_precision() -> None:
+def test_a_kernel_is_cached_per_precision() -> None:
     layer, x = Dense(4, 3).requires_grad_(False), torch.randn(2, 4)
     exact = layer(x)
     with torch.autocast("cpu", torch.bfloat16):
@@ -164,7 +164,7 @@ def test_pixel_norm_is_the_same_with_and_without_gradients(dtype: torch.dtype) -
         assert torch.equal(pixel_norm(x.clone()), learning)
 
 
-def test_kernels_of_both_precisions_are_kept_side_by_side() -> None:
+def test_kernels_of_both_precisions_are_cached_together() -> None:
     layer, x = Conv(2, 4, 3).requires_grad_(False), torch.randn(1, 4, 8, 8)
     layer(x)
     exact = layer.kernel()

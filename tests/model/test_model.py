@@ -14,7 +14,7 @@ from napari_pgan.model.refit import mean_map, store_mean_map
 from napari_pgan.schema import Channels, Grid
 
 
-def test_a_batch_holds_what_it_says(small_model: Model) -> None:
+def test_a_batch_has_the_documented_fields(small_model: Model) -> None:
     batch = small_model.sample(seeds=[3, 1, 4])
     assert len(batch) == 3
     assert batch.images.shape == (3, 4, 16, 20)
@@ -30,7 +30,7 @@ def test_a_batch_holds_what_it_says(small_model: Model) -> None:
     np.testing.assert_array_equal(batch.latents, small_model.latents([3, 1, 4]))
 
 
-def test_labels_are_the_likeliest_ones(small_model: Model) -> None:
+def test_labels_are_the_most_probable_ones(small_model: Model) -> None:
     batch = small_model.sample(seeds=range(4))
     best = batch.probabilities.max(1)
     for channel, value in enumerate(small_model.card.channels.values):
@@ -46,13 +46,13 @@ def test_the_same_seeds_give_the_same_bytes(small_model: Model) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
-def test_batch_mates_change_images_by_rounding_only(small_model: Model, batch_size: int) -> None:
+def test_the_batch_size_changes_images_by_rounding_only(small_model: Model, batch_size: int) -> None:
     one, other = small_model.sample(seeds=range(12)), small_model.sample(seeds=range(12), batch_size=batch_size)
     np.testing.assert_allclose(one.images, other.images, rtol=0, atol=1e-4)
     assert (one.labels == other.labels).mean() >= 0.999
 
 
-def test_bf16_is_right_to_two_digits_and_leaves_float32_as_it_was(small_model: Model) -> None:
+def test_bf16_is_accurate_to_two_digits_and_does_not_change_float32(small_model: Model) -> None:
     exact = small_model.sample(seeds=range(6))
     coarse = small_model.sample(seeds=range(6), precision="bf16")
     assert coarse.images.dtype == np.float32
@@ -68,7 +68,7 @@ def test_seeds_and_their_latents_are_the_same_request(small_model: Model) -> Non
     assert small_model.sample(seeds=[5, 6]).images.tobytes() == small_model.sample(latents=z).images.tobytes()
 
 
-def test_truncation_0_shows_one_image(small_model: Model) -> None:
+def test_truncation_0_gives_the_same_image_for_every_seed(small_model: Model) -> None:
     images = small_model.sample(seeds=range(6), truncation=0).images
     np.testing.assert_allclose(images, np.broadcast_to(images[:1], images.shape), rtol=0, atol=1e-5)
 
@@ -78,7 +78,7 @@ def test_variety_falls_monotonically_with_truncation(small_model: Model) -> None
     assert all(a < b for a, b in zip(variety, variety[1:], strict=False))  # noqa: RUF007
 
 
-def test_truncating_the_latent_itself_would_do_nothing(small_model: Model) -> None:
+def test_scaling_the_latent_does_not_change_the_image(small_model: Model) -> None:
     z = small_model.latents(range(3))
     np.testing.assert_allclose(
         small_model.sample(latents=z).images, small_model.sample(latents=0.3 * z).images, rtol=0, atol=1e-4
@@ -99,19 +99,19 @@ def test_a_lower_stage_shows_a_smaller_image_of_the_same_field(small_model: Mode
     assert small_model.sample(seeds=[0], stage=small_model.stages - 1).images.shape == (1, 4, 16, 20)
 
 
-def test_no_sample_at_all_is_an_empty_batch(small_model: Model) -> None:
+def test_no_seeds_give_an_empty_batch(small_model: Model) -> None:
     batch = small_model.sample(seeds=[])
     assert len(batch) == 0
     assert batch.images.shape == (0, 4, 16, 20)
 
 
-def test_progress_is_told_after_each_batch(small_model: Model) -> None:
+def test_progress_is_reported_after_each_batch(small_model: Model) -> None:
     told: list[tuple[int, int]] = []
     small_model.sample(seeds=range(5), batch_size=2, progress=lambda done, all_: told.append((done, all_)))
     assert told == [(2, 5), (4, 5), (5, 5)]
 
 
-def test_sampling_leaves_no_trace(small_model: Model) -> None:
+def test_sampling_has_no_side_effects(small_model: Model) -> None:
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
@@ -123,7 +123,7 @@ def test_sampling_leaves_no_trace(small_model: Model) -> None:
 
 
 @pytest.mark.parametrize("truncation", [1.0, 0.6])
-def test_generate_has_the_gradient_that_finite_differences_have(truncation: float) -> None:
+def test_the_gradient_of_generate_agrees_with_finite_differences(truncation: float) -> None:
     a = Architecture((2, 3), (5, 4), 3, latent=4)
     torch.manual_seed(0)
     generator = Generator(a).double()
@@ -133,7 +133,7 @@ def test_generate_has_the_gradient_that_finite_differences_have(truncation: floa
     assert torch.autograd.gradcheck(lambda x: model.generate(x, truncation=truncation), (z,), eps=1e-6, atol=1e-6)
 
 
-def test_a_latent_can_be_led_to_an_image(small_model: Model) -> None:
+def test_a_latent_can_be_optimised_towards_an_image(small_model: Model) -> None:
     target = small_model.generate(torch.from_numpy(small_model.latents([7])), stage=1)
     z = torch.from_numpy(small_model.latents([8])).requires_grad_()
     optimizer, errors = torch.optim.Adam([z], lr=0.1), []
@@ -162,7 +162,7 @@ def test_a_latent_can_be_led_to_an_image(small_model: Model) -> None:
         ({"seeds": [0], "conditions": {"grade": "low"}}, "no condition 'grade'"),
     ],
 )
-def test_what_the_model_does_not_have_is_refused(small_model: Model, options: dict, says: str) -> None:
+def test_unknown_options_of_the_model_are_refused(small_model: Model, options: dict, says: str) -> None:
     with pytest.raises(InputError, match=says):
         small_model.sample(**options)
 

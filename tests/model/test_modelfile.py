@@ -38,7 +38,7 @@ def path(tmp_path: Path, small_card: Card, small_model: Model) -> Path:
     return tmp_path / "m.safetensors"
 
 
-def test_a_model_comes_back_as_it_was(path: Path, small_card: Card, small_model: Model) -> None:
+def test_a_model_round_trips_through_its_file(path: Path, small_card: Card, small_model: Model) -> None:
     read = load_model(path)
     assert read.card == small_card
     assert read.identity == small_model.identity
@@ -46,7 +46,7 @@ def test_a_model_comes_back_as_it_was(path: Path, small_card: Card, small_model:
     assert read_card(path) == small_card
 
 
-def test_a_full_card_comes_back(tmp_path: Path) -> None:
+def test_a_full_card_round_trips(tmp_path: Path) -> None:
     a = Architecture((2, 3, 4), (8, 4), 2, latent=5, conditions=3, sphere=False)
     card = Card(
         "full", a, Channels(("t1", "t2")), Grid((4, 6, 8), (3.0, 1.0, 1.0), "SPL"),
@@ -58,11 +58,11 @@ def test_a_full_card_comes_back(tmp_path: Path) -> None:
     assert card.limits == LIMITS
 
 
-def test_every_card_says_what_its_images_may_not_be_used_for(small_card: Card) -> None:
+def test_every_card_states_the_limits_of_use(small_card: Card) -> None:
     assert "not for diagnosis" in small_card.to_dict()["limits"]
 
 
-def test_the_identity_is_that_of_the_generator(
+def test_the_identity_depends_on_the_generator_alone(
     path: Path, tmp_path: Path, small_card: Card, small_model: Model
 ) -> None:
     renamed = Card.from_json(json.dumps({**small_card.to_dict(), "name": "other", "licence": "CC0"}), "")
@@ -120,7 +120,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path, name: str, old_format: bool) -
 
 
 @pytest.mark.parametrize("name_length", range(16))
-def test_no_length_of_the_card_makes_a_model_look_like_a_pickle(tmp_path: Path, name_length: int) -> None:
+def test_a_model_is_not_mistaken_for_a_pickle_at_any_card_length(tmp_path: Path, name_length: int) -> None:
     # a safetensors file begins with the length of its header; one in 32 lengths begins like a pickle
     a = Architecture((2, 2), (1,), 1, latent=1)
     for fill in range(0, 256, 16):
@@ -169,7 +169,7 @@ def test_tensors_that_do_not_fit_the_card_are_refused(path: Path, small_card: Ca
     _refused(path, "its tensors do not fit its card")
 
 
-def test_a_card_that_lacks_something_is_refused_by_name(path: Path, small_card: Card) -> None:
+def test_a_missing_card_field_is_named(path: Path, small_card: Card) -> None:
     tensors = load_file(path)
     for name in set(small_card.to_dict()) - {"format_version"}:
         card = small_card.to_dict()

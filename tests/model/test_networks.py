@@ -35,7 +35,7 @@ def test_every_stage_doubles_the_base_grid(base: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("base", [(4, 5), (2, 3, 2)])
-def test_a_stage_fades_in_from_the_doubled_one_below(base: tuple[int, ...]) -> None:
+def test_a_stage_fades_in_from_the_upsampled_stage_below(base: tuple[int, ...]) -> None:
     a = Architecture(base, (6, 5, 4), 3, latent=7)
     generator, z = _generator(a), _latents(Architecture(base, (6, 5, 4), 3, latent=7))
     for stage in (1, 2):
@@ -46,7 +46,7 @@ def test_a_stage_fades_in_from_the_doubled_one_below(base: tuple[int, ...]) -> N
 
 
 @pytest.mark.parametrize("base", [(4, 5), (2, 3, 2)])
-def test_the_critic_fades_in_from_judging_the_halved_image(base: tuple[int, ...]) -> None:
+def test_the_critic_fades_in_from_the_downsampled_image(base: tuple[int, ...]) -> None:
     a = Architecture(base, (6, 5, 4), 3, latent=7)
     torch.manual_seed(0)
     critic = Critic(a).double()
@@ -70,7 +70,7 @@ def test_at_alpha_0_the_new_stage_gets_no_gradient_and_at_alpha_1_the_old_head_g
             assert (weight.grad is not None and bool(weight.grad.abs().max() > 0)) == moves
 
 
-def test_latents_of_one_direction_make_one_image_on_the_sphere_only() -> None:
+def test_the_length_of_a_latent_matters_only_without_normalisation() -> None:
     for sphere in (True, False):
         a = Architecture((4, 4), (6, 5), 3, latent=7, sphere=sphere, pixelnorm=False)
         generator, z = _generator(a), _latents(a)
@@ -89,7 +89,7 @@ def test_features_start_at_unit_scale() -> None:
     assert 0.5 < images.std().item() < 2.0
 
 
-def test_conditions_join_the_generator_and_the_critic() -> None:
+def test_conditions_are_inputs_of_the_generator_and_the_critic() -> None:
     a = Architecture((4, 4), (6, 5), 3, latent=7, conditions=2)
     generator, critic, z = _generator(a), Critic(a).double(), _latents(a)
     one, two = torch.zeros(3, 2, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float64)
@@ -102,7 +102,7 @@ def test_conditions_join_the_generator_and_the_critic() -> None:
         critic(x, 1)
 
 
-def test_an_architecture_survives_json() -> None:
+def test_an_architecture_round_trips_through_json() -> None:
     a = Architecture((5, 6), (8, 4), 7, latent=9, conditions=1, sphere=False, stddev_group=0)
     assert Architecture.from_dict(a.to_dict()) == a
     assert (a.dimensions, a.stages, a.shape(1)) == (2, 2, (10, 12))
@@ -117,7 +117,7 @@ def test_impossible_networks_are_refused(base: tuple[int, ...], widths: tuple[in
         Architecture(base, widths, channels)
 
 
-def test_maps_of_the_labels_make_labels_alone_and_no_modality() -> None:
+def test_label_features_affect_labels_only() -> None:
     a = Architecture((4, 4), (16, 16, 12), 5, latent=8, labels=2, label_share=0.25)
     generator = Generator(a)
     assert a.parts(2) == [(slice(0, 9), slice(0, 3)), (slice(9, 12), slice(3, 5))]
@@ -151,7 +151,7 @@ def test_a_smooth_generator_shows_no_blocks_of_repeated_pixels() -> None:
     assert steps[True] == pytest.approx(0.5, abs=0.1)  # (x₊ − x₋) / 4 within a block and (x₊ − x) / 2 between two
 
 
-def test_a_second_critic_sees_the_modalities_alone() -> None:
+def test_the_second_critic_sees_only_the_modalities() -> None:
     critic = Critic(Architecture((4, 4), (16, 16), 5, latent=8, labels=2, image_critic=0.5))
     x, other = torch.randn(4, 5, 8, 8), torch.randn(4, 5, 8, 8)
     other[:, :3] = x[:, :3]

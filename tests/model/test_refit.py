@@ -79,7 +79,7 @@ def test_the_mean_map_is_stored_and_depends_on_the_condition() -> None:
     assert not torch.allclose(one, two)
 
 
-def test_refitting_is_the_same_every_time_and_touches_no_random_state() -> None:
+def test_refitting_is_reproducible_and_does_not_change_the_random_state() -> None:
     one, two = _grown((4, 4)), _grown((4, 4))
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -90,7 +90,7 @@ def test_refitting_is_the_same_every_time_and_touches_no_random_state() -> None:
     torch.testing.assert_close(dict(one.state_dict()), dict(two.state_dict()), rtol=0, atol=0)
 
 
-def test_labels_fitted_as_labels_agree_better_than_by_least_squares() -> None:
+def test_label_heads_fitted_as_labels_beat_least_squares() -> None:
     z = torch.from_numpy(latents_of_seeds(range(64), 10))
     wrong = []
     for labels in (0, 2):
@@ -103,7 +103,7 @@ def test_labels_fitted_as_labels_agree_better_than_by_least_squares() -> None:
     assert wrong[1] < wrong[0]
 
 
-def test_a_share_of_the_pixels_fits_the_labels_as_well_as_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fraction_of_the_pixels_is_enough_to_fit_the_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     z = torch.from_numpy(latents_of_seeds(range(256), 10))
     wrong = []
     for most in (10**9, 800):

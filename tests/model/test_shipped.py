@@ -17,7 +17,7 @@ def model() -> Model:
     return load_model("default")
 
 
-def test_it_is_small_and_made_of_phantoms(model: Model) -> None:
+def test_the_shipped_model_is_small_and_trained_on_phantoms(model: Model) -> None:
     assert shipped_models()["default"].stat().st_size < 10e6
     assert model.card.training["cohort"] == "phantoms"
     assert model.card.licence == "BSD-3-Clause"
@@ -26,14 +26,14 @@ def test_it_is_small_and_made_of_phantoms(model: Model) -> None:
     assert [label.value for label in model.card.channels.labels] == [1, 2, 4]
 
 
-def test_its_lesions_look_like_lesions(model: Model) -> None:
+def test_shipped_lesions_look_like_lesions(model: Model) -> None:
     batch = model.sample(seeds=range(64))
     found = lesion_contrast(batch.images, batch.labels, model.card.channels)
     assert found.lesions >= 10
     assert found.oedema.value >= 0.8
 
 
-def test_its_samples_differ_and_less_so_with_truncation(model: Model) -> None:
+def test_shipped_samples_vary_less_with_truncation(model: Model) -> None:
     spread = [
         float(model.sample(seeds=range(16), truncation=t, stage=2).images.std(axis=0).mean())
         for t in (1.0, 0.7, 0.4, 0.1, 0.0)
@@ -43,7 +43,7 @@ def test_its_samples_differ_and_less_so_with_truncation(model: Model) -> None:
     assert spread[-1] < 1e-6
 
 
-def test_its_lower_stages_show_the_same_labels(model: Model) -> None:
+def test_lower_stages_of_the_shipped_model_show_the_same_labels(model: Model) -> None:
     """The labels at half the size against the averaged final ones: Dice over all samples and labels."""
     seeds, lower = range(100, 148), model.stages - 2
     with torch.inference_mode():

@@ -72,7 +72,7 @@ def test_equal_samples_give_equal_bytes(tmp_path: Path, monkeypatch: pytest.Monk
         (Grid((4, 8, 12), (3.0, 2.0, 2.5), "IAR"), ("R", "A", "I"), (2.5, 2.0, 3.0)),
     ],
 )
-def test_other_programs_find_the_pixels_in_the_patient(
+def test_nibabel_finds_the_pixels_in_patient_space(
     tmp_path: Path, grid: Grid, codes: tuple[str, ...], zooms: tuple[float, ...]
 ) -> None:
     images, labels = _sample(grid, BRATS)
@@ -91,7 +91,7 @@ def test_other_programs_find_the_pixels_in_the_patient(
     np.testing.assert_array_equal(np.asarray(seg.dataobj), labels.reshape(shape).T)
 
 
-def test_simpleitk_reads_the_array_as_it_was(tmp_path: Path) -> None:
+def test_simpleitk_reads_the_same_array(tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
     grid = Grid((4, 8, 12), (3.0, 2.0, 2.5), "SPL")
     images, labels = _sample(grid, BRATS)
@@ -102,7 +102,7 @@ def test_simpleitk_reads_the_array_as_it_was(tmp_path: Path) -> None:
     assert read.GetSpacing() == pytest.approx((2.5, 2.0, 3.0))
 
 
-def test_the_sidecar_says_what_the_files_are(tmp_path: Path) -> None:
+def test_the_sidecar_describes_the_files(tmp_path: Path) -> None:
     grid = Grid((8, 12), (2.0, 2.0), "PL", 3.0)
     meaning = {"t1": {"-1": "air", "+1": "fat"}}
     *_, sidecar = write_sample(tmp_path, "s", *_sample(grid, BRATS), grid, BRATS, {"seed": 7}, meaning)
@@ -131,7 +131,7 @@ def test_modalities_whose_files_would_overwrite_each_other_are_refused(tmp_path:
         sample_files(tmp_path, "s", Channels(("seg",)))
 
 
-def test_nrrd_lies_where_nifti_does_and_names_its_segments(tmp_path: Path) -> None:
+def test_nrrd_has_the_geometry_of_nifti_and_names_its_segments(tmp_path: Path) -> None:
     from napari_pgan.imaging.io.segmentation import read_segmentation
     from napari_pgan.imaging.io.volume import read_volume
 

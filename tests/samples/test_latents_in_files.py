@@ -41,7 +41,7 @@ def refined(model: Model, count: int = 11) -> Batch:
     return model.sample(seeds=range(count), offsets=[offset.astype(np.float32) for offset in offsets])
 
 
-def test_refined_images_come_back_bit_for_bit(model: Model, tmp_path: Path) -> None:
+def test_refined_images_are_reproduced_bit_for_bit(model: Model, tmp_path: Path) -> None:
     batch = refined(model)
     assert batch.refined.tolist() == [n % 2 == 1 for n in range(11)]
     assert np.abs(batch.images - model.sample(seeds=range(11)).images).max() > 0.05
@@ -63,7 +63,7 @@ def test_refined_images_come_back_bit_for_bit(model: Model, tmp_path: Path) -> N
     np.testing.assert_array_equal(part.images, batch.images[1:3])
 
 
-def test_with_less_truncation_refined_images_go_to_the_mean_one_as_all_do(model: Model) -> None:
+def test_truncation_moves_refined_images_to_the_mean_image(model: Model) -> None:
     batch = refined(model)
 
     def spread(truncation: float) -> float:
@@ -81,7 +81,7 @@ def test_with_less_truncation_refined_images_go_to_the_mean_one_as_all_do(model:
     assert small_ones.shape == (11, 2, 4, 4)  # offsets of later stages have no part in it
 
 
-def test_other_samples_than_before_have_another_fingerprint(model: Model) -> None:
+def test_different_samples_have_different_fingerprints(model: Model) -> None:
     batch = refined(model)
     with_offsets = SampleSet.of_latents(model, batch.latents, offsets=batch.offsets)
     assert with_offsets.fingerprint != SampleSet.of_latents(model, batch.latents).fingerprint
@@ -91,7 +91,7 @@ def test_other_samples_than_before_have_another_fingerprint(model: Model) -> Non
         SampleSet.of_latents(model, batch.latents, offsets=batch.offsets[1:])
 
 
-def test_what_the_model_was_told_is_kept(tmp_path: Path) -> None:
+def test_conditions_are_saved(tmp_path: Path) -> None:
     told = small(conditions=(Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0))))
     batch = told.sample(seeds=[4], conditions={"grade": "high", "position": 2.5})
     write_npz(tmp_path / "told.npz", batch, told)
@@ -100,7 +100,7 @@ def test_what_the_model_was_told_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(told.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images)
 
 
-def test_truncated_images_come_back(model: Model, tmp_path: Path) -> None:
+def test_truncated_images_are_reproduced(model: Model, tmp_path: Path) -> None:
     batch = model.sample(seeds=range(4), truncation=0.5)
     write_npz(tmp_path / "a.npz", batch, model)
     kept = read_latents(tmp_path / "a.npz", model)
@@ -117,7 +117,7 @@ def test_truncated_images_come_back(model: Model, tmp_path: Path) -> None:
     assert read_latents(tmp_path / "whole.npz", model).truncation is None
 
 
-def test_of_an_archive_that_is_damaged_anywhere_a_sentence_or_the_latents_come(model: Model, tmp_path: Path) -> None:
+def test_a_damaged_archive_gives_an_error_or_the_latents(model: Model, tmp_path: Path) -> None:
     path, refused = tmp_path / "a.npz", 0
     np.savez_compressed(path, latents=np.random.default_rng(0).normal(size=(3, 6)))
     whole = path.read_bytes()
@@ -141,7 +141,7 @@ def test_latents_of_another_model_are_refused_by_its_identity(model: Model, tmp_
     assert str(refusal.value).count(".") <= 2  # one sentence (and the file's ending)
 
 
-def test_latents_that_somebody_else_wrote_are_taken_if_they_fit(model: Model, tmp_path: Path) -> None:
+def test_latents_written_by_other_programs_are_accepted_if_they_fit(model: Model, tmp_path: Path) -> None:
     latents = np.random.default_rng(0).normal(size=(3, 6))
     np.savez(tmp_path / "own.npz", latents=latents)
     np.testing.assert_array_equal(read_latents(tmp_path / "own.npz", model).latents, latents.astype(np.float32))

@@ -32,7 +32,7 @@ def test_a_pixel_of_a_small_image_becomes_a_crisp_square() -> None:
     assert len(found) == 16
 
 
-def test_labels_show_in_their_colours_over_the_flair_and_in_the_legend() -> None:
+def test_labels_are_drawn_in_their_colours_over_flair_and_in_the_legend() -> None:
     images = np.zeros((1, 2, 40, 40), np.float32)
     images[:, 1] = 1
     labels = np.zeros((1, 40, 40), np.uint8)
@@ -46,7 +46,7 @@ def test_labels_show_in_their_colours_over_the_flair_and_in_the_legend() -> None
     assert _count(drawn, (255, 0, 0)) == _count(bare, (255, 0, 0)) > 50
 
 
-def test_three_modalities_of_a_group_are_one_colour_picture() -> None:
+def test_three_modalities_of_a_group_are_one_colour_image() -> None:
     photo = Channels(("red", "green", "blue"), (), (DisplayGroup("fundus", ("red", "green", "blue")),))
     images = np.zeros((1, 3, 20, 30), np.float32)
     images[:, 0], images[:, 2] = 1, -1
@@ -54,7 +54,7 @@ def test_three_modalities_of_a_group_are_one_colour_picture() -> None:
     assert _count(page, (255, 128, 0)) == 140 * 210
 
 
-def test_sixty_four_samples_are_laid_out_about_as_wide_as_high() -> None:
+def test_a_sheet_of_sixty_four_samples_is_about_square() -> None:
     images = np.zeros((64, 2, 16, 16), np.float32)
     page = grid_sheet(images, np.zeros((64, 16, 16), np.uint8), TWO, [f"seed {i}" for i in range(64)], scale=2)
     assert 0.6 < page.width / page.height < 2.0
@@ -69,7 +69,7 @@ def test_every_sample_is_drawn(count: int, tmp_path: Path) -> None:
         assert _count(page.convert("RGB"), (0, 0, 0)) == count * 2 * 32 * 32
 
 
-def test_of_a_volume_the_slice_with_the_largest_lesion_is_drawn() -> None:
+def test_a_volume_is_drawn_at_the_slice_with_the_largest_lesion() -> None:
     images = np.full((1, 2, 6, 16, 16), -1, np.float32)
     images[:, :, 4] = 0
     labels = np.zeros((1, 6, 16, 16), np.uint8)
