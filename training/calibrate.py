@@ -91,7 +91,7 @@ def images_for(seconds: float, schedule: Schedule, costs: dict[Key, Cost], snaps
 
 
 def _seconds(trainer: Trainer, moment: Moment, batch: int) -> float:
-    """Return the seconds of a step with so many images, with penalties in proportion."""
+    """Return the seconds of a step with this number of images, with penalties in proportion."""
     trainer.split = min(micro_batches(trainer, moment.phase), batch)
     a, lazy = trainer.architecture, trainer.recipe.loss.lazy
     noise = torch.rand(batch, a.channels, *a.shape(moment.phase.stage)).mul_(2).sub_(1).half()

@@ -125,7 +125,7 @@ class Recovery:
         self.save()
 
     def split_batch(self, parts: int) -> None:
-        """Split batches into so many parts from now on, and report it."""
+        """Split batches into this number of parts from now on, and report it."""
         self.trainer.split = parts
         phase = self.schedule.at(self.trainer.seen).phase
         how = "no longer split" if parts == 1 else f"split into {parts} parts to fit into memory"

@@ -49,7 +49,7 @@ class Snapshots:
             pass  # no best model, or not a readable one: the next is the best
 
     def take(self, trainer: Trainer, minutes: float) -> None:
-        """Take a snapshot after so many minutes of training."""
+        """Take a snapshot after the given minutes of training."""
         moment = self.schedule.reached(trainer.seen)
         stage = moment.phase.stage
         self.validation.preview(self.run.previews, trainer.ema, stage, moment.alpha, trainer.seen)

@@ -31,7 +31,7 @@ def test_report_for_people_and_for_machines(cohort: Path, tmp_path: Path, capsys
     assert main(words) == 0
     said, report = capsys.readouterr().err, None
     assert "4 subjects (train 2, val 1, test 1)" in said
-    assert "Set aside: 1 of the 5 found\n  incomplete: flair is missing" in said
+    assert "Rejected: 1 of the 5 found\n  incomplete: flair is missing" in said
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["found"], report["taken"], report["new"]) == (5, 4, 0)
@@ -160,7 +160,7 @@ def test_a_phantom_cohort_becomes_a_store(tmp_path: Path, capsys: pytest.Capture
     write_phantoms(tmp_path / "cohort", 1, seed=3, size=48)
     words = ["prepare", str(tmp_path / "cohort"), str(tmp_path / "a.zarr"), "--size", "32", "--workers", "1"]
     assert main(words) == 0
-    assert "Set aside" not in capsys.readouterr().err
+    assert "Rejected" not in capsys.readouterr().err
     store = open_store(tmp_path / "a.zarr")
     slices = store.load_slices(None)
     assert {label.value for label in store.channels.labels} == {1, 2, 4}

@@ -77,10 +77,10 @@ def write_page(folder: Path, report: PreparationReport) -> Path:
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(report.name)}: quality</title>",
         f"<style>{_STYLE}</style><h1>{_text(report.name)}: quality of the preparation</h1>",
-        f"<p>{count_subjects(len(report.subjects))} taken, {len(report.rejected)} set aside of {report.found} found; "
+        f"<p>{count_subjects(len(report.subjects))} prepared, {len(report.rejected)} rejected of {report.found} found; "
         "the worst first. This page names and shows subjects: keep it with the cohort.</p>",
         f"<p>{_PICTURES}</p>",
-        f"<p>A subject is set aside if forward and backward registration differ by more than {LIMITS.disagreement:g} "
+        f"<p>A subject is rejected if forward and backward registration differ by more than {LIMITS.disagreement:g} "
         f"mm, heads overlap with a Dice below {LIMITS.overlap:g}, less than {LIMITS.covered:.0%} of the head is "
         f"covered, the similarity falls below {LIMITS.kept:g} times its initial value, or a volume is more than "
         f"{LIMITS.mirrored:g} times as similar to the mirror image of the reference. For an atlas the limits are "
@@ -94,7 +94,7 @@ def write_page(folder: Path, report: PreparationReport) -> Path:
         parts.append(f"<p>{count_subjects(count)} {NO_PICTURES}.</p>")
     if early:
         listed = "".join(f"<li>{_text(a.name)}: {_text(a.reason)}</li>" for a in early)
-        parts.append(f"<h2>Set aside before registration</h2><ul>{listed}</ul>")
+        parts.append(f"<h2>Rejected before registration</h2><ul>{listed}</ul>")
     if len(rows) > 1:
         bad = {row.key: " class=bad" if row.reason else "" for row in rows}
         every = "".join(f'<li{bad[row.key]}><a href="#{_text(row.key)}">{_text(row.name)}</a></li>' for row in rows)
@@ -157,7 +157,7 @@ def _section(row: _SubjectRow, folder: Path) -> str:
         clipped = f"{row.clipped[part]:.2%}" if part in row.clipped else ""
         bad = " class=bad" if quality.problem(_limits(part)) or quality.mirrored > LIMITS.mirrored else ""
         lines.append(f"<tr{bad}><td>{_text(part)}</td>{cells}<td>{clipped}</td></tr>")
-    reason = f"<p class=bad>Set aside: {_text(row.reason)}</p>" if row.reason else ""
+    reason = f"<p class=bad>Rejected: {_text(row.reason)}</p>" if row.reason else ""
     table = f"<table><tr><th></th>{head}<th>clipped</th></tr>{''.join(lines)}</table>" if lines else ""
     pictures = "".join(
         f"<figure><figcaption>{_text(caption)}</figcaption>"

@@ -142,7 +142,7 @@ class PreparationReport:
         if self.without_pictures:
             lines.append(f"  the quality page has {count_subjects(self.without_pictures)} {NO_PICTURES}")
         if self.rejected:
-            lines.append(f"Set aside: {len(self.rejected)} of the {self.found} found")
+            lines.append(f"Rejected: {len(self.rejected)} of the {self.found} found")
             lines += [f"  {a.name}: {a.reason}" for a in self.rejected]
         return lines
 
