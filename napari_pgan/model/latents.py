@@ -12,18 +12,18 @@ _GRAIN = 2.0**-16
 
 
 def latents_of_seeds(seeds: Iterable[int], size: int) -> np.ndarray:
-    """Normal latents, one a seed.
+    """Return normally distributed latents, one per seed.
 
-    The numbers come from NumPy's legacy Mersenne twister, whose stream is frozen (NEP 19), and are rounded to multiples
-    of 2⁻¹⁶, so that a last bit in which two machines' logarithms differ does not show: they are bit-identical on every
-    machine and version.
+    The numbers come from NumPy's legacy Mersenne twister, whose stream is frozen (NEP 19). They are rounded to
+    multiples of 2⁻¹⁶, since the last bit of a logarithm differs between machines. The result is bit-identical on every
+    machine and in every version.
 
     Parameters
     ----------
     seeds
         From 0 to 2³² − 1.
     size
-        Numbers a latent.
+        Length of a latent.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def latents_of_seeds(seeds: Iterable[int], size: int) -> np.ndarray:
         A seed is out of range.
     """
     rows = []
-    stream = np.random.RandomState()  # seeded anew for every row: ten times as quick as a new one
+    stream = np.random.RandomState()  # reseeded for every row, which is ten times faster than a new one
     for seed in seeds:
         if not 0 <= int(seed) < 2**32:
             raise InputError(f"seed {seed} is out of range; seeds go from 0 to {2**32 - 1}")

@@ -1,4 +1,4 @@
-"""The layers of the networks, for two and three dimensions."""
+"""Layers of the networks, in two and three dimensions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def up(x: torch.Tensor) -> torch.Tensor:
 
 
 def smoothed(x: torch.Tensor) -> torch.Tensor:
-    """Average each map with the binomial weights 1, 2, 1 along every axis; what lies outside counts as 0."""
+    """Average each map with the binomial weights 1, 2, 1 along every axis, with zero padding."""
     dimensions, maps = x.ndim - 2, x.shape[1]
     kernel = torch.ones((), device=x.device, dtype=x.dtype)
     for _ in range(dimensions):
@@ -36,22 +36,22 @@ def smoothed(x: torch.Tensor) -> torch.Tensor:
 
 
 def blend(old: torch.Tensor, new: torch.Tensor, alpha: float | torch.Tensor) -> torch.Tensor:
-    """Go from `old` to `new` as `alpha` goes from 0 to 1; a tensor (0-d) need not be known to the host."""
+    """Interpolate from `old` (alpha 0) to `new` (alpha 1); a 0-d tensor `alpha` is not copied to the host."""
     if isinstance(alpha, torch.Tensor):
         alpha = alpha.to(new.dtype)
     return torch.lerp(old.to(new.dtype), new, alpha)
 
 
 def leaky(x: torch.Tensor) -> torch.Tensor:
-    """In place: `x` is what a convolution has just made, and is kept by nobody else."""
+    """Apply a leaky ReLU in place; nothing else may hold a reference to `x`."""
     return F.leaky_relu_(x, 0.2)
 
 
 def pixel_norm(x: torch.Tensor) -> torch.Tensor:
     """Scale the feature vector of each pixel to unit mean square (Karras et al. 2017, section 4.2).
 
-    Can be differentiated once: its gradient is written out, which takes half the passes over memory that autograd's
-    takes. Where there is nothing to differentiate it works in place, as `leaky` does.
+    Differentiable once: the gradient is explicit and needs half of autograd's passes over memory. Without gradients the
+    function works in place, like `leaky`.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         return _PixelNorm.apply(x)
@@ -59,7 +59,7 @@ def pixel_norm(x: torch.Tensor) -> torch.Tensor:
 
 
 def _norm_scale(x: torch.Tensor) -> torch.Tensor:
-    with torch.autocast(x.device.type, enabled=False):  # which would turn all of it to float32
+    with torch.autocast(x.device.type, enabled=False):  # autocast would convert everything to float32
         wide = torch.promote_types(x.dtype, torch.float32)
         norm = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=wide)
         return norm.square_().div_(x.shape[1]).add_(1e-8).rsqrt_().to(x.dtype)
@@ -83,11 +83,11 @@ class _PixelNorm(torch.autograd.Function):
 
 
 class _Weighted(nn.Module):
-    """A weight with He's scale, applied at run time (equalised) or once at the start.
+    """A weight with He's scale, applied at run time (equalised) or once at initialisation.
 
     Equalised (Karras et al. 2017, section 4.1): weights are drawn from N(0, 1) and multiplied by gain / √fan_in at
-    every use, so that an adaptive optimiser moves all layers at one speed. Otherwise every layer starts with the
-    variance 2 / fan_in (He et al. 2015, arXiv:1502.01852), whatever its gain.
+    every use, so that an adaptive optimiser updates all layers at the same rate. Otherwise every layer is initialised
+    with variance 2 / fan_in (He et al. 2015, arXiv:1502.01852), independent of its gain.
     """
 
     def __init__(self, shape: tuple[int, ...], gain: float, equalized: bool) -> None:
@@ -102,9 +102,9 @@ class _Weighted(nn.Module):
         return self.weight * self.scale if self.scale != 1.0 else self.weight
 
     def kernel(self) -> torch.Tensor:
-        """The weight as the layer multiplies by it; kept while it takes no gradients and stays as it is.
+        """Return the effective kernel; cached while the weight needs no gradient and does not change.
 
-        Making it costs more than using it where one image is sampled at a time.
+        When images are sampled one at a time, computing the kernel costs more than using it.
         """
         weight = self.weight
         if weight.requires_grad:
@@ -129,7 +129,7 @@ def _laid_out_as(kernel: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 class Dense(_Weighted):
-    """(N, I) → (N, O)."""
+    """Fully connected layer, (N, I) → (N, O)."""
 
     def __init__(self, inputs: int, outputs: int, gain: float = math.sqrt(2), equalized: bool = True) -> None:
         super().__init__((outputs, inputs), gain, equalized)
@@ -139,14 +139,14 @@ class Dense(_Weighted):
 
 
 class Conv(_Weighted):
-    """Convolution of odd kernel that keeps the size, with an optional change of scale.
+    """Size-preserving convolution with an odd kernel and an optional change of scale.
 
     Parameters
     ----------
     scale
-        ``"up"``: the input is doubled first, pixels repeated. ``"down"``: the result is halved by box averages, before
-        the bias. Both run fused, as one strided convolution with the 4×4 kernel that amounts to the same (16
-        multiplications an output pixel instead of 36 for 3×3); `plain` is the unfused form, for tests.
+        ``"up"`` doubles the input by repeating pixels before the convolution. ``"down"`` halves the result by box
+        averages before the bias is added. Both are fused into one strided convolution with the equivalent 4×4 kernel
+        (16 multiplications per output pixel instead of 36 for 3×3); `plain` is the unfused form, for tests.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class Conv(_Weighted):
         return weight
 
     def plain(self, x: torch.Tensor) -> torch.Tensor:
-        """The same function, one step at a time."""
+        """Compute the same result without fusing."""
         if self.change == "up":
             x = up(x)
         x = _CONV[self.dimensions](x, self.scaled(), None, padding=self.padding)
@@ -188,7 +188,7 @@ class Conv(_Weighted):
 
 
 class Head(Conv):
-    """The 1×1 convolution from features to channels, each part of the channels from its own part of the maps."""
+    """1×1 convolution from features to channels; each group of channels uses only the feature maps assigned to it."""
 
     own: torch.Tensor
 
@@ -209,7 +209,7 @@ class Head(Conv):
 
 
 def _spread(weight: torch.Tensor) -> torch.Tensor:
-    """Sum a kernel of three over its two places along every axis: the kernel of four that sees a doubled grid."""
+    """Add a size-3 kernel to itself shifted by one along every axis: the equivalent size-4 kernel on a doubled grid."""
     for axis in range(2, weight.ndim):
         zero = torch.zeros_like(weight.narrow(axis, 0, 1))
         weight = torch.cat([weight, zero], axis) + torch.cat([zero, weight], axis)
@@ -217,12 +217,12 @@ def _spread(weight: torch.Tensor) -> torch.Tensor:
 
 
 class MinibatchStddev(nn.Module):
-    """Append one map that tells how much the images of a group differ (Karras et al. 2017, section 3).
+    """Append one map with the mean standard deviation within a group of images (Karras et al. 2017, section 3).
 
     Parameters
     ----------
     group
-        Images a group; 0 takes the whole batch as one group. A batch that the group does not divide is one group.
+        Images per group. 0, or a size that does not divide the batch, makes the whole batch one group.
     """
 
     def __init__(self, group: int) -> None:

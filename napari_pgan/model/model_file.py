@@ -1,6 +1,6 @@
-"""The model file: a generator's tensors, its card, and perhaps its critic and its encoders, in one file.
+"""Model files: a generator's tensors and its card, and optionally its critic and encoders.
 
-It is a safetensors file; no pickle is ever opened.
+The format is safetensors; pickles are never opened.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GENERATOR, _CRITIC, _ENCODER = "generator.", "critic.", "encoder."
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds.
+    """Content of a model file.
 
     Parameters
     ----------
@@ -43,18 +43,18 @@ class ModelFile:
 
 
 def write_model(path: str | Path, card: Card, generator: Generator, critic: Critic | None = None) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file atomically.
 
     Parameters
     ----------
     path
         Should end in ``.safetensors``.
     card
-        Its description; must fit the generator.
+        The description; must fit the generator.
     generator
-        Whose tensors are stored in float32.
+        The network, stored in float32.
     critic
-        Of the same architecture, for trainings that start from this model; stored in half precision.
+        A critic of the same architecture, for training that starts from this model; stored in half precision.
     """
     for network in (generator, critic):
         if network is not None and network.architecture != card.architecture:
@@ -62,25 +62,25 @@ def write_model(path: str | Path, card: Card, generator: Generator, critic: Crit
     tensors = {_GENERATOR + k: v.detach().float().cpu().contiguous() for k, v in generator.state_dict().items()}
     if critic is not None:
         tensors |= {_CRITIC + k: _half(v.detach().float().cpu()).contiguous() for k, v in critic.state_dict().items()}
-    save_tensors(path, tensors, {METADATA_KEY: replace(card, encoders={}).to_json()})  # which are of another file
+    save_tensors(path, tensors, {METADATA_KEY: replace(card, encoders={}).to_json()})  # encoders belong to another file
 
 
 def add_encoders(path: str | Path, encoders: Encoders, measures: Mapping[str, Any]) -> None:
-    """Put encoders into a model file, in place of those that it holds; all else in it stays as it is.
+    """Add encoders to a model file or replace them; the other content does not change.
 
     Parameters
     ----------
     path
-        The file; it is replaced in one step.
+        The file; replaced atomically.
     encoders
-        Of its generator; stored in half precision.
+        Encoders of the file's generator; stored in half precision.
     measures
-        What the card tells of them, as JSON values.
+        Measurements of the encoders for the card, as JSON values.
 
     Raises
     ------
     InputError
-        As `read_card` does, or the disk does not take the file.
+        See `read_card`; or the file cannot be written.
     """
     path = Path(path)
     card = read_card(path)
@@ -92,7 +92,7 @@ def add_encoders(path: str | Path, encoders: Encoders, measures: Mapping[str, An
 
 
 def read_encoders(path: str | Path) -> Encoders | None:
-    """The encoders of a model file in float32, or None where it holds none; raises InputError as `read_model` does."""
+    """Return the encoders of a model file in float32, or None without encoders; raises InputError like `read_model`."""
     path = Path(path)
     card = read_card(path)
     if not card.encoders:
@@ -105,22 +105,22 @@ def read_encoders(path: str | Path) -> Encoders | None:
 
 
 def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file atomically.
 
     Raises
     ------
     InputError
-        The disk does not take it: full, or not to be written to. What was there before is still there.
+        The disk is full or not writable; an existing file is not changed.
     """
     try:
         with replacing(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
-    except SafetensorError as error:  # its own form of an OSError
-        raise InputError(f"{path}: cannot be written ({error}); make room on the disk or give another place") from error
+    except SafetensorError as error:  # safetensors wraps an OSError
+        raise InputError(f"{path}: cannot be written ({error}); make room on the disk or give another path") from error
 
 
 def read_card(path: str | Path) -> Card:
-    """The card of a model file, without its tensors; raises InputError as `read_model` does."""
+    """Read the card of a model file without its tensors; raises InputError like `read_model`."""
     path = Path(path)
     metadata, _ = _header(path)
     if METADATA_KEY not in metadata:
@@ -129,12 +129,12 @@ def read_card(path: str | Path) -> Card:
 
 
 def read_model(path: str | Path) -> ModelFile:
-    """Read and check a model file; what else the file holds beside card and generator is not read.
+    """Read and check the card and generator of a model file; critic and encoders are not read.
 
     Raises
     ------
     InputError
-        The file is missing, a pickle, damaged, of a newer format, or its tensors do not fit its card.
+        The file is missing, a pickle, damaged or of a newer format, or its tensors do not fit its card.
     """
     path = Path(path)
     card = read_card(path)
@@ -144,12 +144,12 @@ def read_model(path: str | Path) -> ModelFile:
 
 
 def holds_critic(path: str | Path) -> bool:
-    """Whether a model file holds a critic; raises InputError where it is none that can be read."""
+    """Return whether a model file contains a critic; raises InputError if the file cannot be read."""
     return any(name.startswith(_CRITIC) for name in _header(Path(path))[1])
 
 
 def read_critic(path: str | Path) -> Critic | None:
-    """The critic of a model file in float32, or None where it holds none; raises InputError as `read_model` does."""
+    """Return the critic of a model file in float32, or None without a critic; raises InputError like `read_model`."""
     path = Path(path)
     architecture = read_card(path).architecture
     if not holds_critic(path):
@@ -160,7 +160,7 @@ def read_critic(path: str | Path) -> Critic | None:
 
 
 def identity(generator: Generator) -> str:
-    """The hash of a generator and its architecture: the same for every file that holds it (hex, 64 digits)."""
+    """Return the hash of a generator and its architecture (64 hex digits), independent of the rest of the file."""
     digest = hashlib.sha256(json.dumps(generator.architecture.to_dict(), sort_keys=True).encode())
     for name, tensor in sorted(generator.state_dict().items()):
         digest.update(name.encode())
@@ -169,23 +169,23 @@ def identity(generator: Generator) -> str:
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
-    """In half precision, unless a number is too large for it (above 65,504)."""
+    """Convert to half precision, unless a number is too large for it (above 65,504)."""
     half = tensor.half()
     return half if torch.isfinite(half).all() else tensor
 
 
 def _header(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Metadata and names of the tensors."""
+    """Return the metadata and the names of the tensors."""
     _refuse_what_is_no_model(path)
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}, list(file.keys())
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: is damaged or no safetensors file ({error}); copy or download it again") from None
+        raise InputError(f"{path}: is damaged or not a safetensors file ({error}); copy or download it again") from None
 
 
 def _fill(network: Generator | Critic | Encoders, path: Path, prefix: str) -> None:
-    """Load the tensors under a prefix; raises InputError where they are not the network's."""
+    """Load the tensors under a prefix; raises InputError if they do not fit the network."""
     with safe_open(path, framework="pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  a file, not a dict
         state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
@@ -197,10 +197,10 @@ def _fill(network: Generator | Critic | Encoders, path: Path, prefix: str) -> No
 
 def _refuse_what_is_no_model(path: Path) -> None:
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file; give a model file (.safetensors)")
+        raise InputError(f"{path}: does not exist; give a model file (.safetensors)")
     with open(path, "rb") as file:
         head = file.read(9)
-    is_safetensors = head[8:] == b"{"  # after the header's length, whose first byte may be that of a pickle
+    is_safetensors = head[8:] == b"{"  # after the header's length, whose first byte may equal a pickle's
     if (head.startswith((b"PK\x03\x04", b"\x80")) and not is_safetensors) or path.suffix.lower() in (
         ".pt",
         ".pth",
@@ -208,6 +208,6 @@ def _refuse_what_is_no_model(path: Path) -> None:
         ".ckpt",
     ):
         raise InputError(
-            f"{path}: is a pickle (a PyTorch checkpoint), which could run code on opening and is never opened here; "
+            f"{path}: is a pickle (a PyTorch checkpoint) and is not opened, since it could run code; "
             "give a .safetensors model that `fit` wrote"
         )

@@ -17,38 +17,38 @@ from napari_pgan.model.layers import Conv, Dense, Head, MinibatchStddev, blend, 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that decides the shape of the networks.
+    """Parameters that determine the shape of the networks.
 
     Parameters
     ----------
     base
-        The grid of the first feature map, (y, x) or (z, y, x); stage ``s`` has ``base * 2**s`` pixels.
+        Grid of the first feature map, (y, x) or (z, y, x); stage ``s`` has ``base * 2**s`` pixels.
     widths
-        Feature maps at each stage, smallest size first.
+        Feature maps per stage, smallest size first.
     channels
-        Channels of an image, labels included.
+        Number of image channels, including labels.
     latent
-        Numbers in a latent.
+        Length of a latent.
     conditions
-        Numbers that join the latent and the critic; 0 for none.
+        Number of condition values added to the latent and to the critic; 0 for none.
     sphere
         Whether latents are projected to the hypersphere of radius √latent before use.
     pixelnorm
         Whether the generator normalises each pixel's feature vector.
     equalized
-        Whether weights are scaled at run time (equalised learning rate) or at the start (He).
+        Whether weights are scaled at run time (equalised learning rate) or at initialisation (He).
     stddev_group
-        Images a group in the critic's minibatch deviation; 0 for the whole batch.
+        Images per group in the critic's minibatch standard deviation; 0 for the whole batch.
     smooth
-        Whether the generator smooths what it has doubled (Karras et al. 2019, arXiv:1812.04948), so that blocks of
-        repeated pixels do not show.
+        Whether the generator smooths upsampled features (Karras et al. 2019, arXiv:1812.04948), so that blocks of
+        repeated pixels are not visible.
     labels
-        How many of the last channels are labels.
+        Number of label channels, which are the last channels.
     label_share
-        The share of the generator's maps that are for the labels alone: these are normalised by themselves, and no
-        modality is made of them, so that sharp edges of labels need not show as rims in the modalities. 0 to share all.
+        Share of the generator's maps reserved for the labels. They are normalised separately and no modality uses
+        them, so that sharp label edges do not appear as rims in the modalities. 0 to share all maps.
     image_critic
-        The share of the critic's widths that a second one has, which sees the modalities alone; 0 for none.
+        Width of a second critic, which sees only the modalities, as a share of the critic's; 0 for none.
     """
 
     base: tuple[int, ...]
@@ -67,10 +67,10 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if len(self.base) not in (2, 3) or min(self.base) < 1:
-            raise InputError(f"the base grid {self.base} has neither two nor three axes")
+            raise InputError(f"the base grid {self.base} must have two or three axes of at least one pixel")
         if not self.widths or min(self.widths) < 1 or self.channels < 1 or self.latent < 1:
             raise InputError(
-                f"networks of widths {self.widths}, {self.channels} channels, latent {self.latent}: impossible"
+                f"widths {self.widths}, {self.channels} channels, latent {self.latent}: give positive numbers only"
             )
 
     @property
@@ -82,11 +82,11 @@ class Architecture:
         return len(self.widths)
 
     def shape(self, stage: int) -> tuple[int, ...]:
-        """The pixels of an image at a stage, counted from 0."""
+        """Return the image shape in pixels at a stage, counted from 0."""
         return tuple(n * 2**stage for n in self.base)
 
     def parts(self, stage: int) -> list[tuple[slice, slice]]:
-        """Which maps of a stage are for which channels: one part, or the modalities' and the labels'."""
+        """Return pairs (maps, channels) of a stage: one for all channels, or one for modalities and one for labels."""
         width = self.widths[stage]
         own = round(width * self.label_share)
         if not (own and 0 < self.labels < self.channels and own < width):
@@ -95,7 +95,7 @@ class Architecture:
         return [(slice(0, width - own), slice(0, cut)), (slice(width - own, width), slice(cut, self.channels))]
 
     def sources(self, stage: int) -> list[tuple[slice, slice]]:
-        """Which maps of a stage a head sees for which channels: modalities none of the labels', labels all."""
+        """Return pairs (maps, channels) of a stage's head: modalities do not use the maps of labels; labels use all."""
         first, *rest = self.parts(stage)
         return [first, *((slice(0, self.widths[stage]), channels) for _, channels in rest)]
 
@@ -109,7 +109,7 @@ class Architecture:
 
 
 class _Activation:
-    """What follows a convolution of the generator: leaky ReLU, and pixel norm of each part of the maps."""
+    """Activation after a convolution of the generator: leaky ReLU, then pixel norm of each group of maps."""
 
     def __init__(self, a: Architecture, stage: int) -> None:
         self.normalize = a.pixelnorm
@@ -125,7 +125,7 @@ class _Activation:
 
 
 def fades(alpha: float | torch.Tensor) -> bool:
-    """Whether a stage is still fading in; what a tensor holds is not asked, since a GPU would have to be waited for."""
+    """Return whether a stage is fading in; True for any tensor, since reading its value would synchronise the GPU."""
     return isinstance(alpha, torch.Tensor) or alpha < 1
 
 
@@ -145,8 +145,8 @@ class _GeneratorBlock(nn.Module):
 class Generator(nn.Module):
     """Latents → images with their label channels.
 
-    Every stage doubles the size; each has a head that turns its features into an image. While a stage fades in, its
-    image is blended with the doubled image of the stage below.
+    Each stage doubles the size and has a head that converts its features to an image. While a stage fades in, its image
+    is blended with the upsampled image of the stage below.
     """
 
     mean_map: torch.Tensor
@@ -167,21 +167,21 @@ class Generator(nn.Module):
         self.register_buffer("mean_map", torch.zeros(a.widths[0], *a.base))
 
     def first_map(self, latents: torch.Tensor, conditions: torch.Tensor | None = None) -> torch.Tensor:
-        """Latents (N, L) → the first feature map (N, W₀, *base)."""
+        """Map latents (N, L) to the first feature map (N, W₀, *base)."""
         a = self.architecture
         if a.sphere:
             latents = F.normalize(latents, dim=1) * math.sqrt(a.latent)
         if a.conditions:
             if conditions is None or conditions.shape != (len(latents), a.conditions):
-                raise ValueError(f"conditions of shape ({len(latents)}, {a.conditions}) are needed")
+                raise ValueError(f"conditions must have the shape ({len(latents)}, {a.conditions})")
             latents = torch.cat([latents, conditions.to(latents)], dim=1)
         x = self.dense(latents).reshape(-1, a.widths[0], *a.base)
         return self.activate(x)
 
     def features(self, first_map: torch.Tensor, stage: int, offsets: Sequence[torch.Tensor] = ()) -> list[torch.Tensor]:
-        """The features of stages 0 to `stage`: (N, W_s, *base·2^s) each.
+        """Return the features of stages 0 to `stage`, each (N, W_s, *base·2^s).
 
-        Offsets, of the first stages, are added to what those stages hand on.
+        Offsets are added to the outputs of the first stages, one per stage.
         """
         every = [self.activate(self.conv(first_map))]
         for number, block in enumerate([*list(self.blocks)[:stage], None]):
@@ -198,7 +198,7 @@ class Generator(nn.Module):
         alpha: float | torch.Tensor = 1.0,
         offsets: Sequence[torch.Tensor] = (),
     ) -> torch.Tensor:
-        """The first feature map → channels (N, C, *base·2^stage); `offsets` as in `features`."""
+        """Map the first feature map to channels (N, C, *base·2^stage); `offsets` as in `features`."""
         stage = self.architecture.stages - 1 if stage is None else stage
         every = self.features(first_map, stage, offsets)
         x = self.heads[stage](every[-1])
@@ -213,16 +213,16 @@ class Generator(nn.Module):
         alpha: float | torch.Tensor = 1.0,
         conditions: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Latents (N, L) → channels (N, C, *base·2^stage), linear, meant for [-1, 1].
+        """Map latents (N, L) to channels (N, C, *base·2^stage), not clamped; the target range is [-1, 1].
 
         Parameters
         ----------
         stage
             Counted from 0; the last one if None.
         alpha
-            How far that stage has faded in, 0 to 1; a tensor (0-d) stands for a fade-in, whatever it holds.
+            Progress of the fade-in, 0 to 1; a 0-d tensor always computes the blend.
         conditions
-            (N, conditions), where the architecture has them.
+            (N, conditions), if the architecture has conditions.
         """
         return self.synthesize(self.first_map(latents, conditions), stage, alpha)
 
@@ -239,9 +239,9 @@ class _CriticBlock(nn.Module):
 
 
 class Critic(nn.Module):
-    """Images with their label channels → one score each; the generator's mirror image.
+    """Images with their label channels → one score each; mirrors the generator.
 
-    With an `images` critic beside it, which does not see the labels, the scores of both follow one another.
+    With an `images` critic, which does not see the labels, its scores are appended.
     """
 
     images: Critic | None
@@ -270,9 +270,9 @@ class Critic(nn.Module):
         alpha: float | torch.Tensor = 1.0,
         conditions: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Channels (N, C, *base·2^stage) → scores (N,), or (2N,) where there are two critics.
+        """Map channels (N, C, *base·2^stage) to scores (N,), or (2N,) with two critics.
 
-        The features of a stage that fades in are blended.
+        During a fade-in the features are blended with those of the stage below.
         """
         h = leaky(self.tails[stage](x))
         for s in range(stage, 0, -1):

@@ -138,7 +138,7 @@ def test_a_newer_format_is_refused_by_its_number(path: Path, tmp_path: Path, sma
 @pytest.mark.parametrize("keep", [0, 5, 100, 3000, -1])
 def test_a_truncated_file_is_refused(path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
-    _refused(path, "is damaged or no safetensors file")
+    _refused(path, "is damaged or not a safetensors file")
 
 
 def test_other_files_are_refused(path: Path, tmp_path: Path) -> None:
@@ -147,11 +147,11 @@ def test_other_files_are_refused(path: Path, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(3)}, tmp_path / "broken.safetensors", metadata={METADATA_KEY: "{"})
     _refused(tmp_path / "broken.safetensors", "its card cannot be read")
     (tmp_path / "text.safetensors").write_text("hello")
-    _refused(tmp_path / "text.safetensors", "no safetensors file")
+    _refused(tmp_path / "text.safetensors", "not a safetensors file")
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
         archive.writestr("a", "b")
     _refused(tmp_path / "z.zip", "is a pickle")
-    _refused(tmp_path / "missing.safetensors", "there is no such file")
+    _refused(tmp_path / "missing.safetensors", "does not exist")
     with pytest.raises(InputError, match="no shipped model 'nobody'"):
         load_model("nobody")
 
