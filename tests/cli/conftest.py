@@ -1,4 +1,4 @@
-"""Trainings that several files compare with, and a salt."""
+"""Fixtures shared by the tests of the commands: short trainings and a salt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command's manners: help with an example, one sentence for bad input, quick to start."""
+"""General behaviour of the command: help with an example, one sentence for bad input, a quick start."""
 
 from __future__ import annotations
 

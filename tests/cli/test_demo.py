@@ -1,4 +1,4 @@
-"""The demo goes the whole way."""
+"""The demo runs from phantoms to samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `encoder` and `encode`: what they write, what they say, what they refuse."""
+"""The commands `encoder` and `encode`: their output, messages and invalid input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS = ("t1", "t1ce", "t2", "flair", "seg")
 
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Part → file of a phantom that the shipped model has not seen."""
+    """Files by part of a phantom outside the training set of the shipped model."""
     (folder,) = write_cohort(tmp_path_factory.mktemp("cohort") / "c", 1, seed=987, size=64)
     return {part: folder / f"{folder.name}_{part}.nii.gz" for part in PARTS}
 
@@ -37,7 +37,7 @@ def _words(exam: dict[str, Path], *parts: str) -> list[str]:
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """The one line that a refused command says."""
+    """Run a command that must be refused, and return its one-line message."""
     capsys.readouterr()
     assert main([str(word) for word in words]) == 2
     lines = [line for line in capsys.readouterr().err.strip().splitlines() if line]
@@ -59,11 +59,11 @@ def test_a_phantom_is_encoded_and_sampled_again(
         originals, found, latents = archive["originals"], archive["images"], archive["latents"]
         assert archive["modalities"].tolist() == ["t1", "t1ce", "t2", "flair"]
     assert kept["images"][0]["correlation"] == row["correlation"]
-    assert str(exam["t1"].parent.parent) not in str(kept)  # no place and no name goes into the file
+    assert str(exam["t1"].parent.parent) not in str(kept)  # neither path nor name is written to the file
     assert "name" not in kept["images"][0]
     segmentation = np.asarray(nib.load(exam["seg"]).dataobj)
     largest = (segmentation > 0).sum(axis=(0, 1)).argmax()
-    assert row["slice"] == largest  # 64 voxels of 3.375 mm along the head, feet first
+    assert row["slice"] == largest  # 64 voxels of 3.375 mm from inferior to superior
     head = (originals[0] > -0.95).any(axis=0)
     for m, name in enumerate(("t1", "t1ce", "t2", "flair")):
         assert np.corrcoef(originals[0, m][head], found[0, m][head])[0, 1] > 0.5, name
@@ -87,7 +87,7 @@ def test_a_folder_of_exams_is_one_image_each(
     out, sheet = tmp_path / "e.npz", tmp_path / "e.png"
     words = ["encode", "default", str(source), "--seconds", "0", "--slices", "30,34", "--out", str(out)]
     assert main([*words, "--sheet", str(sheet)]) == 0
-    with Image.open(sheet) as page:  # what was given is not called synthetic
+    with Image.open(sheet) as page:  # the input is not labelled as synthetic
         assert page.info["Description"].startswith('Rows "image" are the input; rows "encoded" are generated')
     with np.load(out, allow_pickle=False) as archive:
         assert archive["images"].shape == (2, 4, 64, 64)
@@ -135,7 +135,7 @@ def test_an_interrupted_command_keeps_the_images_encoded_so_far(
 
 @pytest.mark.parametrize("register", [True, False])
 def test_a_displaced_modality_is_registered_on_request(exam: dict[str, Path], tmp_path: Path, register: bool) -> None:
-    """Its header says 15 mm to the side of where the head is."""
+    """The header of T2 is shifted by 15 mm to the side."""
     image = nib.load(exam["t2"])
     aside = np.eye(4)
     aside[0, 3] = 15
@@ -152,7 +152,7 @@ def test_a_displaced_modality_is_registered_on_request(exam: dict[str, Path], tm
 
 
 def test_the_brain_mask_of_an_exam_is_used(exam: dict[str, Path], tmp_path: Path) -> None:
-    """One that no search would find: the half of the head on one side."""
+    """The mask covers one half of the head, which brain extraction would never return."""
     image = nib.load(exam["t1"])
     half = np.asarray(image.dataobj) > 0
     half[: len(half) // 2] = False
@@ -178,7 +178,7 @@ def test_the_brain_mask_of_an_exam_is_used(exam: dict[str, Path], tmp_path: Path
 
 
 def test_images_that_the_model_cannot_express_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A block of noise in the place of a head."""
+    """The input is a block of noise instead of a head."""
     random, files = np.random.default_rng(0), []
     for part in PARTS[:4]:
         array = np.zeros((64, 64, 20), np.int16)
@@ -253,7 +253,7 @@ def test_a_store_is_encoded_at_the_models_size(
 
 
 def _write_small(path: Path, store: Path) -> None:
-    """An untrained model that fits a store of phantoms at half their size."""
+    """An untrained model for a store of phantoms, at half their size."""
     from napari_pgan.store import open_store
 
     cohort = open_store(store)

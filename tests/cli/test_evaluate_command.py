@@ -1,4 +1,4 @@
-"""`evaluate` as a user gives it, and what a run tells it."""
+"""The command `evaluate`, on models and run folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `info`: what it says of models, stores, runs and anything else."""
+"""The command `info` on models, stores, runs and other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about `napari-pgan-train phantom`."""
+"""The command `phantom`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `prepare` as users and scripts meet it."""
+"""The command `prepare`, for users and scripts."""
 
 from __future__ import annotations
 

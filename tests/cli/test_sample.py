@@ -1,4 +1,4 @@
-"""The command `sample`: what it writes, what it takes up again, what it refuses."""
+"""The command `sample`: its output, how it resumes, and invalid input."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that is told a grade and a position."""
+    """A model with the conditions grade and position."""
     architecture = Architecture((4, 4), (8, 8), 1, latent=6, conditions=3)
     conditions = (Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0)))
     card = Card("told", architecture, Channels(("t1",)), Grid((8, 8)), conditions=conditions)
@@ -45,7 +45,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """The one line that a refused command says."""
+    """Run a command that must be refused, and return its one-line message."""
     capsys.readouterr()
     assert main([str(word) for word in words]) == 2
     lines = capsys.readouterr().err.strip().splitlines()

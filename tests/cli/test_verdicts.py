@@ -1,4 +1,4 @@
-"""What a model can express and what it cannot is told apart: the shipped one learnt phantoms, and no patient."""
+"""Verdicts on the shipped model, which was trained on phantoms: it can express phantoms, but not patients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def phantoms(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """Of subjects that it was not trained on, (2, M, Y, X)."""
+    """Images of subjects outside the training set, (2, M, Y, X)."""
     folder = tmp_path_factory.mktemp("cohort") / "c"
     write_cohort(folder, 2, seed=987, size=64)
     return np.stack([picture.images for picture in exam_slices(model.card, "default", [str(folder)], ExamOptions())])
@@ -30,7 +30,7 @@ def phantoms(model: Model, tmp_path_factory: pytest.TempPathFactory) -> np.ndarr
 def verdicts(model: Model, images: np.ndarray) -> list[str]:
     *_, last = refine(model, encode(model, images=images), images=images, steps=100)
     explained, own = Fidelity.of(images, last.images).explained.mean(axis=1), recorded_fidelity(model)
-    return [judge(float(share), own, own["steps"]).name for share in explained]  # half of them show it as well
+    return [judge(float(share), own, own["steps"]).name for share in explained]  # half of the recorded steps are enough
 
 
 def test_own_samples_and_phantoms_can_be_expressed(model: Model, phantoms: np.ndarray) -> None:

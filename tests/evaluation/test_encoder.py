@@ -1,4 +1,4 @@
-"""The encoder that a cohort trains for itself, and networks that the user names."""
+"""The encoder trained on a cohort, and networks named by the user."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_slices_are_compared_with_distant_slices_of_their_subject() -> None:
     place = slice_positions(np.array([5] * 40 + [2] * 3))
     assert (place[:4] - place[0] < 1).all()
     assert (place[4:40] - place[0] >= 1).all()
-    assert place[41] - place[40] >= 1  # of three slices none is near another
+    assert place[41] - place[40] >= 1  # no two of three slices are close
     order = np.random.default_rng(0).permutation(43)
     views = [torch.from_numpy(np.random.default_rng(i).standard_normal((43, 8))) for i in (1, 2)]
     subject, place = torch.tensor([5] * 40 + [2] * 3), torch.from_numpy(place)
     mixed = nt_xent(*(view[order] for view in views), subject[order], place[order])
     assert mixed.item() == pytest.approx(nt_xent(*views, subject, place).item(), rel=1e-5)
-    # a slice that has only its neighbours and other subjects beside it has nothing to be told from
+    # a slice without distant slices of its own subject has no negatives
     few = np.r_[0:3, 40]
     assert nt_xent(*(view[few] for view in views), subject[few], place[few]).item() == pytest.approx(0, abs=1e-6)
 

@@ -11,7 +11,7 @@ from napari_pgan.evaluation.likeness.frechet import frechet_distance, kernel_dis
 
 
 def _normal(seed: int, mean: np.ndarray, covariance: np.ndarray, count: int = 300) -> np.ndarray:
-    """Points whose mean and covariance are exactly those."""
+    """Return points with exactly this mean and covariance."""
     points = np.random.default_rng(seed).standard_normal((count, len(mean)))
     points -= points.mean(axis=0)
     points = points @ np.linalg.inv(np.linalg.cholesky(np.atleast_2d(np.cov(points.T)))).T
@@ -53,7 +53,7 @@ def test_the_kernel_distance_is_the_unbiased_mmd_estimate() -> None:
 
 
 def test_the_kernel_distance_of_one_distribution_is_0_for_any_number_of_images() -> None:
-    # unlike the Fréchet distance, whose estimate is the larger the fewer the images
+    # unlike the Fréchet distance, whose estimate grows as the number of images falls
     rng = np.random.default_rng(0)
     draws = {n: [rng.standard_normal((2, n, 8)) for _ in range(30)] for n in (20, 200)}
     kernel = {n: [kernel_distance(*pair) for pair in pairs] for n, pairs in draws.items()}

@@ -1,4 +1,4 @@
-"""All figures of likeness, on phantoms under known damage."""
+"""All metrics of likeness, on phantoms with known damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAMAGE = {"blur": (blurred, (0.6, 0.9, 1.3)), "noise": (noisier, (0.05, 0.1, 0.2
 
 @cache
 def _measured(store: Path, damage: str = "", strength: float = 0.0, held: bool = False, times: int = 2) -> Likeness:
-    """Real images passed off as generated ones, damaged."""
+    """Compare damaged real images as if they were generated."""
     real = phantom_slices.real_slices(store)
     images, fractions = real.images, real.fractions
     if damage == "few":
@@ -46,7 +46,7 @@ def test_every_distance_grows_with_blur_and_noise(damage: str, small_store: Path
         values = [one.figure(measure).halves.value for one in found]
         assert values[1:] == sorted(set(values[1:])), measure
         assert values[-1] > values[0], measure
-    # what is not touched stays as it is, and so do the floors
+    # undamaged channels and the baselines do not change
     assert len({one.figure("swd", "labels", "mean").halves for one in found}) == 1
     for figure in found[0].figures:
         other = found[-1].figure(figure.measure, figure.channels, figure.level)
@@ -63,7 +63,7 @@ def test_repeated_images_have_high_precision_but_low_variety(small_store: Path) 
 
 
 def test_real_images_do_better_than_the_baseline(small_store: Path) -> None:
-    """The set holds many of the images that it is compared with; the other half holds none.
+    """The set contains many images of the reference; the other half contains none.
 
     With six phantoms, single channels, labels and single levels scatter around the baseline. The other metrics scatter
     between two halvings, but their means over eight are clear.
@@ -90,11 +90,11 @@ def test_held_out_images_have_zero_distance_to_themselves_and_training_images_do
         assert beside is not None
         if figure.measure in ("swd", "intensity"):
             assert beside.value == 0 < beside.baseline, figure.name
-        elif figure.measure == "frechet":  # a root of a matrix: up to rounding
+        elif figure.measure == "frechet":  # the matrix root is exact up to rounding
             assert abs(beside.value) < 1e-4 * beside.baseline
-        elif figure.measure == "kernel":  # of an image with itself it takes none, so equal sets are nearer than alike
+        elif figure.measure == "kernel":  # pairs of an image with itself are left out
             assert beside.value < 0 < beside.baseline
-        elif figure.measure == "density":  # whether the last of its neighbours is within reach, rounding decides
+        elif figure.measure == "density":  # rounding decides whether the k-th neighbour counts
             assert 0.999 < beside.value < 1.001 + 1 / NEAREST
         elif figure.better == "higher":
             assert beside.value == 1
@@ -105,7 +105,7 @@ def test_the_order_of_images_does_not_matter(small_store: Path) -> None:
     real, encoder = phantom_slices.real_slices(small_store), phantom_slices.encoder(small_store)
     worse, held = noisier(real.images, 0.1), np.zeros(len(real.subject), bool)
     mixed = np.random.default_rng(0).permutation(len(worse))
-    # as many generated images as a half has, so that all are taken in every halving
+    # as many generated images as in a half, so that every split uses all of them
     count = len(real.subject) // 2 - 10
     found = [
         measure_likeness(
@@ -160,7 +160,7 @@ def test_selected_images_are_spread_over_subjects_and_all_slices() -> None:
 
 
 def test_selected_real_images_are_like_the_rest() -> None:
-    """What is compared may not differ from what was left out: where in the head a slice lies shows in its sums."""
+    """Selected images must not differ from the rest; image sums reveal the slice position."""
     where = np.tile(np.linspace(-1, 1, 60), 100)
     chosen = spread(np.repeat(np.arange(100), 60), 700)
     assert np.abs(where[chosen]).mean() == pytest.approx(np.abs(where).mean(), abs=0.03)

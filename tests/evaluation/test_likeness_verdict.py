@@ -1,4 +1,4 @@
-"""The verdict of likeness, on sets of which is known how good they are."""
+"""The verdict of likeness, on sets of known quality."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from napari_pgan.evaluation.report.verdict import GOOD, LEAST, decisive_metric, 
 
 @cache
 def _measured(store: Path, how: str) -> Likeness:
-    """Real images of phantoms as if a model had made them, some with masks of other images."""
+    """Compare real images of phantoms as if generated, with their own masks or those of other images."""
     real = phantom_slices.real_slices(store)
     whole = ImageSet(real.images, real.fractions)
     made = ImageSet(real.images, _exchanged(real.fractions) if how == "exchanged" else real.fractions)
@@ -35,7 +35,7 @@ def _exchanged(fractions: np.ndarray) -> np.ndarray:
 
 
 def test_segmentations_on_the_wrong_images_are_poor() -> None:
-    """Of as many images as a verdict needs; subjects differ by 0.03, a lesion from the rest by 0.3."""
+    """The sets are large enough for a verdict; subjects differ by 0.03, a lesion from its surroundings by 0.3."""
     whole, subject = _heads(40, 10)
     wrong_ones = ImageSet(whole.images, _exchanged(whole.fractions))
     right, wrong = (
@@ -46,12 +46,12 @@ def test_segmentations_on_the_wrong_images_are_poor() -> None:
     assert rating_of(wrong) == "poor"
     assert decisive_metric(wrong).figure.measure == "intensity"
     assert "how the labels look in the images" in likeness_section(wrong.to_dict(), {}).sentence
-    # and nothing else sees it
+    # and no other metric detects it
     assert rating_of(_without(wrong, "intensity")) == "good"
 
 
 def test_intensities_decide_for_wrong_segmentations_of_phantoms(small_store: Path) -> None:
-    """Six of them are too few to be sure of a verdict: their lesions may be as far from each other."""
+    """Six phantoms are too few for a certain verdict: their lesions may differ as much from each other."""
     right, wrong = (_measured(small_store, how) for how in ("as they are", "exchanged"))
     assert rating_of(right) != "poor"
     assert decisive_metric(wrong).figure.measure == "intensity"
@@ -95,7 +95,7 @@ def test_held_out_subjects_count_as_much_as_halves() -> None:
 
 
 def test_a_baseline_near_0_is_replaced_by_its_spread() -> None:
-    """The kernel distance of equal sets is 0 on average, and now and then below."""
+    """The kernel distance of equal sets is 0 on average and sometimes negative."""
     found = _of({})
     scatter = WithBaseline(0.5, 0.1, 0.9, -0.01, -1.0, 1.0)
     figures = [replace(one, halves=scatter) if one.measure == "kernel" else one for one in found.figures]
@@ -110,7 +110,7 @@ def test_the_intensity_distance_equals_the_shift_of_a_modality() -> None:
     moved = images + np.array([0, 0.3], np.float32)[:, None, None]
     comparisons = halvings(np.arange(80), 80, times=2)
     for value, floor in within_labels((images, fractions), (moved, fractions), comparisons):
-        assert value == pytest.approx(1000 * 0.3 / 2, abs=20)  # of two modalities, one was
+        assert value == pytest.approx(1000 * 0.3 / 2, abs=20)  # one of two modalities was shifted
         assert floor < 30
     nothing = within_labels((images, fractions), (images, 0 * fractions), comparisons)
     assert np.isnan(nothing).all()
@@ -126,14 +126,14 @@ class _Boxes:
 
 
 def _heads(subjects: int, slices: int) -> tuple[ImageSet, np.ndarray]:
-    """Grey discs with a lesion anywhere inside, darker in one modality and brighter in the other; and whose each is."""
+    """Return grey discs, each with a lesion darker in one modality and brighter in the other, and their subjects."""
     random, count = np.random.default_rng(2), subjects * slices
     subject = np.arange(subjects).repeat(slices)
     y, x = np.mgrid[:32, :32] - 15.5
     head = np.hypot(y, x) < random.uniform(12, 15, (count, 1, 1))
     turn, far = random.uniform(0, 2 * np.pi, (count, 1, 1)), random.uniform(0, 8, (count, 1, 1))
     lesion = np.hypot(y - far * np.sin(turn), x - far * np.cos(turn)) < random.uniform(2, 4, (count, 1, 1))
-    looks = np.array([-0.2, 0.1]) + random.normal(0, 0.03, (subjects, 2))  # of a scanner's own
+    looks = np.array([-0.2, 0.1]) + random.normal(0, 0.03, (subjects, 2))  # intensities differ between scanners
     images = np.full((count, 2, 32, 32), -1.0)
     for modality, change in enumerate((-0.3, 0.3)):
         of_subject = looks[subject, modality, None, None]
@@ -147,7 +147,7 @@ _FLOORS = {"frechet": 1.5, "kernel": 4.0, "precision": 0.9, "recall": 0.9, "dens
 
 
 def _of(times: dict[str, float], images: int = 1000) -> Likeness:
-    """Figures at their floor, but for some that are so many times as large."""
+    """Return metrics at their baseline, except those multiplied by `times`."""
     figures = []
     for measure in ("swd", "intensity", "frechet", "kernel", "precision", "recall", "density", "coverage", "ms-ssim"):
         floor = _FLOORS.get(measure, 13.0)

@@ -43,7 +43,7 @@ def test_labels_with_other_names_are_matched_by_value(store: Store) -> None:
 
 
 def test_slices_equal_those_of_the_store_in_subject_order(store: Store) -> None:
-    """Wherever they lie: in memory, or in a file once there is no room."""
+    """This holds in memory and, if memory is short, in a file."""
     found = match(make_card(store), store, "m")
     keys = [*store.keys("train"), *found.held_out]
     whole = store.load_slices("train")

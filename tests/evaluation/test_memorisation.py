@@ -24,7 +24,7 @@ Subjects = list[tuple[np.ndarray, str]]
 
 @pytest.fixture(scope="module")
 def phantoms() -> Subjects:
-    """Slices of 32 pixels of twelve phantoms."""
+    """Slices of twelve phantoms, 32 pixels a side."""
     subjects = []
     for seed in range(12):
         subject = make_subject(seed, size=32)
@@ -47,12 +47,12 @@ def held_out(phantoms: Subjects) -> Subjects:
 
 @pytest.fixture(scope="module")
 def new(phantoms: Subjects) -> np.ndarray:
-    """Images of patients whom nobody has seen: what a perfect model would make."""
+    """Images of new subjects, like those of a perfect model."""
     return np.concatenate([images for images, _ in phantoms[9:]])
 
 
 def planted_among(new: np.ndarray, train: Subjects, kind: str, count: int) -> tuple[np.ndarray, list[tuple[str, int]]]:
-    """New patients' images, and behind them copies; and whose they are."""
+    """Return images of new subjects followed by copies, and the sources of the copies."""
     random = np.random.default_rng(7)
     origins = [(key, i) for images, key in train for i in range(len(images))]
     chosen = [origins[j] for j in random.permutation(len(origins))[:count]]
@@ -107,7 +107,7 @@ def test_a_set_of_copies_reproduces_its_training_images(train: Subjects, held_ou
 
 
 def test_features_find_copies_that_pixels_miss(train: Subjects, held_out: Subjects, new: np.ndarray) -> None:
-    """Features that see through a scramble of the pixels, of images that are scrambled."""
+    """The pixels of the copies are scrambled, and the features undo this."""
     shape = new.shape[1:]
     order = np.random.default_rng(0).permutation(int(np.prod(shape[1:])))
     scrambled = lambda x: x.reshape(*x.shape[:2], -1)[:, :, order].reshape(x.shape)  # noqa: E731
@@ -171,7 +171,7 @@ def test_a_single_copy_is_reported_as_one(train: Subjects, held_out: Subjects, n
 
 
 def test_a_search_that_misses_all_planted_copies_is_inconclusive(train: Subjects, held_out: Subjects) -> None:
-    """All held-out images are those of training subjects under another name: then nearness says nothing."""
+    """The held-out images are training images under other names, so nearness means nothing."""
     twins = [(images, f"twin of {key}") for images, key in train]
     found = measure_memorisation(train, twins, held_out[0][0])
     assert (found.verdict, found.copies) == (CANNOT_TELL, 0)
@@ -181,7 +181,7 @@ def test_a_search_that_misses_all_planted_copies_is_inconclusive(train: Subjects
 def test_a_search_that_misses_one_kind_of_copies_is_inconclusive(
     train: Subjects, held_out: Subjects, new: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One kind of them is unrecognisable, and the others are found as ever."""
+    """One kind of copies is unrecognisable; the others are found."""
     assert measure_memorisation(train, held_out, new).verdict == NONE
     noise = lambda images, random: random.uniform(-1, 1, images.shape).astype(np.float32)  # noqa: E731
     monkeypatch.setitem(KINDS, "noisy", noise)
@@ -209,20 +209,20 @@ def test_every_kind_of_planted_copies_has_a_description() -> None:
 
 @pytest.mark.parametrize("held_out", [60, 1000])
 def test_false_alarms_are_rare_for_any_number_of_images(held_out: int) -> None:
-    """Of 300 sets of 2,000 images that are as near as held-out ones are, few hold one below the threshold."""
+    """Few of 300 sets of 2,000 images, all as near as held-out images, have one below the threshold."""
     random = np.random.default_rng(0)
     steps = (random.exponential(size=(300, n)) for n in (held_out, 2000))
     known, judged = (np.exp(-0.1 * x) for x in steps)
     called = [bool((new < threshold_of(old, 2000)).any()) for old, new in zip(known, judged, strict=True)]
-    assert 0.005 < np.mean(called) < 0.2  # 5 % is meant; what so few say of the tail is uncertain
+    assert 0.005 < np.mean(called) < 0.2  # nominally 5 %; the tail is uncertain with so few images
 
 
 def test_the_threshold_falls_with_the_number_of_images() -> None:
     values = np.exp(-0.1 * np.random.default_rng(0).exponential(size=1000))
     limits = [threshold_of(values, judged) for judged in (10, 50, 100, 10_000)]
-    assert limits[0] == limits[1] == values.min()  # a thousand real ones say it themselves
+    assert limits[0] == limits[1] == values.min()  # a thousand real images need no extrapolation
     assert limits[3] < limits[2] < limits[1]
-    assert limits[2] / limits[3] == pytest.approx(100**0.1, rel=0.15)  # the tail is that of the world above
+    assert limits[2] / limits[3] == pytest.approx(100**0.1, rel=0.15)  # the tail of the distribution above
 
 
 def test_shift_and_brightness_hardly_change_the_vector(train: Subjects) -> None:

@@ -1,4 +1,4 @@
-"""A GAN that was trained on ten images until it knew them by heart is found out."""
+"""Memorisation is detected in a GAN overfitted on ten images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WIDTHS = [f"--set=sizes.{s}.{k}" for s in (4, 8, 16) for k in ("width=24", "batc
 
 @pytest.fixture(scope="module")
 def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two phantoms to train on, five slices each, and seven held out with all of theirs."""
+    """A store of two training phantoms with five slices each and seven held-out phantoms with all slices."""
     grid = Grid((SIZE, SIZE), (12.0, 12.0), "PL", 6.0)
     intensity = {m: {"-1": "air", "+1": "the brightest"} for m in CHANNELS.modalities}
     address = tmp_path_factory.mktemp("ten") / "store.zarr"
@@ -59,6 +59,6 @@ def test_a_gan_overfitted_on_ten_images_is_caught(ten: Path, tmp_path: Path) -> 
     held_out = [pair for split in ("val", "test") for pair in each_subject(store.load_slices(split))]
     found = measure_memorisation(train, held_out, model.sample(seeds=range(200)).images)
     assert found.verdict == MANY
-    assert found.nearer > 0.75  # by chance it is a half
+    assert found.nearer > 0.75  # chance level is 0.5
     acquitted = measure_memorisation(train, held_out[:4], np.concatenate([images for images, _ in held_out[4:]]))
     assert acquitted.verdict == NONE

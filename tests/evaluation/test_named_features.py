@@ -1,4 +1,4 @@
-"""A network that the user names: what is wrong with it is known before anything is computed or written."""
+"""Networks named by the user: errors are reported before anything is computed or written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Write = Callable[[str], str]
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Write a module of the user's, as often as one likes; gives its name."""
+    """Return a function that writes a user module and returns its name."""
     (tmp_path / "theirs").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "theirs"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -1,4 +1,4 @@
-"""Dice and Hausdorff distance against what can be reckoned by hand."""
+"""Dice and Hausdorff distance agree with values computed by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_distance_counts_in_millimetres_along_each_axis() -> None:
 
 def test_distance_agrees_with_all_distances_between_borders() -> None:
     random = np.random.default_rng(0)
-    a, b = (random.random((12, 12)) < 0.15 for _ in range(2))  # thinly strewn pixels are their own borders
+    a, b = (random.random((12, 12)) < 0.15 for _ in range(2))  # sparse pixels are their own borders
     a[5:7, 5:7] = b[2:4, 2:4] = False
     pair = cdist(*(np.argwhere(x & _has_gap(x)) for x in (a, b)))
     expected = max(np.percentile(pair.min(axis=1), 95), np.percentile(pair.min(axis=0), 95))
@@ -54,7 +54,7 @@ def test_distance_agrees_with_all_distances_between_borders() -> None:
 
 
 def _has_gap(mask: np.ndarray) -> np.ndarray:
-    """Pixels with a neighbour that is not in the mask."""
+    """Return the pixels with a neighbour outside the mask."""
     padded = np.pad(mask, 1)
     around = [np.roll(padded, step, axis)[1:-1, 1:-1] for axis in (0, 1) for step in (1, -1)]
     return ~np.all(around, axis=0)

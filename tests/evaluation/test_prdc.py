@@ -40,7 +40,7 @@ def test_a_set_compared_with_itself_scores_1() -> None:
     real = _clouds(0)[1]
     found = prdc(real, real)
     assert found["precision"] == found["recall"] == found["coverage"] == 1
-    assert found["density"] == pytest.approx(1)  # k balls hold it: k - 1 of others on average, and its own
+    assert found["density"] == pytest.approx(1)  # each point lies in k balls: its own and on average k - 1 others
 
 
 def test_disjoint_sets_score_0() -> None:
@@ -51,7 +51,7 @@ def test_disjoint_sets_score_0() -> None:
 def test_repeated_images_have_high_precision_but_low_coverage() -> None:
     rng = np.random.default_rng(0)
     real, good = rng.standard_normal((2, 200, 3))
-    # ten images that are typical, each again and again with nothing but rounding between
+    # ten typical images, each repeated up to rounding
     few = np.resize(good[np.argsort((good**2).sum(axis=1))[:10]], (200, 3)) + 1e-6 * rng.standard_normal((200, 3))
     whole, poor = prdc(good, real), prdc(few, real)
     assert poor["precision"] >= whole["precision"]
@@ -63,7 +63,7 @@ def test_odd_real_images_lift_precision_more_than_density() -> None:
     rng = np.random.default_rng(0)
     real = rng.standard_normal((200, 3))
     far = 20 + 8 * rng.standard_normal((200, 3))
-    odd = np.concatenate([real[:-6], 20 + 8 * rng.standard_normal((6, 3))])  # six scattered ones have large balls
+    odd = np.concatenate([real[:-6], 20 + 8 * rng.standard_normal((6, 3))])  # six scattered points have large balls
     found = prdc(far, odd)
     assert found["precision"] > 0.5
     assert found["density"] < found["precision"]

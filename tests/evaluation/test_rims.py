@@ -1,4 +1,4 @@
-"""Rims along labels are told from anatomy."""
+"""Rims along labels are distinguished from anatomy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.evaluation.segmentation.rims import rims
 
 @pytest.fixture(scope="module")
 def heads() -> tuple[np.ndarray, np.ndarray]:
-    """Discs of smooth texture, with a lesion's mask that does not show in the one modality that there is."""
+    """Discs of smooth texture in one modality, with a lesion mask that is invisible in it."""
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:64, :64] - 32
     disc = rows**2 + columns**2 < 26**2
@@ -25,7 +25,7 @@ def heads() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_labels_invisible_in_the_image_have_no_rims(heads: tuple[np.ndarray, np.ndarray]) -> None:
-    """Though the head itself has a sharp border."""
+    """This holds although the head itself has a sharp border."""
     assert 0.85 < rims(*heads)[0] < 1.15
 
 

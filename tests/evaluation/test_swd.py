@@ -15,7 +15,7 @@ QUICK = {"patches": 64, "projections": 64}
 
 
 def _textures(seed: int, count: int = 48, channels: int = 2, shape: tuple[int, int] = (32, 32)) -> np.ndarray:
-    """Smooth random textures with a sharp disc: structure at every level."""
+    """Return smooth random textures with a sharp disc: structure at every level."""
     rng = np.random.default_rng(seed)
     images = gaussian_filter(rng.standard_normal((count, channels, *shape)), (0, 0, 1.5, 1.5))
     y, x = np.mgrid[: shape[0], : shape[1]]

@@ -1,4 +1,4 @@
-"""A lesion that is moved, grown or removed is the same lesion elsewhere, larger, or gone."""
+"""Edits of a label map: move, grow and remove a lesion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_pgan.latent.steering import grown, moved, removed
 
 
 def lesion() -> np.ndarray:
-    """A disc of 2 with a disc of 4 in it."""
+    """Return a disc of label 2 that contains a disc of label 4."""
     y, x = np.mgrid[:64, :64]
     far = np.hypot(y - 30, x - 34)
     return np.where(far < 4, 4, np.where(far < 9, 2, 0)).astype(np.uint8)
@@ -37,7 +37,7 @@ def test_growing_multiplies_areas_and_keeps_the_centre(factor: float) -> None:
     for value in (2, 4):
         of_it = lesion() == value
         rim = sum(np.diff(of_it, axis=axis).sum() for axis in (0, 1)) * factor**0.5  # sides of pixels
-        # as a box of H × W may come to hold (H + 1)(W + 1) pixels: half of its rim more, and one
+        # a box of H × W may grow to (H + 1)(W + 1) pixels: half of its boundary more, plus one
         assert (large == value).sum() == pytest.approx(factor * of_it.sum(), rel=0, abs=rim / 2 + 1)
     assert np.argwhere(large).mean(axis=0) == pytest.approx(np.argwhere(lesion()).mean(axis=0), abs=0.6)
     np.testing.assert_array_equal(grown(lesion(), 1.0), lesion())

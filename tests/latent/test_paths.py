@@ -1,4 +1,4 @@
-"""Paths between latents: where they begin and end, how long they are, that they run both ways."""
+"""Paths between latents: end points, lengths and reversal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offsets reach what latents do not, no farther than their strength says; what shall stay stays."""
+"""Offsets reach targets that latents miss, within their strength, and locked regions do not change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bank(model: Model) -> Bank:
 
 @pytest.fixture(scope="module")
 def seed(model: Model) -> int:
-    """Of a sample with a lesion of three labels."""
+    """Seed of a sample whose lesion has three labels."""
     labels = model.sample(seeds=range(30), batch_size=32).labels
     return int(np.argmax([min((one == v).sum() for v in model.card.channels.values) for one in labels]))
 
@@ -39,7 +39,7 @@ def shifted(model: Model, seed: int) -> TargetMask:
 
 
 def largest_share(model: Model, found: Candidates) -> float:
-    """Of offsets, beside the features that they are added to."""
+    """Return the largest ratio of offsets to the features that they are added to."""
     features = model.features(torch.from_numpy(found.latents), len(found.offsets) - 1)
     pairs = zip(found.offsets, features, strict=True)
     return max(float((rms(offset) / rms(feature)).max()) for offset, feature in pairs)

@@ -1,4 +1,4 @@
-"""Lists of seeds as people write them."""
+"""Lists of seeds as users write them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_repeated_seed_is_found_in_linear_time(monkeypatch: pytest.MonkeyPatch
     compared = 0
 
     class CountingInt(int):
-        """An int that counts how often it is compared."""
+        """An int that counts its comparisons."""
 
         def __eq__(self, other: object) -> bool:
             nonlocal compared

@@ -1,4 +1,4 @@
-"""Latents are found whose own segmentation is the one that is asked for."""
+"""The search finds latents whose segmentation matches the target."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bank(model: Model) -> Bank:
 
 @pytest.fixture(scope="module")
 def drawn(model: Model) -> np.ndarray:
-    """A lesion of three labels that the model itself has drawn, from a seed that is in no bank."""
+    """A generated lesion of three labels, from a seed outside the bank."""
     labels = model.sample(seeds=range(40)).labels
     sizes = np.array([min((one == v).sum() for v in model.card.channels.values) for one in labels])
     return labels[sizes.argmax()]
@@ -95,7 +95,7 @@ def test_candidates_differ_from_each_other(model: Model, bank: Bank, drawn: np.n
 
 
 def test_open_labels_allow_more_segmentations(model: Model, bank: Bank, drawn: np.ndarray) -> None:
-    """With half of the lesion's labels left open, more segmentations do; none that met the whole is worse."""
+    """With half of the labels left open, more segmentations match, and no score falls."""
     half = drawn.copy()
     half[drawn == model.card.channels.values[1]] = any_value(model.card.channels)
     labels = model.sample(seeds=range(100, 140)).labels
@@ -108,7 +108,7 @@ def test_open_labels_allow_more_segmentations(model: Model, bank: Bank, drawn: n
 
 
 def test_gradients_lead_to_the_target(model: Model, drawn: np.ndarray) -> None:
-    """Of all channels with values in [-1, 1] those that encode the target are nearest to it."""
+    """Among all channels with values in [-1, 1], the encoded target is nearest."""
     target = target_of(model, drawn)
     objective = target.objective(model.encoding)
     fractions = model.encoding.fractions(torch.from_numpy(drawn)[None])
@@ -123,7 +123,7 @@ def test_a_search_ends_when_its_time_is_over(model: Model, bank: Bank, drawn: np
     began = time.monotonic()
     told = list(steer(model, target_of(model, drawn), bank, candidates=2, seconds=0.0))
     told += refine(model, target_of(model, drawn), told[-1], seconds=0.0)
-    assert [found.steps for found in told] == [0, 0]  # even without time there is the best of the bank
+    assert [found.steps for found in told] == [0, 0]  # without time, the best of the bank are returned
     assert time.monotonic() - began < 60
     some = list(steer(model, target_of(model, drawn), bank, candidates=2, phases=(Phase(1, 2, 1), Phase(0, 6, 1))))
     assert [found.steps for found in some] == [0, 5, 8]
@@ -153,7 +153,7 @@ def test_images_of_the_bank_have_sixteen_pixels_a_side(model: Model) -> None:
 
 @pytest.mark.parametrize("area", [100, 400, 1600])
 def test_lesions_of_any_size_can_be_requested(model: Model, bank: Bank, area: float) -> None:
-    """In mm²; the smallest is 11 pixels. As near as the best of two hundred samples comes, or nearer."""
+    """Areas are in mm², the smallest 11 pixels; the result is at least as near as the best of two hundred samples."""
     asked = TargetAreas(model.card.channels, model.card.grid, lesion=area)
     samples = model.sample(seeds=range(900_000, 900_200), batch_size=32).labels
     *_, found = itertools.islice(steer(model, asked, bank, candidates=3), 8)

@@ -1,4 +1,4 @@
-"""Segmentations that are asked for by numbers."""
+"""Target areas: segmentations requested by numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from napari_pgan.model.encoding import Encoding
 from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1",), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00")))
-GRID = Grid((16, 16), (2.0, 3.0), "PL")  # columns grow to the patient's left; a pixel has 6 mm²
+GRID = Grid((16, 16), (2.0, 3.0), "PL")  # columns run to the patient's left; a pixel has 6 mm²
 
 
 def picture(core: int, rim: int, left: bool) -> np.ndarray:
-    """So many pixels of each on one side."""
+    """Return a label map with the given number of pixels of each label on one side."""
     half = np.zeros((16, 8), np.uint8)
     half.ravel()[:core] = 1
     half.ravel()[core : core + rim] = 4
@@ -28,7 +28,7 @@ def test_meeting_all_target_areas_gives_the_full_score() -> None:
     labels = np.stack([picture(10, 30, True), picture(10, 30, False), picture(20, 20, True), np.zeros((16, 16), int)])
     scores = asked.score(labels)
     assert scores[0] == pytest.approx(1)
-    assert scores[1] == pytest.approx(0.75)  # one of four is wholly wrong
+    assert scores[1] == pytest.approx(0.75)  # one of four targets is missed completely
     assert scores[2] == pytest.approx(1 - (1 + 0 + 0.25 + 0) / 4)
     assert scores[3] == 0
     assert asked.measure(labels[0]) == {
@@ -46,7 +46,7 @@ def test_the_side_is_the_patients_if_the_grid_has_an_orientation() -> None:
 
 
 def test_gradients_and_the_bank_prefer_better_scores() -> None:
-    """At full size and smaller, images that encode what is asked have the least loss and the greatest nearness."""
+    """At every size, images that encode the target have the lowest loss and the greatest similarity."""
     asked, encoding = TargetAreas(CHANNELS, GRID, lesion=240, shares={4: 0.75}, side="left"), Encoding(CHANNELS)
     labels = np.stack([picture(10, 30, True), picture(30, 30, True), picture(40, 0, True), picture(10, 30, False)])
     fractions = encoding.fractions(torch.from_numpy(labels))

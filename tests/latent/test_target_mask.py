@@ -1,4 +1,4 @@
-"""Drawings become targets on the model's grid, and targets judge segmentations."""
+"""Drawings become targets on the model's grid, and targets score segmentations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_drawing_on_the_models_grid_is_unchanged(drawing: np.ndarray) -> None:
 
 
 def test_labels_lost_in_resampling_are_reported() -> None:
-    """48 pixels of 1 mm on 16 of 3 mm; the drawing begins 24 mm to the right of the grid's middle."""
+    """A drawing of 48 pixels of 1 mm on a grid of 16 pixels of 3 mm starts 24 mm to the right of the centre."""
     fine = np.zeros((48, 48), np.uint8)
     fine[18:30, 6:30], fine[20, 20] = 2, 1
     beside = np.array([[1 / 3, 0, 0], [0, 1 / 3, 8], [0, 0, 1]])
@@ -75,14 +75,14 @@ def test_a_drawing_outside_the_grid_is_moved() -> None:
     two_down_four_right = np.array([[1, 0, 2], [0, 1, 4], [0, 0, 1]])
     target = TargetMask.of(drawing, GLIOMA, GRID, two_down_four_right)
     assert [tuple(p) for p in np.argwhere(target.labels == 2)] == [(4, 9), (5, 9)]
-    assert not target.open.any()  # what lies outside of the drawing is background, not open
+    assert not target.open.any()  # outside the drawing is background, not open
 
 
 @given(drawings)
 def test_the_score_of_the_drawing_itself_is_one(drawing: np.ndarray) -> None:
     target = TargetMask.of(drawing, GLIOMA, GRID)
     assert target.score(target.labels[None])[0] == 1
-    other = np.where(target.open, 4, target.labels)  # where any will do, nothing counts
+    other = np.where(target.open, 4, target.labels)  # open pixels do not count
     assert target.score(other[None])[0] == 1
 
 

@@ -1,4 +1,4 @@
-"""Small networks that all tests of the room share."""
+"""Small networks shared by the tests of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The critic in a model file: there for those who train on, out of the way of those who sample."""
+"""The critic in a model file: loaded to resume training, not read for sampling."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_a_stored_critic_takes_half_the_space_and_sampling_does_not_read_it(
 ) -> None:
     write_model(tmp_path / "alone.safetensors", small_card, small_model.generator)
     numbers = sum(p.numel() for p in critic.parameters())
-    names = 20_000  # bytes at most for what each tensor is called
+    names = 20_000  # upper limit for the bytes of the tensor names
     assert 2 * numbers < path.stat().st_size - (tmp_path / "alone.safetensors").stat().st_size < 2 * numbers + names
     tensors = load_file(path)
     for name in tensors:
         if name.startswith("critic."):
-            tensors[name] = torch.full((1,), torch.nan)  # of no use to anyone
+            tensors[name] = torch.full((1,), torch.nan)  # unusable values
     save_file(tensors, path, metadata={METADATA_KEY: small_card.to_json()})
     batch = load_model(path).sample(seeds=[4])
     assert batch.images.tobytes() == small_model.sample(seeds=[4]).images.tobytes()

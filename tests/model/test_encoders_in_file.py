@@ -1,4 +1,4 @@
-"""Encoders in a model file: beside all else, which stays as it is."""
+"""Encoders in a model file; the rest of the file does not change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SHAPE = EncoderShape(1, 8, 16)
 
 @pytest.fixture
 def encoders(small_card: Card) -> Encoders:
-    """Untrained ones that answer to what they see."""
+    """Untrained encoders whose output depends on their input."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
         made = Encoders(small_card.architecture, small_card.channels, SHAPE)
@@ -68,7 +68,7 @@ def test_adding_encoders_changes_nothing_else_in_the_file(path: Path, encoders: 
     told = read_card(path)
     assert told.encoders == {**SHAPE.to_dict(), "samples": 5}
     assert {k: v for k, v in told.to_dict().items() if k != "encoders"} == card.to_dict()
-    add_encoders(path, encoders, {"samples": 6})  # in place of the first ones
+    add_encoders(path, encoders, {"samples": 6})  # replaces the first encoders
     assert set(load_file(path)) == set(after)
     assert read_card(path).encoders["samples"] == 6
 
@@ -121,5 +121,5 @@ def test_a_row_is_encoded_independently_of_its_batch(small_card: Card, small_mod
         for one, many in zip(alone, together, strict=True):
             np.testing.assert_allclose(one[0], many[row], atol=1e-5)
     odd = batch.images.copy()
-    odd[1:] = 1.0  # whatever its batch-mates are
+    odd[1:] = 1.0  # the result must not depend on the other rows
     np.testing.assert_allclose(encode(model, images=odd)[0], together[0][0], atol=1e-5)

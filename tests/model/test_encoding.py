@@ -1,4 +1,4 @@
-"""Labels as channels and back."""
+"""Labels are encoded as channels and decoded again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = get_args(Kind)
 
 @st.composite
 def _labelled(draw: st.DrawFn) -> tuple[Channels, np.ndarray]:
-    """Channels with up to seven labels of any values, and a label map."""
+    """Draw channels with up to seven labels of any values, and a label map."""
     values = draw(st.lists(st.integers(1, 255), max_size=7, unique=True) | st.just([1, 2, 4]))
     channels = Channels(("t1", "t2"), tuple(Label(v, f"label {v}", "#ff0000") for v in values))
     shape = draw(st.sampled_from([(2, 4, 4), (1, 2, 4, 6)]))

@@ -1,4 +1,4 @@
-"""A new stage does what the network did before it."""
+"""A new stage reproduces the network before it was grown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def trained(base: tuple[int, ...] = (4, 4), **more: object) -> tuple[Generator, 
     a = Architecture(base, (32, 32, 24), 3, latent=16, **more)  # type: ignore[arg-type]
     generator, critic = Generator(a), Critic(a)
     for network in (generator, critic):
-        for parameter in network.parameters():  # biases that are not 0 any more
+        for parameter in network.parameters():  # also makes biases nonzero
             parameter.data += 0.1 * torch.randn_like(parameter)
     return generator, critic
 
@@ -29,7 +29,7 @@ def test_a_new_generator_stage_reproduces_the_stage_below(base: tuple[int, ...],
     others = torch.randn(16, 16)
 
     def unlike() -> float:
-        """How much of the picture's variance the new stage does not show, on latents that it was not fitted on."""
+        """Return the share of the image variance that the new stage misses, on latents outside the fit."""
         with torch.no_grad():
             new, old = generator(others, 2), smoothed(up(generator(others, 1)) + 1) - 1
         return ((new - old).square().mean() / (old - old.mean()).square().mean()).item()
@@ -42,7 +42,7 @@ def test_a_new_generator_stage_reproduces_the_stage_below(base: tuple[int, ...],
     assert torch.equal(generator(others, 1), below)
     kept = {k: v.clone() for k, v in generator.state_dict().items()}
     grow_generator(generator, 2, z)
-    assert all(torch.equal(v, kept[k]) for k, v in generator.state_dict().items())  # done twice is done once
+    assert all(torch.equal(v, kept[k]) for k, v in generator.state_dict().items())  # a second call changes nothing
 
 
 @pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])
@@ -62,7 +62,7 @@ def test_every_parameter_of_a_new_stage_gets_a_gradient() -> None:
     grow_generator(generator, 2, torch.randn(32, 16))
     grow_critic(critic, 2)
     z = torch.randn(4, 16)
-    for _ in range(2):  # maps that nothing looks at yet get their gradient once something does
+    for _ in range(2):  # unused features get a gradient in the second step
         critic(generator(z, 2), 2).sum().backward()
         with torch.no_grad():
             for network in (generator, critic):

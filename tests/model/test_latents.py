@@ -1,4 +1,4 @@
-"""Latents of seeds: the same for ever."""
+"""Latents of seeds never change."""
 
 from __future__ import annotations
 

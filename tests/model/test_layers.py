@@ -1,4 +1,4 @@
-"""Layers: fused forms are the functions they stand for, normalisations do what the papers say."""
+"""Layers: fused forms equal the plain functions, and normalisations agree with the papers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_halving_undoes_doubling_and_keeps_the_mean() -> None:
 @pytest.mark.parametrize("equalized", [True, False])
 @pytest.mark.parametrize("layer", ["dense", "conv", "conv3"])
 def test_layers_keep_the_variance_at_the_start(equalized: bool, layer: str) -> None:
-    # gain √2 makes up for what a rectifier takes: unit variance in gives variance 2 out, before it
+    # the gain √2 compensates for the ReLU: unit variance becomes variance 2 before it
     torch.manual_seed(0)
     if layer == "dense":
         module, x = Dense(256, 512, equalized=equalized), torch.randn(256, 256)
@@ -53,7 +53,7 @@ def test_layers_keep_the_variance_at_the_start(equalized: bool, layer: str) -> N
     with torch.no_grad():
         y = module(x)
     if layer != "dense":
-        y = y[(..., *[slice(1, -1)] * (y.ndim - 2))]  # at the rim there are zeros
+        y = y[(..., *[slice(1, -1)] * (y.ndim - 2))]  # the border is affected by zero padding
     assert y.var().item() == pytest.approx(2.0, rel=0.05)
     assert module.weight.std().item() == pytest.approx(1.0 if equalized else module.scaled().std().item(), rel=0.05)
 
@@ -135,14 +135,14 @@ def test_a_cached_kernel_follows_its_weight(scale: str | None) -> None:
     assert torch.allclose(layer(x), learning, atol=1e-6)
     assert layer.kernel() is layer.kernel()
     with torch.no_grad():
-        layer.weight.mul_(2)  # as a running mean moves
+        layer.weight.mul_(2)  # like the update of a running mean
     assert torch.allclose(layer(x), 2 * learning, atol=1e-5)
     layer.load_state_dict({"weight": layer.weight / 4, "bias": layer.bias})
     assert torch.allclose(layer(x), learning / 2, atol=1e-5)
     with torch.inference_mode():
         layer.weight.data = layer.weight.data.clone() * 2
         assert torch.allclose(layer(x), learning, atol=1e-5)
-    z = torch.randn(2, 4, 8, 8, requires_grad=True)  # what was kept while nothing was recorded serves gradients too
+    z = torch.randn(2, 4, 8, 8, requires_grad=True)  # a kernel cached without gradients can be used with gradients
     layer(z).sum().backward()
     assert z.grad is not None
 

@@ -1,4 +1,4 @@
-"""The Model that people hold: what sampling promises."""
+"""The public class Model: sampling, conditions and gradients."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_unknown_options_of_the_model_are_refused(small_model: Model, options: d
 
 @pytest.fixture(scope="module")
 def told() -> Model:
-    """A model that is told a grade and a position."""
+    """A model with the conditions grade and position."""
     a = Architecture((4, 4), (8, 8), 1, latent=6, conditions=3)
     torch.manual_seed(0)
     generator = Generator(a)
@@ -182,7 +182,7 @@ def test_a_condition_changes_the_image_and_its_mean(told: Model) -> None:
     assert np.abs(told.sample(seeds=[0], conditions=low).images - told.sample(seeds=[0], conditions=high).images).max()
     means = [told.sample(seeds=[0], conditions=c, truncation=0).images for c in (low, high)]
     assert np.abs(means[0] - means[1]).max() > 1e-3
-    row = torch.tensor([1.0, 0.0, 0.0])  # low, and the middle of 10 to 20
+    row = torch.tensor([1.0, 0.0, 0.0])  # grade low, position in the middle of its range
     expected = told.generator.synthesize(mean_map(told.generator, row)[None]).clamp(-1, 1)
     np.testing.assert_allclose(means[0], expected.numpy(), rtol=0, atol=1e-5)
 

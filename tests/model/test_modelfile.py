@@ -1,4 +1,4 @@
-"""The model file: round trips, identity, and everything that is refused."""
+"""The model file: round trips, identity and invalid files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_identity_depends_on_the_generator_alone(
     renamed = Card.from_json(json.dumps({**small_card.to_dict(), "name": "other", "licence": "CC0"}), "")
     write_model(tmp_path / "c.safetensors", renamed, small_model.generator, Critic(small_card.architecture))
     assert load_model(tmp_path / "c.safetensors").identity == load_model(path).identity
-    more = {**load_file(path), "encoder.weight": torch.randn(3, 3)}  # a part that is not known yet
+    more = {**load_file(path), "encoder.weight": torch.randn(3, 3)}  # an unknown tensor of a future version
     save_file(more, tmp_path / "e.safetensors", metadata={METADATA_KEY: small_card.to_json()})
     assert load_model(tmp_path / "e.safetensors").identity == load_model(path).identity
     changed = read_model(path).generator
@@ -102,7 +102,7 @@ def _refused(path: Path, says: str) -> None:
 
 
 class _Trap:
-    """Leaves a file behind when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

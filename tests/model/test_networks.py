@@ -52,7 +52,7 @@ def test_the_critic_fades_in_from_the_downsampled_image(base: tuple[int, ...]) -
     critic = Critic(a).double()
     x = torch.randn(4, 3, *a.shape(2), dtype=torch.float64)
     torch.testing.assert_close(critic(x, 2, 0.0), critic(down(x), 1))
-    # features, not scores, are blended: at the first block's output both ways meet
+    # features, not scores, are blended, at the output of the first block
     old = leaky(critic.tails[1](down(x)))
     new = critic.blocks[1](leaky(critic.tails[2](x)))
     assert old.shape == new.shape
@@ -129,9 +129,9 @@ def test_label_features_affect_labels_only() -> None:
     assert not torch.allclose(before[:, 3:], after[:, 3:])
     lit = features.clone()
     lit[:, :9] += torch.randn(2, 9, 16, 16)
-    assert not torch.allclose(generator.heads[2](lit)[:, 3:], before[:, 3:])  # labels see all maps
+    assert not torch.allclose(generator.heads[2](lit)[:, 3:], before[:, 3:])  # labels depend on all features
     own = generator.features(generator.first_map(torch.randn(4, 8)), 2)[2]
-    for part in (own[:, :9], own[:, 9:]):  # each is normalised by itself
+    for part in (own[:, :9], own[:, 9:]):  # each part is normalised separately
         torch.testing.assert_close(part.square().mean(1), torch.ones(4, 16, 16), atol=1e-4, rtol=0)
 
 
@@ -147,7 +147,7 @@ def test_a_smooth_generator_shows_no_blocks_of_repeated_pixels() -> None:
             x = smoothed(x) if block.smooth else x
         within, between = (x[..., 1::2] - x[..., ::2]).abs(), (x[..., 2::2] - x[..., 1:-1:2]).abs()
         steps[smooth] = (within.mean() / between.mean()).item()
-    assert steps[False] == 0  # pixels of a block are all the same
+    assert steps[False] == 0  # all pixels of a block are equal
     assert steps[True] == pytest.approx(0.5, abs=0.1)  # (x₊ − x₋) / 4 within a block and (x₊ − x) / 2 between two
 
 

@@ -1,4 +1,4 @@
-"""Refitted lower heads: the best that least squares can do, checked against NumPy's."""
+"""Refitted lower heads agree with NumPy's least squares."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ COUNT = 48
 
 
 def _grown(base: tuple[int, ...], equalized: bool = True) -> Generator:
-    """A generator whose lower heads are stale: they never had to do with the last one."""
+    """Return a generator whose lower heads do not match the final one."""
     torch.manual_seed(0)
     return Generator(Architecture(base, (8, 7, 6), 3, latent=10, equalized=equalized)).eval().requires_grad_(False)
 
 
 def _errors(generator: Generator, z: torch.Tensor) -> list[float]:
-    """Mean squared error of each lower head's image against the box average of the final one."""
+    """Return the mean squared error of each lower head's image against the box average of the final image."""
     target, errors = generator(z).clamp(-1, 1), []
     for stage in (1, 0):
         target = down(target)
@@ -40,7 +40,7 @@ def test_lower_heads_show_the_final_image(base: tuple[int, ...], equalized: bool
     refit_lower_heads(generator, 256)
     after = _errors(generator, unseen)
     assert all(new < 0.5 * old for new, old in zip(after, before, strict=True))
-    torch.testing.assert_close(generator(unseen), full)  # the final image is left alone
+    torch.testing.assert_close(generator(unseen), full)  # the final image does not change
     torch.testing.assert_close(dict(generator.heads[2].state_dict()), dict(last))
 
 

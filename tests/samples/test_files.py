@@ -1,4 +1,4 @@
-"""Samples as files: what other programs read back, and the same bytes for the same samples."""
+"""Files of samples: other programs read them, and equal samples give equal bytes."""
 
 from __future__ import annotations
 

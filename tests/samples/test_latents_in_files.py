@@ -1,4 +1,4 @@
-"""Latents in a file make again the images that they made before, and those of the same model alone."""
+"""Latents in a file reproduce their images with the same model only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANNELS = Channels(("t1", "flair"), (Label(1, "core", "#4daf4a"),))
 
 
 def small(seed: int = 0, conditions: tuple[Condition, ...] = ()) -> Model:
-    """Untrained, 16 pixels a side, three stages."""
+    """Return an untrained model of 16 pixels a side and three stages."""
     torch.manual_seed(seed)
     architecture = Architecture((4, 4), (8, 6, 4), 3, latent=6, conditions=sum(c.size for c in conditions))
     generator = Generator(architecture)
@@ -33,7 +33,7 @@ def model() -> Model:
 
 
 def refined(model: Model, count: int = 11) -> Batch:
-    """More than fit into one pass; of every second one the features of two stages are moved."""
+    """More samples than one batch; every second one has offsets at two stages."""
     random = np.random.default_rng(3)
     offsets = [random.normal(size=(count, 8, 4, 4)), random.normal(size=(count, 6, 8, 8))]
     for offset in offsets:
@@ -78,7 +78,7 @@ def test_truncation_moves_refined_images_to_the_mean_image(model: Model) -> None
         atol=1e-6,
     )
     small_ones = model.sample(latents=batch.latents, offsets=batch.offsets, stage=0).images
-    assert small_ones.shape == (11, 2, 4, 4)  # offsets of later stages have no part in it
+    assert small_ones.shape == (11, 2, 4, 4)  # offsets of later stages are not used
 
 
 def test_different_samples_have_different_fingerprints(model: Model) -> None:

@@ -1,4 +1,4 @@
-"""The picture of samples: what a person can see on it."""
+"""The sheet of samples: layout, contours and legend."""
 
 from __future__ import annotations
 
@@ -75,4 +75,4 @@ def test_a_volume_is_drawn_at_the_slice_with_the_largest_lesion() -> None:
     labels = np.zeros((1, 6, 16, 16), np.uint8)
     labels[0, 4, :2, :2] = 1
     assert _count(sheet(images, labels, TWO), (0, 0, 0)) == 0
-    assert _count(sheet(images, None, TWO), (0, 0, 0)) > 0  # without labels: the middle
+    assert _count(sheet(images, None, TWO), (0, 0, 0)) > 0  # without labels: the middle slice
