@@ -15,9 +15,9 @@ COMMANDS = ["demo", "phantom", "prepare", "fit", "sample", "info"]
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    said = capsys.readouterr().out
-    assert f"napari-pgan-train {command}" in said.replace("\n", " ")
-    assert "Example" in said
+    output = capsys.readouterr().out
+    assert f"napari-pgan-train {command}" in output.replace("\n", " ")
+    assert "Example" in output
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ def test_every_command_helps_with_an_example(command: str, capsys: pytest.Captur
 )
 def test_wrong_usage_is_exit_code_2_and_a_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("Error: ")
-    assert "Traceback" not in said
+    output = capsys.readouterr().err
+    assert output.startswith("Error: ")
+    assert "Traceback" not in output
 
 
 def test_ctrl_c_reports_that_nothing_is_lost(

@@ -29,9 +29,9 @@ def test_the_demo_writes_a_model_a_sheet_and_nifti_and_can_be_repeated(
     seg = nib.load(next((out / "nifti").glob("*_seg.nii.gz")))
     assert seg.shape[:2] == (32, 32)
     assert np.allclose(seg.header.get_zooms()[:2], model.card.grid.spacing)
-    said = capsys.readouterr()
-    assert "open it: napari" in said.err
-    assert json.loads(said.out)["model"] == str(out / "run32" / "model.safetensors")
+    captured = capsys.readouterr()
+    assert "open it: napari" in captured.err
+    assert json.loads(captured.out)["model"] == str(out / "run32" / "model.safetensors")
     before = (out / "run32" / "model.safetensors").read_bytes()
     assert main(command) == 0
     assert (out / "run32" / "model.safetensors").read_bytes() == before

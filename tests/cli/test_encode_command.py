@@ -51,8 +51,8 @@ def test_a_phantom_is_encoded_and_sampled_again(
     out, sheet = tmp_path / "e.npz", tmp_path / "e.png"
     words = ["encode", "default", *_words(exam, *PARTS), "--seconds", "120", "--out", str(out), "--json"]
     assert main([*words, "--sheet", str(sheet)]) == 0
-    said = capsys.readouterr()
-    report = json.loads(said.out)
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
     (row,) = report["images"]
     with np.load(out, allow_pickle=False) as archive:
         kept = json.loads(str(archive["report"]))
@@ -77,7 +77,7 @@ def test_a_phantom_is_encoded_and_sampled_again(
         np.testing.assert_array_equal(archive["latents"], latents)
     with Image.open(sheet) as page:
         assert page.width > 600
-    assert row["sentence"] in said.err
+    assert row["sentence"] in captured.err
 
 
 def test_a_folder_of_exams_is_one_image_each(
@@ -120,10 +120,10 @@ def test_an_interrupted_command_keeps_the_images_encoded_so_far(
     out = tmp_path / "e.npz"
     words = ["encode", "default", str(exam["t1"].parent.parent), "--slices", "30,32,34", "--json", "--out"]
     assert main([*words, str(out)]) == 130
-    said = capsys.readouterr()
-    assert "contains 2 of 3 images" in said.err
-    assert "goes on" not in said.err
-    report = json.loads(said.out)
+    captured = capsys.readouterr()
+    assert "contains 2 of 3 images" in captured.err
+    assert "goes on" not in captured.err
+    report = json.loads(captured.out)
     with np.load(out, allow_pickle=False) as archive:
         kept = json.loads(str(archive["report"]))
         assert len(archive["latents"]) == len(archive["originals"]) == len(kept["images"]) == 2
@@ -137,9 +137,9 @@ def test_an_interrupted_command_keeps_the_images_encoded_so_far(
 def test_a_displaced_modality_is_registered_on_request(exam: dict[str, Path], tmp_path: Path, register: bool) -> None:
     """The header of T2 is shifted by 15 mm to the side."""
     image = nib.load(exam["t2"])
-    aside = np.eye(4)
-    aside[0, 3] = 15
-    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), aside @ image.affine), tmp_path / "t2.nii.gz")
+    shift = np.eye(4)
+    shift[0, 3] = 15
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), shift @ image.affine), tmp_path / "t2.nii.gz")
     words = [*_words(exam, "t1", "t1ce", "flair"), f"t2={tmp_path / 't2.nii.gz'}"]
     card = read_card(shipped_models()["default"])
     if not register:
@@ -187,10 +187,10 @@ def test_images_that_the_model_cannot_express_are_reported(tmp_path: Path, capsy
         files.append(f"{part}={tmp_path / part}.nii.gz")
     out = tmp_path / "e.npz"
     assert main(["encode", "default", *files, "--seconds", "120", "--out", str(out), "--json"]) == 0
-    said = capsys.readouterr()
-    (row,) = json.loads(said.out)["images"]
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out)["images"]
     assert row["verdict"] == "beyond"
-    assert "cannot express" in said.err
+    assert "cannot express" in captured.err
 
 
 def test_wrong_input_is_refused_in_one_line(
@@ -203,7 +203,7 @@ def test_wrong_input_is_refused_in_one_line(
     text.write_text("no image")
     other = nib.Nifti1Image(np.asarray(nib.load(exam["t2"]).dataobj)[:-2], nib.load(exam["t2"]).affine)
     nib.save(other, tmp_path / "shorter.nii.gz")
-    for words, says in (
+    for words, message in (
         (four[:3], "has no flair"),
         ([*four[:2], f"t2={damaged}", four[3]], "t2"),
         ([f"t1={text}", *four[1:]], "t1"),
@@ -218,13 +218,13 @@ def test_wrong_input_is_refused_in_one_line(
         ([*four, "--subject", "abc"], "--subject"),
         ([*four, "--condition", "grade=low"], "no condition 'grade'"),
     ):
-        assert says in _refused(capsys, "encode", "default", *words, "--out", out), words
+        assert message in _refused(capsys, "encode", "default", *words, "--out", out), words
     assert ".npz" in _refused(capsys, "encode", "default", *four, "--out", tmp_path / "e.nii.gz")
     out.write_bytes(b"")
     assert "already exists" in _refused(capsys, "encode", "default", *four, "--out", out)
     assert out.read_bytes() == b""
-    for path, says in ((out, "latents"), (tmp_path / "none.npz", "does not exist")):
-        assert says in _refused(capsys, "sample", "default", "--latents", path, "--out", tmp_path / "s.npz")
+    for path, message in ((out, "latents"), (tmp_path / "none.npz", "does not exist")):
+        assert message in _refused(capsys, "sample", "default", "--latents", path, "--out", tmp_path / "s.npz")
     np.savez(tmp_path / "short.npz", latents=np.zeros((2, 3), np.float32))
     short = _refused(capsys, "sample", "default", "--latents", tmp_path / "short.npz", "--out", tmp_path / "s.npz")
     assert "3 numbers" in short
@@ -272,8 +272,8 @@ def test_encoders_learn_conditions_and_a_model_without_labels_has_one_encoder(
 
     conditions = (Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0)))
     architecture = Architecture((4, 4), (8, 8), 1, latent=6, conditions=3)
-    path = tmp_path / "told.safetensors"
-    write_model(path, Card("told", architecture, Channels(("t1",)), Grid((8, 8)), conditions=conditions),
+    path = tmp_path / "conditioned.safetensors"
+    write_model(path, Card("conditioned", architecture, Channels(("t1",)), Grid((8, 8)), conditions=conditions),
                 Generator(architecture))  # fmt: skip
     assert main(["encoder", str(path), "--minutes", "0.01"]) == 0
     encoders = load_model(path).encoders

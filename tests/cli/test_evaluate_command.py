@@ -49,17 +49,17 @@ def test_a_run_folder_gives_its_best_model_and_its_trends(
     out = tmp_path / "report"
     command = ["evaluate", str(short_run), str(small_store), "--out", str(out), "--measures", "trends"]
     assert main([*command, "--samples", "16", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((out / "report.json").read_text("utf-8"))
-    assert told["about"]["model"]["identity"] == load_model(short_run / "best.safetensors").identity
-    found = told["measures"]["trends"]["result"]
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((out / "report.json").read_text("utf-8"))
+    assert report["about"]["model"]["identity"] == load_model(short_run / "best.safetensors").identity
+    found = report["measures"]["trends"]["result"]
     assert [one["size"] for one in found["stages"]] == [8, 16]
     assert {one["images"] for one in found["run"]["models"]} == {int(p.stem) for p in checkpoints(short_run)}
     assert (out / "charts" / "trends-sizes.png").is_file()
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--measures", "beauty"], "there is no measure 'beauty'"),
         (["--low-data", "default"], "--low-data needs the measure use"),
@@ -67,11 +67,11 @@ def test_a_run_folder_gives_its_best_model_and_its_trends(
     ],
 )
 def test_invalid_options_are_reported_in_one_line(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     assert main(["evaluate", "default", str(small_store), "--out", str(tmp_path / "r"), *more]) == 2
     error = capsys.readouterr().err.strip()
-    assert said in error
+    assert message in error
     assert error.count("\n") == 0
     assert not (tmp_path / "r").exists()
 

@@ -30,22 +30,22 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_model_is_described_for_people(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for fact in (
         "a model, 'small'", "8×10 pixels of 2 × 2 mm", "t1, flair", "2 oedema", "position: 0 to 1", "-1 is air",
         "1,200 images", "cohort BraTS", "train 3", "CC0", "not for diagnosis", load_model(model).identity,
     ):  # fmt: skip
-        assert fact in said, fact
+        assert fact in output, fact
 
 
 def test_a_model_is_described_for_machines(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(model), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["kind"] == "model"
-    assert said["identity"] == load_model(model).identity
-    assert said["card"] == load_model(model).card.to_dict()
-    assert said["critic"] is False
-    assert said["parameters"] == sum(p.numel() for p in load_model(model).generator.parameters())
+    output = json.loads(capsys.readouterr().out)
+    assert output["kind"] == "model"
+    assert output["identity"] == load_model(model).identity
+    assert output["card"] == load_model(model).card.to_dict()
+    assert output["critic"] is False
+    assert output["parameters"] == sum(p.numel() for p in load_model(model).generator.parameters())
 
 
 def test_a_critic_in_the_file_is_reported(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,9 +56,9 @@ def test_a_critic_in_the_file_is_reported(model: Path, capsys: pytest.CaptureFix
     assert main(["info", str(model)]) == 0
     assert "critic      in the file" in capsys.readouterr().out
     assert main(["info", str(model), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["critic"] is True
-    assert said["identity"] == loaded.identity
+    output = json.loads(capsys.readouterr().out)
+    assert output["critic"] is True
+    assert output["identity"] == loaded.identity
 
 
 def test_a_paused_run_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,22 +69,22 @@ def test_a_paused_run_is_described(tmp_path: Path, capsys: pytest.CaptureFixture
     run.write_plan(RunPlan(read_recipe("default"), "cohort.zarr", "ab12", 64, 1000, "w"))
     assert main(["info", str(run.folder)]) == 0
     assert "none yet" in capsys.readouterr().out
-    told = {
+    status = {
         "seconds_left": 1320,
         "images_per_second": 39.2,
         "device": "cpu",
         "rate_factor": 0.5,
         "retreats": [{"to": 9}],
     }
-    run.write_status(state="training", images=250, total=1000, size=32, alpha=0.45, **told)
+    run.write_status(state="training", images=250, total=1000, size=32, alpha=0.45, **status)
     run.append_metrics({"images": 100, "swd_val": {"32x32": 9.0, "mean": 8.0}})
     run.append_metrics({"images": 200, "loss": 0.5})
     assert main(["info", str(run.folder)]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     for fact in ("a run of the recipe 'default' on cohort.zarr", "training, 250 of 1,000 images (25 %)", "8.00"):
-        assert fact in said, fact
+        assert fact in output, fact
     for fact in ("39 images/s on cpu, 22 min left", "faded in by 45%", "1, now at 0.5 times the learning rate"):
-        assert fact in said, fact
+        assert fact in output, fact
     run.write_status(state="failed", reason="the disk is full", images=250, total=1000, size=32)
     assert main(["info", str(run.folder)]) == 0
     assert "failed (the disk is full), 250 of" in capsys.readouterr().out
@@ -100,11 +100,11 @@ def test_a_store_is_described(small_store: Path, capsys: pytest.CaptureFixture[s
     assert main(["info", str(small_store)]) == 0
     assert "t1, t1ce, t2, flair" in capsys.readouterr().out
     assert main(["info", str(small_store), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["kind"] == "store"
-    assert sum(said["subjects"].values()) == 6
-    assert sum(said["slices"].values()) > 0
-    assert said["grid"]["shape"] == [32, 32]
+    output = json.loads(capsys.readouterr().out)
+    assert output["kind"] == "store"
+    assert sum(output["subjects"].values()) == 6
+    assert sum(output["slices"].values()) > 0
+    assert output["grid"]["shape"] == [32, 32]
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "folder", "pickle", "broken zarr", "broken run", "array"])

@@ -20,14 +20,14 @@ def test_the_command_writes_a_cohort_and_names_the_next_step(
 
 
 @pytest.mark.parametrize(
-    "wish", [["--size", "7"], ["--subjects", "0"], ["--seed", "-3"], ["--workers", "-1"], ["--size", "many"]]
+    "options", [["--size", "7"], ["--subjects", "0"], ["--seed", "-3"], ["--workers", "-1"], ["--size", "many"]]
 )
 def test_invalid_options_get_one_line_and_exit_code_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: list[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
-    words = ["phantom", str(tmp_path / "c"), "--subjects", "1", "--seed", "1", "--size", "32", *wish]
+    words = ["phantom", str(tmp_path / "c"), "--subjects", "1", "--seed", "1", "--size", "32", *options]
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "Traceback" not in said
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
     assert not (tmp_path / "c").exists()

@@ -29,9 +29,9 @@ def test_report_for_people_and_for_machines(cohort: Path, tmp_path: Path, capsys
     store = tmp_path / "a.zarr"
     words = ["prepare", str(cohort), str(store), "--size", "16", "--workers", "1", "--json", "--split", "0.5,0.25,0.25"]
     assert main(words) == 0
-    said, report = capsys.readouterr().err, None
-    assert "4 subjects (train 2, val 1, test 1)" in said
-    assert "Rejected: 1 of the 5 found\n  incomplete: flair is missing" in said
+    output, report = capsys.readouterr().err, None
+    assert "4 subjects (train 2, val 1, test 1)" in output
+    assert "Rejected: 1 of the 5 found\n  incomplete: flair is missing" in output
     assert main(words) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["found"], report["taken"], report["new"]) == (5, 4, 0)
@@ -49,17 +49,17 @@ def test_split_counts_with_too_few_subjects_are_reported(
     assert "too few subjects for --split: train has 2 of 3\n" in capsys.readouterr().err
     assert main([*words, "train=1,val=1,test=1"]) == 2
     assert main(["prepare", str(cohort), str(tmp_path / "b.zarr"), *words[3:], "train=1,val=1,test=1"]) == 0
-    said = capsys.readouterr().err
-    assert "(train 2, val 1, test 1)" in said
-    assert "too few" not in said
+    output = capsys.readouterr().err
+    assert "(train 2, val 1, test 1)" in output
+    assert "too few" not in output
 
 
 def test_a_dry_run_lists_and_writes_nothing(cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run"]) == 0
-    said = capsys.readouterr().err
-    assert "incomplete: flair is missing" in said
-    assert "Brats18_CBICA_P003_1: flair, seg, t1, t1ce, t2" in said
-    assert "5 subjects found, 4 of them complete" in said
+    output = capsys.readouterr().err
+    assert "incomplete: flair is missing" in output
+    assert "Brats18_CBICA_P003_1: flair, seg, t1, t1ce, t2" in output
+    assert "5 subjects found, 4 of them complete" in output
     assert main(["prepare", str(cohort), str(tmp_path / "a.zarr"), "--dry-run", "--json"]) == 0
     listed = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert listed["incomplete"]["problem"] == "flair is missing"
@@ -76,9 +76,9 @@ def test_a_dry_run_refuses_what_preparing_would_refuse(
         (["--atlas", str(tmp_path / "none.nii.gz")], "none.nii.gz does not exist"),
     ):
         assert main([*words, *more]) == 2
-        said = capsys.readouterr().err.replace("\n", " ")
-        assert "Brats18_CBICA_P003_1: flair, seg, t1, t1ce, t2" in said  # the list comes first
-        assert sentence in said
+        output = capsys.readouterr().err.replace("\n", " ")
+        assert "Brats18_CBICA_P003_1: flair, seg, t1, t1ce, t2" in output  # the list comes first
+        assert sentence in output
     assert main([*words, "--register", "--reference", "t2"]) == 0
 
 
@@ -91,16 +91,16 @@ def test_a_dry_run_names_unassigned_files_and_fails_without_a_complete_subject(
         (cohort / name).touch()
     (cohort / "extra" / "notes.txt").touch()
     assert main(words) == 0
-    said = capsys.readouterr().err.replace("\n", " ")
+    output = capsys.readouterr().err.replace("\n", " ")
     names = " and ".join(str(Path("extra", name)) for name in ("adc.nii.gz", "dwi.nii"))
-    assert f"2 image files belong to no modality, for example {names}; a plan file (--plan) can assign them" in said
+    assert f"2 image files belong to no modality, for example {names}; a plan file (--plan) can assign them" in output
     for file in cohort.rglob("*_t2.nii.gz"):
         file.unlink()
     for more in ([], ["--json"]):
         assert main([*words, *more]) == 2
-        out, said = capsys.readouterr()
-        assert "Brats18_CBICA_P000_1: t2 is missing" in said
-        assert "--plan" in said
+        out, output = capsys.readouterr()
+        assert "Brats18_CBICA_P000_1: t2 is missing" in output
+        assert "--plan" in output
         assert bool(more) is bool(out)
 
 
@@ -148,9 +148,9 @@ def test_after_ctrl_c_the_same_command_completes(tmp_path: Path) -> None:
         while not (tmp_path / "a.zarr").exists() and time.monotonic() < patience:
             time.sleep(0.01)
         os.killpg(running.pid, signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+        _, output = running.communicate(timeout=60)
     assert running.returncode in (0, 130)  # it may have been faster
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert main([*words, "1"]) == 0
     prepare(str(cohort), tmp_path / "whole.zarr", Options(size=64, name="a"))
     assert open_store(tmp_path / "a.zarr").fingerprint == open_store(tmp_path / "whole.zarr").fingerprint

@@ -36,12 +36,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def conditioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with the conditions grade and position."""
     architecture = Architecture((4, 4), (8, 8), 1, latent=6, conditions=3)
     conditions = (Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0)))
-    card = Card("told", architecture, Channels(("t1",)), Grid((8, 8)), conditions=conditions)
-    return _write(tmp_path_factory.mktemp("model") / "told.safetensors", card)
+    card = Card("conditioned", architecture, Channels(("t1",)), Grid((8, 8)), conditions=conditions)
+    return _write(tmp_path_factory.mktemp("model") / "conditioned.safetensors", card)
 
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -163,8 +163,8 @@ def test_a_walk_passes_through_its_keys(model: Path, tmp_path: Path) -> None:
     assert [m["truncation"] for m in made_by] == pytest.approx([0.8, 0.48, 0.16, 0.16, 0.48, 0.8])
 
 
-def test_conditions_are_named_on_the_command_line(told: Path, tmp_path: Path) -> None:
-    words = (told, "--seeds", "0", "--condition", "position=2.5")
+def test_conditions_are_named_on_the_command_line(conditioned: Path, tmp_path: Path) -> None:
+    words = (conditioned, "--seeds", "0", "--condition", "position=2.5")
     for grade in ("low", "high"):
         assert _sample(*words, "--condition", f"grade={grade}", "--out", tmp_path / f"{grade}.npz") == 0
     with np.load(tmp_path / "low.npz") as low, np.load(tmp_path / "high.npz") as high:
@@ -196,15 +196,15 @@ def test_volumes_are_sampled_as_volumes(tmp_path: Path) -> None:
 
 def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _sample(model, "--seeds", "0-2,9", "--out", tmp_path / "s", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert said["samples"] == 4
-    assert said["seeds"] == "0-2,9"
-    assert len(said["files"]) == 4 * 4
-    assert all(Path(path).is_file() for path in said["files"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["samples"] == 4
+    assert report["seeds"] == "0-2,9"
+    assert len(report["files"]) == 4 * 4
+    assert all(Path(path).is_file() for path in report["files"])
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         ((), "--seeds"),
         (("--seeds", "0", "--count", "3", "--seed", "1"), "--seeds"),
@@ -225,14 +225,14 @@ def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.Captur
     ],
 )
 def test_invalid_options_are_refused_in_one_line_and_write_nothing(
-    model: Path, tmp_path: Path, words: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert says in _refused(capsys, "sample", model, "--out", tmp_path / "s", *words)
+    assert message in _refused(capsys, "sample", model, "--out", tmp_path / "s", *words)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("condition", "says"),
+    ("condition", "message"),
     [
         ((), "needs a value for grade, position"),
         (("grade=low", "position=11"), "position cannot be"),
@@ -242,10 +242,10 @@ def test_invalid_options_are_refused_in_one_line_and_write_nothing(
     ],
 )
 def test_wrong_conditions_are_refused(
-    told: Path, tmp_path: Path, condition: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+    conditioned: Path, tmp_path: Path, condition: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [word for text in condition for word in ("--condition", text)]
-    assert says in _refused(capsys, "sample", told, "--seeds", 0, "--out", tmp_path / "s", *words)
+    assert message in _refused(capsys, "sample", conditioned, "--seeds", 0, "--out", tmp_path / "s", *words)
     assert not list(tmp_path.iterdir())
 
 

@@ -24,7 +24,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _kept_bank(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_bank(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a small bank, built once for all tests of this module."""
     from napari_pgan.latent.steering import bank
 
@@ -61,10 +61,10 @@ def test_candidates_are_written_with_their_target_and_scores(
     model, asked = load_model("default"), np.asarray(nib.load(out / "asked_seg.nii.gz").dataobj)[..., 0].T
     target = TargetMask.of(asked, model.card.channels, model.card.grid)
     arrays = np.load(out / "candidates.npz")
-    for row, told in enumerate(report["candidates"]):
+    for row, candidate in enumerate(report["candidates"]):
         drawn = np.asarray(nib.load(out / f"candidate-{row + 1}_seg.nii.gz").dataobj)[..., 0].T
-        assert told["score"] == pytest.approx(target.score(drawn[None])[0], abs=1e-4)
-        assert told["areas"]["oedema"] == (drawn == 2).sum() * 9
+        assert candidate["score"] == pytest.approx(target.score(drawn[None])[0], abs=1e-4)
+        assert candidate["areas"]["oedema"] == (drawn == 2).sum() * 9
         sidecar = json.loads((out / f"candidate-{row + 1}.json").read_text())
         np.testing.assert_allclose(sidecar["provenance"]["latent"], arrays["latents"][row], rtol=1e-6)
         assert sidecar["provenance"]["mask"] == report["mask"]
@@ -74,9 +74,9 @@ def test_candidates_are_written_with_their_target_and_scores(
     assert report["mask"] == {"sha256": hashlib.sha256(mask.read_bytes()).hexdigest(), "slice": 0}
     again = ["sample", "default", "--latents", str(out / "candidates.npz"), "--out"]
     assert main([*again, str(tmp_path / "again.npz"), "--json"]) == 0  # the archive contains the offsets
-    said = capsys.readouterr()
-    assert json.loads(said.out)["refined"] == sum("offsets" in told for told in report["candidates"])
-    assert "are refined" in said.err
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["refined"] == sum("offsets" in candidate for candidate in report["candidates"])
+    assert "are refined" in captured.err
     with np.load(tmp_path / "again.npz") as same:
         for name in ("images", "labels", "latents", "offset_0", "offset_1", "offset_2"):
             np.testing.assert_array_equal(same[name], arrays[name])
@@ -172,14 +172,14 @@ def test_an_empty_mask_or_a_mask_outside_the_head_is_used_with_a_warning(
     mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grid = nib.load(mask)
-    for name, data, said in (
+    for name, data, message in (
         ("empty", np.zeros((64, 64, 1), np.uint8), "No label is drawn"),
         ("air", np.pad(np.full((4, 4, 1), 2, np.uint8), ((0, 60), (0, 60), (0, 0))), "are empty"),
     ):
         nib.save(nib.Nifti1Image(data, grid.affine), tmp_path / f"{name}.nii.gz")
         command = ["steer", "default", str(tmp_path / f"{name}.nii.gz"), "--out", str(tmp_path / name)]
         assert main([*command, "--candidates", "1", "--seconds", "0.1", "--json"]) == 0
-        assert any(said in sentence for sentence in json.loads(capsys.readouterr().out)["told"])
+        assert any(message in sentence for sentence in json.loads(capsys.readouterr().out)["told"])
 
 
 def test_every_usable_mask_of_a_folder_is_used(mask: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,25 +191,25 @@ def test_every_usable_mask_of_a_folder_is_used(mask: Path, tmp_path: Path, capsy
     nib.save(nib.Nifti1Image(np.asarray(strange.dataobj) + np.uint8(7), strange.affine), folder / "strange.nii.gz")
     command = ["steer", "default", str(folder), "--out", str(out), "--candidates", "1", "--seconds", "0.2", "--json"]
     assert main(command) == 0
-    said = capsys.readouterr()
-    reports = {report["name"]: report for report in json.loads(said.out)}
+    captured = capsys.readouterr()
+    reports = {report["name"]: report for report in json.loads(captured.out)}
     assert sorted(path.name for path in out.iterdir()) == ["good"]
     assert "candidates" in reports["good.nii.gz"]
     assert "does not know" in reports["strange.nii.gz"]["problem"]
     assert "problem" in reports["torn.nii.gz"]
-    assert "1 of 3 masks were used" in said.err
+    assert "1 of 3 masks were used" in captured.err
     for name in ("torn", "strange"):
         (folder / f"{name}.nii.gz").unlink()
     assert main(command) == 0
-    said = capsys.readouterr()
-    assert [report["name"] for report in json.loads(said.out)] == ["good.nii.gz"]  # a list even for one mask
-    assert "1 of 1 masks were used" in said.err
+    captured = capsys.readouterr()
+    assert [report["name"] for report in json.loads(captured.out)] == ["good.nii.gz"]  # a list even for one mask
+    assert "1 of 1 masks were used" in captured.err
     (folder / "good.nii.gz").write_bytes(mask.read_bytes()[:50])
     assert main(command) == 2
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "--ask"),
         (["--ask", "tumour=3"], "there are lesion, side"),
@@ -223,9 +223,9 @@ def test_every_usable_mask_of_a_folder_is_used(mask: Path, tmp_path: Path, capsy
     ],
 )
 def test_bad_input_is_reported_in_one_line(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["steer", "default", *words, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err.strip().splitlines()
-    assert said in error[-1]
+    assert message in error[-1]
     assert not (tmp_path / "out").exists()

@@ -76,13 +76,13 @@ def test_slices_are_compared_with_distant_slices_of_their_subject() -> None:
 
 def test_training_is_reproducible_and_reports_progress(small_store: Path) -> None:
     real = phantom_slices.real_slices(small_store)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     before = torch.get_rng_state()
     twice = [
-        train_encoder(real.images[::3], real.subject[::3], steps=2, seed=3, progress=lambda *x: told.append(x))
+        train_encoder(real.images[::3], real.subject[::3], steps=2, seed=3, progress=lambda *x: reported.append(x))
         for _ in range(2)
     ]
-    assert told == [(1, 2), (2, 2)] * 2
+    assert reported == [(1, 2), (2, 2)] * 2
     assert torch.equal(before, torch.get_rng_state())
     one, other = (encoder.features(real.images[:9]) for encoder in twice)
     np.testing.assert_allclose(one, other, atol=1e-4)
@@ -130,7 +130,7 @@ def test_a_user_module_computes_the_features() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("resnet", "unknown encoder"),
         ("no.such.package:thing", "cannot be created"),
@@ -139,8 +139,8 @@ def test_a_user_module_computes_the_features() -> None:
         ("builtins:dict", "not a torch.nn.Module"),
     ],
 )
-def test_an_unknown_module_is_refused(text: str, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_an_unknown_module_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         named_encoder(text)
 
 

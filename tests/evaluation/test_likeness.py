@@ -86,18 +86,18 @@ def test_held_out_images_have_zero_distance_to_themselves_and_training_images_do
     found = measure_likeness(whole, real.subject, held, unseen, MODALITIES, encoder, times=1)
     assert (found.held_subjects, found.held_images, found.held_swd_images) == (2, held.sum(), held.sum())
     for figure in found.figures:
-        beside = figure.held
-        assert beside is not None
+        compared = figure.held
+        assert compared is not None
         if figure.measure in ("swd", "intensity"):
-            assert beside.value == 0 < beside.baseline, figure.name
+            assert compared.value == 0 < compared.baseline, figure.name
         elif figure.measure == "frechet":  # the matrix root is exact up to rounding
-            assert abs(beside.value) < 1e-4 * beside.baseline
+            assert abs(compared.value) < 1e-4 * compared.baseline
         elif figure.measure == "kernel":  # pairs of an image with itself are left out
-            assert beside.value < 0 < beside.baseline
+            assert compared.value < 0 < compared.baseline
         elif figure.measure == "density":  # rounding decides whether the k-th neighbour counts
-            assert 0.999 < beside.value < 1.001 + 1 / NEAREST
+            assert 0.999 < compared.value < 1.001 + 1 / NEAREST
         elif figure.better == "higher":
-            assert beside.value == 1
+            assert compared.value == 1
     assert found.figure("precision").held.baseline < 1  # type: ignore[union-attr]
 
 
@@ -136,14 +136,14 @@ def test_metrics_round_trip_through_json_and_describe_themselves(small_store: Pa
 
 
 def test_progress_reaches_the_end_and_never_decreases(small_store: Path) -> None:
-    real, told = phantom_slices.real_slices(small_store), []
+    real, reported = phantom_slices.real_slices(small_store), []
     images = ImageSet(real.images, real.fractions)
     encoder, held = phantom_slices.encoder(small_store), real.subject >= 4
     measure_likeness(
-        images, real.subject, held, images, MODALITIES, encoder, times=1, progress=lambda *x: told.append(x)
+        images, real.subject, held, images, MODALITIES, encoder, times=1, progress=lambda *x: reported.append(x)
     )
-    assert told == sorted(told)
-    assert told[-1] == (100, 100)
+    assert reported == sorted(reported)
+    assert reported[-1] == (100, 100)
 
 
 def test_selected_images_are_spread_over_subjects_and_all_slices() -> None:

@@ -109,9 +109,9 @@ def test_the_intensity_distance_equals_the_shift_of_a_modality() -> None:
     fractions[:, :, 2:6, 2:6] = 1
     moved = images + np.array([0, 0.3], np.float32)[:, None, None]
     comparisons = halvings(np.arange(80), 80, times=2)
-    for value, floor in within_labels((images, fractions), (moved, fractions), comparisons):
+    for value, baseline in within_labels((images, fractions), (moved, fractions), comparisons):
         assert value == pytest.approx(1000 * 0.3 / 2, abs=20)  # one of two modalities was shifted
-        assert floor < 30
+        assert baseline < 30
     nothing = within_labels((images, fractions), (images, 0 * fractions), comparisons)
     assert np.isnan(nothing).all()
 
@@ -133,28 +133,28 @@ def _heads(subjects: int, slices: int) -> tuple[ImageSet, np.ndarray]:
     head = np.hypot(y, x) < random.uniform(12, 15, (count, 1, 1))
     turn, far = random.uniform(0, 2 * np.pi, (count, 1, 1)), random.uniform(0, 8, (count, 1, 1))
     lesion = np.hypot(y - far * np.sin(turn), x - far * np.cos(turn)) < random.uniform(2, 4, (count, 1, 1))
-    looks = np.array([-0.2, 0.1]) + random.normal(0, 0.03, (subjects, 2))  # intensities differ between scanners
+    brightness = np.array([-0.2, 0.1]) + random.normal(0, 0.03, (subjects, 2))  # intensities differ between scanners
     images = np.full((count, 2, 32, 32), -1.0)
     for modality, change in enumerate((-0.3, 0.3)):
-        of_subject = looks[subject, modality, None, None]
+        of_subject = brightness[subject, modality, None, None]
         images[:, modality] = np.where(head, of_subject + change * lesion, -1.0)
     images += head[:, None] * random.normal(0, 0.05, images.shape)
     return ImageSet(images.clip(-1, 1).astype(np.float32), lesion[:, None].astype(np.float32)), subject
 
 
 _KEYS = {"swd": ("swd", "joint", "mean"), "intensity": ("intensity", "labels")}
-_FLOORS = {"frechet": 1.5, "kernel": 4.0, "precision": 0.9, "recall": 0.9, "density": 0.95, "coverage": 0.94}
+_BASELINES = {"frechet": 1.5, "kernel": 4.0, "precision": 0.9, "recall": 0.9, "density": 0.95, "coverage": 0.94}
 
 
 def _of(times: dict[str, float], images: int = 1000) -> Likeness:
     """Return metrics at their baseline, except those multiplied by `times`."""
     figures = []
     for measure in ("swd", "intensity", "frechet", "kernel", "precision", "recall", "density", "coverage", "ms-ssim"):
-        floor = _FLOORS.get(measure, 13.0)
-        value = floor * times.get(measure, 1.0)
+        baseline = _BASELINES.get(measure, 13.0)
+        value = baseline * times.get(measure, 1.0)
         measure, channels, level = (*_KEYS.get(measure, (measure, "images")), "")[:3]
-        beside = WithBaseline(value, value, value, floor, floor, floor)
-        figures.append(Figure(measure, channels, level, f"the {measure}", "lower", "It says.", beside, None))
+        compared = WithBaseline(value, value, value, baseline, baseline, baseline)
+        figures.append(Figure(measure, channels, level, f"the {measure}", "lower", "It says.", compared, None))
     return Likeness(tuple(figures), images, images, images, images, 20, 5, 5, {}, "scales")
 
 

@@ -57,7 +57,7 @@ def test_slices_equal_those_of_the_store_in_subject_order(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda s: make_card(s, Channels(s.channels.modalities[:3], s.channels.labels)), "model's modalities"),
         (lambda s: make_card(s, Channels(s.channels.modalities, s.channels.labels[:2])), "model's labels"),
@@ -67,8 +67,8 @@ def test_slices_equal_those_of_the_store_in_subject_order(store: Store) -> None:
         (lambda s: make_card(s, subject_hashes=s.keys()), "holds subjects out"),
     ],
 )
-def test_mismatched_input_is_refused(store: Store, change: object, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_mismatched_input_is_refused(store: Store, change: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         match(change(store), store, "m")  # type: ignore[operator]
 
 
@@ -102,7 +102,7 @@ def test_a_store_without_held_out_subjects_differs_from_one_whose_held_out_subje
 
 
 @pytest.mark.parametrize(
-    ("named", "told"),
+    ("named", "caveat"),
     [
         (lambda keys: keys, ""),
         (lambda keys: [*keys, "0" * 16], "4 of the 5 subjects that the model was trained on are in this store"),
@@ -111,11 +111,11 @@ def test_a_store_without_held_out_subjects_differs_from_one_whose_held_out_subje
     ],
 )
 def test_known_training_subjects_are_reported(
-    named: Callable[[list[str]], list[str]], told: str, small_store: Path, tmp_path: Path
+    named: Callable[[list[str]], list[str]], caveat: str, small_store: Path, tmp_path: Path
 ) -> None:
     request = make_request(small_store, tmp_path, ("likeness",))
     card = make_card(request.store, subject_hashes=named(list(request.store.keys("train"))))
     request = replace(request, candidate=Candidate(make_model(card), "m"))
     caveats = " ".join(describe(request, match(card, request.store, "m"), {})["caveats"])
-    assert told in caveats
-    assert ("training subjects of the store, not of the model" in caveats) == bool(told)
+    assert caveat in caveats
+    assert ("training subjects of the store, not of the model" in caveats) == bool(caveat)

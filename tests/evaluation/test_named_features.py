@@ -46,7 +46,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("def make(): raise ValueError('no weights\\nin the folder')", "cannot be created (ValueError: no weights)"),
         ("def make(): return {}['weights']", "cannot be created (KeyError: 'weights')"),
@@ -63,7 +63,7 @@ def test_a_bad_module_is_reported_in_one_sentence_before_anything_is_written(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     text: str,
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(context, "draw_samples", None)  # nothing is sampled
     model = tmp_path / "tiny.safetensors"
@@ -71,7 +71,7 @@ def test_a_bad_module_is_reported_in_one_sentence_before_anything_is_written(
     command = ["evaluate", str(model), str(small_store), "--out", str(tmp_path / "r"), "--features", module(text)]
     assert main(command) == 2
     error = capsys.readouterr().err.strip()
-    assert said in error
+    assert message in error
     assert "\n" not in error
     assert not (tmp_path / "r").exists()
 

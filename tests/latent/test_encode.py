@@ -62,12 +62,12 @@ def test_a_segmentation_alone_is_encoded(model: Model) -> None:
 
 def test_refinement_recovers_an_image_and_never_gets_worse(model: Model, batch: Batch) -> None:
     images = batch.images[:3]
-    told = list(refine(model, encode(model, images=images), images=images, steps=60))
-    losses = np.array([one.losses for one in told])
+    results = list(refine(model, encode(model, images=images), images=images, steps=60))
+    losses = np.array([one.losses for one in results])
     assert (np.diff(losses, axis=0) <= 0).all()
-    assert told[0].steps == 0
-    assert told[-1].steps == 60
-    last = told[-1]
+    assert results[0].steps == 0
+    assert results[-1].steps == 60
+    last = results[-1]
     made = model.sample(latents=last.latents)
     np.testing.assert_allclose(made.images, last.images, atol=1e-3)
     assert Fidelity.of(images, last.images).correlation.mean() > 0.93
@@ -87,8 +87,8 @@ def test_refinement_also_fits_a_given_segmentation(model: Model) -> None:
 
 
 def test_refinement_stops_when_its_time_is_over(model: Model, batch: Batch) -> None:
-    told = list(refine(model, encode(model, images=batch.images[:1]), images=batch.images[:1], seconds=0.0))
-    assert told[-1].steps <= 1
+    results = list(refine(model, encode(model, images=batch.images[:1]), images=batch.images[:1], seconds=0.0))
+    assert results[-1].steps <= 1
 
 
 def test_fidelity_is_measured_within_the_head() -> None:
@@ -140,7 +140,7 @@ def test_too_few_steps_do_not_give_the_verdict_beyond(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({}, "either images or labels"),
         ({"images": np.zeros((1, 3, 64, 64), np.float32)}, "do not fit"),
@@ -149,6 +149,6 @@ def test_too_few_steps_do_not_give_the_verdict_beyond(model: Model) -> None:
         ({"labels": np.zeros((1, 32, 32), np.uint8)}, "do not fit"),
     ],
 )
-def test_mismatched_input_is_refused(model: Model, wrong: dict[str, np.ndarray], says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_mismatched_input_is_refused(model: Model, wrong: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         encode(model, **wrong)

@@ -25,7 +25,7 @@ def test_formatted_seeds_are_parsed_back(seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "no list of seeds"), ("a", "no list of seeds"), ("1,,2", "no list of seeds"), ("-3", "no list of seeds"),
         ("1-2-3", "no list of seeds"), ("1.5", "no list of seeds"), ("9-3", "write 3-9"),
@@ -33,8 +33,8 @@ def test_formatted_seeds_are_parsed_back(seeds: list[int]) -> None:
         ("1,2,1", "seed 1 is given twice"), ("0-5,3", "seed 3 is given twice"), ("0-4000000000", "more than 1000000"),
     ],
 )  # fmt: skip
-def test_anything_else_is_refused(text: str, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_anything_else_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         parse_seeds(text)
 
 

@@ -77,15 +77,15 @@ def test_a_bank_is_cached_and_a_damaged_one_is_rebuilt(
 
 def test_candidates_reproduce_the_target(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     target = target_of(model, drawn)
-    told = list(steer(model, target, bank, candidates=3, phases=SHORT))
-    scores = np.array([found.scores for found in told])
+    results = list(steer(model, target, bank, candidates=3, phases=SHORT))
+    scores = np.array([found.scores for found in results])
     assert (np.diff(scores.max(axis=1)) >= 0).all()  # the best so far never gets worse
     assert scores[-1].max() > scores[0].max() + 0.1
-    assert told[-1].steps == 20
-    made = model.sample(latents=told[-1].latents)
-    np.testing.assert_array_equal(made.labels, told[-1].labels)
-    np.testing.assert_allclose(target.score(made.labels), told[-1].scores)
-    assert (np.diff(told[-1].scores) <= 0).all()
+    assert results[-1].steps == 20
+    made = model.sample(latents=results[-1].latents)
+    np.testing.assert_array_equal(made.labels, results[-1].labels)
+    np.testing.assert_allclose(target.score(made.labels), results[-1].scores)
+    assert (np.diff(results[-1].scores) <= 0).all()
 
 
 def test_candidates_differ_from_each_other(model: Model, bank: Bank, drawn: np.ndarray) -> None:
@@ -121,9 +121,9 @@ def test_gradients_lead_to_the_target(model: Model, drawn: np.ndarray) -> None:
 
 def test_a_search_ends_when_its_time_is_over(model: Model, bank: Bank, drawn: np.ndarray) -> None:
     began = time.monotonic()
-    told = list(steer(model, target_of(model, drawn), bank, candidates=2, seconds=0.0))
-    told += refine(model, target_of(model, drawn), told[-1], seconds=0.0)
-    assert [found.steps for found in told] == [0, 0]  # without time, the best of the bank are returned
+    results = list(steer(model, target_of(model, drawn), bank, candidates=2, seconds=0.0))
+    results += refine(model, target_of(model, drawn), results[-1], seconds=0.0)
+    assert [found.steps for found in results] == [0, 0]  # without time, the best of the bank are returned
     assert time.monotonic() - began < 60
     some = list(steer(model, target_of(model, drawn), bank, candidates=2, phases=(Phase(1, 2, 1), Phase(0, 6, 1))))
     assert [found.steps for found in some] == [0, 5, 8]

@@ -62,7 +62,7 @@ def test_gradients_and_the_bank_prefer_better_scores() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({}, "give an area"),
         ({"areas": {2: 10}}, "no label 2"),
@@ -73,6 +73,6 @@ def test_gradients_and_the_bank_prefer_better_scores() -> None:
         ({"side": "up"}, "left or right"),
     ],
 )
-def test_impossible_numbers_are_refused(wrong: dict, said: str) -> None:  # type: ignore[type-arg]
-    with pytest.raises(InputError, match=said):
+def test_impossible_numbers_are_refused(wrong: dict, message: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(InputError, match=message):
         TargetAreas(CHANNELS, GRID, **wrong)

@@ -37,12 +37,12 @@ def test_labels_lost_in_resampling_are_reported() -> None:
     """A drawing of 48 pixels of 1 mm on a grid of 16 pixels of 3 mm starts 24 mm to the right of the centre."""
     fine = np.zeros((48, 48), np.uint8)
     fine[18:30, 6:30], fine[20, 20] = 2, 1
-    beside = np.array([[1 / 3, 0, 0], [0, 1 / 3, 8], [0, 0, 1]])
-    target = TargetMask.of(fine, GLIOMA, GRID, beside)
+    placement = np.array([[1 / 3, 0, 0], [0, 1 / 3, 8], [0, 0, 1]])
+    target = TargetMask.of(fine, GLIOMA, GRID, placement)
     assert any(m.startswith("core ") and "smaller" in m for m in target.messages)
     assert any("% of it lies outside" in sentence for sentence in target.messages)
     with pytest.raises(InputError, match="outside the model's field of view"):
-        TargetMask.of(fine, GLIOMA, GRID, beside + np.array([[0, 0, 0], [0, 0, 90], [0, 0, 0]]))
+        TargetMask.of(fine, GLIOMA, GRID, placement + np.array([[0, 0, 0], [0, 0, 90], [0, 0, 0]]))
     dot = np.zeros((48, 48), np.uint8)
     dot[20, 20] = 2
     with pytest.raises(InputError, match="draw it larger"):

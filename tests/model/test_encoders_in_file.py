@@ -65,9 +65,9 @@ def test_adding_encoders_changes_nothing_else_in_the_file(path: Path, encoders: 
     }
     assert load_model(path).identity == identity
     assert read_critic(path) is not None
-    told = read_card(path)
-    assert told.encoders == {**SHAPE.to_dict(), "samples": 5}
-    assert {k: v for k, v in told.to_dict().items() if k != "encoders"} == card.to_dict()
+    updated = read_card(path)
+    assert updated.encoders == {**SHAPE.to_dict(), "samples": 5}
+    assert {k: v for k, v in updated.to_dict().items() if k != "encoders"} == card.to_dict()
     add_encoders(path, encoders, {"samples": 6})  # replaces the first encoders
     assert set(load_file(path)) == set(after)
     assert read_card(path).encoders["samples"] == 6
@@ -93,7 +93,7 @@ def test_a_rewritten_model_does_not_claim_encoders(path: Path, encoders: Encoder
 
 
 @pytest.mark.parametrize(
-    ("encoders_card", "says"),
+    ("encoders_card", "message"),
     [
         ('{"stage": 1, "components": 8, "hidden": 15}', "do not fit its card"),
         ('{"stage": 3, "components": 8, "hidden": 16}', "of a stage that there is not"),
@@ -102,13 +102,13 @@ def test_a_rewritten_model_does_not_claim_encoders(path: Path, encoders: Encoder
         ("7", "encoders is no mapping"),
     ],
 )
-def test_a_card_that_does_not_fit_is_refused(path: Path, encoders: Encoders, encoders_card: str, says: str) -> None:
+def test_a_card_that_does_not_fit_is_refused(path: Path, encoders: Encoders, encoders_card: str, message: str) -> None:
     add_encoders(path, encoders, {"x": "mark"})
     text = read_card(path).to_json()
     start = text.index('"encoders": ') + len('"encoders": ')
     changed = text[:start] + encoders_card + "}"
     save_file(load_file(path), path, metadata={METADATA_KEY: changed})
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=message):
         load_model(path)
 
 

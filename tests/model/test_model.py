@@ -106,9 +106,9 @@ def test_no_seeds_give_an_empty_batch(small_model: Model) -> None:
 
 
 def test_progress_is_reported_after_each_batch(small_model: Model) -> None:
-    told: list[tuple[int, int]] = []
-    small_model.sample(seeds=range(5), batch_size=2, progress=lambda done, all_: told.append((done, all_)))
-    assert told == [(2, 5), (4, 5), (5, 5)]
+    reported: list[tuple[int, int]] = []
+    small_model.sample(seeds=range(5), batch_size=2, progress=lambda done, all_: reported.append((done, all_)))
+    assert reported == [(2, 5), (4, 5), (5, 5)]
 
 
 def test_sampling_has_no_side_effects(small_model: Model) -> None:
@@ -147,7 +147,7 @@ def test_a_latent_can_be_optimised_towards_an_image(small_model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({}, "either seeds or latents"),
         ({"seeds": [0], "latents": np.zeros((1, 12))}, "either seeds or latents"),
@@ -162,33 +162,35 @@ def test_a_latent_can_be_optimised_towards_an_image(small_model: Model) -> None:
         ({"seeds": [0], "conditions": {"grade": "low"}}, "no condition 'grade'"),
     ],
 )
-def test_unknown_options_of_the_model_are_refused(small_model: Model, options: dict, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_unknown_options_of_the_model_are_refused(small_model: Model, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         small_model.sample(**options)
 
 
 @pytest.fixture(scope="module")
-def told() -> Model:
+def conditioned() -> Model:
     """A model with the conditions grade and position."""
     a = Architecture((4, 4), (8, 8), 1, latent=6, conditions=3)
     torch.manual_seed(0)
     generator = Generator(a)
     conditions = (Condition("grade", levels=("low", "high")), Condition("position", range=(10.0, 20.0)))
-    return Model(Card("told", a, Channels(("t1",)), Grid((8, 8)), conditions=conditions), generator)
+    return Model(Card("conditioned", a, Channels(("t1",)), Grid((8, 8)), conditions=conditions), generator)
 
 
-def test_a_condition_changes_the_image_and_its_mean(told: Model) -> None:
+def test_a_condition_changes_the_image_and_its_mean(conditioned: Model) -> None:
     low, high = ({"grade": grade, "position": 15} for grade in ("low", "high"))
-    assert np.abs(told.sample(seeds=[0], conditions=low).images - told.sample(seeds=[0], conditions=high).images).max()
-    means = [told.sample(seeds=[0], conditions=c, truncation=0).images for c in (low, high)]
+    assert np.abs(
+        conditioned.sample(seeds=[0], conditions=low).images - conditioned.sample(seeds=[0], conditions=high).images
+    ).max()
+    means = [conditioned.sample(seeds=[0], conditions=c, truncation=0).images for c in (low, high)]
     assert np.abs(means[0] - means[1]).max() > 1e-3
     row = torch.tensor([1.0, 0.0, 0.0])  # grade low, position in the middle of its range
-    expected = told.generator.synthesize(mean_map(told.generator, row)[None]).clamp(-1, 1)
+    expected = conditioned.generator.synthesize(mean_map(conditioned.generator, row)[None]).clamp(-1, 1)
     np.testing.assert_allclose(means[0], expected.numpy(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("conditions", "says"),
+    ("conditions", "message"),
     [
         (None, "needs a value for grade, position"),
         ({"grade": "low"}, "needs a value for position"),
@@ -197,6 +199,8 @@ def test_a_condition_changes_the_image_and_its_mean(told: Model) -> None:
         ({"grade": "low", "position": "far"}, "from 10 to 20"),
     ],
 )
-def test_wrong_conditions_are_refused(told: Model, conditions: Mapping[str, str | float] | None, says: str) -> None:
-    with pytest.raises(InputError, match=says):
-        told.sample(seeds=[0], conditions=conditions)
+def test_wrong_conditions_are_refused(
+    conditioned: Model, conditions: Mapping[str, str | float] | None, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        conditioned.sample(seeds=[0], conditions=conditions)

@@ -89,14 +89,14 @@ def test_a_card_for_another_generator_is_not_written(tmp_path: Path, small_card:
     assert not list(tmp_path.iterdir())
 
 
-def _refused(path: Path, says: str) -> None:
+def _refused(path: Path, expected: str) -> None:
     for read in (read_card, read_model, load_model):
-        if read is read_card and "tensors" in says:
+        if read is read_card and "tensors" in expected:
             continue
         with pytest.raises(InputError) as caught:
             read(path)
         message = str(caught.value)
-        assert says in message
+        assert expected in message
         assert str(path) in message
         assert "\n" not in message
 

@@ -74,8 +74,8 @@ def test_the_mean_map_is_stored_and_depends_on_the_condition() -> None:
     store_mean_map(generator, 1000)
     torch.testing.assert_close(generator.mean_map, mean_map(generator, None, 1000))
     assert generator.mean_map.abs().max() > 0
-    told = Generator(Architecture((4, 4), (8,), 1, latent=10, conditions=1))
-    one, two = (mean_map(told, torch.tensor([c]), 500) for c in (-1.0, 1.0))
+    conditioned = Generator(Architecture((4, 4), (8,), 1, latent=10, conditions=1))
+    one, two = (mean_map(conditioned, torch.tensor([c]), 500) for c in (-1.0, 1.0))
     assert not torch.allclose(one, two)
 
 

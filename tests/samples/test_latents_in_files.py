@@ -92,12 +92,16 @@ def test_different_samples_have_different_fingerprints(model: Model) -> None:
 
 
 def test_conditions_are_saved(tmp_path: Path) -> None:
-    told = small(conditions=(Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0))))
-    batch = told.sample(seeds=[4], conditions={"grade": "high", "position": 2.5})
-    write_npz(tmp_path / "told.npz", batch, told)
-    kept = read_latents(tmp_path / "told.npz", told)
+    conditioned = small(
+        conditions=(Condition("grade", levels=("low", "high")), Condition("position", range=(0.0, 10.0)))
+    )
+    batch = conditioned.sample(seeds=[4], conditions={"grade": "high", "position": 2.5})
+    write_npz(tmp_path / "conditioned.npz", batch, conditioned)
+    kept = read_latents(tmp_path / "conditioned.npz", conditioned)
     assert kept.conditions == {"grade": "high", "position": 2.5}
-    np.testing.assert_array_equal(told.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images)
+    np.testing.assert_array_equal(
+        conditioned.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images
+    )
 
 
 def test_truncated_images_are_reproduced(model: Model, tmp_path: Path) -> None:
@@ -160,9 +164,9 @@ def test_latents_written_by_other_programs_are_accepted_if_they_fit(model: Model
         "gap": ({"latents": latents, "offset_1": np.zeros((3, 6, 8, 8))}, "contains no latents"),
         "objects": ({"latents": np.array([{}], dtype=object)}, "contains no latents"),
     }
-    for name, (arrays, says) in wrong.items():
+    for name, (arrays, message) in wrong.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
-        with pytest.raises(InputError, match=says) as refusal:
+        with pytest.raises(InputError, match=message) as refusal:
             read_latents(tmp_path / f"{name}.npz", model)
         assert f"{name}.npz" in str(refusal.value)
     (tmp_path / "torn.npz").write_bytes((tmp_path / "own.npz").read_bytes()[:100])
