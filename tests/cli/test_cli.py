@@ -42,7 +42,7 @@ def test_ctrl_c_reports_that_nothing_is_lost(
 
 
 def test_debug_shows_the_traceback() -> None:
-    with pytest.raises(Exception, match=r"no such file|no file"):
+    with pytest.raises(Exception, match="does not exist"):
         main(["info", "nowhere.safetensors", "--debug"])
 
 

@@ -55,12 +55,12 @@ def test_a_phantom_is_encoded_and_sampled_again(
     report = json.loads(captured.out)
     (row,) = report["images"]
     with np.load(out, allow_pickle=False) as archive:
-        kept = json.loads(str(archive["report"]))
+        saved = json.loads(str(archive["report"]))
         originals, found, latents = archive["originals"], archive["images"], archive["latents"]
         assert archive["modalities"].tolist() == ["t1", "t1ce", "t2", "flair"]
-    assert kept["images"][0]["correlation"] == row["correlation"]
-    assert str(exam["t1"].parent.parent) not in str(kept)  # neither path nor name is written to the file
-    assert "name" not in kept["images"][0]
+    assert saved["images"][0]["correlation"] == row["correlation"]
+    assert str(exam["t1"].parent.parent) not in str(saved)  # neither path nor name is written to the file
+    assert "name" not in saved["images"][0]
     segmentation = np.asarray(nib.load(exam["seg"]).dataobj)
     largest = (segmentation > 0).sum(axis=(0, 1)).argmax()
     assert row["slice"] == largest  # 64 voxels of 3.375 mm from inferior to superior
@@ -125,9 +125,9 @@ def test_an_interrupted_command_keeps_the_images_encoded_so_far(
     assert "goes on" not in captured.err
     report = json.loads(captured.out)
     with np.load(out, allow_pickle=False) as archive:
-        kept = json.loads(str(archive["report"]))
-        assert len(archive["latents"]) == len(archive["originals"]) == len(kept["images"]) == 2
-    assert (kept["stopped"], kept["left_out"]) == (report["stopped"], report["left_out"]) == (True, 1)
+        saved = json.loads(str(archive["report"]))
+        assert len(archive["latents"]) == len(archive["originals"]) == len(saved["images"]) == 2
+    assert (saved["stopped"], saved["left_out"]) == (report["stopped"], report["left_out"]) == (True, 1)
     assert main([*words, str(tmp_path / "none.npz")]) == 130
     assert "nothing is written" in capsys.readouterr().err
     assert not (tmp_path / "none.npz").exists()
@@ -169,11 +169,11 @@ def test_the_brain_mask_of_an_exam_is_used(exam: dict[str, Path], tmp_path: Path
     (whole,) = exam_slices(card, "default", [str(anat.parent.parent)], ExamOptions(z))
     (of_folder,) = exam_slices(card, "default", [str(anat.parent.parent)], ExamOptions(z, strip=True))
     (of_files,) = exam_slices(card, "default", [*_words(exam, *PARTS[:4]), f"brain={mask}"], ExamOptions(z))
-    inside, kept = ((x.images > -0.999).any(axis=0).sum() for x in (whole, of_folder))
+    whole_head, brain = ((x.images > -0.999).any(axis=0).sum() for x in (whole, of_folder))
     assert card.grid.spacing is not None
-    area, voxel = kept * np.prod(card.grid.spacing), np.prod(image.header.get_zooms()[:2])
+    area, voxel = brain * np.prod(card.grid.spacing), np.prod(image.header.get_zooms()[:2])
     assert area == pytest.approx(half[..., int(z)].sum() * voxel, rel=0.12)
-    assert inside > 1.5 * kept
+    assert whole_head > 1.5 * brain
     np.testing.assert_array_equal(of_files.images, of_folder.images)
 
 

@@ -72,10 +72,10 @@ def test_count_and_seed_are_consecutive_seeds(model: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("out", ["x.npz", "x.png", "x"])
 def test_the_same_command_gives_the_same_bytes(model: Path, tmp_path: Path, out: str) -> None:
     contents = []
-    for place in ("one", "two"):
-        assert _sample(model, "--count", 12, "--seed", 1, "--truncation", 0.7, "--out", tmp_path / place / out) == 0
-        files = sorted(p for p in (tmp_path / place).rglob("*") if p.is_file())
-        contents.append([(p.relative_to(tmp_path / place), p.read_bytes()) for p in files])
+    for folder in ("one", "two"):
+        assert _sample(model, "--count", 12, "--seed", 1, "--truncation", 0.7, "--out", tmp_path / folder / out) == 0
+        files = sorted(p for p in (tmp_path / folder).rglob("*") if p.is_file())
+        contents.append([(p.relative_to(tmp_path / folder), p.read_bytes()) for p in files])
     assert contents[0] == contents[1]
     assert len(contents[0]) == (12 * 4 + 1 if out == "x" else 1)
 

@@ -138,10 +138,10 @@ def test_sets_of_different_sizes_are_compared_at_the_smaller_one() -> None:
 
 def test_limited_memory_gives_the_same_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = _textures(0), gaussian_filter(_textures(1), (0, 0, 1, 1))
-    kept = sliced_wasserstein(a, b, **QUICK)
+    expected = sliced_wasserstein(a, b, **QUICK)
     monkeypatch.setattr(swd, "_KEPT_BYTES", 0)
     monkeypatch.setattr(swd, "_SORTED_BYTES", 1)
-    assert sliced_wasserstein(a, b, **QUICK) == pytest.approx(kept, rel=1e-5)
+    assert sliced_wasserstein(a, b, **QUICK) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_constant_channel_is_ignored() -> None:

@@ -45,10 +45,10 @@ def target_of(model: Model, labels: np.ndarray) -> TargetMask:
 def test_the_bank_finds_its_own_entries(model: Model, bank: Bank) -> None:
     labels = model.sample(seeds=bank.seeds[:64], batch_size=32).labels
     large = [i for i in range(64) if (labels[i] > 0).sum() > 40]
-    places = [int(np.flatnonzero(bank.rank(target_of(model, labels[i]), 4) == i)[0]) for i in large]
+    ranks = [int(np.flatnonzero(bank.rank(target_of(model, labels[i]), 4) == i)[0]) for i in large]
     assert len(large) >= 10
-    assert np.median(places) == 0
-    assert max(places) <= 5
+    assert np.median(ranks) == 0
+    assert max(ranks) <= 5
 
 
 def test_a_bank_records_entries_without_a_lesion(model: Model, bank: Bank) -> None:
@@ -154,8 +154,8 @@ def test_images_of_the_bank_have_sixteen_pixels_a_side(model: Model) -> None:
 @pytest.mark.parametrize("area", [100, 400, 1600])
 def test_lesions_of_any_size_can_be_requested(model: Model, bank: Bank, area: float) -> None:
     """Areas are in mm², the smallest 11 pixels; the result is at least as near as the best of two hundred samples."""
-    asked = TargetAreas(model.card.channels, model.card.grid, lesion=area)
+    target = TargetAreas(model.card.channels, model.card.grid, lesion=area)
     samples = model.sample(seeds=range(900_000, 900_200), batch_size=32).labels
-    *_, found = itertools.islice(steer(model, asked, bank, candidates=3), 8)
+    *_, found = itertools.islice(steer(model, target, bank, candidates=3), 8)
     assert found.scores[0] > 0.85
-    assert found.scores[0] >= asked.score(samples).max() - 0.05
+    assert found.scores[0] >= target.score(samples).max() - 0.05

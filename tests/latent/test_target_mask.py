@@ -52,11 +52,11 @@ def test_labels_lost_in_resampling_are_reported() -> None:
 @given(drawings, st.sampled_from([1, 2, 4, 8]))
 def test_fractions_ignore_open_pixels(drawing: np.ndarray, factor: int) -> None:
     target = TargetMask.of(drawing, GLIOMA, GRID)
-    shares, asked = target.shares(factor)
+    shares, weights = target.shares(factor)
     area = factor**2
     for k, value in enumerate((1, 2, 4)):
-        assert (shares[k] * asked).sum() * area == pytest.approx((drawing == value).sum(), abs=1e-3)
-    assert asked.sum() * area == pytest.approx((drawing != ANY).sum(), abs=1e-3)
+        assert (shares[k] * weights).sum() * area == pytest.approx((drawing == value).sum(), abs=1e-3)
+    assert weights.sum() * area == pytest.approx((drawing != ANY).sum(), abs=1e-3)
     assert shares.sum(0).max() <= 1 + 1e-5
 
 

@@ -40,9 +40,9 @@ def test_a_new_generator_stage_reproduces_the_stage_below(base: tuple[int, ...],
     grow_generator(generator, 2, z)
     assert unlike() < 0.2 < 1 < before
     assert torch.equal(generator(others, 1), below)
-    kept = {k: v.clone() for k, v in generator.state_dict().items()}
+    grown = {k: v.clone() for k, v in generator.state_dict().items()}
     grow_generator(generator, 2, z)
-    assert all(torch.equal(v, kept[k]) for k, v in generator.state_dict().items())  # a second call changes nothing
+    assert all(torch.equal(v, grown[k]) for k, v in generator.state_dict().items())  # a second call changes nothing
 
 
 @pytest.mark.parametrize("base", [(4, 4), (2, 3, 2)])

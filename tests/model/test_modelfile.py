@@ -191,12 +191,12 @@ def test_no_card_breaks_the_reader(data: st.DataObject) -> None:
         conditions=(Condition("position", range=(0.0, 2.0)),), training={"images": 7},
     )  # fmt: skip
     card: Any = json.loads(full.to_json())
-    place = data.draw(st.sampled_from(_leaves(card)[1:]))
+    path_in_card = data.draw(st.sampled_from(_leaves(card)[1:]))
     odd = data.draw(st.sampled_from([None, -1, 0, 3, 1e400, "x", "", [], {}, [None], {"a": 1}, True, [[1]], 2.5]))
     inner = card
-    for key in place[:-1]:
+    for key in path_in_card[:-1]:
         inner = inner[key]
-    inner[place[-1]] = odd
+    inner[path_in_card[-1]] = odd
     try:
         read = Card.from_json(json.dumps(card), "m.safetensors")
     except InputError as error:

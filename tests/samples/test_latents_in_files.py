@@ -46,15 +46,15 @@ def test_refined_images_are_reproduced_bit_for_bit(model: Model, tmp_path: Path)
     assert batch.refined.tolist() == [n % 2 == 1 for n in range(11)]
     assert np.abs(batch.images - model.sample(seeds=range(11)).images).max() > 0.05
     write_npz(tmp_path / "a.npz", batch, model)
-    kept = read_latents(tmp_path / "a.npz", model)
-    order = SampleSet.of_latents(model, kept.latents, offsets=kept.offsets)
+    saved = read_latents(tmp_path / "a.npz", model)
+    order = SampleSet.of_latents(model, saved.latents, offsets=saved.offsets)
     assert order.refined == 5
     write_samples(order, tmp_path / "b.npz")
     with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
         assert sorted(first.files) == sorted(second.files)
         for name in first.files:
             np.testing.assert_array_equal(first[name], second[name])
-    few = kept.first(3)
+    few = saved.first(3)
     np.testing.assert_allclose(
         model.sample(latents=few.latents, offsets=few.offsets).images, batch.images[:3], atol=1e-5
     )
@@ -97,24 +97,24 @@ def test_conditions_are_saved(tmp_path: Path) -> None:
     )
     batch = conditioned.sample(seeds=[4], conditions={"grade": "high", "position": 2.5})
     write_npz(tmp_path / "conditioned.npz", batch, conditioned)
-    kept = read_latents(tmp_path / "conditioned.npz", conditioned)
-    assert kept.conditions == {"grade": "high", "position": 2.5}
+    saved = read_latents(tmp_path / "conditioned.npz", conditioned)
+    assert saved.conditions == {"grade": "high", "position": 2.5}
     np.testing.assert_array_equal(
-        conditioned.sample(latents=kept.latents, conditions=kept.conditions).images, batch.images
+        conditioned.sample(latents=saved.latents, conditions=saved.conditions).images, batch.images
     )
 
 
 def test_truncated_images_are_reproduced(model: Model, tmp_path: Path) -> None:
     batch = model.sample(seeds=range(4), truncation=0.5)
     write_npz(tmp_path / "a.npz", batch, model)
-    kept = read_latents(tmp_path / "a.npz", model)
-    assert kept.truncation is not None
-    write_samples(SampleSet.of_latents(model, kept.latents, kept.truncation), tmp_path / "b.npz")
+    saved = read_latents(tmp_path / "a.npz", model)
+    assert saved.truncation is not None
+    write_samples(SampleSet.of_latents(model, saved.latents, saved.truncation), tmp_path / "b.npz")
     with np.load(tmp_path / "b.npz") as again:
         np.testing.assert_allclose(again["images"], batch.images, atol=1e-5)
-        np.testing.assert_array_equal(again["truncation"], kept.truncation)
+        np.testing.assert_array_equal(again["truncation"], saved.truncation)
     each = np.array([0.0, 0.3, 0.3, 1.0])  # as on a walk
-    write_samples(SampleSet.of_latents(model, kept.latents, each), tmp_path / "c.npz")
+    write_samples(SampleSet.of_latents(model, saved.latents, each), tmp_path / "c.npz")
     few = read_latents(tmp_path / "c.npz", model).first(3)
     np.testing.assert_array_equal(few.truncation, each[:3])
     write_npz(tmp_path / "whole.npz", model.sample(seeds=[1]), model)
