@@ -1,4 +1,4 @@
-"""Ways from one latent to another, and walks over key frames. Knows neither networks nor viewers."""
+"""Paths between latents, and walks over key frames; independent of networks and viewers."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ EASINGS: dict[str, Callable[[float], float]] = {
 
 
 def lerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """The point at `t` (0 to 1) of the straight line from `a` to `b`, each (L,)."""
+    """Return the point at `t` (0 to 1) on the straight line from `a` to `b`, each (L,)."""
     if t in (0, 1):
         return np.array(b if t else a, np.float64)
     return (1 - t) * np.asarray(a, np.float64) + t * np.asarray(b, np.float64)
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
-    """The point at `t` (0 to 1) of the great circle from `a` to `b`, each (L,), at even angular speed.
+    """Return the point at `t` (0 to 1) on the great circle from `a` to `b`, each (L,), at constant angular speed.
 
-    Normal latents of many numbers lie near a sphere, and a straight line leaves that populated shell (Shoemake 1985;
-    White 2016, arXiv:1609.04468). Lengths that differ are interpolated. Between opposite latents, where every great
-    circle is as short, one is chosen that is the same in both directions.
+    High-dimensional normal latents lie near a sphere, and a straight line leaves it (Shoemake 1985; White 2016,
+    arXiv:1609.04468). Lengths are interpolated linearly. Between opposite latents all great circles are equally short;
+    the chosen one is the same in both directions.
     """
     if t in (0, 1):
         return np.array(b if t else a, np.float64)
@@ -62,15 +62,16 @@ def slerp(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
 
 
 def via_origin(a: np.ndarray, b: np.ndarray, t: float) -> tuple[np.ndarray, float]:
-    """The way from `a` to the mean image and from there to `b`.
+    """Return the point at `t` (0 to 1) on the path from `a` through the mean image to `b`.
 
-    The mean is not a latent, since latents are brought to a sphere; it is reached by truncation, which draws the first
-    feature map towards its mean.
+    No latent gives the mean image, since latents are projected to a sphere. Truncation reaches it by moving the first
+    feature map to its mean.
 
     Returns
     -------
     tuple
-        The latent (`a` in the first half, `b` in the second), and the factor from 1 over 0 to 1 on its truncation.
+        The latent (`a` in the first half, `b` in the second), and the factor of its truncation, which goes from 1 to 0
+        and back to 1.
     """
     if t <= 0.5:
         return np.array(a, np.float64), 1 - 2 * t
@@ -88,7 +89,7 @@ class KeyFrame:
     truncation
         0 to 1.
     seed
-        The latent's seed, where it has one.
+        Seed of the latent; None if it has none.
     """
 
     latent: np.ndarray
@@ -98,7 +99,7 @@ class KeyFrame:
 
 @dataclass(frozen=True)
 class Walk:
-    """Frames in order.
+    """Frames of a walk, in order.
 
     Parameters
     ----------
@@ -107,9 +108,9 @@ class Walk:
     truncation
         (F,) float64.
     seeds
-        (F,): the seed of a frame that shows a seed's own latent, else None.
+        (F,): seed of the frame's latent; None if it has none.
     offsets
-        (F, W, …) for each of the first stages, where frames have more than their latents (`Model.sample`).
+        (F, W, …) for each of the first stages, added to their features (see `Model.sample`); empty without offsets.
     """
 
     latents: np.ndarray
@@ -124,35 +125,35 @@ class Walk:
 def walk(
     keys: Sequence[KeyFrame], between: int, path: str = "slerp", easing: str = "linear", loop: bool = False
 ) -> Walk:
-    """The frames of a walk over key frames.
+    """Compute the frames of a walk over key frames.
 
     Parameters
     ----------
     keys
-        Passed through in order; every one is a frame.
+        Key frames in order; each of them is a frame.
     between
-        Frames between two keys.
+        Number of frames between two key frames.
     path
-        ``slerp``, ``lerp`` or ``via-origin``; truncation is interpolated evenly beside it.
+        ``slerp``, ``lerp`` or ``via-origin``; truncation is interpolated linearly.
     easing
-        ``linear``; ``smooth`` is slow at both keys, ``in`` at the first, ``out`` at the second.
+        ``linear``, ``smooth`` (slow at both key frames), ``in`` (slow at the first) or ``out`` (slow at the second).
     loop
-        Whether the walk goes on from the last key to the first, so that it can be played round and round; the first
+        Whether the walk returns from the last key frame to the first, so that it can be played in a loop; the first
         frame is not repeated at the end.
 
     Raises
     ------
     InputError
-        There is no key, or an unknown path or easing.
+        There are no key frames, the path or easing is unknown, or `between` is negative.
     """
     if not keys:
-        raise InputError("a walk has one key frame at least; this one has none")
+        raise InputError("a walk needs at least one key frame; this one has none")
     if path not in PATHS:
-        raise InputError(f"there is no path {path!r}; there are {', '.join(PATHS)}")
+        raise InputError(f"unknown path {path!r}; there are {', '.join(PATHS)}")
     if easing not in EASINGS:
-        raise InputError(f"there is no easing {easing!r}; there are {', '.join(EASINGS)}")
+        raise InputError(f"unknown easing {easing!r}; there are {', '.join(EASINGS)}")
     if between < 0:
-        raise InputError(f"there cannot be {between} frames between two key frames; give 0 or more")
+        raise InputError(f"{between} frames between two key frames are impossible; give 0 or more")
     latents, truncations, seeds = [], [], []
     ends = [*keys, keys[0]] if loop and len(keys) > 1 else list(keys)
     for a, b in pairwise(ends):

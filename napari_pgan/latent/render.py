@@ -1,4 +1,4 @@
-"""The images of a walk."""
+"""Generate the images of a walk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_pgan.model import Batch, Model
 
 
 def chunks(walk: Walk, size: int = 8) -> Iterator[slice]:
-    """Parts of a walk, in order, of up to `size` frames that share a truncation."""
+    """Yield slices of a walk, in order, of up to `size` frames with equal truncation."""
     start = 0
     while start < len(walk):
         same = walk.truncation[start : start + size] == walk.truncation[start]
@@ -28,7 +28,7 @@ def sample_walk(
     conditions: Mapping[str, str | float] | None = None,
     batch_size: int = 8,
 ) -> Iterator[Batch]:
-    """Sample a walk's frames in order, one batch a chunk (see `chunks`)."""
+    """Generate the frames of a walk in order, one batch per chunk (see `chunks`)."""
     for part in chunks(walk, batch_size):
         yield sample_part(model, walk, part, stage=stage, conditions=conditions)
 
@@ -41,7 +41,7 @@ def sample_part(
     stage: int | None = None,
     conditions: Mapping[str, str | float] | None = None,
 ) -> Batch:
-    """Sample the frames of one chunk, all at once."""
+    """Generate the frames of one chunk in a single batch."""
     latents = walk.latents[part]
     return model.sample(
         latents=latents,

@@ -1,4 +1,4 @@
-"""A walk described in a YAML file."""
+"""Walk plans: walks described in YAML files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Number = Annotated[float, Field(gt=-1e30, lt=1e30)]
 
 @dataclass(frozen=True)
 class WalkPlan:
-    """A walk before its frames are computed; `walk` computes them."""
+    """Description of a walk; `walk` computes its frames."""
 
     keys: tuple[KeyFrame, ...]
     between: int
@@ -61,10 +61,10 @@ class _Plan(BaseModel):
 def read_plan(path: str | Path, latent_size: int) -> WalkPlan:
     """Read a walk plan.
 
-    Its keys: ``keys``, a list of ``{seed: 3}`` or ``{latent: [numbers]}``, each with its own ``truncation`` if
-    needed; ``between``, the number of frames between two keys (default 14); ``path``: slerp, lerp or via-origin;
-    ``easing``: linear, smooth, in or out; ``truncation`` for keys without their own (default 1); ``loop``: true or
-    false.
+    Its YAML keys are: ``keys``, a list of ``{seed: 3}`` or ``{latent: [numbers]}``, each with an optional
+    ``truncation``; ``between``, the number of frames between two key frames (default 14); ``path``: slerp, lerp or
+    via-origin; ``easing``: linear, smooth, in or out; ``truncation`` of key frames that do not set it (default 1);
+    ``loop``: true or false.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def read_plan(path: str | Path, latent_size: int) -> WalkPlan:
     Raises
     ------
     InputError
-        The file is missing or is not a walk plan; the message names the key.
+        The file is missing or is not a walk plan; the message names the invalid key.
     """
     plan = read_yaml(path, _Plan, "give a walk plan in YAML, which starts with 'keys: [{seed: 3}, {seed: 8}]'")
     keys = []

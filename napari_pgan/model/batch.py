@@ -19,7 +19,7 @@ class Batch:
     images
         (N, M, …) float32 in [-1, 1], the modalities in the card's order.
     labels
-        (N, …) uint8, in the label values that the card declares; 0 is background.
+        (N, …) uint8, in the label values of the card; 0 is background.
     probabilities
         (N, K, …) float32 in [0, 1], probability of each label.
     latents
@@ -48,11 +48,11 @@ class Batch:
 
     @property
     def refined(self) -> np.ndarray:
-        """(N,) bool: whether the image has offsets, so that its latent alone gives another image."""
+        """(N,) bool: whether the image has offsets; without them its latent gives another image."""
         return refined_rows(self.offsets, len(self))
 
     def part(self, rows: slice) -> Batch:
-        """Return some of the images with all their data."""
+        """Return the batch of the selected images."""
         names = ("images", "labels", "probabilities", "latents")
         some = {name: getattr(self, name)[rows] for name in names}
         return replace(self, **some, offsets=tuple(offset[rows] for offset in self.offsets))

@@ -1,4 +1,4 @@
-"""The card: a model's description in its file."""
+"""Model card: the description stored in a model file."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Condition:
     name
         Name of the condition.
     levels
-        Values of a category; they join the latent one-hot.
+        Values of a category; appended to the latent one-hot.
     range
-        Minimum and maximum of a number; it joins the latent scaled to [-1, 1].
+        Minimum and maximum of a number; it is scaled to [-1, 1] and appended to the latent.
     """
 
     name: str
@@ -41,11 +41,11 @@ class Condition:
 
     @property
     def size(self) -> int:
-        """Number of values that join the latent."""
+        """Number of values appended to the latent."""
         return len(self.levels) if self.levels else 1
 
     def encode(self, value: str | float) -> list[float]:
-        """Return the numbers for a value; raises InputError if it is out of range or unknown."""
+        """Return the numbers that encode a value; raises InputError if it is out of range or unknown."""
         if self.levels:
             if str(value) not in self.levels:
                 raise InputError(f"{self.name} cannot be {value!r}; it is one of {', '.join(self.levels)}")
@@ -70,7 +70,7 @@ class Condition:
             return cls(data["name"], levels=tuple(str(x) for x in data["levels"]))
         if data["kind"] == "number":
             return cls(data["name"], range=(float(data["range"][0]), float(data["range"][1])))
-        raise InputError(f"the condition {data['name']!r} is of the unknown kind {data['kind']!r}")
+        raise InputError(f"condition {data['name']!r} has the unknown kind {data['kind']!r}; give category or number")
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Card:
     name
         A short display name.
     architecture, channels, encoding, grid
-        Output of the generator; `grid` is that of the last stage.
+        Description of the generator and its output; `grid` belongs to the last stage.
     intensity
         Modality → meaning of −1 and +1: ``{"-1": …, "+1": …}``.
     conditions
-        Inputs of the generator beside the latent.
+        Inputs of the generator in addition to the latent.
     training
         Recipe, images seen, cohort, counts, salted subject hashes, code version, date, measures.
     licence, limits
@@ -124,7 +124,7 @@ class Card:
         return {c.name: c.levels[0] if c.levels else sum(c.range or (0.0, 1.0)) / 2 for c in self.conditions}
 
     def to_json(self) -> str:
-        """The card as JSON text."""
+        """Return the card as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,32 +186,32 @@ class Card:
         except KeyError as missing:
             raise InputError(f"{where}: its card lacks {missing}; export the model again") from None
         except (TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
-            raise InputError(f"{where}: its card does not hold together ({error}); export the model again") from None
+            raise InputError(f"{where}: its card is inconsistent ({error}); export the model again") from None
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
 
 
 def _refuse_wrong_types(data: Mapping[str, Any]) -> None:
-    """Check the types of values that the parts of a card do not check themselves."""
+    """Raise TypeError for values that the classes of the card's parts do not check."""
     for name in ("name", "licence", "limits"):
         if not isinstance(data[name], str):
-            raise TypeError(f"{name} is no text")
+            raise TypeError(f"{name} is not a text")
     for name in ("intensity", "training"):
         if not isinstance(data[name], Mapping):
-            raise TypeError(f"{name} is no mapping")
+            raise TypeError(f"{name} is not a mapping")
     for modality, ends in data["intensity"].items():
         if not isinstance(ends, Mapping) or not all(isinstance(end, str) for end in ends.values()):
-            raise TypeError(f"the intensity of {modality} is no mapping of texts")
+            raise TypeError(f"the intensity of {modality} is not a mapping of texts")
     if encoders := data.get("encoders"):
         if not isinstance(encoders, Mapping):
-            raise TypeError("encoders is no mapping")
+            raise TypeError("encoders is not a mapping")
         if not EncoderShape.from_dict(encoders).stage < len(data["architecture"]["widths"]):
-            raise TypeError("the encoders are of a stage that there is not")
+            raise TypeError("the stage of the encoders does not exist")
     a = data["architecture"]
     numbers = [*a["base"], *a["widths"], a["channels"], a["latent"], a["conditions"], a["stddev_group"]]
     numbers.append(a.get("labels", 0))
     if not all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n <= 2**20 for n in numbers):
-        raise TypeError("the architecture's numbers are no whole numbers in reason")
+        raise TypeError("the architecture's numbers are not whole numbers from 0 to 1048576")
     shares = [a.get("label_share", 0.0), a.get("image_critic", 0.0)]
     if not all(isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x <= 1 for x in shares):
-        raise TypeError("the architecture's shares do not go from 0 to 1")
+        raise TypeError("the architecture's shares are not numbers from 0 to 1")

@@ -13,25 +13,25 @@ Kind = Literal["onehot", "grey"]
 
 
 class Encoding:
-    """Converts between segmentations and channels beside the modalities.
+    """Converts between segmentations and image channels.
 
-    ``onehot`` gives every label a channel, +1 where it is and −1 elsewhere; the decoded label is the largest channel
-    if it is above 0, else background. ``grey`` puts all labels into one channel at equally spaced levels, background
-    at −1, as Beers et al. 2018 (arXiv:1805.03144) did; the decoded label is the nearest level. Both are linear in the
-    labels' fractions, so a box average of the channels is the encoding of the averaged fractions; both give a crisp
-    segmentation back exactly.
+    ``onehot`` uses one channel per label, +1 inside the label and −1 outside; the decoded label is the largest channel
+    if it is above 0, else background. ``grey`` encodes all labels in one channel at equally spaced levels, background
+    at −1 (Beers et al. 2018, arXiv:1805.03144); the decoded label is the nearest level. Both are linear in the labels'
+    fractions, so a box average of the channels is the encoding of the averaged fractions. Both decode a crisp
+    segmentation exactly.
 
     Parameters
     ----------
     channels
-        The modalities and labels.
+        Modalities and labels.
     kind
         ``onehot`` or ``grey``.
     """
 
     def __init__(self, channels: Channels, kind: Kind = "onehot") -> None:
         if kind not in get_args(Kind):
-            raise InputError(f"labels cannot be encoded as {kind!r}; there are {' and '.join(get_args(Kind))}")
+            raise InputError(f"labels cannot be encoded as {kind!r}; give {' or '.join(get_args(Kind))}")
         self.channels, self.kind = channels, kind
         self.modality_count = len(channels.modalities)
         self.label_count = len(channels.labels)
@@ -48,7 +48,7 @@ class Encoding:
         return self.modality_count + self.label_channel_count
 
     def encode(self, images: torch.Tensor, fractions: torch.Tensor) -> torch.Tensor:
-        """Join images and labels to channels.
+        """Concatenate images and encoded labels.
 
         Parameters
         ----------

@@ -1,10 +1,10 @@
-"""Function-preserving growth: a new stage starts by reproducing what the network did before it.
+"""Function-preserving growth: a new stage initially reproduces the output of the network without it.
 
-A randomly initialised block must be learnt from nothing while it fades in: images become dark and blurred, the critic's
-features become noise, and both networks spend tens of thousands of images to recover. Here a new stage passes on the
-output of the stage below (Chen et al. 2016, "Net2Net", arXiv:1511.05641). A leaky ReLU loses nothing of a value that is
-present with both signs: x = (leaky(x) − leaky(−x)) / 1.2. A few maps of the block therefore carry the image in such
-pairs; the others stay random.
+A randomly initialised block must be learnt from scratch while it fades in: images become dark and blurred, the critic's
+features become noise, and both networks need tens of thousands of images to recover. Here a new stage passes on the
+output of the stage below (Chen et al. 2016, "Net2Net", arXiv:1511.05641). A leaky ReLU preserves a value that it gets
+with both signs: x = (leaky(x) − leaky(−x)) / 1.2. A few maps of the block therefore carry the image in such pairs; the
+others remain random.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def grow_generator(
 ) -> None:
     """Make an untrained stage reproduce the images of the stage below, in place.
 
-    The block carries the image below in pairs of maps, as far as it is wide enough, and smooths it: doubled pixels that
-    are passed on unchanged remain visible as blocks and stripes for the rest of a short training. Pixel norm scales
+    The block carries the image of the stage below in pairs of maps, as far as its width allows, and smooths it: without
+    smoothing, doubled pixels remain visible as blocks and stripes during a short training. Pixel norm scales
     these maps by the values of the others, so the head is fitted by least squares to the doubled and smoothed image.
 
     Parameters
     ----------
     generator
-        A generator whose stages below are trained.
+        A generator with trained lower stages.
     stage
         The new stage, 1 or above.
     latents, conditions
@@ -66,7 +66,7 @@ def grow_generator(
 
 @torch.no_grad()
 def grow_critic(critic: Critic, stage: int) -> None:
-    """Make an untrained stage score images exactly as the stage below scores their halves, in place.
+    """Make an untrained stage score images exactly as the stage below scores them at half size, in place.
 
     A block too narrow to carry all channels in pairs is not changed.
     """
@@ -116,7 +116,7 @@ def _set_centre(layer: Conv, rows: torch.Tensor, first: int = 0) -> None:
 
 
 def _smooth(layer: Conv, maps: slice) -> None:
-    """Spread the centre tap of some maps of a layer to 1, 2, 1 along every axis."""
+    """Spread the centre tap of some maps of a layer to the weights 1, 2, 1 along every axis."""
     taps = torch.tensor([0.25, 0.5, 0.25], device=layer.weight.device)
     for axis in range(2, layer.weight.ndim):
         along = [-1 if a == axis else 1 for a in range(layer.weight.ndim)]

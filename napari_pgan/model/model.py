@@ -1,4 +1,4 @@
-"""The model: latents in, images and labels out."""
+"""The model: generates images and labels from latents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Model:
     card
         The description.
     generator
-        The network; it is put into evaluation mode, and its parameters need no gradients.
+        The network; switched to evaluation mode, with gradients of its parameters disabled.
     encoders
         Networks from images and label maps to latents, if any (see `napari_pgan.latent.encoder`).
     """
@@ -51,7 +51,7 @@ class Model:
 
     @property
     def stages(self) -> int:
-        """Number of sizes that the generator can make; ``stage`` counts them from 0."""
+        """Number of image sizes of the generator; ``stage`` counts them from 0."""
         return self.card.architecture.stages
 
     @property
@@ -59,7 +59,7 @@ class Model:
         return self.generator.dense.weight.device
 
     def to(self, device: torch.device | str) -> Model:
-        """Move the networks; returns the model."""
+        """Move the networks to a device and return the model."""
         self.generator.to(device)
         if self.encoders is not None:
             self.encoders.to(device)
@@ -88,22 +88,22 @@ class Model:
         Parameters
         ----------
         seeds
-            One image per seed. Give either these or latents.
+            One image per seed. Give either seeds or latents.
         latents
             (N, L), one image per row.
         offsets
-            (N, W, …) for each of the first stages, added to the stage's features, for images that no latent makes
+            (N, W, …) for each of the first stages, added to the stage's features, for images that no latent generates
             (`latent.steering.refine`); those beyond `stage` are ignored.
         truncation
-            1 samples the whole distribution; lower values pull the first feature map to its mean, which trades variety
-            for fidelity (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948). Offsets scale with
-            it, since they were found for the latent's own features: at 0 all images are the mean one.
+            1 samples the whole distribution; lower values move the first feature map towards its mean, which trades
+            variety for fidelity (Marchesi 2017, arXiv:1706.00082; Karras et al. 2019, arXiv:1812.04948). Offsets are
+            scaled by it, since they were found for the untruncated features: at 0 every image is the mean image.
         stage
-            From 0; lower stages give smaller versions of the same image. None is the last one.
+            Counted from 0; lower stages give smaller versions of the same image. None for the last stage.
         conditions
             Name → value, for all images.
         batch_size
-            Images per batch; changes the result by rounding only (below 1e-4).
+            Images per batch; affects the result only by rounding (below 1e-4).
         precision
             ``bf16`` is for previews: up to twice as fast where supported, and accurate to two digits.
         progress
@@ -112,8 +112,8 @@ class Model:
         Raises
         ------
         InputError
-            Neither or both of seeds and latents, a latent or offset of the wrong size or not finite, or a stage,
-            condition, truncation or precision that the model does not have.
+            Neither or both of seeds and latents are given, a latent or offset has the wrong size or is not finite, or
+            the model does not support the stage, condition, truncation or precision.
         """
         if (seeds is None) == (latents is None):
             raise InputError("give either seeds or latents, not both or neither")
@@ -192,7 +192,7 @@ class Model:
         if given != wanted[: len(given)]:
             raise InputError(f"offsets of shapes {given} do not fit; for {count} images this model takes {wanted}")
         if not all(torch.isfinite(torch.as_tensor(offset)).all() for offset in offsets):
-            raise InputError("offsets hold numbers that are not finite; find them again")
+            raise InputError("offsets contain numbers that are not finite; compute them again")
 
     def stage(self, stage: int | None) -> int:
         """Return the stage if it exists, the last one for None; raises InputError otherwise."""
@@ -246,7 +246,7 @@ def find_model(path_or_name: str | Path) -> Path:
     Raises
     ------
     InputError
-        There is neither a file nor a shipped model of that name. Other paths are returned unchanged.
+        Neither a file nor a shipped model has that name. Paths with a folder or suffix are not checked.
     """
     path = Path(path_or_name)
     shipped = shipped_models()
@@ -264,7 +264,7 @@ def load_model(path_or_name: str | Path, device: torch.device | str = "cpu") -> 
     Raises
     ------
     InputError
-        There is no such file or name, or the file cannot be read (see `read_model`).
+        The file or name does not exist, or the file cannot be read (see `read_model`).
     """
     path = find_model(path_or_name)
     file = read_model(path)

@@ -13,10 +13,10 @@ from napari_pgan.model.networks import Generator
 
 MEAN_LATENTS = 10_000
 _MAX_ROWS = 75_000  # pixels to which a head is fitted
-_MAX_LABEL_ROWS = 30_000  # of these, with a label and without, to which label channels are fitted
+_MAX_LABEL_ROWS = 30_000  # maximum of labelled and of background pixels for the fit of label channels
 _ITERATIONS = 60
 _STEEPNESS = 8.0  # a channel of ±1 means odds of e⁸, the highest confidence of a decoded label
-_FIRST_SEED = 2**31  # beyond the seeds that users choose
+_FIRST_SEED = 2**31  # above the seeds that users choose
 
 
 @torch.no_grad()
@@ -49,9 +49,9 @@ def refit_lower_heads(
     """Refit the heads below the last stage, in place.
 
     After its fade-in a head gets no gradient while the blocks below it keep changing, so its image becomes outdated.
-    Here each head is fitted, over `count` latents, to box averages of the final image, clamped to [-1, 1]: by least
-    squares, and its one-hot label channels by multinomial logistic regression to the averaged labels. With nearly all
-    pixels background, least squares would put small lesions below the threshold.
+    Here each head is fitted, over `count` latents, to box averages of the final image, clamped to [-1, 1]. Modalities
+    use least squares; one-hot label channels use multinomial logistic regression to the averaged labels, because most
+    pixels are background and least squares would put small lesions below the threshold.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def refit_lower_heads(
     count, batch
         Number of latents, and latents per batch.
     ridge
-        Added to the normal equations' diagonal, relative to its mean, so that dead features do no harm.
+        Added to the diagonal of the normal equations, relative to its mean; keeps them solvable with dead features.
     label_channels
         Number of one-hot label channels, which are the last channels.
     """
@@ -70,7 +70,7 @@ def refit_lower_heads(
         target = image
         for stage in range(last - 1, -1, -1):
             target = down(target)
-            step = max(1, count * target[0, 0].numel() // _MAX_ROWS)  # an even share of the pixels is enough
+            step = max(1, count * target[0, 0].numel() // _MAX_ROWS)  # an evenly spaced subset of the pixels is enough
             rows[stage].append((feature_rows(features[stage])[::step], feature_rows(target)[::step]))
     for stage in range(last):
         x, y = (torch.cat(parts) for parts in zip(*rows[stage], strict=True))
@@ -83,7 +83,7 @@ def fit_head(
 ) -> None:
     """Fit a head, in place, to map features x (rows, W) to channels y (rows, C).
 
-    By least squares; the last `label_channels` by logistic regression.
+    Uses least squares, and logistic regression for the last `label_channels`.
     """
     head = generator.heads[stage]
     assert isinstance(head, Head)
@@ -144,7 +144,7 @@ def _final_images(generator: Generator, count: int, batch: int) -> Iterator[tupl
     random = torch.Generator().manual_seed(0)
     for latents in _batches(generator, count, batch):
         conditions = None
-        if a.conditions:  # spread over their range, so that the fit holds for all of it
+        if a.conditions:  # cover their range, so that the fit is valid for all conditions
             conditions = (torch.rand(len(latents), a.conditions, generator=random) * 2 - 1).to(latents)
         features = generator.features(generator.first_map(latents, conditions), a.stages - 1)
         yield features, generator.heads[-1](features[-1]).clamp(-1, 1)

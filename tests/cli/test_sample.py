@@ -213,7 +213,7 @@ def test_json_names_the_files(model: Path, tmp_path: Path, capsys: pytest.Captur
         (("--sedes", "0"), "--sedes"),
         (("--count", "3"), "--count and --seed need each other"),
         (("--seeds", "0", "--seed", "3"), "--count and --seed need each other"),
-        (("--seeds", "x"), "no list of seeds"),
+        (("--seeds", "x"), "not a list of seeds"),
         (("--count", "2", "--seed", str(2**32 - 1)), "out of range"),
         (("--seeds", "0", "--truncation", "1.5"), "truncation"),
         (("--seeds", "0", "--stage", "7"), "stage 7 does not exist"),

@@ -27,8 +27,9 @@ def test_formatted_seeds_are_parsed_back(seeds: list[int]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no list of seeds"), ("a", "no list of seeds"), ("1,,2", "no list of seeds"), ("-3", "no list of seeds"),
-        ("1-2-3", "no list of seeds"), ("1.5", "no list of seeds"), ("9-3", "write 3-9"),
+        ("", "not a list of seeds"), ("a", "not a list of seeds"), ("1,,2", "not a list of seeds"),
+        ("-3", "not a list of seeds"),
+        ("1-2-3", "not a list of seeds"), ("1.5", "not a list of seeds"), ("9-3", "write 3-9"),
         ("4294967296", "out of range"),
         ("1,2,1", "seed 1 is given twice"), ("0-5,3", "seed 3 is given twice"), ("0-4000000000", "more than 1000000"),
     ],

@@ -96,10 +96,10 @@ def test_a_rewritten_model_does_not_claim_encoders(path: Path, encoders: Encoder
     ("encoders_card", "message"),
     [
         ('{"stage": 1, "components": 8, "hidden": 15}', "do not fit its card"),
-        ('{"stage": 3, "components": 8, "hidden": 16}', "of a stage that there is not"),
+        ('{"stage": 3, "components": 8, "hidden": 16}', "stage of the encoders does not exist"),
         ('{"stage": 1, "components": 8}', "lacks 'hidden'"),
         ('{"stage": 1, "components": -8, "hidden": 16}', "whole numbers"),
-        ("7", "encoders is no mapping"),
+        ("7", "encoders is not a mapping"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(path: Path, encoders: Encoders, encoders_card: str, message: str) -> None:

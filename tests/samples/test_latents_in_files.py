@@ -157,7 +157,7 @@ def test_latents_written_by_other_programs_are_accepted_if_they_fit(model: Model
         "offset": ({"latents": latents, "offset_0": np.zeros((3, 8, 5, 5))}, "offsets of shapes"),
         "endless offset": (
             {"latents": latents, "offset_0": np.full((3, 8, 4, 4), np.nan, np.float32)},
-            "offsets hold numbers that are not finite",
+            "offsets contain numbers that are not finite",
         ),
         "cut": ({"latents": latents, "truncation": np.array([0.5, 0.5, np.nan])}, "from 0 to 1 for each"),
         "cut short": ({"latents": latents, "truncation": np.array([0.5])}, "from 0 to 1 for each"),
