@@ -1,4 +1,4 @@
-"""Samples as NIfTI or NRRD files with a JSON sidecar."""
+"""NIfTI or NRRD files of samples, with a JSON sidecar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from napari_pgan.model.card import LIMITS
 from napari_pgan.schema import Channels, Grid
 
 FORMATS = (".nii.gz", ".nrrd")
-_ALIGNED = 2  # NIfTI code for coordinates aligned to no scanner
+_ALIGNED = 2  # NIfTI transform code for aligned coordinates, not those of a scanner
 
 
 def sample_files(
@@ -29,7 +29,7 @@ def sample_files(
     images: bool = True,
     suffix: str = FORMATS[0],
 ) -> list[Path]:
-    """Return the files that `write_sample` writes: one per modality, the segmentation, and last the sidecar."""
+    """Return the files that `write_sample` writes: one per modality, the segmentation, and finally the sidecar."""
     names = [re.sub(r"[^\w.+-]+", "-", modality) for modality in channels.modalities] if images else []
     if labels:
         names.append("seg")
@@ -55,7 +55,8 @@ def write_sample(
 ) -> list[Path]:
     """Write one sample: ``STEM_<modality>.nii.gz``, ``STEM_seg.nii.gz`` and ``STEM.json``.
 
-    As ``.nrrd`` the segmentation is ``STEM_seg.seg.nrrd``, which 3D Slicer opens with label names and colours.
+    With the suffix ``.nrrd`` the segmentation is ``STEM_seg.seg.nrrd``, which 3D Slicer opens with label names and
+    colours.
 
     Each file is written atomically, the sidecar last, and equal samples give equal bytes. A slice becomes a volume of
     one slice, whose thickness is the grid's slice spacing.
@@ -68,7 +69,7 @@ def write_sample(
         (M, y, x) or (M, z, y, x) in [-1, 1], modalities in the order of `channels`, stored as float32; None writes the
         segmentation alone.
     labels
-        (y, x) or (z, y, x) in the original label values, stored as uint8; None without a segmentation.
+        (y, x) or (z, y, x) in the original label values, stored as uint8; None to write no segmentation.
     grid
         Position of the pixels.
     channels
@@ -78,7 +79,7 @@ def write_sample(
     intensity
         Modality → meaning of −1 and +1, as in the model's card.
     limits
-        Statement on the sample's intended use.
+        Statement on the intended use of the sample.
     suffix
         One of `FORMATS`.
 

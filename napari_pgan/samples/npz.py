@@ -1,4 +1,4 @@
-"""Samples as a NumPy archive; equal samples give equal bytes."""
+"""NumPy archives of samples; equal samples give equal bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time in zip files
 _IDENTITY, _CONDITIONS, _TRUNCATION, _OFFSET = "model_identity", "conditions", "truncation", "offset_"
 _UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
-    RuntimeError,  # encrypted, or an unknown compression
+    RuntimeError,  # encrypted, or unknown compression
 )  # fmt: skip
 
 
@@ -33,11 +33,11 @@ def write_npz(
 ) -> None:
     """Write ``images``, ``labels``, ``latents`` and ``modalities`` atomically.
 
-    The archive also holds what `read_latents` needs to generate the images again: ``model_identity``; ``conditions`` as
-    JSON, if any; ``truncation``, (N,), if not 1; and ``offset_0``, … of refined images.
+    The archive also contains what `read_latents` needs to generate the images again: ``model_identity``; ``conditions``
+    as JSON, if any; ``truncation``, (N,), if not 1; and ``offset_0``, … of refined images.
 
-    It holds no time, no machine name and no compression (whose bytes depend on zlib's version), so that equal samples
-    give equal files.
+    It contains no time stamp or machine name and is not compressed, since compressed bytes depend on the zlib version:
+    equal samples give equal files.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def write_npz(
     model
         The model that generated them.
     note
-        Stored as the archive's comment, see `read_note`.
+        Stored as the archive's comment (see `read_note`).
     more
-        Further arrays by name.
+        Additional arrays by name.
     truncation
-        (N,) if it differs between images; default the batch's.
+        (N,), if it differs between images; by default that of the batch.
     """
     cut = np.full(len(batch), batch.truncation) if truncation is None else np.asarray(truncation, np.float64)
     arrays: dict[str, np.ndarray] = {
@@ -77,7 +77,7 @@ def write_npz(
 
 
 def read_note(path: str | Path) -> str | None:
-    """Return the note of an archive; None if the file is not one."""
+    """Return the note of an archive; None if the file is not a zip archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.comment.decode("utf-8", "replace")
@@ -87,7 +87,7 @@ def read_note(path: str | Path) -> str | None:
 
 @dataclass(frozen=True)
 class Latents:
-    """Latents from a file, with everything that generates their images again.
+    """Latents from a file, with the parameters needed to generate their images again.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Latents:
         return len(self.latents)
 
     def first(self, count: int) -> Latents:
-        """Return the first `count` of them."""
+        """Return the first `count` latents with their parameters."""
         cut = None if self.truncation is None else self.truncation[:count]
         return Latents(self.latents[:count], tuple(offset[:count] for offset in self.offsets), self.conditions, cut)
 
@@ -118,7 +118,7 @@ class Latents:
 def read_latents(path: str | Path, model: Model) -> Latents:
     """Read latents from an archive that `sample`, `steer` or `encode` wrote.
 
-    An archive that names no model, because other software wrote it, is accepted if its latents have the right size.
+    An archive without a model identity (written by other software) is accepted if its latents have the right size.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def read_latents(path: str | Path, model: Model) -> Latents:
     Raises
     ------
     InputError
-        The archive cannot be read, contains no latents, or those of another model.
+        The archive cannot be read, contains no latents, or contains latents of another model.
     """
     wrote = "that `encode`, `steer` or `sample` wrote"
     try:

@@ -19,11 +19,11 @@ def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) 
     out
         The folder.
     note
-        Name of the file that records the task.
+        Name of the file that identifies the task.
     fingerprint
         Identifies the task.
     described
-        Further content of the note.
+        Additional content of the note.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def claim(out: Path, note: str, fingerprint: str, described: Mapping[str, Any]) 
     Raises
     ------
     InputError
-        The path is a file, or the folder holds something else.
+        The path is a file, or the folder contains something else.
     """
     path = out / note
     if out.exists() and not out.is_dir():

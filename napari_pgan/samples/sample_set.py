@@ -1,4 +1,4 @@
-"""Requested samples of a model, and writing them as a folder, a sheet or an archive."""
+"""Sets of samples to generate, written as a folder, a sheet or an archive."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SampleSet:
         conditions: Mapping[str, str | float] | None = None,
         stage: int | None = None,
     ) -> SampleSet:
-        """Request one sample per seed, named after it; raises InputError for an invalid argument."""
+        """Return a set of one sample per seed, named after the seed; raises InputError for an invalid argument."""
         frames = Walk(model.latents(seeds), np.full(len(seeds), float(truncation)), tuple(seeds))
         return cls(model, frames, tuple(f"seed-{s:06d}" for s in seeds), dict(conditions or {}), stage)._checked()
 
@@ -66,7 +66,7 @@ class SampleSet:
     def of_walk(
         cls, model: Model, walk: Walk, conditions: Mapping[str, str | float] | None = None, stage: int | None = None
     ) -> SampleSet:
-        """Request the frames of a walk, numbered; raises InputError for an invalid argument."""
+        """Return a set of the numbered frames of a walk; raises InputError for an invalid argument."""
         stems = tuple(f"frame-{n:05d}" for n in range(len(walk)))
         return cls(model, walk, stems, dict(conditions or {}), stage)._checked()
 
@@ -80,9 +80,9 @@ class SampleSet:
         stage: int | None = None,
         offsets: Sequence[np.ndarray] = (),
     ) -> SampleSet:
-        """Request one sample per row of latents (N, L), numbered; raises InputError for an invalid argument.
+        """Return a set of one numbered sample per row of latents (N, L).
 
-        Offsets are as in `Model.sample`; the truncation is a number or (N,).
+        Offsets are as in `Model.sample`; the truncation is a number or (N,). Raises InputError for an invalid argument.
         """
         cut = np.array(np.broadcast_to(truncation, len(latents)), np.float64)
         frames = Walk(latents, cut, (None,) * len(latents), tuple(offsets))
@@ -123,14 +123,14 @@ class SampleSet:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def batches(self, selected: Callable[[slice], bool] = lambda part: True) -> Iterator[tuple[slice, Batch]]:
-        """Yield the selected chunks in order; chunk limits are fixed, since rounding depends on the batch."""
+        """Yield the selected chunks in order; chunk boundaries are fixed, since rounding depends on the batch."""
         for part in chunks(self.frames):
             if selected(part):
                 yield part, sample_part(self.model, self.frames, part, stage=self.stage, conditions=self.conditions)
 
 
 def write_samples(samples: SampleSet, out: str | Path, update: Callable[[int], None] = lambda done: None) -> list[Path]:
-    """Generate the samples and write them.
+    """Generate samples and write them.
 
     Parameters
     ----------
@@ -138,19 +138,19 @@ def write_samples(samples: SampleSet, out: str | Path, update: Callable[[int], N
         The samples.
     out
         ``….png``: a sheet; ``….npz``: an archive; otherwise a folder with NIfTI files and a sidecar per sample. If it
-        exists and holds the same samples, only missing ones are generated; otherwise it is refused and not changed.
+        exists and contains the same samples, only missing ones are generated; other existing content is an error.
     update
         Called with the number of finished samples.
 
     Returns
     -------
     list of Path
-        The files that hold the samples.
+        The files of the samples.
 
     Raises
     ------
     InputError
-        `out` holds something else, or its suffix is not supported.
+        `out` contains something else, or its suffix is not supported.
     """
     out = Path(out)
     kind = out.suffix.lower()
@@ -181,7 +181,7 @@ def _write_file(
         )
     parts = []
     for part, batch in samples.batches():
-        parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # large, and not written
+        parts.append(replace(batch, probabilities=np.empty(0, np.float32)))  # large and not written
         update(part.stop)
     images, labels, latents = (np.concatenate([getattr(b, k) for b in parts]) for k in ("images", "labels", "latents"))
     merged = replace(parts[0], images=images, labels=labels, latents=latents, offsets=samples.frames.offsets)

@@ -19,7 +19,7 @@ from napari_pgan.schema import Channels, DisplayGroup
 _MIN_SIDE = 128
 _GAP, _MARGIN, _BLOCK_GAP = 2, 12, 20
 _PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (110, 110, 110)
-_LESION_MODALITIES = ("flair", "t2", "t1ce", "t1c")  # sorted by how clearly they show lesions
+_LESION_MODALITIES = ("flair", "t2", "t1ce", "t1c")  # in descending order of lesion contrast
 _FILL = 0.4
 _NOTE = "napari-pgan"
 SEGMENTATION = "segmentation"
@@ -27,7 +27,7 @@ SEGMENTATION = "segmentation"
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions on a sheet, in its pixels.
+    """Positions on a sheet, in pixels of the sheet.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Layout:
     cell
         (width, height) of one picture.
     columns
-        Headings: the display groups, then ``segmentation`` if it is drawn.
+        Column headings: the display groups, then ``segmentation`` if it is drawn.
     corners
         (x, y) of each sample's first picture; the others follow to the right.
     """
@@ -47,7 +47,7 @@ class Layout:
     corners: tuple[tuple[int, int], ...]
 
     def box(self, sample: int, column: int) -> tuple[int, int, int, int]:
-        """(left, top, right, bottom) of a picture."""
+        """Return (left, top, right, bottom) of a picture."""
         x, y = self.corners[sample]
         x += column * (self.cell[0] + _GAP)
         return x, y, x + self.cell[0], y + self.cell[1]
@@ -101,17 +101,18 @@ def sheet(
     Parameters
     ----------
     images
-        (N, M, Y, X) in [-1, 1]; of (N, M, Z, Y, X) the slice with the largest lesion, or the middle one is drawn.
+        (N, M, Y, X) or (N, M, Z, Y, X) in [-1, 1]; of volumes, the slice with the largest segmentation is drawn, or the
+        middle slice without a segmentation.
     labels
-        (N, Y, X) or (N, Z, Y, X) in the original values; None omits the segmentation's column.
+        (N, Y, X) or (N, Z, Y, X) in the original values; None omits the segmentation column.
     channels
         Modalities and labels; each display group is a column.
     rows_label
-        Text at the left of each row.
+        Labels of the rows, drawn at the left.
     scale
-        Sheet pixels per image pixel along an axis; by default enough for 128 a side.
+        Sheet pixels per image pixel along an axis; by default enough for 128 pixels a side.
     blocks
-        Number of blocks side by side into which the rows are split.
+        Number of blocks, side by side, into which the rows are split.
     title
         Text at the top.
     foot
@@ -161,7 +162,7 @@ def grid_sheet(
     rows_label: Sequence[str] | None = None,
     scale: int | None = None,
 ) -> Image.Image:
-    """Draw a `sheet` of many samples in enough blocks to make it about square."""
+    """Draw a `sheet` of many samples, split into blocks so that it is about square."""
     height, width = np.asarray(images).shape[-2:]
     columns = len(channels.groups) + (labels is not None and len(channels.labels) > 0)
     blocks = max(1, round(math.sqrt(1.3 * len(images) * height / (columns * width))))
@@ -182,8 +183,8 @@ def write_sheet(
 ) -> None:
     """Write a PNG of samples atomically.
 
-    Parameters are those of `sheet`. If `blocks` is None, up to eight samples form one block and more are wrapped. The
-    file stores `note` as metadata (`read_note`).
+    Parameters are those of `sheet`. If `blocks` is None, up to eight samples form one block; more samples use
+    `grid_sheet`. The file stores `note` as metadata (see `read_note`).
     """
     if blocks is None and len(images) > 8:
         page = grid_sheet(images, labels, channels, rows_label, scale)
@@ -197,7 +198,7 @@ def write_sheet(
 
 
 def read_note(path: str | Path) -> str | None:
-    """Return the note of a sheet; None if the file is not one."""
+    """Return the note of a sheet; None if the file cannot be read as an image."""
     try:
         with Image.open(path) as page:
             return str(page.info.get(_NOTE, ""))
@@ -206,7 +207,7 @@ def read_note(path: str | Path) -> str | None:
 
 
 def thumbnail(image: np.ndarray, labels: np.ndarray | None, channels: Channels) -> np.ndarray:
-    """Return one picture of a sample: the modality that shows lesions best, with the segmentation over it.
+    """Return one picture of a sample: the modality with the best lesion contrast, overlaid with the segmentation.
 
     Parameters
     ----------
@@ -245,7 +246,7 @@ def _cells(image: np.ndarray, labels: np.ndarray | None, channels: Channels, sca
 
 
 def _picture(image: np.ndarray, group: DisplayGroup, channels: Channels, scale: int) -> np.ndarray:
-    """(Y·s, X·s, 3) uint8."""
+    """Return (Y·s, X·s, 3) uint8."""
     planes = [image[channels.modalities.index(name)] for name in group.modalities]
     grey = np.nan_to_num(np.clip((np.stack(planes, axis=-1) + 1) / 2, 0, 1))
     return _enlarge(np.broadcast_to(np.round(255 * grey), (*grey.shape[:2], 3)).astype(np.uint8), scale)
@@ -279,7 +280,7 @@ def _enlarge(image: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # Pillow's own, when a size is given
+    return cast(ImageFont.FreeTypeFont, ImageFont.load_default(size))  # a FreeType font if a size is given
 
 
 def _fonts(cell_width: int) -> tuple[int, ImageFont.FreeTypeFont, ImageFont.FreeTypeFont]:
@@ -303,7 +304,7 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 def _legend_lines(channels: Channels, font: ImageFont.FreeTypeFont, width: int) -> list[list[tuple[str, str, int]]]:
-    """Return lines of (name, colour, advance) that fit the width."""
+    """Return the lines of the legend as (name, colour, advance), wrapped to the width."""
     lines: list[list[tuple[str, str, int]]] = []
     used = width = width - 2 * _MARGIN
     for label in channels.labels:

@@ -1,4 +1,4 @@
-"""Results of steering as files."""
+"""Write results of steering to files."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class SteeringSearch:
     target
         A mask or areas.
     settings
-        Everything else that decides the result, as JSON values.
+        All other settings that affect the result, as JSON values.
     conditions
         See `Model.sample`.
     preserved
-        (Y, X) bool: preserved region of an image; None for none.
+        (Y, X) bool: region of the image to preserve; None to preserve nothing.
     source
-        File of the mask without its name, as JSON values: ``sha256``, ``slice``.
+        Origin of the mask as JSON values: ``sha256`` of its file and ``slice``; the file name is not stored.
     """
 
     model: Model
@@ -53,7 +53,7 @@ class SteeringSearch:
 
     @property
     def messages(self) -> list[str]:
-        """Sentences about how the mask was converted."""
+        """Messages about the conversion of the mask."""
         return list(self.target.messages) if isinstance(self.target, TargetMask) else []
 
     @property
@@ -71,7 +71,7 @@ class SteeringSearch:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
 
     def asked(self) -> dict[str, Any]:
-        """Return the target in numbers."""
+        """Return the target as JSON values."""
         if isinstance(self.target, TargetMask):
             return {"areas": self._areas(self.target.labels), "any": int(self.target.open.sum())}
         target, names = self.target, {label.value: label.name for label in self.target.channels.labels}
@@ -102,7 +102,7 @@ class SteeringSearch:
         return areas_of(labels, self.model.card.channels, self.model.card.grid)
 
     def candidate(self, found: Candidates, row: int) -> dict[str, Any]:
-        """Return one candidate in numbers."""
+        """Return the measurements of one candidate as JSON values."""
         labels = found.labels[row]
         facts: dict[str, Any] = {"score": round(float(found.scores[row]), 4), "areas": self._areas(labels)}
         if isinstance(self.target, TargetMask):
@@ -119,7 +119,7 @@ class SteeringSearch:
 
 
 def finished_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] | None:
-    """Return the report of the same search if the folder holds it complete; None otherwise."""
+    """Return the report if the folder contains complete results of the same search; None otherwise."""
     try:
         noted = json.loads((Path(out) / NOTE).read_text(encoding="utf-8"))
         report: dict[str, Any] = json.loads((Path(out) / REPORT).read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ def finished_report(search: SteeringSearch, out: str | Path) -> dict[str, Any] |
 
 
 def claim_folder(search: SteeringSearch, out: str | Path) -> None:
-    """Claim the folder for this search; raises InputError if it holds something else (see `claim`)."""
+    """Claim the folder for this search; raises InputError if it contains something else (see `claim`)."""
     card = search.model.card
     noted = {"limits": card.limits, "model": card.name, "model_identity": search.model.identity}
     claim(Path(out), NOTE, search.fingerprint, noted)
@@ -148,7 +148,7 @@ def write_candidates(search: SteeringSearch, found: Candidates, out: str | Path,
 
     Writes each candidate's images and segmentation with a sidecar (``candidate-1_t1.nii.gz``, …), the mask
     (``asked_seg.nii.gz``), a sheet (``sheet.png``), arrays (``candidates.npz``, with latents, feature offsets and the
-    preserved region ``stays``), and last ``report.json``, which also says whether the search was stopped early.
+    preserved region ``stays``), and finally ``report.json``, which also states whether the search was stopped early.
     """
     out, model = Path(out), search.model
     card = model.card
