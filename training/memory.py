@@ -21,7 +21,7 @@ from napari_pgan.training.schedule import Phase
 from napari_pgan.training.trainer import Trainer
 
 _ROOM = 0.85  # share of the free memory that a step may take; libraries and other processes need some
-_WORKSPACE, LIBRARIES = 1.35, 64 * 2**20  # what convolutions need besides their results, measured on a CPU
+_WORKSPACE, LIBRARIES = 1.35, 64 * 2**20  # factor and bytes that convolutions need beyond their outputs, on a CPU
 _AMPLE = 100  # copies of all feature maps of a generator in memory, at the very most; 10 to 30 are typical
 _COPIES = 5  # of every weight: itself, its EMA, its gradient, the two moments of Adam
 

@@ -53,7 +53,7 @@ class StopRequests:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Context manager of work that a signal may end anywhere, by `Interrupted`, without harm."""
+        """Context manager for work that a signal may interrupt at any point, by raising `Interrupted`."""
         self._interruptible = True
         try:
             if self.signal_number is not None:

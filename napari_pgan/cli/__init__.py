@@ -1,1 +1,1 @@
-"""One file a command; each turns its options into a call."""
+"""One file per command; each turns its options into a function call."""

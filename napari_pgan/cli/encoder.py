@@ -44,4 +44,4 @@ def encoder(
     if json:
         emit({"model": str(path), "model_identity": loaded.identity, **learnt.measures})
     found = ", ".join(f"{m} {value:.3f}" for m, value in own["correlation"].items())
-    say(f"{path} now has encoders. Its own samples are reconstructed with a correlation of {found}.")
+    say(f"{path} now has encoders. The model's own samples are reconstructed with a correlation of {found}.")

@@ -17,7 +17,9 @@ def sample(
     model: Annotated[str, typer.Argument(help="A model file, or the name of a shipped model.")],
     out: Annotated[Path, typer.Option(help="A folder (NIfTI with sidecars), a .png (sheet) or an .npz (arrays).")],
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0-63 or 3,8,20-25.")] = None,
-    count: Annotated[int | None, typer.Option(help="Number of samples, from --seed.", min=1, max=1_000_000)] = None,
+    count: Annotated[
+        int | None, typer.Option(help="Number of samples; seeds count up from --seed.", min=1, max=1_000_000)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The first seed of --count.", min=0)] = None,
     plan: Annotated[Path | None, typer.Option(help="A walk plan (YAML): key frames and the path between them.")] = None,
     latents: Annotated[
@@ -33,7 +35,7 @@ def sample(
     stage: Annotated[int | None, typer.Option(help="Stage of the generator; 0 gives the smallest images.")] = None,
     device: Annotated[
         str,
-        typer.Option(help="cpu, cuda, mps or auto; cpu gives the same files with and without a GPU."),
+        typer.Option(help="cpu, cuda, mps or auto; cpu gives identical files whether or not the machine has a GPU."),
     ] = "cpu",
     json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:

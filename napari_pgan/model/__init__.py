@@ -1,4 +1,4 @@
-"""Channels, networks, the model file, and the `Model` that people hold."""
+"""Networks, the model file, and the `Model` that users work with."""
 
 from napari_pgan.model.batch import Batch, refined_rows
 from napari_pgan.model.card import Card, Condition

@@ -30,7 +30,7 @@ class EncoderShape:
     Parameters
     ----------
     stage
-        Stage of the generator to whose size inputs are averaged down.
+        Generator stage; inputs are averaged down to its image size.
     components, hidden
         Number of principal components, and of neurons in each hidden layer.
     """

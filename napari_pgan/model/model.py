@@ -199,8 +199,9 @@ class Model:
         if stage is None:
             return self.stages - 1
         if not 0 <= stage < self.stages:
-            shapes = ", ".join(f"{s}: {self.card.architecture.shape(s)}" for s in range(self.stages))
-            raise InputError(f"stage {stage} does not exist; this model has {shapes}")
+            shapes = (self.card.architecture.shape(s) for s in range(self.stages))
+            listed = ", ".join(f"{s} ({'×'.join(map(str, shape))})" for s, shape in enumerate(shapes))
+            raise InputError(f"stage {stage} does not exist; this model has the stages {listed}")
         return stage
 
     def _condition_row(self, conditions: Mapping[str, str | float] | None) -> torch.Tensor | None:

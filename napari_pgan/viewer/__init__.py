@@ -1,1 +1,1 @@
-"""The napari plugin. Nothing outside this room imports napari or Qt."""
+"""The napari plugin. Nothing outside this package imports napari or Qt."""

@@ -107,7 +107,10 @@ def save_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[Path]:
     first = abouts[0]
     for (_, options, _), about in zip(layers, abouts, strict=True):
         if about["grid"] != first["grid"] or about["samples"] != first["samples"]:
-            raise InputError(f"the layer {options.get('name')!r} is from another result; save them separately")
+            name = options.get("name")
+            raise InputError(
+                f"the layer {name!r} is from a different result than the first layer; save each separately"
+            )
     grid, samples = Grid.from_dict(first["grid"]), first["samples"]
     planes: list[np.ndarray] = []
     modalities: list[str] = []

@@ -1,4 +1,4 @@
-"""Self-supervised training of the encoder: recognise two views of a slice among other slices of the subject.
+"""Views, batches and losses of self-supervised training: recognise a slice among other slices of the subject.
 
 After Chen et al. 2020, SimCLR (arXiv:2002.05709), with two changes. Views are shifted, zoomed, rotated and changed in
 gain, but never blurred or made noisier, since features should detect blur and noise. And negatives are slices of the

@@ -22,7 +22,7 @@ from napari_pgan.evaluation.likeness.prdc import NEAREST, prdc
 from napari_pgan.evaluation.likeness.split_half import Comparison, WithBaseline, halvings, held_out, with_baseline
 from napari_pgan.evaluation.likeness.swd import summarise, swd_with_baseline
 
-COUNT = 2000  # maximum number of images per set for metrics of features
+COUNT = 2000  # maximum number of images per set for feature metrics
 SWD_COUNT = 1000  # for the sliced Wasserstein distance; fewer for large images
 _SWD_BYTES = 768 * 2**20  # its images in half precision
 _SWD_PATCHES, _SWD_PROJECTIONS = 32, 128
@@ -209,7 +209,7 @@ def _ssim(
     seed: int,
     step: Progress,
 ) -> tuple[list[WithBaseline | None], str]:
-    """MS-SSIM against halves and against held-out subjects, and its settings as text.
+    """Return MS-SSIM with its baselines, against halves and held-out subjects, and its settings as text.
 
     Real pairs have one image of each half, so their subjects differ.
     """

@@ -19,7 +19,8 @@ PICTURES = (".png", ".tif", ".tiff", ".gif", ".bmp")
 _OUTSIDE = 0.5  # by which a slice may exceed the field of view
 _VISIBLE = 0.4  # smaller shifts do not show
 _ALIGNED = 0.02  # offset between equal pixels
-_MIN_OVERLAP = 0.5  # of the smaller of two slices with aligned pixels
+
+_MIN_OVERLAP = 0.5  # as a fraction of the smaller of two slices with aligned pixels
 _PARALLEL = 0.999  # cosine of 2.6 degrees
 
 

@@ -1,4 +1,4 @@
-"""Read colour photographs, such as of the fundus, and centre their fields of view."""
+"""Read colour photographs, such as fundus photographs, and centre their fields of view."""
 
 from __future__ import annotations
 

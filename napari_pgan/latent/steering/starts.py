@@ -15,7 +15,7 @@ from napari_pgan.model import Model
 from napari_pgan.model.encoders import encode
 
 _TAKEN = (8, 24, 64)  # numbers of directions that the latent of a preserved image takes from others
-_LEADERS = 2  # starting latents that use the encoder
+_LEADERS = 2  # nearest bank latents that are also mixed with the encoder's result
 _RANKED = 64  # latents re-ranked at full size for areas, which the bank's small segmentations measure only roughly
 _ENCODED = 32  # directions that a segmentation determines; an encoding says nothing about the others
 

@@ -1,1 +1,1 @@
-"""The docks, one file a dock and one a box."""
+"""The docks: one folder per dock, one file per box."""

@@ -92,7 +92,7 @@ class StepsForm(Form[T]):
         )
 
     def set_modalities(self, modalities: Sequence[str], has_mask: bool) -> None:
-        """Set the choices of the reference; the choice is preserved if possible, otherwise T1 is preferred.
+        """List the modalities that can be the reference; keep the choice if it is still there, otherwise prefer T1.
 
         Parameters
         ----------
