@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from model_samples import samples_of, with_labels
 
-from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.feature_encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.frechet import frechet_distance
 from napari_pgan.evaluation.likeness.swd import sliced_wasserstein
 from napari_pgan.evaluation.segmentation.overlap import by_subject

@@ -173,7 +173,7 @@ def _animation(previews: list[Preview]) -> bytes:
 
 
 def _thin(previews: list[Preview], count: int) -> list[int]:
-    """Return the images seen of `count` previews: the first, the last of each size, and some of the others."""
+    """Choose about `count` previews (the first, the last of each size, some others); return their training images."""
     needed = {previews[0].images, *(preview.images for preview in last_of_each_size(previews))}
     others = [preview.images for preview in previews if preview.images not in needed]
     pick = np.linspace(0, len(others) - 1, min(max(count - len(needed), 0), len(others))).round().astype(int)

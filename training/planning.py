@@ -8,11 +8,11 @@ from pathlib import Path
 
 from napari_pgan.errors import InputError
 from napari_pgan.store import Store, open_store
-from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key, calibrate, images_for
 from napari_pgan.training.checkpoint import newest_checkpoint
 from napari_pgan.training.device import choose_device
 from napari_pgan.training.mirror import mirror_axis
+from napari_pgan.training.plan_architecture import plan_architecture
 from napari_pgan.training.recipe import Recipe
 from napari_pgan.training.run_folder import Run, RunPlan, hash_request
 from napari_pgan.training.schedule import Schedule

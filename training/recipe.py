@@ -225,7 +225,7 @@ def _read(name_or_path: str) -> str:
         except UnicodeDecodeError:
             raise InputError(f"recipe {path}: is not a text file; give a YAML file") from None
     near = difflib.get_close_matches(name_or_path, names, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}, or give a YAML file"
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}, or give a YAML file"
     raise InputError(f"there is no recipe {name_or_path!r}; {hint}")
 
 
@@ -240,7 +240,7 @@ def _override(data: dict[Any, Any], override: str) -> None:
             raise InputError(f"--set {override!r}: there is no key {key!r}; {suggest(Recipe, (*path, last), data)}")
         sizes = list(section) if depth == 1 and path[0] == "sizes" else []
         if sizes and part not in (*sizes, 2 * sizes[-1]):
-            raise InputError(f"--set {override!r}: there is no size {part}; there are {', '.join(map(str, sizes))}")
+            raise InputError(f"--set {override!r}: there is no size {part}; choose one of {', '.join(map(str, sizes))}")
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
             raise InputError(f"--set {override!r}: {part!r} is a value and contains no keys")

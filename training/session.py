@@ -19,13 +19,13 @@ from typing import Any
 
 from napari_pgan.errors import InputError, Stopped
 from napari_pgan.progress import Update
-from napari_pgan.training.architecture import width_at
 from napari_pgan.training.calibrate import Cost, Key, calibrate
 from napari_pgan.training.checkpoint import NotFinite
 from napari_pgan.training.dataset import RealDataset
 from napari_pgan.training.growth_animation import write_growth
 from napari_pgan.training.memory import micro_batches
 from napari_pgan.training.out_of_memory import is_out_of_memory
+from napari_pgan.training.plan_architecture import width_at
 from napari_pgan.training.planning import Planning, TrainingRequest, store_of
 from napari_pgan.training.recovery import Recovery
 from napari_pgan.training.run_folder import Run, RunPlan

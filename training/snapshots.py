@@ -11,11 +11,11 @@ from napari_pgan.atomic import replacing
 from napari_pgan.errors import InputError
 from napari_pgan.model.model_file import read_card
 from napari_pgan.store import Store
-from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.calibrate import Cost, Key
 from napari_pgan.training.eta import guess_snapshot_seconds
 from napari_pgan.training.export import export_model, shown_stage
 from napari_pgan.training.growth_animation import write_growth
+from napari_pgan.training.plan_architecture import plan_architecture
 from napari_pgan.training.run_folder import Run, RunPlan
 from napari_pgan.training.trainer import Trainer
 from napari_pgan.training.validation import Validation

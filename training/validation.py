@@ -14,9 +14,9 @@ from napari_pgan.model import Condition, Encoding, latents_of_seeds
 from napari_pgan.model.networks import Generator
 from napari_pgan.samples.sheet import lay_out, write_sheet
 from napari_pgan.store import Store
-from napari_pgan.training.architecture import width_at
 from napari_pgan.training.dataset import encode_positions
 from napari_pgan.training.growth_animation import caption, preview_name, preview_note
+from napari_pgan.training.plan_architecture import width_at
 
 _PREVIEW_SEEDS = range(8)
 _CELL = (128, 512)  # least and greatest side of an image on a preview, in pixels

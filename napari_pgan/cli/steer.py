@@ -201,7 +201,7 @@ def parse_areas(texts: list[str], card: Card) -> TargetAreas:
             shares[values[name.removesuffix(" share")]] = number
         else:
             known = ", ".join(["lesion", "side", *values, *(f"{label} share" for label in values)])
-            raise InputError(f"--ask {name!r} is unknown; there are {known}")
+            raise InputError(f"--ask {name!r} is unknown; choose one of {known}")
     return TargetAreas(card.channels, card.grid, areas, shares=shares, **whole)
 
 

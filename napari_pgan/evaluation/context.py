@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.eval_data import ArrayAllocator, Samples, draw_samples, load_slices, one_hot
-from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.feature_encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.features import FeatureEncoder
 from napari_pgan.evaluation.likeness.named_encoder import NamedEncoder, named_encoder
 from napari_pgan.evaluation.matching import Match, match

@@ -149,9 +149,9 @@ def walk(
     if not keys:
         raise InputError("a walk needs at least one key frame; this one has none")
     if path not in PATHS:
-        raise InputError(f"unknown path {path!r}; there are {', '.join(PATHS)}")
+        raise InputError(f"unknown kind of path {path!r}; choose one of {', '.join(PATHS)}")
     if easing not in EASINGS:
-        raise InputError(f"unknown easing {easing!r}; there are {', '.join(EASINGS)}")
+        raise InputError(f"unknown easing {easing!r}; choose one of {', '.join(EASINGS)}")
     if between < 0:
         raise InputError(f"{between} frames between two key frames are impossible; give 0 or more")
     latents, truncations, seeds = [], [], []

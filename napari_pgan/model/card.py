@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_pgan.errors import InputError
 from napari_pgan.model.encoders import EncoderShape
-from napari_pgan.model.encoding import Encoding, Kind
+from napari_pgan.model.label_encoding import Encoding, Kind
 from napari_pgan.model.networks import Architecture
 from napari_pgan.schema import Channels, Grid
 

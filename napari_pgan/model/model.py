@@ -16,7 +16,7 @@ from napari_pgan.errors import InputError
 from napari_pgan.model.batch import Batch
 from napari_pgan.model.card import Card
 from napari_pgan.model.encoders import Encoders
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 from napari_pgan.model.latents import latents_of_seeds
 from napari_pgan.model.model_file import identity, read_encoders, read_model
 from napari_pgan.model.networks import Generator

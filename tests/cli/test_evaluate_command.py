@@ -13,7 +13,7 @@ from small_fit import checkpoints, rows_of
 from napari_pgan.cli.app import main
 from napari_pgan.cli.run_history import history_of, model_of_checkpoint
 from napari_pgan.evaluation import context
-from napari_pgan.evaluation.likeness import encoder
+from napari_pgan.evaluation.likeness import feature_encoder
 from napari_pgan.model import load_model
 from napari_pgan.model.model_file import read_card
 from napari_pgan.training.run_folder import Run
@@ -21,7 +21,7 @@ from napari_pgan.training.run_folder import Run
 
 @pytest.fixture(autouse=True)
 def quick_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "train_encoder", partial(encoder.train_encoder, steps=3))
+    monkeypatch.setattr(context, "train_encoder", partial(feature_encoder.train_encoder, steps=3))
 
 
 def test_the_last_checkpoint_holds_the_newest_model(short_run: Path) -> None:

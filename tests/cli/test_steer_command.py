@@ -212,7 +212,7 @@ def test_every_usable_mask_of_a_folder_is_used(mask: Path, tmp_path: Path, capsy
     ("words", "message"),
     [
         ([], "--ask"),
-        (["--ask", "tumour=3"], "there are lesion, side"),
+        (["--ask", "tumour=3"], "choose one of lesion, side"),
         (["--ask", "lesion"], "name=value"),
         (["--ask", "lesion=300", "--ask", "lesion=900"], "--ask lesion is given twice"),
         (["--ask", "lesion=300", "--seconds", "inf"], "--seconds is inf; give a finite number"),

@@ -117,7 +117,7 @@ def test_one_key_is_a_walk_of_one_frame() -> None:
 def test_an_invalid_walk_is_refused() -> None:
     with pytest.raises(InputError, match="none"):
         walk([], 1)
-    with pytest.raises(InputError, match=r"'fly'; there are slerp, lerp, via-origin"):
+    with pytest.raises(InputError, match=r"'fly'; choose one of slerp, lerp, via-origin"):
         walk(_keys(1), 1, "fly")
     with pytest.raises(InputError, match="easing"):
         walk(_keys(1), 1, easing="bounce")

@@ -8,7 +8,7 @@ import torch
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering import TargetAreas
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 from napari_pgan.schema import Channels, Grid, Label
 
 CHANNELS = Channels(("t1",), (Label(1, "core", "#ff0000"), Label(4, "rim", "#00ff00")))

@@ -16,7 +16,7 @@ import torch
 from napari_pgan.evaluation import context
 from napari_pgan.evaluation.context import Candidate, EvaluationRequest, Update
 from napari_pgan.evaluation.evaluate import evaluate
-from napari_pgan.evaluation.likeness.encoder import train_encoder
+from napari_pgan.evaluation.likeness.feature_encoder import train_encoder
 from napari_pgan.evaluation.report.page import EvaluationReport
 from napari_pgan.model import Architecture, Card, Condition, Encoding, Generator, Model, write_model
 from napari_pgan.model.card import LIMITS

@@ -13,8 +13,8 @@ from small_fit import assert_same_end, checkpoints, fit, leftovers, note_of, row
 
 from napari_pgan.cli.app import main
 from napari_pgan.store import open_store
-from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.checkpoint import NotFinite, is_intact, save_checkpoint
+from napari_pgan.training.plan_architecture import plan_architecture
 from napari_pgan.training.recipe import read_recipe
 from napari_pgan.training.trainer import Trainer
 

@@ -11,8 +11,8 @@ import torch
 from napari_pgan.model import Encoding
 from napari_pgan.model.layers import down
 from napari_pgan.store import open_store
-from napari_pgan.training.architecture import plan_architecture
 from napari_pgan.training.dataset import RealDataset
+from napari_pgan.training.plan_architecture import plan_architecture
 from napari_pgan.training.recipe import Ema, Recipe, read_recipe
 from napari_pgan.training.schedule import Schedule
 from napari_pgan.training.trainer import Trainer, fade_reals

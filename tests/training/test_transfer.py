@@ -29,7 +29,7 @@ from napari_pgan.model import (
 )
 from napari_pgan.schema import Channels, Grid, Label
 from napari_pgan.store import Store, create_store, open_store
-from napari_pgan.training.architecture import plan_architecture
+from napari_pgan.training.plan_architecture import plan_architecture
 from napari_pgan.training.recipe import Network, Recipe, Size, read_recipe
 from napari_pgan.training.trainer import Trainer
 from napari_pgan.training.transfer import Start, plan_start, transfer_weights

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from napari_pgan.model import Architecture, Card, Condition, Generator, Model, load_model, write_model
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 from napari_pgan.phantom import PhantomSubject, make_subject
 from napari_pgan.schema import Channels, DisplayGroup, Grid, Label
 

@@ -22,7 +22,9 @@ def test_a_file_is_opened(model_file: Path) -> None:
     assert opened.model.card.name == "small"
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"garbage", "damaged"), (b"PK\x03\x04", "pickle"), (None, "no such")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"garbage", "damaged"), (b"PK\x03\x04", "pickle"), (None, "does not exist")]
+)
 def test_a_bad_file_is_a_sentence(content: bytes | None, said: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.safetensors"
     if content is not None:

@@ -271,7 +271,7 @@ def _figure(measure: str, channels: str, level: str, halves: WithBaseline, held:
 
 
 def _part(progress: Progress | None, name: str, index: int = 0, parts: int = 1) -> Progress:
-    """Progress of a part of the work, or of one of its equal parts, as a share of the total."""
+    """Return a callback that reports the progress of a step (or of one of its `parts`) as progress of the whole."""
     names, share = list(_SHARES), _SHARES[name] / parts
     before = sum(_SHARES[x] for x in names[: names.index(name)]) + share * index
 

@@ -61,9 +61,9 @@ class NamedEncoder:
                         f"({_first_line(error)}); name another"
                     ) from error
                 if not isinstance(rows, torch.Tensor) or rows.ndim != 2 or len(rows) != len(part):
-                    raise InputError(f"the encoder {self.name} does not return features (N, D); name another")
+                    raise InputError(f"the encoder {self.name} does not return features (N, D); give another")
                 if not torch.isfinite(rows).all():
-                    raise InputError(f"the encoder {self.name} returns NaN or Inf; name one for images in [-1, 1]")
+                    raise InputError(f"the encoder {self.name} returns NaN or Inf for images in [-1, 1]; give another")
                 parts.append(rows.float().numpy())
         return np.concatenate(parts)
 

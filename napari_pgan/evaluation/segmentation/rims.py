@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, uniform_filter
 
-_BACKGROUND = -0.9  # intensity of the head exceeds this in any modality
-_LEAST = 1 / 200  # smallest share of an image's pixels with a label for the image to count
+_BACKGROUND = -0.9  # a pixel belongs to the head if any modality exceeds this
+_LEAST = 1 / 200  # images with a smaller share of labelled pixels are skipped
 
 
 def rims(images: np.ndarray, labels: np.ndarray) -> np.ndarray:

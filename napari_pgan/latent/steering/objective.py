@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 
 _SHARPNESS = 3.0  # turns label channels in [-1, 1] into logits; background has logit 0, as in decoding
 _ABSENT_WEIGHT = 0.3  # weight of a label that the target does not contain

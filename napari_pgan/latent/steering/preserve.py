@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.target import Loss, Target
 from napari_pgan.model import Model
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 
 _WEIGHT = 10.0  # of the preserved region relative to the target
 _HEAD = 0.05  # intensity above the minimum, in [-1, 1], below which a pixel is air

@@ -189,7 +189,7 @@ class _Descent:
         lines.move(rows, y.grad)
 
     def evaluate(self, z: torch.Tensor, names: list[int] | range) -> None:
-        """Evaluate latents in float32 and add them to the best of their lines."""
+        """Evaluate latents in float32; each replaces the best of its search if it scores higher."""
         with torch.inference_mode():
             x = self.model.generate(z, conditions=self.conditions)
         self.best.take(names, z.cpu().numpy(), *self._drawn(x))

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 
 Loss = Callable[[torch.Tensor], torch.Tensor]  # channels (N, C, y, x) → (N,)
 

@@ -13,7 +13,7 @@ import torch
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.objective import label_logits
 from napari_pgan.latent.steering.target import Loss
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 from napari_pgan.schema import Channels, Grid
 
 _MIN_AREA = 4.0  # pixels; relative errors of areas are relative to at least this

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_pgan.errors import InputError
 from napari_pgan.latent.steering.objective import Objective
-from napari_pgan.model.encoding import Encoding
+from napari_pgan.model.label_encoding import Encoding
 from napari_pgan.schema import Channels, Grid
 
 

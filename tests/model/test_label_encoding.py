@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from napari_pgan.errors import InputError
 from napari_pgan.model import Encoding
-from napari_pgan.model.encoding import Kind
+from napari_pgan.model.label_encoding import Kind
 from napari_pgan.model.layers import down
 from napari_pgan.schema import Channels, Label
 
@@ -104,5 +104,5 @@ def test_without_labels_there_is_no_channel_for_them() -> None:
 
 
 def test_another_encoding_is_refused() -> None:
-    with pytest.raises(InputError, match="onehot and grey"):
+    with pytest.raises(InputError, match="onehot or grey"):
         Encoding(Channels(("t1",)), "colour")  # type: ignore[arg-type]

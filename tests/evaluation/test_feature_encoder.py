@@ -12,7 +12,7 @@ from phantom_slices import blurred, noisier
 
 from napari_pgan.errors import InputError
 from napari_pgan.evaluation.likeness.contrastive import nt_xent, slice_positions
-from napari_pgan.evaluation.likeness.encoder import Encoder, train_encoder
+from napari_pgan.evaluation.likeness.feature_encoder import Encoder, train_encoder
 from napari_pgan.evaluation.likeness.features import factor_below, shrink
 from napari_pgan.evaluation.likeness.named_encoder import named_encoder
 
