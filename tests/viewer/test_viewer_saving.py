@@ -112,7 +112,7 @@ def test_refusals_are_sentences_and_write_nothing(model: Model, tmp_path: Path) 
     foreign = (np.zeros((4, 4)), {"name": "mine"}, "image")
     with pytest.raises(InputError, match="'mine' is not from this plugin"):
         save_layers(tmp_path / "x", [*layers, foreign])
-    with pytest.raises(InputError, match="another result"):
+    with pytest.raises(InputError, match="different result"):
         save_layers(tmp_path / "x", [layers[0], layers_of(shown(model, seed=8))[1]])
     with pytest.raises(InputError, match="second segmentation"):
         save_layers(tmp_path / "x", [layers[-1], layers[-1]])
